@@ -1,0 +1,1 @@
+"""The tooling of the feature-store exercises: settings, stack, dataset, grading, command line."""

@@ -1,0 +1,65 @@
+"""Every port, path, limit and threshold of the lab, in one frozen object."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Defaults for a learner's machine; each field is overridden by LAB_<FIELD> in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True)
+
+    # Places
+    root: Path = ROOT
+    data_dir: Path = ROOT / "data"
+    build_dir: Path = ROOT / "build"
+    feature_repo: Path = ROOT / "exercise_01_setup" / "feature_repo"
+
+    # Feature store: "lab" is what feature_store.yaml says, "feast" Feast's built-in stores only
+    stores: Literal["lab", "feast"] = "lab"
+    arrival_delay: timedelta = timedelta(minutes=20)
+    late_arrival_delay: timedelta = timedelta(hours=5)
+
+    # Services, all on the loopback interface
+    host: str = "127.0.0.1"
+    redis_port: int = 6379
+    redis_maxmemory: str = "2gb"
+    kafka_port: int = 9092
+    kafka_controller_port: int = 9093
+    stack_dir: Path = ROOT / "build" / "stack"
+    stack_timeout_s: float = 60
+
+    # Data
+    as_of: AwareDatetime | None = None
+    seed: int = 20240101
+    transactions: int = 200_000
+    history: timedelta = timedelta(days=120)
+
+    # Training data
+    warm_up: timedelta = timedelta(days=30)
+    label_maturity: timedelta = timedelta(days=7)
+    recount_sample: int = 2_000
+
+    # Grading
+    import_timeout_s: float = 120
+    call_timeout_s: float = 300
+    memory_limit_gib: float = 8
+    online_read_p95_ms: float = 10
+    online_reads: int = 1_000
+    materialize_entities: int = 100_000
+    materialize_limit_s: float = 300
+    redis_bytes_per_entity: int = 4_096
+
+
+settings = Settings()
+
+
+def utc_now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
