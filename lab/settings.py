@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     stores: Literal["lab", "feast"] = "lab"
     arrival_delay: timedelta = timedelta(minutes=20)
     late_arrival_delay: timedelta = timedelta(hours=5)
+    streaming_delay: timedelta = timedelta(seconds=5)
 
     # Services, all on the loopback interface
     host: str = "127.0.0.1"
@@ -32,14 +33,22 @@ class Settings(BaseSettings):
     redis_maxmemory: str = "2gb"
     kafka_port: int = 9092
     kafka_controller_port: int = 9093
+    kafka_heap: str = "512m"
+    kafka_jars_dir: Path = ROOT / "build" / "stack" / "kafka_jars"
     stack_dir: Path = ROOT / "build" / "stack"
+    stack_engine: Literal["auto", "process"] = "auto"
     stack_timeout_s: float = 60
+    stack_min_free_mb: int = 512
+    download_timeout_s: float = 600
+    socket_timeout_s: float = 5
+    private_ports: tuple[int, int] = (20_000, 32_000)
 
     # Data
     as_of: AwareDatetime | None = None
     seed: int = 20240101
     transactions: int = 200_000
     history: timedelta = timedelta(days=120)
+    dataset_memory_gib: float = 2
 
     # Training data
     warm_up: timedelta = timedelta(days=30)

@@ -1,0 +1,68 @@
+"""The data's own description, dataset.json: what the files beside it are, and as of when."""
+
+import hashlib
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from lab.dataset.tables import MANIFEST, RAW_TABLES
+from lab.errors import UserError
+
+
+class Simulation(BaseModel):
+    """What was asked of the simulator: it fixes the rates, so that a history can go on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    transactions: int
+    seed: int
+    history: timedelta
+
+    @property
+    def an_hour(self) -> float:
+        return self.transactions / (self.history / timedelta(hours=1))
+
+
+class Manifest(BaseModel):
+    """Written last, so that what it describes is there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    simulation: Simulation | None = None
+    start: datetime
+    as_of: datetime
+    shifted_weeks: int = 0
+    rows: dict[str, int]
+    absent: list[str] = []
+    resolved_local_hours: dict[str, int] = {}
+    label: str
+    id: str
+
+    @property
+    def seed(self) -> int | None:
+        return self.simulation.seed if self.simulation else None
+
+
+def read(data_dir: Path) -> Manifest:
+    """Raises UserError if there is no dataset in data_dir."""
+    file = data_dir / MANIFEST
+    if not file.exists():
+        raise UserError(f"no data yet: {file} is missing", "lab data simulate")
+    return Manifest.model_validate_json(file.read_text())
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash of the raw tables' bytes."""
+    digest = hashlib.blake2b(digest_size=8)
+    for table in RAW_TABLES:
+        file = folder / f"{table}.parquet"
+        if file.exists():
+            with file.open("rb") as content:
+                digest.update(table.encode() + hashlib.file_digest(content, "blake2b").digest())
+    return digest.hexdigest()

@@ -1,0 +1,83 @@
+"""The raw tables' schemas, and how a set of files replaces another: whole, or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
+
+MANIFEST = "dataset.json"
+REGISTRY = "registry.db"
+
+RAW_TABLES: dict[str, pa.Schema] = {
+    "transactions": pa.schema(
+        {
+            "transaction_id": pa.string(),
+            "user_id": pa.string(),
+            "merchant_id": pa.string(),
+            "product_id": pa.string(),
+            "event_timestamp": UTC_MICROSECONDS,
+            "amount": pa.float64(),
+            "is_approved": pa.bool_(),
+            "label": pa.int64(),
+            "label_timestamp": UTC_MICROSECONDS,
+        }
+    ),
+    "product_views": pa.schema(
+        {"user_id": pa.string(), "product_id": pa.string(), "event_timestamp": UTC_MICROSECONDS}
+    ),
+    **{
+        table: pa.schema(
+            {
+                "transaction_id": pa.string(),
+                "merchant_id": pa.string(),
+                "event_timestamp": UTC_MICROSECONDS,
+                "amount": pa.float64(),
+            }
+        )
+        for table in ("chargebacks", "refunds")
+    },
+}
+
+FEATURE_TABLES = (
+    "user_stats",
+    "merchant_stats",
+    "product_stats",
+    "user_preferences",
+    "user_streaming",
+)
+
+
+@contextmanager
+def staging(data_dir: Path) -> Iterator[Path]:
+    """A folder inside data_dir to write beside the good data; it is gone afterwards."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=data_dir))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage)
+
+
+def publish_dataset(stage: Path, data_dir: Path, *, replace: bool) -> None:
+    """Put a whole dataset in place, the manifest last.
+
+    Replacing also removes what belonged to the old dataset only: its other tables, its registry.
+    """
+    if replace:
+        old = {f"{table}.parquet" for table in (*RAW_TABLES, *FEATURE_TABLES)} | {REGISTRY}
+        for name in old - {file.name for file in stage.iterdir()}:
+            (data_dir / name).unlink(missing_ok=True)
+    publish(stage, data_dir)
+    os.replace(stage / MANIFEST, data_dir / MANIFEST)
+
+
+def publish(stage: Path, data_dir: Path) -> None:
+    """Move the finished Parquet files of stage over those of data_dir."""
+    for file in sorted(stage.glob("*.parquet")):
+        os.replace(file, data_dir / file.name)
