@@ -1,0 +1,112 @@
+"""Brings the services up, takes them down, and tells how they are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lab.errors import UserError
+from lab.settings import Settings, settings
+from lab.stack.compose import Container, is_chosen
+from lab.stack.kafka import KafkaBroker
+from lab.stack.lock import locked
+from lab.stack.ports import is_taken, listener
+from lab.stack.preflight import explained_write_errors
+from lab.stack.redis import RedisServer
+from lab.stack.service import Service
+
+State = Literal["up", "down", "foreign"]
+SERVICES: dict[str, Callable[[Settings], Service]] = {"redis": RedisServer, "kafka": KafkaBroker}
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """How one service is. `foreign`: its port answers, but nothing that `up` started does so."""
+
+    name: str
+    state: State
+    how: Literal["compose", "process"] | None
+    address: str
+    pid: int | None
+    log: Path | None
+
+
+def up(services: Sequence[str], config: Settings = settings) -> None:
+    """Makes the named services answer; those that do already are left alone.
+
+    Raises UserError; whatever this call started is then stopped again.
+    """
+    wanted = [_service(name, config) for name in services]
+    with _alone(config), ExitStack() as undo:
+        for service in wanted:
+            if not _is_up(service):
+                form = Container(service) if is_chosen(config) else service
+                form.start()
+                undo.callback(form.stop)
+        undo.pop_all()
+
+
+def down(config: Settings = settings) -> None:
+    """Stops what `up` started, and nothing else; the data stay. Raises UserError."""
+    with _alone(config):
+        for name in reversed(SERVICES):
+            service = _service(name, config)
+            service.stop()
+            Container(service).stop()
+
+
+def status(config: Settings = settings) -> list[ServiceStatus]:
+    """How each service is."""
+    return [_status_of(_service(name, config)) for name in SERVICES]
+
+
+@contextmanager
+def _alone(config: Settings) -> Iterator[None]:
+    with (
+        explained_write_errors(config.stack_dir),
+        locked(config.stack_dir, timeout_s=config.stack_timeout_s),
+    ):
+        yield
+
+
+def _service(name: str, config: Settings) -> Service:
+    if name not in SERVICES:
+        known = ", ".join(SERVICES)
+        raise UserError(f"there is no service named {name}", f"choose from: {known}")
+    return SERVICES[name](config)
+
+
+def _is_up(service: Service) -> bool:
+    """Adopts a service that runs from an earlier `up`; a half-started one is ended."""
+    for form in _running_forms(service):
+        address = form.as_started().address
+        if address != service.address:
+            raise UserError(
+                f"{service.name} already runs at {address}, not at {service.address}",
+                "lab down; then repeat the command",
+            )
+        if service.answers_in_time(form.is_running):
+            return True
+        form.stop()
+    return False
+
+
+def _running_forms(service: Service) -> list[Service | Container]:
+    forms: list[Service | Container] = [service, Container(service)]
+    return [form for form in forms if form.is_running()]
+
+
+def _status_of(service: Service) -> ServiceStatus:
+    log = service.log if service.log.exists() else None
+    for form in _running_forms(service):
+        started = form.as_started()
+        state: State = "up" if started.answers() else "down"
+        process = service.pid_file.process() if form.how == "process" else None
+        pid = process.pid if process else None
+        return ServiceStatus(service.name, state, form.how, started.address, pid, log)
+    if is_taken(service.config.host, service.port):
+        holder = listener(service.port)
+        pid = holder.pid if holder else None
+        return ServiceStatus(service.name, "foreign", None, service.address, pid, None)
+    return ServiceStatus(service.name, "down", None, service.address, None, log)

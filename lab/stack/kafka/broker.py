@@ -1,0 +1,120 @@
+"""A Kafka broker that is its own controller."""
+
+import base64
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from lab.settings import Settings, settings
+from lab.stack.command import run
+from lab.stack.kafka.jars import fetch
+from lab.stack.ports import free_port
+from lab.stack.preflight import require_java
+from lab.stack.service import Service
+
+ONE_NODE: Mapping[str, object] = {
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 1,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    "group.initial.rebalance.delay.ms": 0,
+}
+
+
+class KafkaBroker(Service):
+    """Serves clients and elects itself, both on the loopback interface."""
+
+    name = "kafka"
+
+    def __init__(self, config: Settings) -> None:
+        super().__init__(config)
+        self.data = self.directory / "data"
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The clients' port and the controller's."""
+        return {
+            "kafka_port": self.config.kafka_port,
+            "kafka_controller_port": self.config.kafka_controller_port,
+        }
+
+    @property
+    def bootstrap(self) -> str:
+        """What a client takes as `bootstrap_servers`."""
+        return self.address
+
+    def prepare(self) -> Sequence[str]:
+        """Fetches the jars and formats the storage, each once; needs Java, and Maven to fetch."""
+        java = require_java(needed_by=self.name)
+        program = [java, f"-Xmx{self.config.kafka_heap}", "-cp", f"{fetch(self.config)}/*"]
+        if not self.data.exists():
+            self._format_storage(program)
+        return [*program, "kafka.Kafka", self._properties(self.data)]
+
+    def answers(self) -> bool:
+        """Whether the broker is registered and open to clients."""
+        timeout_ms = int(self.config.socket_timeout_s * 1_000)
+        try:
+            client = KafkaAdminClient(
+                bootstrap_servers=self.bootstrap,
+                bootstrap_timeout_ms=timeout_ms,
+                request_timeout_ms=timeout_ms,
+            )
+        except KafkaError:
+            return False
+        try:
+            return any(not broker["is_fenced"] for broker in client.describe_cluster()["brokers"])
+        except KafkaError:
+            return False
+        finally:
+            client.close()
+
+    def _format_storage(self, program: Sequence[str]) -> None:
+        beside = self.directory / "data.new"
+        shutil.rmtree(beside, ignore_errors=True)
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c"]
+        run(
+            [*program, *tool, self._properties(beside)],
+            what="formatting Kafka's storage",
+            log=self.directory / "format.log",
+            timeout_s=self.config.stack_timeout_s,
+        )
+        beside.rename(self.data)
+
+    def _properties(self, data: Path) -> str:
+        """The path of a server.properties that keeps its data there."""
+        host, controller = self.config.host, self.config.kafka_controller_port
+        properties = {
+            **ONE_NODE,
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@{host}:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{host}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "log.dirs": data,
+        }
+        path = self.directory / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        return str(path)
+
+
+@contextmanager
+def private_kafka(directory: Path) -> Iterator[KafkaBroker]:
+    """A broker with its own ports and data, for tests and the grader; the jars are shared."""
+    ports = {"kafka_port": free_port(), "kafka_controller_port": free_port()}
+    broker = KafkaBroker(settings.model_copy(update={"stack_dir": directory, **ports}))
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()

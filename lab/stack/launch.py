@@ -1,0 +1,28 @@
+"""Turns into a service: writes the service's pid file, then executes its program under that pid.
+
+The service itself writes the file, so there is no moment at which killing the tool could leave a
+service that nobody knows. Run as a script, by `lab.stack.process`.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import psutil
+
+
+def main() -> None:
+    """Arguments: the pid file, the port that the service will have, the command."""
+    record, port, *command = sys.argv[1:]
+    os.setsid()
+    os.chdir(Path(record).parent)
+    started = psutil.Process().create_time()
+    beside = Path(f"{record}.new")
+    beside.write_text(json.dumps({"pid": os.getpid(), "started": started, "port": int(port)}))
+    beside.replace(record)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main()

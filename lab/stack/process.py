@@ -1,0 +1,81 @@
+"""Processes that outlive the tool and are known again by a pid file."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+CLOCK_SLACK_S = 2  # the system derives start times from the wall clock, which may be adjusted
+
+
+@dataclass(frozen=True)
+class PidFile:
+    """What a service left behind about itself: pid, start time and port."""
+
+    path: Path
+
+    def process(self) -> psutil.Process | None:
+        """The process it tells of; none if that is gone, even if its pid is another's by now."""
+        if not self.path.exists():
+            return None
+        record = json.loads(self.path.read_text())
+        try:
+            process = psutil.Process(record["pid"])
+            same = abs(process.create_time() - record["started"]) < CLOCK_SLACK_S
+        except psutil.NoSuchProcess:
+            return None
+        return process if same else None
+
+    def port(self) -> int:
+        """The port that the service was started with."""
+        return int(json.loads(self.path.read_text())["port"])
+
+    def remove(self) -> None:
+        """Forgets it."""
+        self.path.unlink(missing_ok=True)
+
+
+def spawn(command: Sequence[str], pid_file: PidFile, port: int, log: Path) -> psutil.Process:
+    """Starts a command in a session of its own; it writes its pid file itself."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        launcher = [sys.executable, "-P", str(LAUNCHER), str(pid_file.path), str(port)]
+        # Not Popen: that object complains when it is dropped while the process lives.
+        pid = os.posix_spawn(
+            sys.executable,
+            [*launcher, *command],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ],
+        )
+    finally:
+        os.close(output)
+    return psutil.Process(pid)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that ended and waits for its parent does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def end(process: psutil.Process, patience_s: float) -> None:
+    """Ends it, by force if it does not go within `patience_s`, and reaps it if it is a child."""
+    try:
+        process.terminate()
+        process.wait(patience_s)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(patience_s)
+    except psutil.NoSuchProcess:
+        return
