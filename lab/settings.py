@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     kafka_jars_dir: Path = ROOT / "build" / "stack" / "kafka_jars"
     stack_dir: Path = ROOT / "build" / "stack"
     stack_engine: Literal["auto", "process"] = "auto"
+    docker_timeout_s: float = 10
     stack_timeout_s: float = 60
     stack_min_free_mb: int = 512
     download_timeout_s: float = 600

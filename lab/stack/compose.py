@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from lab.settings import Settings
+from lab.settings import Settings, settings
 from lab.stack.command import run
 from lab.stack.ports import require_free_ports
 from lab.stack.preflight import require_disk_space
@@ -14,7 +14,6 @@ from lab.stack.service import Service
 
 PROJECT = "feature-store-lab"
 CLIENTS = (("docker", "compose"), ("docker-compose",))
-PROBE_TIMEOUT_S = 10
 
 
 @cache
@@ -110,7 +109,7 @@ class Container:
 
 def _succeeds(*command: str) -> bool:
     try:
-        done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S)
+        done = subprocess.run(command, capture_output=True, timeout=settings.docker_timeout_s)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

@@ -28,7 +28,9 @@ def require_program(name: str, needed_by: str) -> str:
 def require_java(needed_by: str) -> str:
     """The path of a Java that is new enough for Kafka."""
     java = require_program("java", needed_by)
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30)
+    answer = subprocess.run(
+        [java, "-version"], capture_output=True, text=True, timeout=settings.stack_timeout_s
+    )
     version = re.search(r'version "(\d+)', answer.stderr)
     if version is None or int(version[1]) < JAVA:
         seen = answer.stderr.partition("\n")[0] or "nothing"

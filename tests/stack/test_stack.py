@@ -1,0 +1,179 @@
+"""The life of the services as processes: real ones, on private ports."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from shutil import which
+
+import psutil
+import pytest
+import redis
+
+from lab.errors import UserError
+from lab.settings import Settings
+from lab.stack import ServiceStatus, down, up
+from lab.stack.ports import free_port
+from lab.stack.redis import RedisServer, private_redis
+
+pytestmark = pytest.mark.skipif(
+    which("redis-server") is None, reason="no redis-server: scripts/system-packages redis-server"
+)
+Status = Callable[..., ServiceStatus]
+Programs = Callable[..., None]
+UP = "from lab.stack import up; up(['redis'])"
+
+
+def tool(config: Settings) -> subprocess.Popen[bytes]:
+    """Another process that brings Redis up, as a second terminal would."""
+    fields = ("stack_dir", "stack_engine", "redis_port", "stack_timeout_s")
+    env = {f"LAB_{field.upper()}": str(getattr(config, field)) for field in fields}
+    return subprocess.Popen([sys.executable, "-c", UP], env={**os.environ, **env})
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def fill(client: redis.Redis) -> None:
+    for number in range(100):
+        client.set(f"filler_{number}", "x" * 100_000)
+
+
+def test_up_twice_keeps_the_same_redis_and_down_stops_it(
+    config: Settings, redis_status: Status
+) -> None:
+    up(["redis"], config)
+    first = redis_status()
+    up(["redis"], config)
+    assert redis_status() == first
+    assert (first.state, first.how) == ("up", "process")
+    down(config)
+    assert redis_status().state == "down"
+    assert not psutil.pid_exists(first.pid or 0)
+    down(config)
+
+
+def test_redis_is_durable_bounded_and_local(config: Settings, redis_status: Status) -> None:
+    up(["redis"], config.model_copy(update={"redis_maxmemory": "3mb"}))
+    with RedisServer(config).client() as client:
+        said = client.config_get("append*", "maxmemory*", "save")
+        assert (said["appendonly"], said["appendfsync"]) == ("yes", "everysec")
+        assert (said["maxmemory"], said["maxmemory-policy"]) == (str(3 * 2**20), "noeviction")
+        client.set("kept", "here")
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            fill(client)
+        assert client.get("kept") == b"here"
+    sockets = psutil.Process(redis_status().pid).net_connections()
+    assert {found.laddr.ip for found in sockets} == {"127.0.0.1"}
+
+
+def test_a_killed_redis_comes_back_with_its_data(config: Settings, redis_status: Status) -> None:
+    up(["redis"], config)
+    with RedisServer(config).client() as client:
+        client.set("feature", 7)
+    killed = psutil.Process(redis_status().pid)
+    killed.kill()
+    killed.wait(10)
+    assert redis_status().state == "down"
+    up(["redis"], config)
+    with RedisServer(config).client() as client:
+        assert client.get("feature") == b"7"
+
+
+def test_a_foreign_redis_is_named_and_never_touched(
+    config: Settings, tmp_path: Path, redis_status: Status
+) -> None:
+    with private_redis(tmp_path / "foreign") as foreign:
+        config = config.model_copy(update={"redis_port": foreign.port})
+        with pytest.raises(UserError, match=rf"port {foreign.port}: redis-server \(pid \d+\)") as e:
+            up(["redis"], config)
+        assert "export LAB_REDIS_PORT=" in str(e.value)
+        down(config)
+        found = redis_status(config)
+        assert (found.state, found.pid) == ("foreign", foreign.pid_file.process().pid)
+        assert foreign.answers()
+
+
+def test_a_recycled_pid_is_never_killed(config: Settings, redis_status: Status) -> None:
+    bystander = subprocess.Popen(["sleep", "600"])
+    record = {"pid": bystander.pid, "started": time.time() - 3_600, "port": config.redis_port}
+    pid_file = config.stack_dir / "redis" / "redis.pid"
+    pid_file.parent.mkdir(parents=True)
+    pid_file.write_text(json.dumps(record))
+    try:
+        up(["redis"], config)
+        assert redis_status().pid != bystander.pid
+        down(config)
+        pid_file.write_text(json.dumps(record))
+        down(config)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_tool_killed_half_way_leaves_what_up_recovers_from(
+    config: Settings, monkeypatch: pytest.MonkeyPatch, programs: Programs, redis_status: Status
+) -> None:
+    path, server = os.environ["PATH"], RedisServer(config)
+    programs(redis_server=f"exec {which('sleep')} 600")
+    killed = tool(config)
+    eventually(server.is_running)
+    killed.kill()
+    killed.wait()
+    monkeypatch.setenv("PATH", path)
+    half_started = server.pid_file.process()
+    assert half_started is not None
+    up(["redis"], config.model_copy(update={"stack_timeout_s": 1}))
+    assert redis_status().state == "up"
+    assert not half_started.is_running()
+
+
+def test_a_redis_outlives_its_tool_and_is_adopted(config: Settings, redis_status: Status) -> None:
+    killed = tool(config)
+    eventually(lambda: redis_status().state == "up")
+    killed.kill()
+    killed.wait()
+    pid = redis_status().pid
+    up(["redis"], config)
+    assert redis_status().pid == pid
+
+
+def test_two_ups_at_once_start_one_redis(config: Settings, redis_status: Status) -> None:
+    tools = [tool(config), tool(config)]
+    assert [found.wait(60) for found in tools] == [0, 0]
+    assert redis_status().state == "up"
+
+
+def test_another_port_than_the_running_one_is_refused(
+    config: Settings, redis_status: Status
+) -> None:
+    up(["redis"], config)
+    elsewhere = config.model_copy(update={"redis_port": free_port()})
+    with pytest.raises(UserError, match=f"already runs at 127.0.0.1:{config.redis_port}"):
+        up(["redis"], elsewhere)
+    assert redis_status(elsewhere) == redis_status()
+
+
+def test_a_private_redis_can_be_stopped_and_started(tmp_path: Path) -> None:
+    with contextlib.suppress(InterruptedError), private_redis(tmp_path) as server:
+        client = server.client()
+        client.set("key", "value")
+        process = server.pid_file.process()
+        server.stop()
+        with pytest.raises(redis.ConnectionError):
+            client.get("key")
+        server.start()
+        assert client.get("key") == b"value"
+        raise InterruptedError
+    assert not server.is_running()
+    assert process is not None
+    assert not process.is_running()
