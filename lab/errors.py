@@ -1,5 +1,8 @@
 """Errors that are the user's to mend, told apart from our own bugs."""
 
+import sys
+from collections.abc import Callable
+
 
 class UserError(Exception):
     """One sentence: what is wrong and where; then the next command to type.
@@ -11,3 +14,12 @@ class UserError(Exception):
         super().__init__(problem if next_step is None else f"{problem}\n  next: {next_step}")
         self.problem = problem
         self.next_step = next_step
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script's main; a user's mistake ends it with one sentence and status 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,257 @@
+"""The six criteria of exercise 2: training data as they were known, and nothing that was not."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lab.grading.compare import as_utc, differences, equal_rows, equal_values
+from lab.grading.criterion import criterion
+from lab.grading.hidden import EVENT_TIME, KNOWN_VIEWS, numbered, plant
+from lab.grading.outcome import CounterExample, Outcome, SubmissionError
+from lab.grading.placing import place_feature_tables
+from lab.grading.submission import Submission
+
+SCRIPT = "generate_training_data.py"
+KEYS = ["user_id", "merchant_id", EVENT_TIME]
+VIEWS = ("user_transaction_features", "merchant_risk_features")
+CRITICAL = [feature for view in VIEWS for feature in KNOWN_VIEWS[view].critical]
+SPLITS = {"train": 0.70, "val": 0.15, "test": 0.15}
+SPLIT_TOLERANCE = 0.02
+
+
+def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
+    """What their get_training_data returns for `frame`, under the brief's names."""
+    own = submission.names.frame(frame)
+    table = _table(submission.call(2, SCRIPT, "get_training_data", own), "get_training_data")
+    table = submission.names.canonical(table)
+    missing = [name for name in [*KEYS, *CRITICAL] if name not in table]
+    if missing:
+        raise SubmissionError(f"get_training_data returned no column {', '.join(missing)}")
+    return table.assign(**{EVENT_TIME: as_utc(table[EVENT_TIME])})
+
+
+def _table(value: Any, function: str) -> pd.DataFrame:
+    if not isinstance(value, pd.DataFrame):
+        raise SubmissionError(f"{function} returned {value!r:.60}, not a DataFrame")
+    return value
+
+
+def in_order_of(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `table`, one for each of `frame` and in its order; absent ones are null."""
+    once = table.drop_duplicates(KEYS)
+    keys = frame[KEYS].assign(**{EVENT_TIME: as_utc(frame[EVENT_TIME])})
+    return keys.merge(once, on=KEYS, how="left", indicator="returned")
+
+
+@criterion("2.1")
+def training_data_is_generated(submission: Submission) -> Outcome:
+    """get_training_data gives each row of the entity frame back once, with its label."""
+    frame = submission.hidden.frame(1_000)
+    table = training_data(submission, frame)
+    rows = in_order_of(frame, table)
+    is_back = rows["returned"] == "both"
+    label = rows.get("is_fraud", pd.Series(np.nan, index=rows.index))
+    kept = is_back & equal_values(frame["is_fraud"], label)
+    return Outcome(
+        bool(kept.all()) and len(table) == len(frame),
+        f"{int(kept.sum())} of {len(frame)} rows back with their label, {len(table)} in all",
+        f"each of the {len(frame)} rows once, labels unchanged",
+        examples=differences(frame[KEYS], rows.where(is_back), ["user_id"], of=frame[KEYS]),
+    )
+
+
+@criterion("2.2")
+def critical_features_have_no_nulls(submission: Submission) -> Outcome:
+    """What could be known is there; what could not is left out, not filled from later."""
+    hidden = submission.hidden
+    knowable, early = hidden.frame(600), hidden.frame(100_000, knowable=False)
+    early = early[~hidden.is_knowable(early)].head(100)
+    frame = numbered(pd.concat([knowable, early]).drop_duplicates(KEYS).sort_values(EVENT_TIME))
+    table = training_data(submission, frame)
+    rows = in_order_of(frame, table)
+    is_knowable = hidden.is_knowable(frame).to_numpy()
+    lost = rows[is_knowable & rows[CRITICAL].isna().any(axis=1)]
+    filled = _filled_from_later(submission, frame, rows)
+    left = _nulls_exported(submission, table) if not lost.size and not filled else 0
+    return Outcome(
+        not len(lost) and not filled and not left,
+        f"{len(lost)} knowable rows lost or null, {filled} filled from later, {left} nulls exported",
+        f"0, 0 and 0 for {int(is_knowable.sum())} knowable and {int((~is_knowable).sum())} other rows",
+        "a row without history is set aside, or gets a constant; a later value is a leak",
+        examples=[CounterExample(str(dict(r)), "a value", "null") for _, r in lost[KEYS].iterrows()],
+    )
+
+
+def _filled_from_later(submission: Submission, frame: pd.DataFrame, rows: pd.DataFrame) -> int:
+    """Rows whose user had no history, but which got more than one constant."""
+    answer = submission.hidden.as_known(VIEWS[0], frame, pd.Timedelta(0).to_pytimedelta())
+    unknown = answer["avg_transaction_amount"].isna().to_numpy()
+    given = rows.loc[unknown, "avg_transaction_amount"].dropna()
+    return len(given) if given.nunique() > 1 else 0
+
+
+def _nulls_exported(submission: Submission, table: pd.DataFrame) -> int:
+    """Nulls in critical features after export, when the training data still hold some."""
+    if not table[CRITICAL].isna().any(axis=None):
+        return 0
+    files = exported(submission, table.assign(is_fraud=np.arange(len(table)) % 2))
+    return int(sum(files[f"X_{split}"].reindex(columns=CRITICAL).isna().sum().sum() for split in SPLITS))
+
+
+@criterion("2.3")
+def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
+    """validate_pit_correctness accepts point-in-time data, and rejects three kinds of wrong ones."""
+    right = submission.hidden.with_answers(submission.hidden.frame(500))
+    frames = {"right": right, **_tampered(submission, right)}
+    accepted = {name: _accepts(submission, frame) for name, frame in frames.items()}
+    wrongly = [name for name, verdict in accepted.items() if verdict is not (name == "right")]
+    return Outcome(
+        not wrongly,
+        ", ".join(f"{name} {'accepted' if ok else 'rejected'}" for name, ok in accepted.items()),
+        "right accepted; future, stale and swapped values rejected",
+        f"wrong on: {', '.join(wrongly)}" if wrongly else "",
+        "return a bool or {'passed': bool}, or raise; what is printed does not count",
+    )
+
+
+def _tampered(submission: Submission, right: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    features = list(KNOWN_VIEWS[VIEWS[0]].features)
+    newest = submission.hidden.newest(VIEWS[0]).reindex(right["user_id"])
+    earlier = right.assign(**{EVENT_TIME: right[EVENT_TIME] - pd.Timedelta(days=20)})
+    no_ttl = pd.Timedelta(0).to_pytimedelta()
+    stale = submission.hidden.as_known(VIEWS[0], earlier, no_ttl).fillna(0)
+    swapped = right[features].iloc[::-1]
+    changed = {"future": newest, "stale": stale, "swapped": swapped}
+    types = right[features].dtypes
+    return {
+        name: right.assign(**values[features].reset_index(drop=True).astype(types))
+        for name, values in changed.items()
+    }
+
+
+def _accepts(submission: Submission, frame: pd.DataFrame) -> bool:
+    try:
+        said = submission.call(2, SCRIPT, "validate_pit_correctness", submission.names.frame(frame))
+    except SubmissionError:
+        return False
+    return bool(said.get("passed")) if isinstance(said, dict) else said is not False
+
+
+@criterion("2.4")
+def values_match_a_recount(submission: Submission) -> Outcome:
+    """Every feature equals the newest row at or before its moment, inside the TTL."""
+    hidden = submission.hidden
+    ttl = submission.view(VIEWS[0], "transaction_count_7d").ttl
+    frame = numbered(pd.concat([hidden.frame(1_200), plant(hidden, ttl)]).sort_values(EVENT_TIME))
+    place_feature_tables(submission)
+    rows = in_order_of(frame, training_data(submission, frame))
+    views = {view: submission.view(view, KNOWN_VIEWS[view].critical[0]) for view in VIEWS}
+    expected = pd.concat([hidden.as_known(v, frame, views[v].ttl) for v in VIEWS], axis=1)
+    columns = [name for name in expected if name in rows]
+    right = equal_rows(expected, rows, columns)
+    return Outcome(
+        bool(right.all()),
+        f"{int(right.sum()) * len(columns)} of {len(frame) * len(columns)} values equal",
+        f"all {len(columns)} features of all {len(frame)} rows",
+        "planted: rows exactly at the moment, just after it, past their TTL, and corrected ones",
+        examples=differences(expected, rows, columns, of=frame[KEYS]),
+    )
+
+
+@criterion("2.5")
+def splits_are_exported(submission: Submission) -> Outcome:
+    """Six files: 70/15/15, disjoint, complete, labels beside their rows and not among the features."""
+    frame = submission.hidden.with_answers(submission.hidden.frame(2_000))
+    coin = np.random.default_rng(submission.hidden.seed).random(len(frame))
+    frame["is_fraud"] = (coin < 0.3).astype("int64")
+    files = exported(submission, frame)
+    problems = [problem for problem in _split_problems(frame, files) if problem]
+    sizes = {split: len(files[f"X_{split}"]) for split in SPLITS}
+    aside = len(files["excluded"]) if "excluded" in files else 0
+    return Outcome(
+        not problems,
+        f"{', '.join(f'{split} {rows}' for split, rows in sizes.items())}, set aside {aside}",
+        "70/15/15 within 2 points, every row once, at least half of them exported",
+        "; ".join(problems),
+    )
+
+
+def exported(submission: Submission, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The files that their export_training_data writes for `frame`."""
+    folders = [submission.repo, submission.exercise(2)]
+    start = time.time() - 1  # file systems keep coarse times
+    for folder in folders:
+        for stale in (folder / "data").glob("[Xye]*_*.parquet"):
+            stale.unlink()
+    submission.call(2, SCRIPT, "export_training_data", submission.names.frame(frame))
+    names = [f"{part}_{split}" for part in "Xy" for split in SPLITS]
+    found = {n: submission.outputs(folders, f"{n}.parquet", start) for n in [*names, "excluded"]}
+    missing = [name for name in names if found[name] is None]
+    if missing:
+        raise SubmissionError(f"export_training_data wrote no data/{missing[0]}.parquet")
+    return {n: submission.names.canonical(t) for n, t in found.items() if t is not None}
+
+
+def _split_problems(frame: pd.DataFrame, files: dict[str, pd.DataFrame]) -> list[str]:
+    if any("transaction_amount" not in files[f"X_{split}"] for split in SPLITS):
+        return ["X has no transaction_amount, which is a feature of the model"]
+    amounts = {split: files[f"X_{split}"]["transaction_amount"] for split in SPLITS}
+    rows = pd.concat(amounts.values())
+    aside = files["excluded"]["transaction_amount"] if "excluded" in files else rows.iloc[:0]
+    shares = {split: len(amounts[split]) / max(len(rows), 1) for split in SPLITS}
+    uneven = [s for s, share in SPLITS.items() if abs(shares[s] - share) > SPLIT_TOLERANCE]
+    absent = set(frame["transaction_amount"]) - set(rows) - set(aside)
+    return [
+        f"{', '.join(uneven)} is not 70/15/15" if uneven else "",
+        f"{rows.duplicated().sum()} rows stand in two splits" if rows.duplicated().any() else "",
+        f"{len(absent)} rows are in no file" if absent else "",
+        "fewer than half of the rows are exported" if len(rows) < len(frame) / 2 else "",
+        *(_label_problem(frame, files, split) for split in SPLITS),
+    ]
+
+
+def _label_problem(frame: pd.DataFrame, files: dict[str, pd.DataFrame], split: str) -> str:
+    features, labels = files[f"X_{split}"], files[f"y_{split}"].iloc[:, -1]
+    right = frame.set_index("transaction_amount")["is_fraud"]
+    expected = right.reindex(features["transaction_amount"])
+    if len(labels) != len(features) or not equal_values(expected, labels).all():
+        return f"y_{split} is not the label of the rows of X_{split}"
+    numeric = features.select_dtypes("number")
+    given_away = [name for name in numeric if equal_values(expected, numeric[name]).all()]
+    return f"X_{split} holds the label, as {given_away[0]}" if given_away else ""
+
+
+@criterion("2.6")
+def leakage_is_demonstrated(submission: Submission) -> Outcome:
+    """A table that shows, row by row, the value as it was known beside the latest one."""
+    table = _table(submission.call(2, SCRIPT, "demonstrate_leakage"), "demonstrate_leakage")
+    table = submission.names.canonical(table)
+    if EVENT_TIME not in table or not {"user_id", "merchant_id"} & set(table):
+        raise SubmissionError("demonstrate_leakage returned no key, or no event_timestamp")
+    table = table.assign(**{EVENT_TIME: as_utc(table[EVENT_TIME])})
+    shown = [f for view in VIEWS if (f := _feature_shown(submission, view, table))]
+    unique = not table.duplicated([k for k in KEYS if k in table]).any()
+    return Outcome(
+        bool(shown) and unique,
+        f"{len(table)} rows, shown for {', '.join(shown) or 'no feature'}",
+        "one column equal to the point-in-time value, one to the latest, each row once",
+        "" if unique else "rows are multiplied: merge on the keys and the time, or by position",
+    )
+
+
+def _feature_shown(submission: Submission, view: str, table: pd.DataFrame) -> str | None:
+    known = KNOWN_VIEWS[view]
+    if known.key not in table or table.empty:
+        return None
+    ttl = submission.view(view, known.critical[0]).ttl
+    right = submission.hidden.as_known(view, table, ttl)
+    newest = submission.hidden.newest(view).reindex(table[known.key])
+    columns = list(table.columns)
+    for feature in known.features:
+        is_right = any(equal_values(right[feature], table[c]).all() for c in columns)
+        is_latest = any(equal_values(newest[feature], table[c]).all() for c in columns)
+        if is_right and is_latest and not equal_values(right[feature], newest[feature]).all():
+            return feature
+    return None

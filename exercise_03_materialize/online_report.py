@@ -1,0 +1,82 @@
+"""What Redis holds of each feature view: keys, bytes, ages."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pandas as pd
+import redis
+from feast import FeatureStore
+
+from feast_plugins.redis_encoding import decode_time, feature_field, time_field
+
+KEYS_PER_SCAN = 1_000
+
+
+@dataclass
+class ViewUsage:
+    """Sums over the hashes that hold a row of the view."""
+
+    keys: int = 0
+    bytes: int = 0
+    times: list[datetime] = field(default_factory=list)
+    ttls: list[int] = field(default_factory=list)
+
+
+def measure_online_store(
+    store: FeatureStore, client: "redis.Redis[bytes]", now: datetime
+) -> pd.DataFrame:
+    """One row per view: keys, bytes of its fields and values, ages and TTLs.
+
+    A hash's own overhead belongs to no view and is not counted; neither are keys of other projects.
+    """
+    views = [view for view in store.list_feature_views() if view.online]
+    view_of = {
+        feature_field(view.name, feature.name): view.name
+        for view in views
+        for feature in view.features
+    }
+    view_of |= {time_field(view.name): view.name for view in views}
+    usage: dict[str, ViewUsage] = defaultdict(ViewUsage)
+    for fields, ttl in _hashes(client, store.project):
+        for name in {view_of[f] for f in fields if f in view_of}:
+            stored_time = decode_time(fields.get(time_field(name)))
+            usage[name].keys += 1
+            usage[name].ttls.append(ttl)
+            usage[name].times += [stored_time] if stored_time else []
+        for key, value in fields.items():
+            if key in view_of:
+                usage[view_of[key]].bytes += len(key) + len(value)
+    rows = {view.name: _row(usage[view.name], now) for view in views}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _hashes(
+    client: "redis.Redis[bytes]", project: str
+) -> Iterator[tuple[dict[bytes, bytes], int]]:
+    """Every entity's hash of the project, with its key's TTL in seconds (-1: none)."""
+    keys = [
+        key
+        for key in client.scan_iter(match=f"*{project}", count=KEYS_PER_SCAN, _type="hash")
+        if not key.startswith(b"materialized_until:")
+    ]
+    for start in range(0, len(keys), KEYS_PER_SCAN):
+        pipe = client.pipeline(transaction=False)
+        for key in keys[start : start + KEYS_PER_SCAN]:
+            pipe.hgetall(key)
+            pipe.ttl(key)
+        replies = pipe.execute()
+        yield from zip(replies[::2], replies[1::2], strict=True)
+
+
+def _row(usage: ViewUsage, now: datetime) -> dict[str, object]:
+    ages = [timedelta(seconds=round((now - moment).total_seconds())) for moment in usage.times]
+    return {
+        "keys": usage.keys,
+        "bytes": usage.bytes,
+        "newest_age": min(ages, default=None),
+        "oldest_age": max(ages, default=None),
+        "shortest_ttl_days": round(min(usage.ttls) / 86_400) if usage.ttls else None,
+        "longest_ttl_days": round(max(usage.ttls) / 86_400) if usage.ttls else None,
+    }

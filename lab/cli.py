@@ -1,0 +1,89 @@
+"""The command line: lab up · down · status · data · run · check."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lab.dataset.cli import data_app
+from lab.errors import UserError
+from lab.grading.outcome import Status
+from lab.grading.results import Scorecard
+from lab.settings import settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(data_app, name="data")
+console = Console()
+
+SOME_FAILED, USER_ERROR, OUR_ERROR = 1, 2, 3
+
+
+@app.command()
+def up(services: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Start Redis and Kafka, or the named ones."""
+    from lab import stack
+
+    stack.up(services or ["redis", "kafka"])
+    status()
+
+
+@app.command()
+def down() -> None:
+    """Stop what `lab up` started."""
+    from lab import stack
+
+    stack.down()
+
+
+@app.command()
+def status() -> None:
+    """Say which services answer, and where."""
+    from lab import stack
+
+    for service in stack.status():
+        console.print(f"{service.name:6} {service.state:8} {service.address}", highlight=False)
+
+
+@app.command()
+def run(
+    number: Annotated[int | None, typer.Argument(help="One exercise; without it all of them")] = None,
+    data: Annotated[str | None, typer.Option(help="simulated or complete_journey")] = None,
+) -> None:
+    """Run the exercises in order and grade the reference; or run one exercise."""
+    from lab import pipeline
+
+    if number is not None:
+        pipeline.run_one(number, data)
+    else:
+        card = pipeline.run_all(data, console)
+        sys.exit(exit_status(card))
+
+
+@app.command()
+def check(
+    number: Annotated[int | None, typer.Argument(help="One exercise; without it all 35")] = None,
+    submission: Annotated[Path, typer.Option(help="The folder of a solution")] = settings.root,
+    seed: Annotated[int | None, typer.Option(help="Replay the hidden data of a verdict")] = None,
+) -> None:
+    """Check a solution against the success criteria."""
+    from lab import pipeline
+
+    sys.exit(exit_status(pipeline.check(submission, number, seed, console)))
+
+
+def exit_status(card: Scorecard) -> int:
+    """0 when nothing failed, 1 when a criterion did, 3 when the error is ours."""
+    if card.count(Status.ERROR):
+        return OUR_ERROR
+    return SOME_FAILED if card.count(Status.FAIL) or card.count(Status.SKIPPED) else 0
+
+
+def main() -> None:
+    """The entry point; a user's mistake is one sentence and status 2."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(USER_ERROR)

@@ -1,0 +1,33 @@
+"""The exercises as the tooling knows them: by the names of their folder, script and services."""
+
+import runpy
+from dataclasses import dataclass
+
+from lab.figures import timed
+from lab.settings import settings
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What `lab run N` starts: a script of the exercise's folder, after its services."""
+
+    number: int
+    folder: str
+    script: str
+    services: tuple[str, ...] = ("redis",)
+
+    @property
+    def is_there(self) -> bool:
+        return (settings.root / self.folder / f"{self.script}.py").exists()
+
+    def run(self) -> None:
+        """Run the script as `python -m` would."""
+        with timed(f"exercise_{self.number}_s"):
+            runpy.run_module(f"{self.folder}.{self.script}", run_name="__main__")
+
+
+EXERCISES = (
+    Exercise(1, "exercise_01_setup", "setup_store"),
+    Exercise(2, "exercise_02_pit_training", "generate_training_data"),
+    Exercise(3, "exercise_03_materialize", "materialize"),
+)

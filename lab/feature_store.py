@@ -1,0 +1,96 @@
+"""Opens the shared Feast repository from any folder, with the ports and paths of the settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import redis
+import yaml
+
+from lab.errors import UserError
+from lab.settings import settings
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+# Exercise 3 materializes these; the streaming view is written by exercise 5.
+MATERIALIZED_VIEWS = (
+    "user_transaction_features",
+    "merchant_risk_features",
+    "product_popularity_features",
+    "user_preference_features",
+)
+REGISTRY = "registry.db"
+DTYPES = {"Int64": "Int64", "Float32": "float32", "Float64": "float64"}
+
+
+def effective_config() -> dict[str, Any]:
+    """feature_store.yaml with absolute paths, the settings' Redis, and the chosen stores."""
+    file = settings.feature_repo / "feature_store.yaml"
+    config: dict[str, Any] = yaml.safe_load(file.read_text())
+    config["registry"]["path"] = f"sqlite:///{settings.data_dir / REGISTRY}"
+    config["online_store"]["connection_string"] = f"{settings.host}:{settings.redis_port}"
+    if settings.stores == "feast":
+        config["online_store"]["type"] = "redis"
+    return config
+
+
+def feast(*arguments: str) -> None:
+    """Run Feast's command line on the shared repository."""
+    from feast.cli.cli import cli
+
+    file = settings.build_dir / "feature_store.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(effective_config()))
+    command = ["--chdir", str(settings.feature_repo), "--feature-store-yaml", str(file), *arguments]
+    cli.main(command, standalone_mode=False)
+
+
+def open_store() -> "FeatureStore":
+    """The feature store; UserError when nothing has been applied yet."""
+    from feast import FeatureStore, RepoConfig
+
+    if not (settings.data_dir / REGISTRY).exists():
+        raise UserError(f"no registry in {settings.data_dir}: nothing is applied", "lab run 1")
+    return FeatureStore(config=RepoConfig(repo_path=settings.feature_repo, **effective_config()))
+
+
+def connect_redis(db: int = 0) -> "redis.Redis[bytes]":
+    """A client of the settings' Redis that answers; UserError when none does."""
+    client = redis.Redis(settings.host, settings.redis_port, db=db, socket_timeout=5)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        address = f"{settings.host}:{settings.redis_port}"
+        raise UserError(f"Redis does not answer at {address}: {error}", "lab up redis") from error
+    return client
+
+
+def with_declared_types(frame: pd.DataFrame, store: "FeatureStore") -> pd.DataFrame:
+    """Every feature in the type that its view declares.
+
+    Feast's offline stores give a nullable Int64 as float64; here it stays an integer, and is a plain
+    int64 where nothing is null.
+    """
+    views = [*store.list_feature_views(), *store.list_on_demand_feature_views()]
+    declared = {field.name: str(field.dtype) for view in views for field in view.features}
+    types = {name: DTYPES[kind] for name, kind in declared.items() if name in frame and kind in DTYPES}
+    typed = frame.astype(types)
+    whole = [name for name, kind in types.items() if kind == "Int64" and not typed[name].isna().any()]
+    return typed.astype(dict.fromkeys(whole, "int64"))
+
+
+
+@contextmanager
+def out_of_memory_is_loud() -> Iterator[None]:
+    """Turn Redis's refusal to take more into a sentence that says what to do."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if "OOM" not in str(error):
+            raise
+        raise UserError(
+            f"Redis refused to write: its memory limit of {settings.redis_maxmemory} is reached",
+            "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down",
+        ) from error

@@ -1,0 +1,27 @@
+"""The figures that a run measures, kept in build/figures.json."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab.settings import settings
+
+
+def record(name: str, value: float, unit: str) -> None:
+    """Keep one figure; a later one of the same name replaces it."""
+    file = settings.build_dir / "figures.json"
+    figures = json.loads(file.read_text()) if file.exists() else {}
+    figures[name] = {"value": round(value, 4), "unit": unit}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps(figures, indent=2) + "\n")
+    beside.rename(file)
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """Record how many seconds the block took."""
+    start = time.perf_counter()
+    yield
+    record(name, time.perf_counter() - start, "s")

@@ -1,0 +1,74 @@
+"""What a submission calls things: the brief's names, unless its submission.toml says otherwise."""
+
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lab.errors import UserError
+
+OVERRIDES = "submission.toml"
+CANONICAL_KEYS = ("user_id", "merchant_id", "product_id")
+SECTIONS = {"entities", "features", "data", "serving", "streaming"}
+
+
+@dataclass(frozen=True)
+class Names:
+    """The submission's own names for entities and features, and its command that prepares data."""
+
+    entities: dict[str, str] = field(default_factory=dict)
+    features: dict[str, str] = field(default_factory=dict)
+    prepare: str | None = None
+
+    def key(self, canonical: str) -> str:
+        """The join key that stands for the brief's `canonical` one."""
+        return self.entities.get(canonical, canonical)
+
+    def with_join_keys(self, registered: set[str]) -> "Names":
+        """These names, with a key's short form where only that is registered."""
+        short = {key: key.removesuffix("_id") for key in CANONICAL_KEYS if key not in registered}
+        found = {key: name for key, name in short.items() if name in registered}
+        return replace(self, entities={**found, **self.entities})
+
+    def feature(self, view: str, feature: str) -> tuple[str, str]:
+        """The view and the name under which the submission keeps the brief's feature."""
+        own = self.features.get(f"{view}:{feature}", f"{view}:{feature}")
+        own_view, _, own_feature = own.partition(":")
+        return own_view, own_feature
+
+    def frame(self, canonical: pd.DataFrame) -> pd.DataFrame:
+        """A table of ours under the submission's names."""
+        return canonical.rename(columns=self._columns())
+
+    def canonical(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A table of theirs under the brief's names; view__feature counts as feature."""
+        short = {str(name): str(name).rpartition("__")[2] for name in frame.columns}
+        own = {theirs: ours for ours, theirs in self._columns().items()}
+        return frame.rename(columns={name: own.get(end, end) for name, end in short.items()})
+
+    def _columns(self) -> dict[str, str]:
+        short = {
+            name.partition(":")[2]: own.partition(":")[2] for name, own in self.features.items()
+        }
+        return {**self.entities, **short}
+
+
+def read_names(folder: Path) -> Names:
+    """The overrides of a submission; UserError when its submission.toml cannot be read."""
+    file = folder / OVERRIDES
+    if not file.is_file():
+        return Names()
+    try:
+        content: dict[str, Any] = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid TOML: {error}", "see docs/contract.md") from error
+    unknown = set(content) - SECTIONS
+    if unknown:
+        raise UserError(f"{file} has unknown sections: {', '.join(sorted(unknown))}")
+    return Names(
+        entities=content.get("entities", {}),
+        features=content.get("features", {}),
+        prepare=content.get("data", {}).get("prepare"),
+    )

@@ -1,0 +1,51 @@
+"""What a check says: what it measured against what is required, and how a criterion stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a criterion stands; ERROR is our own fault, never the learner's."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+    NOT_ATTEMPTED = "not_attempted"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class CounterExample:
+    """One case in which the submission was wrong."""
+
+    input: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict of one check; notes are measured and shown, never scored."""
+
+    passed: bool
+    measured: str
+    required: str
+    message: str = ""
+    hint: str = ""
+    examples: Sequence[CounterExample] = ()
+    notes: Sequence[str] = field(default=())
+
+
+class SubmissionError(Exception):
+    """The submission did something that a criterion forbids: it crashed, hung, or returned nonsense."""
+
+    def __init__(self, message: str, hint: str = "", log_tail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.log_tail = log_tail
+
+
+class NotAttemptedError(Exception):
+    """What the criterion is about is not there yet."""

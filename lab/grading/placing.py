@@ -1,0 +1,81 @@
+"""Puts hidden data where a submission reads: raw tables into data/, feature tables at their sources."""
+
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, RAW_TABLES, KnownView
+from lab.grading.outcome import SubmissionError
+from lab.grading.registry import View
+from lab.grading.submission import Submission
+
+DTYPES = {
+    "INT32": "Int32",
+    "INT64": "Int64",
+    "FLOAT": "float32",
+    "DOUBLE": "float64",
+    "STRING": "string",
+    "BOOL": "boolean",
+}
+
+
+def place_raw_tables(submission: Submission) -> None:
+    """Copy the hidden raw tables into data/ of the working directory."""
+    data = submission.repo / "data"
+    data.mkdir(exist_ok=True)
+    for table in RAW_TABLES:
+        shutil.copy(submission.hidden.directory / f"{table}.parquet", data)
+
+
+def place_feature_tables(submission: Submission) -> None:
+    """Write each known view's hidden table to the path and columns that its source names."""
+    by_path: dict[Path, list[View]] = defaultdict(list)
+    for view in submission.registry.views.values():
+        by_path[source_path(submission, view)].append(view)
+    for path, views in by_path.items():
+        known = [k for k in KNOWN_VIEWS.values() if _own_view(submission, k) in views]
+        if known:
+            table = _columns(submission, known[0], views)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            table.to_parquet(path, index=False, coerce_timestamps="us")
+
+
+def source_path(submission: Submission, view: View) -> Path:
+    """The file of a view's source; SubmissionError when it lies outside the submission."""
+    path = (submission.repo / view.source.path.removeprefix("file://")).resolve()
+    if not path.is_relative_to(submission.root.resolve()):
+        raise SubmissionError(
+            f"{view.name} reads {view.source.path}, which is not below the folder of the submission",
+            hint="name a path relative to feature_store.yaml, such as data/user_stats.parquet",
+        )
+    return path
+
+
+def _own_view(submission: Submission, known: KnownView) -> View | None:
+    own_name, _ = submission.names.feature(known.name, known.features[0])
+    return submission.registry.views.get(own_name)
+
+
+def _columns(submission: Submission, known: KnownView, views: list[View]) -> pd.DataFrame:
+    """The hidden rows of `known` under the columns of all `views` that share its file."""
+    rows = submission.hidden.tables[known.name]
+    ours = {submission.names.feature(known.name, f)[1]: f for f in known.features}
+    table: dict[str, pd.Series] = {}
+    for view in views:
+        table[view.join_keys[0]] = rows[known.key]
+        table[view.source.event_time] = rows[EVENT_TIME]
+        if view.source.created:
+            table[view.source.created] = rows[CREATED]
+        for feature, kind in view.features.items():
+            column = view.source.column_of.get(feature, feature)
+            values = rows[ours[feature]] if feature in ours else _filler(rows.index)
+            table[column] = values.astype(DTYPES.get(kind, "string"))
+    return pd.DataFrame(table)
+
+
+def _filler(index: pd.Index) -> pd.Series:
+    """Values for a feature that we do not know: they differ, and mean nothing."""
+    return pd.Series(np.arange(len(index)) % 97, index=index)

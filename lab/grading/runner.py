@@ -1,0 +1,100 @@
+"""Grades a submission: each criterion after those that it needs, each verdict made here."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
+from lab.grading.criterion import Check, checks_in
+from lab.grading.hidden import make_hidden_data
+from lab.grading.outcome import NotAttemptedError, Status, SubmissionError
+from lab.grading.results import Result, Scorecard
+from lab.grading.sandbox import Sandbox, sandbox
+from lab.grading.submission import Submission
+from lab.settings import settings, utc_now
+
+OnResult = Callable[[Result], None]
+
+
+class Grader:
+    """Grades any number of submissions, one after the other, on the same hidden seed."""
+
+    def __init__(self, box: Sandbox, seed: int) -> None:
+        self.seed = seed
+        self._box = box
+        self._checks = checks_in(settings.root)
+
+    def grade(
+        self, folder: Path, ids: Iterable[str], on_result: OnResult = lambda _: None
+    ) -> Scorecard:
+        """Judge the criteria `ids` of the submission in `folder`; `on_result` hears of each."""
+        wanted = set(ids)
+        self._box.redis.client().flushall()
+        hidden = make_hidden_data(self._box.directory / "hidden", self.seed, utc_now())
+        submission = Submission(folder, self._box, hidden)
+        results: dict[str, Result] = {}
+        try:
+            for item in with_needs(wanted):
+                result = self._judge(item, submission, results)
+                results[item.id] = result
+                if item.id in wanted:
+                    on_result(result)
+        finally:
+            self._box.close_children()
+        return Scorecard(
+            submission=folder.resolve().name,
+            seed=self.seed,
+            results=[result for identifier, result in results.items() if identifier in wanted],
+        )
+
+    def _judge(
+        self, item: BriefCriterion, submission: Submission, earlier: dict[str, Result]
+    ) -> Result:
+        missing = [need for need in item.needs if earlier[need].status is not Status.PASS]
+        if missing:
+            waits_for = ", ".join(missing)
+            if all(earlier[need].status is Status.NOT_ATTEMPTED for need in missing):
+                return Result(item, Status.NOT_ATTEMPTED, message=f"needs {waits_for}")
+            return Result(item, Status.SKIPPED, message=f"needs {waits_for}")
+        check = self._checks.get(item.id)
+        if check is None:
+            return Result(item, Status.NOT_ATTEMPTED, message="nothing to check yet")
+        start = time.monotonic()
+        return _timed(_verdict(item, check, submission), time.monotonic() - start)
+
+
+def _verdict(item: BriefCriterion, check: Check, submission: Submission) -> Result:
+    try:
+        outcome = check(submission)
+    except NotAttemptedError as missing:
+        return Result(item, Status.NOT_ATTEMPTED, message=str(missing))
+    except SubmissionError as error:
+        return Result(
+            item, Status.FAIL, message=error.message, hint=error.hint, log_tail=error.log_tail
+        )
+    except Exception as bug:  # noqa: BLE001 - our own fault is a status, and the run says so
+        return Result(item, Status.ERROR, message=f"{type(bug).__name__}: {bug}")
+    return Result(
+        item,
+        Status.PASS if outcome.passed else Status.FAIL,
+        measured=outcome.measured,
+        required=outcome.required,
+        message=outcome.message,
+        hint=outcome.hint,
+        examples=tuple(outcome.examples)[:3],
+        notes=tuple(outcome.notes),
+    )
+
+
+@contextmanager
+def grader(seed: int | None = None) -> Iterator[Grader]:
+    """A grader with its sandbox; without a seed the hidden data are new each time."""
+    with sandbox() as box:
+        yield Grader(box, secrets.randbelow(2**31) if seed is None else seed)
+
+
+def criteria_of(exercise: int | None) -> list[str]:
+    """The ids of an exercise's criteria, or all 35."""
+    return [c.id for c in CRITERIA if exercise in (None, c.exercise)]

@@ -1,0 +1,181 @@
+"""Where submissions' code runs: a forking server of children, and their own Redis on a free port."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lab.grading.outcome import SubmissionError
+from lab.settings import settings
+from lab.stack.redis import RedisServer, private_redis
+
+LOG_TAIL_LINES = 12
+
+
+class Child:
+    """One process of a submission; it keeps what its files define until it is closed or dies."""
+
+    def __init__(self, server: Path, start: dict[str, Any], scratch: Path) -> None:
+        self.log = Path(start["log"])
+        self.closed = False
+        self._scratch = scratch
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(server))
+        self._socket.settimeout(settings.stack_timeout_s)
+        self._lines = self._socket.makefile("rw", encoding="utf-8")
+        self._pid: int = self._ask(start)["pid"]
+
+    def ask(self, timeout_s: float, **request: Any) -> Any:
+        """Send one request and return the value of its reply: a DataFrame, or what JSON can hold.
+
+        Raises SubmissionError when the child raised, died, or took longer than `timeout_s` seconds.
+        """
+        request["out"] = str(self._scratch / f"{uuid.uuid4().hex}.parquet")
+        self._socket.settimeout(timeout_s)
+        try:
+            reply = self._ask(request)
+        except TimeoutError:
+            self.close()
+            raise self._error(f"no answer within {timeout_s:g} s") from None
+        except (ConnectionError, json.JSONDecodeError):
+            self.close()
+            raise self._error("the process ended without an answer") from None
+        if not reply.get("ok"):
+            raise self._error(str(reply.get("error", "no answer")))
+        return _value(reply["value"]) if "value" in reply else reply
+
+    def close(self) -> None:
+        """End the process and everything that it started in its session."""
+        self.closed = True
+        self._socket.close()
+        try:
+            os.killpg(self._pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._lines.write(json.dumps(message) + "\n")
+        self._lines.flush()
+        line = self._lines.readline()
+        if not line:
+            raise ConnectionError
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _error(self, message: str) -> SubmissionError:
+        return SubmissionError(message, log_tail=log_tail(self.log))
+
+
+def log_tail(log: Path) -> str:
+    """The last lines that a child printed."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(lines[-LOG_TAIL_LINES:])
+
+
+def _value(value: dict[str, Any]) -> Any:
+    if "table" in value:
+        return pd.read_parquet(value["table"])
+    if "json" in value:
+        return value["json"]
+    raise SubmissionError(f"returned a {value['type']}, which is neither a table nor plain data")
+
+
+def encoded(value: Any, scratch: Path) -> dict[str, Any]:
+    """An argument as the child's `decode` takes it."""
+    if isinstance(value, pd.DataFrame):
+        path = scratch / f"{uuid.uuid4().hex}.parquet"
+        value.to_parquet(path, coerce_timestamps="us")
+        return {"table": str(path)}
+    if isinstance(value, datetime):
+        return {"moment": value.isoformat()}
+    return {"json": value}
+
+
+@dataclass
+class Sandbox:
+    """A forking server and a private Redis, shared by the submissions graded one after the other."""
+
+    directory: Path
+    redis: RedisServer
+    server: Path
+    _children: list[Child] = field(default_factory=list)
+
+    def child(self, *, cwd: Path, path: Sequence[Path], env: dict[str, str], log: Path) -> Child:
+        """A fresh process in `cwd` that imports from `path` first."""
+        start = {
+            "cwd": str(cwd),
+            "path": [str(folder) for folder in path],
+            "env": {**self._environment(), **env},
+            "log": str(log),
+            "memory_bytes": int(settings.memory_limit_gib * 2**30),
+        }
+        child = Child(self.server, start, self.directory)
+        self._children.append(child)
+        return child
+
+    def close_children(self) -> None:
+        """End every process that a submission started."""
+        for child in self._children:
+            child.close()
+        self._children.clear()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.directory),
+            "TMPDIR": str(self.directory),
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "FEAST_USAGE": "False",
+            "LAB_REDIS_PORT": str(self.redis.port),
+            "LAB_BUILD_DIR": str(self.directory / "build"),
+        }
+
+
+@contextmanager
+def sandbox() -> Iterator[Sandbox]:
+    """Start a server of children and a Redis of their own; both are gone at exit."""
+    with tempfile.TemporaryDirectory(prefix="lab-grade-") as name:
+        directory = Path(name)
+        server = directory / "children.sock"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lab.grading.child", str(server)],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "FEAST_USAGE": "False", "TZ": "UTC"},
+        )
+        try:
+            with private_redis(directory / "redis", maxmemory="1gb") as redis:
+                _wait_for(server, process)
+                yield from _closing(Sandbox(directory, redis, server))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _closing(box: Sandbox) -> Iterator[Sandbox]:
+    try:
+        yield box
+    finally:
+        box.close_children()
+
+
+def _wait_for(server: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the server of children listens; its own crash is a bug of ours."""
+    deadline = time.monotonic() + settings.stack_timeout_s
+    while not server.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the process that runs submissions did not start")
+        time.sleep(0.02)

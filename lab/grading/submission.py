@@ -1,0 +1,225 @@
+"""A submission while it is graded: a scratch copy, its own services, and ways to ask it things."""
+
+import ast
+import os
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from lab.errors import UserError
+from lab.grading.hidden import HiddenData
+from lab.grading.names import OVERRIDES, read_names
+from lab.grading.outcome import NotAttemptedError, SubmissionError
+from lab.grading.registry import Registry, View, read_registry
+from lab.grading.sandbox import Child, Sandbox, encoded
+from lab.settings import settings
+
+EXERCISE_FOLDER = re.compile(r"exercise[_-]?0*(\d)(\D|$)", re.IGNORECASE)
+NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".git", "build", "node_modules")
+DEFAULT_REDIS = re.compile(r"\b(localhost|127\.0\.0\.1|redis):6379\b")
+
+
+class Submission:
+    """A solution in a scratch folder; checks ask it through `call`, `feast` and `probe`."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox, hidden: HiddenData) -> None:
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder}", "lab check --submission DIR")
+        self.folder = folder
+        self.sandbox = sandbox
+        self.hidden = hidden
+        self.names = read_names(folder)
+        self.root = sandbox.directory / "submission"
+        self.log = sandbox.directory / "submission.log"
+        self._children: dict[str, Child] = {}
+        self._copy()
+
+    # ---- What is there ---------------------------------------------------------------------------
+
+    def exercise(self, number: int) -> Path:
+        """The folder of an exercise; NotAttemptedError when it is missing or empty."""
+        for folder in sorted(self.root.iterdir()):
+            match = EXERCISE_FOLDER.match(folder.name)
+            if match and int(match[1]) == number and any(folder.rglob("*.py")):
+                return folder
+        raise NotAttemptedError(f"no exercise_{number:02d}… folder with a script in it")
+
+    @cached_property
+    def repo(self) -> Path:
+        """The folder that holds feature_store.yaml: the working directory of all that runs."""
+        found = sorted(self.root.rglob("feature_store.yaml"))
+        if not found:
+            raise NotAttemptedError("no feature_store.yaml")
+        return found[0].parent
+
+    @cached_property
+    def store_config(self) -> dict[str, Any]:
+        """feature_store.yaml, with the sandbox's Redis in place of localhost:6379."""
+        file = self.repo / "feature_store.yaml"
+        try:
+            config = yaml.safe_load(os.path.expandvars(file.read_text()))
+        except yaml.YAMLError as error:
+            raise SubmissionError(f"feature_store.yaml is not valid YAML: {error}") from error
+        if not isinstance(config, dict):
+            raise SubmissionError("feature_store.yaml holds no settings")
+        return config
+
+    @property
+    def project(self) -> str:
+        return str(self.store_config.get("project", ""))
+
+    @property
+    def key_version(self) -> int:
+        return int(self.store_config.get("entity_key_serialization_version", 3))
+
+    @property
+    def registry_path(self) -> Path:
+        """Where `feast apply` writes: a file, or the database of a SQLite registry."""
+        registry = self.store_config.get("registry", "data/registry.db")
+        path = registry.get("path", "") if isinstance(registry, dict) else str(registry)
+        return self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", path)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What is registered; read once, after criterion 1.1 has applied it."""
+        return read_registry(self.registry_path)
+
+    def view(self, canonical: str, feature: str) -> View:
+        """The registered view that holds one of the brief's features."""
+        name, own_feature = self.names.feature(canonical, feature)
+        view = self.registry.views.get(name)
+        if view is None or own_feature not in view.features:
+            raise SubmissionError(
+                f"the registry has no {name}:{own_feature}",
+                hint=f"name yours in {OVERRIDES}, under [features]",
+            )
+        return view
+
+    def adopt_join_keys(self, join_keys: Iterable[str]) -> None:
+        """Take `user` for the brief's `user_id`, and so on, where only that is registered."""
+        self.names = self.names.with_join_keys(set(join_keys))
+
+    # ---- Asking it -------------------------------------------------------------------------------
+
+    def feast(self, *argv: str) -> tuple[int, str]:
+        """Run Feast's command line; its exit status and what it printed."""
+        log = self.sandbox.directory / "feast.log"
+        log.unlink(missing_ok=True)
+        child = self._child([self.repo], log)
+        try:
+            status = child.ask(settings.call_timeout_s, do="feast", argv=list(argv))
+        except SubmissionError as error:
+            return 1, f"{log.read_text(errors='replace')}\n{error.message}"
+        finally:
+            child.close()
+        return int(status), log.read_text(errors="replace")
+
+    def call(self, number: int, default_file: str, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of an exercise; it is found in the default file, else where it is defined.
+
+        Raises SubmissionError for anything but a table or plain data, NotAttemptedError when no file
+        defines the function.
+        """
+        folder = self.exercise(number)
+        file = _file_that_defines(folder, default_file, function)
+        child = self._loaded(folder, file)
+        scratch = self.sandbox.directory
+        return child.ask(
+            settings.call_timeout_s,
+            do="call",
+            file=str(file),
+            function=function,
+            args=[encoded(value, scratch) for value in args],
+            kwargs={name: encoded(value, scratch) for name, value in kwargs.items()},
+        )
+
+    def probe(self, function: str, **kwargs: Any) -> Any:
+        """Run one of our own probes with the submission's feature store, in a process of its own."""
+        child = self._child([self.repo], self.log)
+        scratch = self.sandbox.directory
+        keywords = {name: encoded(value, scratch) for name, value in kwargs.items()}
+        try:
+            return child.ask(
+                settings.call_timeout_s, do="probe", function=function, kwargs=keywords
+            )
+        finally:
+            child.close()
+
+    def run(self, command: str) -> None:
+        """Run the submission's own command that prepares its data."""
+        child = self._child([self.repo], self.log)
+        try:
+            status = child.ask(
+                settings.call_timeout_s,
+                do="probe",
+                function="shell",
+                kwargs={"command": {"json": command}},
+            )
+        finally:
+            child.close()
+        if status:
+            raise SubmissionError(f"`{command}` ended with status {status}")
+
+    def outputs(self, folders: Sequence[Path], name: str, newer_than: float) -> pd.DataFrame | None:
+        """A Parquet file `data/NAME` written after `newer_than` (seconds since 1970), or None."""
+        for folder in folders:
+            file = folder / "data" / name
+            if file.is_file() and file.stat().st_mtime >= newer_than:
+                return pd.read_parquet(file)
+        return None
+
+    # ---- Behind it -------------------------------------------------------------------------------
+
+    def _copy(self) -> None:
+        """A copy without links; a link could lead anywhere."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir()
+        for item in self.folder.iterdir():
+            if item.is_symlink():
+                continue
+            if item.is_dir() and EXERCISE_FOLDER.match(item.name):
+                shutil.copytree(item, self.root / item.name, symlinks=True, ignore=NOT_COPIED)
+        for path in self.root.rglob("*"):
+            if path.is_symlink():
+                path.unlink()
+        self._point_at_our_redis()
+
+    def _point_at_our_redis(self) -> None:
+        for file in self.root.rglob("feature_store.yaml"):
+            ours = f"127.0.0.1:{self.sandbox.redis.port}"
+            file.write_text(DEFAULT_REDIS.sub(ours, file.read_text()))
+
+    def _loaded(self, folder: Path, file: Path) -> Child:
+        child = self._children.get(str(file))
+        if child is None or child.closed:
+            child = self._child([folder, self.repo, self.root], self.log)
+            child.ask(settings.import_timeout_s, do="load", file=str(file))
+            self._children[str(file)] = child
+        return child
+
+    def _child(self, path: Sequence[Path], log: Path) -> Child:
+        env = {"LAB_DATA_DIR": str(self.repo / "data"), "LAB_FEATURE_REPO": str(self.repo)}
+        return self.sandbox.child(cwd=self.repo, path=path, env=env, log=log)
+
+
+def _file_that_defines(folder: Path, default: str, function: str) -> Path:
+    files = sorted(folder.rglob("*.py"), key=lambda file: (file.name != default, str(file)))
+    for file in files:
+        if file.name != "checks.py" and _defines(file.read_text(errors="replace"), function):
+            return file
+    raise NotAttemptedError(f"no file in {folder.name} defines {function}()")
+
+
+def _defines(source: str, function: str) -> bool:
+    """Whether a file defines `function` at its top level; it is only parsed."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return False
+    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in body)

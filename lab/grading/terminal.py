@@ -1,0 +1,78 @@
+"""The scorecard as a table, and each failure with its next step."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lab.grading.brief import EXERCISES
+from lab.grading.outcome import Status
+from lab.grading.results import TOTAL, Result, Scorecard
+
+SIGNS = {
+    Status.PASS: "[green]✓ pass[/]",
+    Status.FAIL: "[red]✗ fail[/]",
+    Status.SKIPPED: "[yellow]– skipped[/]",
+    Status.NOT_ATTEMPTED: "[dim]· not attempted[/]",
+    Status.ERROR: "[magenta]! error[/]",
+}
+
+
+def show(card: Scorecard, console: Console) -> None:
+    """Print the whole scorecard: the table, then what to mend."""
+    table = Table(title=f"{card.submission}: scorecard", title_justify="left", expand=False)
+    for heading in ("", "criterion", "status", "measured"):
+        table.add_column(heading, overflow="fold")
+    for number, title in EXERCISES.items():
+        results = card.of_exercise(number)
+        if not results:
+            continue
+        passed = sum(result.status is Status.PASS for result in results)
+        table.add_section()
+        table.add_row(str(number), f"[bold]{title}[/]", f"{passed} of {len(results)}", "")
+        for result in results:
+            table.add_row(
+                result.criterion.id,
+                result.criterion.title,
+                SIGNS[result.status],
+                escape(result.measured or result.message),
+            )
+    console.print(table)
+    for result in card.results:
+        if result.status in (Status.FAIL, Status.ERROR):
+            show_failure(result, console)
+    console.print(summary(card))
+
+
+def show_failure(result: Result, console: Console) -> None:
+    """Print what was measured against what is required, counter-examples, and a hint."""
+    console.print(f"\n{SIGNS[result.status]} [bold]{result.criterion.id} {result.criterion.title}[/]")
+    lines = {
+        "measured": result.measured,
+        "required": result.required,
+        "why": result.message,
+        "hint": result.hint,
+    }
+    for name, text in lines.items():
+        if text:
+            console.print(f"  {name}: {escape(text)}", highlight=False)
+    for example in result.examples:
+        console.print(
+            f"  for {escape(example.input)}: expected {escape(example.expected)}, "
+            f"got {escape(example.got)}",
+            highlight=False,
+        )
+    if result.log_tail:
+        console.print(f"  their last lines:\n{escape(result.log_tail)}", highlight=False)
+    number = result.criterion.exercise
+    console.print(f"  next: lab check {number}", highlight=False)
+
+
+def summary(card: Scorecard) -> str:
+    """One line: how many of the criteria stand how."""
+    others = [
+        f"{card.count(status)} {status.value.replace('_', ' ')}"
+        for status in Status
+        if status is not Status.PASS and card.count(status)
+    ]
+    total = TOTAL if len(card.results) == TOTAL else len(card.results)
+    return f"{card.count(Status.PASS)} of {total} passed" + (f", {', '.join(others)}" if others else "")
