@@ -13,9 +13,12 @@ PREFIX = b"txn_"
 
 def id_column(kind: str, numbers: Integers) -> pa.Array:
     """user_0, user_1, ..."""
-    known, place = np.unique(numbers, return_inverse=True)
-    names = pc.binary_join_element_wise(kind, pc.cast(pa.array(known), pa.string()), "_")
-    return names.take(pa.array(place))
+    used = np.zeros(numbers.max(initial=-1) + 1, dtype=bool)
+    used[numbers] = True
+    names = pc.binary_join_element_wise(
+        kind, pc.cast(pa.array(np.flatnonzero(used)), pa.string()), "_"
+    )
+    return names.take(pa.array((np.cumsum(used) - 1)[numbers]))
 
 
 def transaction_id_column(keys: Keys) -> pa.Array:

@@ -11,6 +11,13 @@ import pyarrow as pa
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 
+
+def feature_schema(entity: str, **features: pa.DataType) -> pa.Schema:
+    """An entity, the moment the values describe, when they would have been there, the values."""
+    times = {"event_timestamp": UTC_MICROSECONDS, "created_timestamp": UTC_MICROSECONDS}
+    return pa.schema({entity: pa.string(), **times, **features})
+
+
 MANIFEST = "dataset.json"
 REGISTRY = "registry.db"
 
@@ -44,13 +51,44 @@ RAW_TABLES: dict[str, pa.Schema] = {
     },
 }
 
-FEATURE_TABLES = (
-    "user_stats",
-    "merchant_stats",
-    "product_stats",
-    "user_preferences",
-    "user_streaming",
-)
+FEATURE_TABLES: dict[str, pa.Schema] = {
+    "user_stats": feature_schema(
+        "user_id",
+        transaction_count_7d=pa.int64(),
+        transaction_count_30d=pa.int64(),
+        avg_transaction_amount=pa.float32(),
+        total_amount_30d=pa.float32(),
+    ),
+    "merchant_stats": feature_schema(
+        "merchant_id",
+        chargeback_rate=pa.float32(),
+        refund_rate=pa.float32(),
+        total_transactions_30d=pa.int64(),
+    ),
+    "product_stats": feature_schema(
+        "product_id",
+        view_count_7d=pa.int64(),
+        purchase_count_30d=pa.int64(),
+        purchase_rate=pa.float32(),
+    ),
+    "user_preferences": feature_schema(
+        "user_id",
+        last_product_id=pa.string(),
+        last_merchant_id=pa.string(),
+        distinct_products=pa.int64(),
+        weekend_share=pa.float32(),
+    ),
+    "user_streaming": feature_schema(
+        "user_id",
+        transaction_count_5m=pa.int64(),
+        total_amount_5m=pa.float64(),
+        avg_amount_5m=pa.float64(),
+        max_amount_5m=pa.float64(),
+        declined_count_5m=pa.int64(),
+        transaction_count_1h=pa.int64(),
+        avg_amount_1h=pa.float64(),
+    ),
+}
 
 
 @contextmanager

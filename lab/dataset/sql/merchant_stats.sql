@@ -3,14 +3,13 @@ WITH events AS (
     SELECT merchant_id, next_hour(event_timestamp) AS hour, 1 AS n, 0 AS chargebacks, 0 AS refunds
     FROM transactions
     UNION ALL
-    SELECT merchant_id, next_hour(min(event_timestamp)), 0, 1, 0
-    FROM chargebacks GROUP BY merchant_id, transaction_id
+    SELECT merchant_id, next_hour(event_timestamp), 0, 1, 0 FROM chargebacks
     UNION ALL
-    SELECT merchant_id, next_hour(min(event_timestamp)), 0, 0, 1
-    FROM refunds GROUP BY merchant_id, transaction_id
+    SELECT merchant_id, next_hour(event_timestamp), 0, 0, 1 FROM refunds
 ),
 hourly AS (
-    SELECT merchant_id, hour, sum(n) AS n, sum(chargebacks) AS chargebacks, sum(refunds) AS refunds
+    SELECT merchant_id, hour, whole(sum(n)) AS n, whole(sum(chargebacks)) AS chargebacks,
+        whole(sum(refunds)) AS refunds
     FROM events
     GROUP BY ALL
 ),
@@ -22,8 +21,8 @@ changes AS (
     SELECT merchant_id, unnest(midnights(min(hour))), 0, 0, 0, 0 FROM hourly GROUP BY merchant_id
 ),
 deltas AS (
-    SELECT merchant_id, hour, sum(n_30d)::BIGINT AS d_30d, sum(n)::BIGINT AS d_n,
-        sum(chargebacks)::BIGINT AS d_chargebacks, sum(refunds)::BIGINT AS d_refunds
+    SELECT merchant_id, hour, sum(n_30d) AS d_30d, sum(n) AS d_n,
+        sum(chargebacks) AS d_chargebacks, sum(refunds) AS d_refunds
     FROM changes
     WHERE hour <= last_hour()
     GROUP BY ALL
@@ -34,15 +33,16 @@ snapshots AS (
     FROM deltas
     WINDOW so_far AS (PARTITION BY merchant_id ORDER BY hour ROWS UNBOUNDED PRECEDING)
 )
-SELECT merchant_id, moment(hour) AS event_timestamp, created(merchant_id, hour) AS created_timestamp,
+SELECT merchant_name AS merchant_id, moment(hour) AS event_timestamp,
+    created(merchant_name, hour) AS created_timestamp,
     if(has_table('chargebacks'), share(chargebacks, n), NULL)::FLOAT AS chargeback_rate,
     if(has_table('refunds'), share(refunds, n), NULL)::FLOAT AS refund_rate,
     n_30d::BIGINT AS total_transactions_30d
-FROM snapshots
+FROM snapshots JOIN merchants USING (merchant_id)
 WHERE created_timestamp <= as_of()
     AND (is_midnight(hour) OR d_30d <> 0
         OR has_table('chargebacks')
         AND chargeback_rate IS DISTINCT FROM share(chargebacks - d_chargebacks, n - d_n)::FLOAT
         OR has_table('refunds')
         AND refund_rate IS DISTINCT FROM share(refunds - d_refunds, n - d_n)::FLOAT)
-ORDER BY event_timestamp, merchant_id
+ORDER BY snapshots.merchant_id, hour

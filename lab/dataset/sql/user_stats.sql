@@ -1,6 +1,7 @@
 -- What a user has done: in the 7 and the 30 days before the hour, and ever before it.
 WITH hourly AS (
-    SELECT user_id, next_hour(event_timestamp) AS hour, count(*) AS n, sum(cents)::BIGINT AS cents
+    SELECT user_id, next_hour(event_timestamp) AS hour,
+        whole(count(*)) AS n, whole(sum(cents)) AS cents
     FROM transactions
     GROUP BY ALL
 ),
@@ -14,8 +15,8 @@ changes AS (
     SELECT user_id, unnest(midnights(min(hour))), 0, 0, 0, 0, 0 FROM hourly GROUP BY user_id
 ),
 deltas AS (
-    SELECT user_id, hour, sum(n_7d)::BIGINT AS d_7d, sum(n_30d)::BIGINT AS d_30d,
-        sum(cents_30d)::BIGINT AS d_cents_30d, sum(n)::BIGINT AS d_n, sum(cents)::BIGINT AS d_cents
+    SELECT user_id, hour, sum(n_7d) AS d_7d, sum(n_30d) AS d_30d,
+        sum(cents_30d) AS d_cents_30d, sum(n) AS d_n, sum(cents) AS d_cents
     FROM changes
     WHERE hour <= last_hour()
     GROUP BY ALL
@@ -27,14 +28,15 @@ snapshots AS (
     FROM deltas
     WINDOW so_far AS (PARTITION BY user_id ORDER BY hour ROWS UNBOUNDED PRECEDING)
 )
-SELECT user_id, moment(hour) AS event_timestamp, created(user_id, hour) AS created_timestamp,
+SELECT user_name AS user_id, moment(hour) AS event_timestamp,
+    created(user_name, hour) AS created_timestamp,
     n_7d::BIGINT AS transaction_count_7d,
     n_30d::BIGINT AS transaction_count_30d,
     mean_dollars(cents, n)::FLOAT AS avg_transaction_amount,
     dollars(cents_30d)::FLOAT AS total_amount_30d
-FROM snapshots
+FROM snapshots JOIN users USING (user_id)
 WHERE created_timestamp <= as_of()
     AND (is_midnight(hour) OR d_7d <> 0 OR d_30d <> 0
         OR total_amount_30d IS DISTINCT FROM dollars(cents_30d - d_cents_30d)::FLOAT
         OR avg_transaction_amount IS DISTINCT FROM mean_dollars(cents - d_cents, n - d_n)::FLOAT)
-ORDER BY event_timestamp, user_id
+ORDER BY snapshots.user_id, hour

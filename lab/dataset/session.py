@@ -1,0 +1,33 @@
+"""DuckDB as the data layer uses it."""
+
+from pathlib import Path
+
+import duckdb
+
+from lab.settings import settings
+
+
+def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
+    """A session in UTC, bounded in memory, which spills into the folder scratch."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET memory_limit = '{settings.dataset_memory_gib}GiB'")
+    connection.execute("SET temp_directory = ?", [str(scratch / "spill")])
+    return connection
+
+
+def count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
+    """The number of rows of what may follow FROM."""
+    counted = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+    assert counted is not None
+    return int(counted[0])
+
+
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str | Path) -> str:
+    """A text in SQL."""
+    return "'" + str(text).replace("'", "''") + "'"
