@@ -57,6 +57,7 @@ def main() -> None:
 
 def serve(connection: socket.socket) -> None:
     """Answer one connection: a line of JSON that says where to run, then one line per request."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     lines = connection.makefile("rw", encoding="utf-8")
     os.setsid()
     start: Message = json.loads(lines.readline())

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lab.dataset.simulate import simulate
+from lab.grading.compare import as_utc
 from lab.settings import settings
 
 EVENT_TIME, CREATED = "event_timestamp", "created_timestamp"
@@ -93,9 +94,9 @@ class HiddenData:
         """The point-in-time answer for each row of `frame`, in its order; a TTL of zero is none."""
         known = KNOWN_VIEWS[view]
         rows = _without_ties(self.tables[view], known.key).sort_values(EVENT_TIME)
-        asked = frame[[known.key, EVENT_TIME]].reset_index(drop=True)
+        asked = frame[[known.key]].assign(**{EVENT_TIME: as_utc(frame[EVENT_TIME])})
         joined = pd.merge_asof(
-            asked.reset_index().sort_values(EVENT_TIME, kind="stable"),
+            asked.reset_index(drop=True).reset_index().sort_values(EVENT_TIME, kind="stable"),
             rows,
             on=EVENT_TIME,
             by=known.key,

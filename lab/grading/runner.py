@@ -2,8 +2,10 @@
 
 import secrets
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
@@ -62,7 +64,8 @@ class Grader:
         if check is None:
             return Result(item, Status.NOT_ATTEMPTED, message="nothing to check yet")
         start = time.monotonic()
-        return _timed(_verdict(item, check, submission), time.monotonic() - start)
+        result = _verdict(item, check, submission)
+        return replace(result, seconds=round(time.monotonic() - start, 2))
 
 
 def _verdict(item: BriefCriterion, check: Check, submission: Submission) -> Result:
@@ -75,7 +78,8 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission) -> Resu
             item, Status.FAIL, message=error.message, hint=error.hint, log_tail=error.log_tail
         )
     except Exception as bug:  # noqa: BLE001 - our own fault is a status, and the run says so
-        return Result(item, Status.ERROR, message=f"{type(bug).__name__}: {bug}")
+        message = f"{type(bug).__name__}: {bug}"
+        return Result(item, Status.ERROR, message=message, log_tail=traceback.format_exc())
     return Result(
         item,
         Status.PASS if outcome.passed else Status.FAIL,

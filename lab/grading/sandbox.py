@@ -134,7 +134,7 @@ class Sandbox:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.directory),
             "TMPDIR": str(self.directory),
             "LANG": "C.UTF-8",
