@@ -21,8 +21,9 @@ Programs = Callable[..., None]
 def test_a_redis_that_dies_while_starting_is_told_with_its_log(
     config: Settings, redis_status: Status
 ) -> None:
+    patient = {"stack_timeout_s": 100_000}  # its death is noticed, not waited out
     with pytest.raises(UserError) as caught:
-        up(["redis"], config.model_copy(update={"redis_maxmemory": "plenty"}))
+        up(["redis"], config.model_copy(update={"redis_maxmemory": "plenty", **patient}))
     log = config.stack_dir / "redis" / "redis.log"
     assert "redis died while starting" in caught.value.problem
     assert str(log) in caught.value.problem
