@@ -106,5 +106,5 @@ class Service(ABC):
 def end_of(log: Path, count: int = 5) -> str:
     """A log's path and last lines, for an error; without Java's stack, which hides the cause."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    told = [line for line in lines if not line.startswith("\tat ")][-count:]
+    told = [line for line in lines if line and not line.startswith("\tat ")][-count:]
     return "\n    ".join([f"the end of {log}:", *(told or ["(empty)"])])
