@@ -85,7 +85,9 @@ def two_feature_services(submission: Submission) -> Outcome:
     """Two feature services that differ, and name only features that exist."""
     registry = submission.registry
     asked = {name: _references(registry, name) for name in registry.services}
-    dangling = sorted({ref for refs in asked.values() for ref in refs if not _exists(registry, ref)})
+    dangling = sorted(
+        {ref for refs in asked.values() for ref in refs if not _exists(registry, ref)}
+    )
     distinct = {refs for refs in asked.values() if refs}
     return Outcome(
         len(distinct) >= 2 and not dangling,

@@ -5,6 +5,7 @@ Run it with `lab run 1`. It applies the definitions only when they changed.
 
 import hashlib
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -63,18 +64,17 @@ def empty_online_store() -> None:
 def show_registry() -> None:
     """What can be asked for."""
     store = open_store()
-    table = Table("kind", "name", "about", "features", "TTL")
+    table = Table("kind", "name", "about", "TTL", box=box.SIMPLE)
     for entity in store.list_entities():
-        table.add_row("entity", entity.name, entity.description, "", "")
+        table.add_row("entity", entity.name, entity.description)
     for view in store.list_feature_views():
-        features = ", ".join(field.name for field in view.features)
-        table.add_row("feature view", view.name, ", ".join(view.entities), features, str(view.ttl))
+        features = f"{len(view.features)} features of {view.entities[0]}"
+        table.add_row("feature view", view.name, features, f"{view.ttl.days} d")
     for on_demand in store.list_on_demand_feature_views():
-        features = ", ".join(field.name for field in on_demand.features)
-        table.add_row("on demand", on_demand.name, "the request", features, "")
+        features = f"{len(on_demand.features)} features of a request"
+        table.add_row("on demand", on_demand.name, features)
     for service in store.list_feature_services():
-        views = ", ".join(projection.name for projection in service.feature_view_projections)
-        table.add_row("service", service.name, service.description, views, "")
+        table.add_row("service", service.name, service.description)
     console.print(table)
 
 

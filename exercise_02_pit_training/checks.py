@@ -16,7 +16,6 @@ from lab.grading.submission import Submission
 SCRIPT = "generate_training_data.py"
 KEYS = ["user_id", "merchant_id", EVENT_TIME]
 VIEWS = ("user_transaction_features", "merchant_risk_features")
-CRITICAL = [feature for view in VIEWS for feature in KNOWN_VIEWS[view].critical]
 SPLITS = {"train": 0.70, "val": 0.15, "test": 0.15}
 SPLIT_TOLERANCE = 0.02
 
@@ -26,7 +25,7 @@ def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
     own = submission.names.frame(frame)
     table = _table(submission.call(2, SCRIPT, "get_training_data", own), "get_training_data")
     table = submission.names.canonical(table)
-    missing = [name for name in [*KEYS, *CRITICAL] if name not in table]
+    missing = [n for n in [*KEYS, *submission.hidden.critical] if n not in table]
     if missing:
         raise SubmissionError(f"get_training_data returned no column {', '.join(missing)}")
     return table.assign(**{EVENT_TIME: as_utc(table[EVENT_TIME])})
@@ -72,15 +71,17 @@ def critical_features_have_no_nulls(submission: Submission) -> Outcome:
     table = training_data(submission, frame)
     rows = in_order_of(frame, table)
     is_knowable = hidden.is_knowable(frame).to_numpy()
-    lost = rows[is_knowable & rows[CRITICAL].isna().any(axis=1)]
+    lost = rows[is_knowable & rows[hidden.critical].isna().any(axis=1)]
     filled = _filled_from_later(submission, frame, rows)
     left = _nulls_exported(submission, table) if not lost.size and not filled else 0
     return Outcome(
         not len(lost) and not filled and not left,
-        f"{len(lost)} knowable rows lost or null, {filled} filled from later, {left} nulls exported",
-        f"0, 0 and 0 for {int(is_knowable.sum())} knowable and {int((~is_knowable).sum())} other rows",
+        f"{len(lost)} knowable rows lost, {filled} filled from later, {left} nulls exported",
+        f"0, 0, 0 of {int(is_knowable.sum())} knowable and {int((~is_knowable).sum())} other rows",
         "a row without history is set aside, or gets a constant; a later value is a leak",
-        examples=[CounterExample(str(dict(r)), "a value", "null") for _, r in lost[KEYS].iterrows()],
+        examples=[
+            CounterExample(str(dict(r)), "a value", "null") for _, r in lost[KEYS].iterrows()
+        ],
     )
 
 
@@ -94,15 +95,17 @@ def _filled_from_later(submission: Submission, frame: pd.DataFrame, rows: pd.Dat
 
 def _nulls_exported(submission: Submission, table: pd.DataFrame) -> int:
     """Nulls in critical features after export, when the training data still hold some."""
-    if not table[CRITICAL].isna().any(axis=None):
+    critical = submission.hidden.critical
+    if not table[critical].isna().any(axis=None):
         return 0
     files = exported(submission, table.assign(is_fraud=np.arange(len(table)) % 2))
-    return int(sum(files[f"X_{split}"].reindex(columns=CRITICAL).isna().sum().sum() for split in SPLITS))
+    splits = [files[f"X_{split}"].reindex(columns=critical) for split in SPLITS]
+    return int(sum(split.isna().sum().sum() for split in splits))
 
 
 @criterion("2.3")
 def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
-    """validate_pit_correctness accepts point-in-time data, and rejects three kinds of wrong ones."""
+    """validate_pit_correctness accepts point-in-time data, and rejects three wrong kinds."""
     right = submission.hidden.with_answers(submission.hidden.frame(500))
     frames = {"right": right, **_tampered(submission, right)}
     accepted = {name: _accepts(submission, frame) for name, frame in frames.items()}
@@ -162,7 +165,7 @@ def values_match_a_recount(submission: Submission) -> Outcome:
 
 @criterion("2.5")
 def splits_are_exported(submission: Submission) -> Outcome:
-    """Six files: 70/15/15, disjoint, complete, labels beside their rows and not among the features."""
+    """Six files: 70/15/15, disjoint, complete; labels beside their rows, not among features."""
     frame = submission.hidden.with_answers(submission.hidden.frame(2_000))
     coin = np.random.default_rng(submission.hidden.seed).random(len(frame))
     frame["is_fraud"] = (coin < 0.3).astype("int64")

@@ -93,7 +93,7 @@ def get_training_data(entity_df: pd.DataFrame) -> pd.DataFrame:
 
 
 def validate_pit_correctness(training_df: pd.DataFrame) -> bool:
-    """Recount a sample of rows from the raw events; True when every value agrees to the last bit."""
+    """Recount a sample of rows from the raw events; True when every value agrees, bit for bit."""
     sample = training_df.sample(
         min(settings.recount_sample, len(training_df)), random_state=settings.seed
     )

@@ -1,4 +1,4 @@
-"""Recounts features from the raw events, by a query that shares nothing with the feature pipeline."""
+"""Recounts features from the raw events; the query shares nothing with the feature pipeline."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ NO_CHARGEBACKS = "SELECT NULL::VARCHAR AS merchant_id, NULL::TIMESTAMPTZ AS even
 
 
 def recount(rows: pd.DataFrame) -> pd.DataFrame:
-    """The user's and the merchant's features for each of `rows`, in order; null where none is known.
+    """The user's and merchant's features for each of `rows`, in order; null where none is known.
 
     `rows` needs user_id, merchant_id and event_timestamp.
     """

@@ -30,7 +30,7 @@ def split_by_time(times: pd.Series, has_history: pd.Series, embargo: timedelta) 
 
 
 def _borders(times: np.ndarray, gap: np.timedelta64) -> tuple[np.datetime64, np.datetime64]:
-    """Where training and validation end, by bisection: the later training ends, the less is left."""
+    """Where training and validation end, by bisection: a later end leaves less to test."""
     low, high = 0, len(times) - 1
     while high - low > 1:
         middle = (low + high) // 2

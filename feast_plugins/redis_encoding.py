@@ -14,7 +14,7 @@ STRING, INT64 = 2, 4  # Feast's ValueType
 
 
 def entity_key(project: str, join_key: str, entity: str | int, version: int = 3) -> bytes:
-    """The Redis key of an entity with one join key; `version` is entity_key_serialization_version."""
+    """The Redis key of an entity; `version` is Feast's entity_key_serialization_version."""
     name = join_key.encode()
     if isinstance(entity, int):
         kind, value = INT64, struct.pack("<q", entity)
@@ -56,4 +56,5 @@ def decode_time(stored: bytes | None) -> datetime | None:
 
     if stored is None:
         return None
-    return Timestamp.FromString(stored).ToDatetime(tzinfo=UTC)
+    moment: datetime = Timestamp.FromString(stored).ToDatetime(tzinfo=UTC)
+    return moment

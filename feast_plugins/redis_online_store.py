@@ -120,7 +120,7 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
 def _script_calls(
     config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
-    """Keys and arguments of each run of the script; of equal event times the newest created is last."""
+    """Keys and arguments of each run; of equal event times the newest created is last."""
     names = [feature.name for feature in view.features]
     ttl = config.online_store.key_ttl_seconds or 0
     header = [f"_ts:{view.name}", ttl, len(names), *(_mmh3(f"{view.name}:{n}") for n in names)]

@@ -1,5 +1,6 @@
 """Opens the shared Feast repository from any folder, with the ports and paths of the settings."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,14 @@ def open_store() -> "FeatureStore":
     """The feature store; UserError when nothing has been applied yet."""
     from feast import FeatureStore, RepoConfig
 
+    # ibis, below Feast's duckdb store, warns of its own future at every query.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="ibis")
     if not (settings.data_dir / REGISTRY).exists():
         raise UserError(f"no registry in {settings.data_dir}: nothing is applied", "lab run 1")
     return FeatureStore(config=RepoConfig(repo_path=settings.feature_repo, **effective_config()))
 
 
-def connect_redis(db: int = 0) -> "redis.Redis[bytes]":
+def connect_redis(db: int = 0) -> redis.Redis:
     """A client of the settings' Redis that answers; UserError when none does."""
     client = redis.Redis(settings.host, settings.redis_port, db=db, socket_timeout=5)
     try:
@@ -70,16 +73,19 @@ def connect_redis(db: int = 0) -> "redis.Redis[bytes]":
 def with_declared_types(frame: pd.DataFrame, store: "FeatureStore") -> pd.DataFrame:
     """Every feature in the type that its view declares.
 
-    Feast's offline stores give a nullable Int64 as float64; here it stays an integer, and is a plain
-    int64 where nothing is null.
+    Feast's offline stores give a nullable Int64 as float64; here it stays an integer, and is a
+    plain int64 where nothing is null.
     """
     views = [*store.list_feature_views(), *store.list_on_demand_feature_views()]
     declared = {field.name: str(field.dtype) for view in views for field in view.features}
-    types = {name: DTYPES[kind] for name, kind in declared.items() if name in frame and kind in DTYPES}
+    types = {
+        name: DTYPES[kind] for name, kind in declared.items() if name in frame and kind in DTYPES
+    }
     typed = frame.astype(types)
-    whole = [name for name, kind in types.items() if kind == "Int64" and not typed[name].isna().any()]
+    whole = [
+        name for name, kind in types.items() if kind == "Int64" and not typed[name].isna().any()
+    ]
     return typed.astype(dict.fromkeys(whole, "int64"))
-
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab import dataset, stack
+from lab import stack
 from lab.dataset import manifest
 from lab.dataset.importer import import_complete_journey
 from lab.dataset.simulate import simulate
@@ -14,29 +14,31 @@ from lab.exercises import EXERCISES, Exercise
 from lab.grading.results import Result, Scorecard
 from lab.grading.runner import criteria_of, grader
 from lab.grading.terminal import SIGNS, show
-from lab.settings import settings
+from lab.settings import settings, utc_now
 
 SCORECARD = settings.build_dir / "scorecard.json"
 
 
 def ensure_data(name: str | None) -> None:
     """Have the named dataset, or any; what is there is kept, with its as-of."""
-    if (settings.data_dir / MANIFEST).exists():
-        if name in (None, manifest.read(settings.data_dir).name):
-            return
+    is_there = (settings.data_dir / MANIFEST).exists()
+    if is_there and name in (None, manifest.read(settings.data_dir).name):
+        return
+    as_of = settings.as_of or utc_now().replace(minute=0, second=0, microsecond=0)
     if name in (None, "simulated"):
         simulate(
             settings.data_dir,
             transactions=settings.transactions,
             seed=settings.seed,
-            as_of=dataset.new_as_of(),
+            as_of=as_of,
             history=settings.history,
         )
     elif name == "complete_journey":
-        import_complete_journey(settings.data_dir, dataset.new_as_of())
+        import_complete_journey(settings.data_dir, as_of)
     else:
         raise UserError(
-            f"there is no dataset {name}", "lab data import FILE --map user_id=COLUMN, or DATA=simulated"
+            f"there is no dataset {name}",
+            "lab data import FILE --map user_id=COLUMN, or DATA=simulated",
         )
 
 

@@ -11,13 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """Defaults for a learner's machine; each field is overridden by LAB_<FIELD> in the environment."""
+    """Defaults for a learner's machine; LAB_<FIELD> in the environment overrides a field."""
 
     model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True)
 
     # Places
     root: Path = ROOT
     data_dir: Path = ROOT / "data"
+    complete_journey: Path = ROOT / "data" / "complete_journey" / "transactions.parquet"
     build_dir: Path = ROOT / "build"
     feature_repo: Path = ROOT / "exercise_01_setup" / "feature_repo"
 
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
     streaming_delay: timedelta = timedelta(seconds=5)
 
     # Services, all on the loopback interface
-    host: str = "127.0.0.1"
+    host: Literal["127.0.0.1"] = "127.0.0.1"
     redis_port: int = 6379
     redis_maxmemory: str = "2gb"
     kafka_port: int = 9092
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     recount_sample: int = 2_000
 
     # Grading
+    hidden_transactions: int = 12_000
     import_timeout_s: float = 120
     call_timeout_s: float = 300
     memory_limit_gib: float = 8

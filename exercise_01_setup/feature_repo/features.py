@@ -1,4 +1,4 @@
-"""The one Feast repository that all six exercises share: entities, five feature views, two services."""
+"""The Feast repository that all six exercises share: entities, five views, two services."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from lab.settings import settings
 
 
 def feature_table(name: str, description: str) -> FileSource:
-    """A table of snapshots: what the values were at event_timestamp, known since created_timestamp."""
+    """Snapshots: what the values were at event_timestamp, known since created_timestamp."""
     return FileSource(
         name=f"{name}_source",
         path=str(settings.data_dir / f"{name}.parquet"),
@@ -30,7 +30,7 @@ def feature_table(name: str, description: str) -> FileSource:
     )
 
 
-# ---- Entities: what a feature describes -----------------------------------------------------------
+# ---- Entities: what a feature describes ------------------------------------------------------
 
 user = Entity(
     name="user_id",
@@ -54,7 +54,7 @@ product = Entity(
     tags={"team": "catalogue"},
 )
 
-# ---- Stored feature views: one table of snapshots each --------------------------------------------
+# ---- Stored feature views: one table of snapshots each ---------------------------------------
 # A daily snapshot of every entity keeps its values inside the TTL for as long as they are true.
 
 user_transaction_features = FeatureView(
@@ -137,11 +137,9 @@ user_streaming_features = FeatureView(
     tags={"domain": "streaming", "owner": "platform"},
 )
 
-# ---- On demand: stored features and the request together ------------------------------------------
+# ---- On demand: stored features and the request together -------------------------------------
 
-payment = RequestSource(
-    name="payment", schema=[Field(name="transaction_amount", dtype=Float64)]
-)
+payment = RequestSource(name="payment", schema=[Field(name="transaction_amount", dtype=Float64)])
 
 
 @on_demand_feature_view(
@@ -181,7 +179,7 @@ def transaction_request_features(inputs: dict[str, list[Any]]) -> dict[str, list
     }
 
 
-# ---- Services: what a model asks for --------------------------------------------------------------
+# ---- Services: what a model asks for ---------------------------------------------------------
 
 fraud_detection = FeatureService(
     name="fraud_detection",

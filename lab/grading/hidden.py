@@ -6,6 +6,7 @@ plain as-of join in pandas: the newest row at or before t, no older than the TTL
 the same moment the one created last.
 """
 
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lab.dataset.features import build_feature_tables
+from lab.dataset.manifest import Manifest, read
 from lab.dataset.simulate import simulate
+from lab.dataset.tables import MANIFEST
 from lab.grading.compare import as_utc
 from lab.settings import settings
 
@@ -21,6 +25,7 @@ EVENT_TIME, CREATED = "event_timestamp", "created_timestamp"
 QUIET_ENTITIES = 20
 QUIET_SINCE = timedelta(days=3)
 PLANTED = 12
+HIDDEN_USERS = 800
 RAW_TABLES = ("transactions", "product_views", "chargebacks", "refunds")
 FRAME_COLUMNS = ["user_id", "merchant_id", EVENT_TIME, "transaction_amount", "is_fraud"]
 
@@ -76,6 +81,23 @@ class HiddenData:
     seed: int
     as_of: datetime
     tables: dict[str, pd.DataFrame]
+    source: Manifest
+
+    @property
+    def absent(self) -> list[str]:
+        """Features that the source of the data cannot give: null everywhere."""
+        return [
+            name
+            for view, table in self.tables.items()
+            for name in KNOWN_VIEWS[view].features
+            if table[name].isna().all()
+        ]
+
+    @property
+    def critical(self) -> list[str]:
+        """The features that must not be null wherever they can be known."""
+        named = [name for view in KNOWN_VIEWS.values() for name in view.critical]
+        return [name for name in named if name not in self.absent]
 
     def entities(self, view: str) -> list[str]:
         """All entities of a view, in order."""
@@ -128,11 +150,10 @@ class HiddenData:
 
     def is_knowable(self, frame: pd.DataFrame) -> pd.Series:
         """Whether each row's user and merchant had a snapshot by then."""
-        known = [
-            self.as_known(view, frame, timedelta()).notna().all(axis=1).to_numpy()
-            for view in ("user_transaction_features", "merchant_risk_features")
-        ]
-        return pd.Series(np.logical_and.reduce(known), index=frame.index)
+        views = ("user_transaction_features", "merchant_risk_features")
+        answers = pd.concat([self.as_known(view, frame, timedelta()) for view in views], axis=1)
+        known = answers.drop(columns=self.absent, errors="ignore").notna().all(axis=1)
+        return pd.Series(known.to_numpy(), index=frame.index)
 
     def with_answers(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`frame` with the right value of every feature of the user's and the merchant's view."""
@@ -146,19 +167,48 @@ class HiddenData:
 
 
 def make_hidden_data(directory: Path, seed: int, as_of: datetime) -> HiddenData:
-    """Simulate the raw tables into `directory`, and the feature tables that they give."""
-    simulate(directory, transactions=12_000, seed=seed, as_of=as_of, history=settings.history)
+    """Raw tables in `directory`, ending at `as_of`, and the feature tables that they give.
+
+    They are simulated; or, where the lab holds an imported dataset, a sample of its users.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    source = _real_source()
+    if source is None:
+        size, history = settings.hidden_transactions, settings.history
+        source = simulate(directory, transactions=size, seed=seed, as_of=as_of, history=history)
+    else:
+        _sample(source, directory, seed, as_of)
     tables = {}
-    for view in KNOWN_VIEWS.values():
+    for name, view in KNOWN_VIEWS.items():
         rows = pd.read_parquet(directory / f"{view.table}.parquet")
-        rows[CREATED] = rows[EVENT_TIME]
-        tables[view.name] = rows
-    hidden = HiddenData(directory, seed, as_of, tables)
+        tables[name] = rows.assign(**{CREATED: rows[EVENT_TIME]})
+    hidden = HiddenData(directory, seed, as_of, tables, source)
     for name, view in KNOWN_VIEWS.items():
         rows = tables[name]
         is_late = rows[view.key].isin(hidden.quiet(name)) & (rows[EVENT_TIME] > as_of - QUIET_SINCE)
         tables[name] = rows[~is_late].reset_index(drop=True)
     return hidden
+
+
+def _real_source() -> Manifest | None:
+    if not (settings.data_dir / MANIFEST).exists():
+        return None
+    manifest = read(settings.data_dir)
+    return None if manifest.simulation else manifest
+
+
+def _sample(source: Manifest, directory: Path, seed: int, as_of: datetime) -> None:
+    """The recent transactions of some users, moved by whole hours to end at `as_of`."""
+    raw = pd.read_parquet(settings.data_dir / "transactions.parquet")
+    users = pd.Series(raw["user_id"].unique())
+    chosen = users.sample(min(HIDDEN_USERS, len(users)), random_state=seed)
+    recent = raw["event_timestamp"] > source.as_of - settings.history
+    rows = raw[recent & raw["user_id"].isin(chosen)]
+    shift = pd.Timedelta(as_of - source.as_of).floor("h")
+    moved = {name: rows[name] + shift for name in ("event_timestamp", "label_timestamp")}
+    directory.mkdir(parents=True)
+    rows.assign(**moved).to_parquet(directory / "transactions.parquet", index=False)
+    build_feature_tables(directory, as_of)
 
 
 def plant(hidden: HiddenData, ttl: timedelta) -> pd.DataFrame:

@@ -6,14 +6,20 @@ from typing import Any
 import pandas as pd
 import redis
 
-from feast_plugins.redis_encoding import decode_time, decode_value, entity_key, feature_field, time_field
+from feast_plugins.redis_encoding import (
+    decode_time,
+    decode_value,
+    entity_key,
+    feature_field,
+    time_field,
+)
 from lab.grading.registry import View
 
 EVENT_TIME = "event_timestamp"
 
 
 def read_online(
-    client: "redis.Redis[bytes]", project: str, version: int, view: View, entities: Sequence[str]
+    client: redis.Redis, project: str, version: int, view: View, entities: Sequence[str]
 ) -> pd.DataFrame:
     """One row per entity, in order: its features and event time; absent ones have no event time.
 
@@ -23,7 +29,8 @@ def read_online(
     fields = [time_field(view.name), *(feature_field(view.name, name) for name in names)]
     pipe = client.pipeline(transaction=False)
     for entity in entities:
-        pipe.hmget(entity_key(project, view.join_keys[0], entity, version), fields)
+        key = entity_key(project, view.join_keys[0], entity, version)
+        pipe.execute_command("HMGET", key, *fields)
     rows: list[dict[str, Any]] = []
     for stored_time, *values in pipe.execute():
         row = {name: decode_value(value) for name, value in zip(names, values, strict=True)}
@@ -32,7 +39,7 @@ def read_online(
 
 
 def delete_entities(
-    client: "redis.Redis[bytes]", project: str, version: int, view: View, entities: Sequence[str]
+    client: redis.Redis, project: str, version: int, view: View, entities: Sequence[str]
 ) -> None:
     """Remove the hashes of `entities`."""
     client.delete(*(entity_key(project, view.join_keys[0], e, version) for e in entities))

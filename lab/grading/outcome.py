@@ -38,7 +38,7 @@ class Outcome:
 
 
 class SubmissionError(Exception):
-    """The submission did something that a criterion forbids: it crashed, hung, or returned nonsense."""
+    """The submission did what a criterion forbids: it crashed, hung, or returned nonsense."""
 
     def __init__(self, message: str, hint: str = "", log_tail: str = "") -> None:
         super().__init__(message)

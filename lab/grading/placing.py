@@ -1,4 +1,4 @@
-"""Puts hidden data where a submission reads: raw tables into data/, feature tables at their sources."""
+"""Puts hidden data where a submission reads them: in data/, and at its views' sources."""
 
 import shutil
 from collections import defaultdict
@@ -27,7 +27,9 @@ def place_raw_tables(submission: Submission) -> None:
     data = submission.repo / "data"
     data.mkdir(exist_ok=True)
     for table in RAW_TABLES:
-        shutil.copy(submission.hidden.directory / f"{table}.parquet", data)
+        file = submission.hidden.directory / f"{table}.parquet"
+        if file.exists():
+            shutil.copy(file, data)
 
 
 def place_feature_tables(submission: Submission) -> None:
@@ -48,7 +50,7 @@ def source_path(submission: Submission, view: View) -> Path:
     path = (submission.repo / view.source.path.removeprefix("file://")).resolve()
     if not path.is_relative_to(submission.root.resolve()):
         raise SubmissionError(
-            f"{view.name} reads {view.source.path}, which is not below the folder of the submission",
+            f"{view.name} reads {view.source.path}, outside the folder of the submission",
             hint="name a path relative to feature_store.yaml, such as data/user_stats.parquet",
         )
     return path

@@ -35,7 +35,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """All results of one submission; `seed` replays the hidden data, `data` says what was run on."""
+    """All results of one submission; `seed` replays the hidden data, `data` describes them."""
 
     submission: str
     seed: int

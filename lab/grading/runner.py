@@ -49,6 +49,11 @@ class Grader:
             submission=folder.resolve().name,
             seed=self.seed,
             results=[result for identifier, result in results.items() if identifier in wanted],
+            data={
+                "source": hidden.source.name,
+                "shifted_weeks": hidden.source.shifted_weeks,
+                "not_critical": hidden.absent,
+            },
         )
 
     def _judge(

@@ -1,4 +1,4 @@
-"""Where submissions' code runs: a forking server of children, and their own Redis on a free port."""
+"""Where submissions' code runs: a forking server of children, and a Redis on a free port."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def encoded(value: Any, scratch: Path) -> dict[str, Any]:
 
 @dataclass
 class Sandbox:
-    """A forking server and a private Redis, shared by the submissions graded one after the other."""
+    """A forking server and a private Redis, used by one submission after the other."""
 
     directory: Path
     redis: RedisServer

@@ -121,10 +121,10 @@ class Submission:
         return int(status), log.read_text(errors="replace")
 
     def call(self, number: int, default_file: str, function: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a function of an exercise; it is found in the default file, else where it is defined.
+        """Call a function of an exercise, from the default file or from the one that defines it.
 
-        Raises SubmissionError for anything but a table or plain data, NotAttemptedError when no file
-        defines the function.
+        Raises SubmissionError for anything but a table or plain data, NotAttemptedError when no
+        file defines the function.
         """
         folder = self.exercise(number)
         file = _file_that_defines(folder, default_file, function)
@@ -140,7 +140,7 @@ class Submission:
         )
 
     def probe(self, function: str, **kwargs: Any) -> Any:
-        """Run one of our own probes with the submission's feature store, in a process of its own."""
+        """Run one of our probes with the submission's feature store, in a process of its own."""
         child = self._child([self.repo], self.log)
         scratch = self.sandbox.directory
         keywords = {name: encoded(value, scratch) for name, value in kwargs.items()}

@@ -37,15 +37,31 @@ def show(card: Scorecard, console: Console) -> None:
                 escape(result.measured or result.message),
             )
     console.print(table)
+    for line in about_data(card):
+        console.print(line, highlight=False)
     for result in card.results:
         if result.status in (Status.FAIL, Status.ERROR):
             show_failure(result, console)
     console.print(summary(card))
 
 
+def about_data(card: Scorecard) -> list[str]:
+    """What the hidden data were made of, where it is not the simulator."""
+    lines = []
+    if card.data.get("shifted_weeks"):
+        weeks, source = card.data["shifted_weeks"], card.data["source"]
+        lines.append(f"hidden data: users of {source}, all times moved by {weeks} whole weeks")
+    if card.data.get("not_critical"):
+        names = ", ".join(card.data["not_critical"])
+        lines.append(f"not in the source, so null and not critical: {names}")
+    return lines
+
+
 def show_failure(result: Result, console: Console) -> None:
     """Print what was measured against what is required, counter-examples, and a hint."""
-    console.print(f"\n{SIGNS[result.status]} [bold]{result.criterion.id} {result.criterion.title}[/]")
+    console.print(
+        f"\n{SIGNS[result.status]} [bold]{result.criterion.id} {result.criterion.title}[/]"
+    )
     lines = {
         "measured": result.measured,
         "required": result.required,
@@ -75,4 +91,6 @@ def summary(card: Scorecard) -> str:
         if status is not Status.PASS and card.count(status)
     ]
     total = TOTAL if len(card.results) == TOTAL else len(card.results)
-    return f"{card.count(Status.PASS)} of {total} passed" + (f", {', '.join(others)}" if others else "")
+    return f"{card.count(Status.PASS)} of {total} passed" + (
+        f", {', '.join(others)}" if others else ""
+    )

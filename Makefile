@@ -1,0 +1,39 @@
+# The project's commands; each does its own set-up.
+LAB := .venv/bin/lab
+
+.PHONY: run test lint check up down lock clean setup redis
+
+run: setup redis ## run the exercises, grade the reference; DATA=complete_journey for the real data
+	$(LAB) run $(if $(DATA),--data $(DATA))
+
+test: setup redis ## all tests, on a Redis and a Kafka of their own
+	scripts/system-packages java mvn || echo 'tests of Kafka will be skipped'
+	.venv/bin/pytest
+
+lint: setup ## style and types
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+check: setup redis ## grade the reference only
+	$(LAB) check
+
+up: setup redis ## start Redis
+	$(LAB) up redis
+
+down: setup ## stop what `make up` and `make run` started
+	$(LAB) down
+
+lock: setup ## make requirements.txt from requirements.in; versions stay unless they must change
+	UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile requirements.in \
+		-o requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --quiet
+
+clean: down ## remove what runs made; the virtual environment stays
+	rm -rf build
+	git clean -fdXq data
+
+setup:
+	@scripts/setup
+
+redis:
+	@docker info >/dev/null 2>&1 || scripts/system-packages redis-server
+
