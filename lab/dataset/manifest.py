@@ -4,10 +4,16 @@ import hashlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from lab.dataset.tables import MANIFEST, RAW_TABLES
 from lab.errors import UserError
+
+FEATURES_OF = {
+    "chargebacks": ["merchant_stats.chargeback_rate"],
+    "refunds": ["merchant_stats.refund_rate"],
+    "product_views": ["product_stats.view_count_7d", "product_stats.purchase_rate"],
+}
 
 
 class Simulation(BaseModel):
@@ -34,11 +40,17 @@ class Manifest(BaseModel):
     start: datetime
     as_of: datetime
     shifted_weeks: int = 0
-    rows: dict[str, int]
+    rows: dict[str, int] = {}
     absent: list[str] = []
     resolved_local_hours: dict[str, int] = {}
     label: str
-    id: str
+    id: str = ""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def null_features(self) -> list[str]:
+        """The features that nothing is known of, for want of their raw table."""
+        return [feature for table in self.absent for feature in FEATURES_OF.get(table, [])]
 
     @property
     def seed(self) -> int | None:

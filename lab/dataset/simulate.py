@@ -8,14 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lab.dataset import manifest, shop
+from lab.dataset import shop
 from lab.dataset.columns import id_column, time_column, transaction_id_column
 from lab.dataset.draws import Flags, Floats, Integers
-from lab.dataset.features import EPOCH, build_feature_tables, microseconds
+from lab.dataset.features import EPOCH, microseconds
 from lab.dataset.manifest import Manifest, Simulation
 from lab.dataset.population import Population
 from lab.dataset.progress import track
-from lab.dataset.tables import RAW_TABLES, publish_dataset, staging
+from lab.dataset.release import release
+from lab.dataset.tables import RAW_TABLES, staging
 
 PURCHASES_AT_ONCE = 400_000
 LABEL = "fraud"
@@ -35,26 +36,15 @@ def write_dataset(
 ) -> Manifest:
     """Write the events from start until as_of, the features and the manifest; then publish them."""
     with staging(data_dir) as stage:
-        rows = write_events(stage, asked, start, as_of)
-        rows |= build_feature_tables(stage, as_of)
-        written = Manifest(
-            name="simulated",
-            simulation=asked,
-            start=start,
-            as_of=as_of,
-            rows=rows,
-            label=LABEL,
-            id=manifest.fingerprint(stage),
+        write_events(stage, asked, start, as_of)
+        described = Manifest(
+            name="simulated", simulation=asked, start=start, as_of=as_of, label=LABEL
         )
-        manifest.write(written, stage)
-        publish_dataset(stage, data_dir, replace=replace)
-    return written
+        return release(described, stage, data_dir, replace=replace)
 
 
-def write_events(
-    folder: Path, asked: Simulation, start: datetime, as_of: datetime
-) -> dict[str, int]:
-    """Write the four raw tables; return their row counts."""
+def write_events(folder: Path, asked: Simulation, start: datetime, as_of: datetime) -> None:
+    """Write the four raw tables."""
     people = Population(asked.seed, asked.transactions)
     first, end = microseconds(start - EPOCH), microseconds(as_of - EPOCH)
     hours_at_once = max(24, int(PURCHASES_AT_ONCE / asked.an_hour))
@@ -76,7 +66,6 @@ def write_events(
             transactions.write_table(transaction_table(bought, follows, end))
             later.add(bought, follows)
     later.write(folder)
-    return {table: pq.read_metadata(folder / f"{table}.parquet").num_rows for table in RAW_TABLES}
 
 
 def hours_around(begin: int, until: int) -> Integers:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import duckdb
 
@@ -62,37 +61,33 @@ class Source:
                 )
 
     def refuse(self, column: str, bad: str, what: str, next_step: str | None = None) -> None:
-        """Raise a UserError if bad (SQL) holds in any row: how many, with three examples."""
+        """Raise a UserError if bad (SQL) holds in any row: how many, with three examples.
+
+        column: its name, or several joined by " + ".
+        """
         rows = count(self.connection, f"source WHERE {bad}")
         if rows == 0:
             return
+        value = ", ".join(quoted(name) for name in column.split(" + "))
         examples = self.connection.execute(
-            f"SELECT row_number, ({self.value(column)})::VARCHAR FROM source WHERE {bad} "
+            f"SELECT row_number, concat_ws(' + ', {value}) FROM source WHERE {bad} "
             f"ORDER BY row_number LIMIT {EXAMPLES}"
         ).fetchall()
-        shown = ", ".join(f"row {number}: {value!r}" for number, value in examples)
+        shown = ", ".join(f"row {number}: {text!r}" for number, text in examples)
         raise UserError(
-            f"{self.file}: column {column}: {rows:,} {what} ({shown})",
-            next_step or f"correct these rows, then lab data import {self.file}",
+            f"{self.file}: column {column}: {rows:,} of its rows {what} ({shown})",
+            next_step or f"lab data import {self.file}  (with these rows corrected)",
         )
 
-    def value(self, column: str) -> str:
-        """The SQL of a column, or of several joined by ` + `, as text."""
-        names = column.split(" + ")
-        return f"concat_ws('-', {', '.join(quoted(name) for name in names)})"
-
-    def check_expression(self, expression: str, option: str) -> None:
-        """Raise a UserError if expression is no SQL condition on the file's columns."""
+    def check_condition(self, option: str, condition: str) -> None:
+        """Raise a UserError if condition is no SQL condition on the file's columns."""
         try:
-            self.connection.execute(f"SELECT ({expression})::BOOLEAN FROM source")
+            self.connection.execute(f"SELECT count(({condition})::BOOLEAN) FROM source").fetchone()
         except duckdb.Error as error:
-            self._refuse_expression(option, expression, error)
-
-    def _refuse_expression(self, option: str, expression: str, error: Exception) -> NoReturn:
-        raise UserError(
-            f"{self.file}: {option} {expression!r}: {first_line(error)}",
-            f"lab data import {self.file} {option} 'COLUMN > 0'",
-        ) from error
+            raise UserError(
+                f"{self.file}: {option} {condition!r}: {first_line(error)}",
+                f"lab data import {self.file} {option} 'COLUMN > 0'",
+            ) from error
 
 
 def first_line(error: Exception) -> str:

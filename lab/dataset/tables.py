@@ -20,6 +20,7 @@ def feature_schema(entity: str, **features: pa.DataType) -> pa.Schema:
 
 MANIFEST = "dataset.json"
 REGISTRY = "registry.db"
+IMPORTED = "imported"  # all of an imported table, while some of it is later than the as-of
 
 RAW_TABLES: dict[str, pa.Schema] = {
     "transactions": pa.schema(
@@ -108,7 +109,9 @@ def publish_dataset(stage: Path, data_dir: Path, *, replace: bool) -> None:
     Replacing also removes what belonged to the old dataset only: its other tables, its registry.
     """
     if replace:
-        old = {f"{table}.parquet" for table in (*RAW_TABLES, *FEATURE_TABLES)} | {REGISTRY}
+        old = {f"{table}.parquet" for table in (*RAW_TABLES, *FEATURE_TABLES, IMPORTED)} | {
+            REGISTRY
+        }
         for name in old - {file.name for file in stage.iterdir()}:
             (data_dir / name).unlink(missing_ok=True)
     publish(stage, data_dir)
