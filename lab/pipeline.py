@@ -11,6 +11,7 @@ from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
 from lab.errors import UserError
 from lab.exercises import EXERCISES, Exercise
+from lab.grading.outcome import Status
 from lab.grading.results import Result, Scorecard
 from lab.grading.runner import criteria_of, grader
 from lab.grading.terminal import SIGNS, show
@@ -70,11 +71,10 @@ def check(folder: Path, number: int | None, seed: int | None, console: Console) 
     """Grade a submission: one exercise, or all 35 criteria."""
 
     def say(result: Result) -> None:
-        criterion = result.criterion
-        console.print(
-            f"  {criterion.id} {criterion.title}: {SIGNS[result.status]} {result.seconds:.1f} s",
-            highlight=False,
-        )
+        if result.status is not Status.NOT_ATTEMPTED:
+            name = f"{result.criterion.id} {result.criterion.title}"
+            line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"
+            console.print(line, highlight=False)
 
     console.print(f"checking {folder.resolve().name}")
     with grader(seed) as judge:

@@ -30,7 +30,7 @@ def read_online(
     pipe = client.pipeline(transaction=False)
     for entity in entities:
         key = entity_key(project, view.join_keys[0], entity, version)
-        pipe.execute_command("HMGET", key, *fields)
+        pipe.execute_command("HMGET", key, *fields)  # type: ignore[no-untyped-call]
     rows: list[dict[str, Any]] = []
     for stored_time, *values in pipe.execute():
         row = {name: decode_value(value) for name, value in zip(names, values, strict=True)}

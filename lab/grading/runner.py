@@ -10,22 +10,26 @@ from pathlib import Path
 
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
-from lab.grading.hidden import make_hidden_data
+from lab.grading.hidden import HiddenData, make_hidden_data
 from lab.grading.outcome import NotAttemptedError, Status, SubmissionError
 from lab.grading.results import Result, Scorecard
 from lab.grading.sandbox import Sandbox, sandbox
 from lab.grading.submission import Submission
-from lab.settings import settings, utc_now
+from lab.settings import Settings, settings, utc_now
 
 OnResult = Callable[[Result], None]
 
 
 class Grader:
-    """Grades any number of submissions, one after the other, on the same hidden seed."""
+    """Grades any number of submissions, one after the other, on the same hidden data.
 
-    def __init__(self, box: Sandbox, seed: int) -> None:
-        self.seed = seed
+    The limits are those of `config`.
+    """
+
+    def __init__(self, box: Sandbox, hidden: HiddenData, config: Settings = settings) -> None:
         self._box = box
+        self._hidden = hidden
+        self._config = config
         self._checks = checks_in(settings.root)
 
     def grade(
@@ -34,8 +38,7 @@ class Grader:
         """Judge the criteria `ids` of the submission in `folder`; `on_result` hears of each."""
         wanted = set(ids)
         self._box.redis.client().flushall()
-        hidden = make_hidden_data(self._box.directory / "hidden", self.seed, utc_now())
-        submission = Submission(folder, self._box, hidden)
+        submission = Submission(folder, self._box, self._hidden.unchanged(), self._config)
         results: dict[str, Result] = {}
         try:
             for item in with_needs(wanted):
@@ -47,7 +50,7 @@ class Grader:
             self._box.close_children()
         return Scorecard(
             submission=folder.resolve().name,
-            seed=self.seed,
+            seed=self._hidden.seed,
             results=[result for identifier, result in results.items() if identifier in wanted],
             data={
                 "source": hidden.source.name,
@@ -100,8 +103,9 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission) -> Resu
 @contextmanager
 def grader(seed: int | None = None) -> Iterator[Grader]:
     """A grader with its sandbox; without a seed the hidden data are new each time."""
+    chosen = secrets.randbelow(2**31) if seed is None else seed
     with sandbox() as box:
-        yield Grader(box, secrets.randbelow(2**31) if seed is None else seed)
+        yield Grader(box, make_hidden_data(box.directory / "hidden", chosen, utc_now()))
 
 
 def criteria_of(exercise: int | None) -> list[str]:

@@ -1,5 +1,6 @@
 """The scorecard as a table, and each failure with its next step."""
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,23 +20,11 @@ SIGNS = {
 
 def show(card: Scorecard, console: Console) -> None:
     """Print the whole scorecard: the table, then what to mend."""
-    table = Table(title=f"{card.submission}: scorecard", title_justify="left", expand=False)
+    table = Table(title=f"{card.submission}: scorecard", title_justify="left", box=box.SIMPLE)
     for heading in ("", "criterion", "status", "measured"):
         table.add_column(heading, overflow="fold")
     for number, title in EXERCISES.items():
-        results = card.of_exercise(number)
-        if not results:
-            continue
-        passed = sum(result.status is Status.PASS for result in results)
-        table.add_section()
-        table.add_row(str(number), f"[bold]{title}[/]", f"{passed} of {len(results)}", "")
-        for result in results:
-            table.add_row(
-                result.criterion.id,
-                result.criterion.title,
-                SIGNS[result.status],
-                escape(result.measured or result.message),
-            )
+        add_exercise(table, number, title, card.of_exercise(number))
     console.print(table)
     for line in about_data(card):
         console.print(line, highlight=False)
@@ -43,6 +32,21 @@ def show(card: Scorecard, console: Console) -> None:
         if result.status in (Status.FAIL, Status.ERROR):
             show_failure(result, console)
     console.print(summary(card))
+
+
+def add_exercise(table: Table, number: int, title: str, results: list[Result]) -> None:
+    """A heading and a row per criterion; one row where nothing was attempted."""
+    if not results:
+        return
+    table.add_section()
+    if all(result.status is Status.NOT_ATTEMPTED for result in results):
+        table.add_row(str(number), f"[bold]{title}[/]", SIGNS[Status.NOT_ATTEMPTED])
+        return
+    passed = sum(result.status is Status.PASS for result in results)
+    table.add_row(str(number), f"[bold]{title}[/]", f"{passed} of {len(results)}")
+    for result in results:
+        said = escape(result.measured or result.message)
+        table.add_row(result.criterion.id, result.criterion.title, SIGNS[result.status], said)
 
 
 def about_data(card: Scorecard) -> list[str]:

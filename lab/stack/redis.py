@@ -1,5 +1,7 @@
 """Redis: the online store. Append-only file, a memory limit, and no eviction of features."""
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,9 +9,12 @@ from pathlib import Path
 import redis
 
 from lab.settings import settings
+from lab.stack.compose import engine_answers
 from lab.stack.ports import free_port
 from lab.stack.preflight import require_program
 from lab.stack.service import Service
+
+REDIS_IMAGE = "redis:7.0.15"
 
 
 class RedisServer(Service):
@@ -23,11 +28,12 @@ class RedisServer(Service):
         return {"redis_port": self.config.redis_port}
 
     def prepare(self) -> Sequence[str]:
-        """The command; needs redis-server alone."""
+        """The command; needs redis-server, or a Docker engine that has one."""
+        in_container = shutil.which("redis-server") is None and engine_answers()
         options = {
-            "bind": self.config.host,
+            "bind": "0.0.0.0" if in_container else self.config.host,
             "port": str(self.port),
-            "protected-mode": "yes",
+            "protected-mode": "no" if in_container else "yes",
             "dir": str(self.directory),
             "maxmemory": self.config.redis_maxmemory,
             "maxmemory-policy": "noeviction",
@@ -36,7 +42,17 @@ class RedisServer(Service):
             "save": "",
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        if in_container:
+            return [*self._container(), "redis-server", *flags]
         return [require_program("redis-server", needed_by="redis"), *flags]
+
+    def _container(self) -> Sequence[str]:
+        """Docker in the foreground: what ends the command ends the container."""
+        publish = f"{self.config.host}:{self.port}:{self.port}"
+        user = f"{os.getuid()}:{os.getgid()}"
+        volume = f"{self.directory}:{self.directory}"
+        options = ["--rm", "--init", "--publish", publish, "--user", user, "--volume", volume]
+        return ["docker", "run", *options, REDIS_IMAGE]
 
     def client(self) -> redis.Redis:
         """A client whose every wait is bounded."""
