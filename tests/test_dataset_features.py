@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -150,7 +149,7 @@ def recount(events: Events, table: str) -> dict[tuple[str, datetime], Values]:
 def write_raw(folder: Path, events: Events) -> None:
     for table, rows in events.items():
         order = [name for name in ("event_timestamp", "transaction_id") if name in rows[0]]
-        rows.sort(key=lambda row: [row[name] for name in order])  # noqa: B023
+        rows.sort(key=lambda row: [row[name] for name in order])
         pq.write_table(
             pa.Table.from_pylist(rows, schema=RAW_TABLES[table]), folder / f"{table}.parquet"
         )

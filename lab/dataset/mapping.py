@@ -12,7 +12,7 @@ OPTIONAL = ("merchant_id", "product_id", "transaction_id", "is_approved", "label
 ENTITIES = ("user_id", "merchant_id", "product_id")
 TEXTS = (*ENTITIES, "transaction_id", "event_timestamp")
 NEVER_IMPORTED = ("product_views", "chargebacks", "refunds")
-OFFSET = r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)$"  # follows a time of day
+OFFSET = r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$"  # follows a time of day
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,11 @@ class Columns:
     @property
     def moment(self) -> str:
         """In UTC if an offset is written, else in local time."""
-        return f"TRY_CAST({self.text('event_timestamp')} AS TIMESTAMP)"
+        text = self.text("event_timestamp")
+        return (
+            f"CASE WHEN {self.has_offset} THEN TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP "
+            f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
+        )
 
     @property
     def has_offset(self) -> str:
@@ -88,8 +92,8 @@ def check_rows(columns: Columns, *, zone_given: bool) -> None:
     refuse(amount, f"{columns.amount} IS NULL", "not a number")
     refuse(amount, f"NOT isfinite({columns.amount})", "not a finite number")
     refuse(amount, f"{columns.amount} < 0", "negative")
-    refuse(time, f"{columns.moment} IS NULL", "not an ISO date and time")
-    refuse(time, f"{columns.moment} < TIMESTAMP '1970-01-02 00:00:00'", "before 1970")
+    refuse(time, f"({columns.moment}) IS NULL", "not an ISO date and time")
+    refuse(time, f"({columns.moment}) < TIMESTAMP '1970-01-02 00:00:00'", "before 1970")
     if not zone_given:
         zone = f"lab data import {columns.source.file} --timezone Europe/Berlin"
         refuse(time, f"NOT {columns.has_offset}", "without a time zone", zone)

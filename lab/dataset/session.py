@@ -11,6 +11,7 @@ def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     """A session in UTC, bounded in memory, which spills into the folder scratch."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(f"SET memory_limit = '{settings.dataset_memory_gib}GiB'")
     connection.execute("SET temp_directory = ?", [str(scratch / "spill")])
     return connection

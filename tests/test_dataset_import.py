@@ -1,0 +1,227 @@
+"""The importer: somebody's table in their words and their time zone, and what may be wrong."""
+
+import csv
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lab.dataset import manifest
+from lab.dataset.advance import advance
+from lab.dataset.importer import import_complete_journey, import_table
+from lab.dataset.manifest import Manifest
+from lab.dataset.tables import RAW_TABLES
+from lab.errors import UserError
+
+AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
+COLUMNS = {"user_id": "who", "merchant_id": "shop", "event_timestamp": "at", "amount": "paid"}
+Row = dict[str, Any]
+
+# Berlin: on 2025-10-26 02:00–03:00 happens twice, on 2025-03-30 not at all.
+ROWS: list[Row] = [
+    {"who": "zoe", "shop": "7", "product_id": "a", "at": "2025-03-30 01:59:00", "paid": "1.10"},
+    {"who": "ann", "shop": "7", "product_id": "b", "at": "2025-03-30 02:30:00", "paid": "2.20"},
+    {"who": "zoe", "shop": "9", "product_id": "a", "at": "2025-07-01 12:00:00", "paid": "0"},
+    {"who": "bob", "shop": "9", "product_id": "c", "at": "2025-10-26 02:30:00", "paid": "3.30"},
+    {"who": "bob", "shop": "7", "product_id": "a", "at": "2025-10-26 03:30:00", "paid": "150.5"},
+]
+MOMENTS = [
+    datetime(2025, 3, 30, 0, 59, tzinfo=UTC),
+    datetime(2025, 3, 30, 1, 30, tzinfo=UTC),
+    datetime(2025, 7, 1, 10, tzinfo=UTC),
+    datetime(2025, 10, 26, 0, 30, tzinfo=UTC),
+    datetime(2025, 10, 26, 2, 30, tzinfo=UTC),
+]
+
+
+def write_csv(folder: Path, rows: list[Row]) -> Path:
+    file = folder / "theirs.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def write_parquet(folder: Path, rows: list[Row]) -> Path:
+    file = folder / "theirs.parquet"
+    typed = [
+        row | {"at": datetime.fromisoformat(row["at"]), "paid": float(row["paid"])} for row in rows
+    ]
+    pq.write_table(pa.Table.from_pylist(typed), file)
+    return file
+
+
+def rows_of(folder: Path) -> list[Row]:
+    table = pq.read_table(folder / "transactions.parquet")
+    assert table.schema.equals(RAW_TABLES["transactions"])
+    rows: list[Row] = table.to_pylist()
+    return rows
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def load(data: Path, file: Path, **options: Any) -> Manifest:
+    given = {"columns": COLUMNS, "as_of": AS_OF, "timezone": "Europe/Berlin"} | options
+    return import_table(data, file, **given)
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_local_times_ids_and_stand_ins(
+    data: Path, tmp_path: Path, write: Callable[[Path, list[Row]], Path]
+) -> None:
+    described = load(data, write(tmp_path, ROWS), label="paid > 100")
+    rows = rows_of(data)
+    assert [row["event_timestamp"] for row in rows] == MOMENTS
+    assert described.resolved_local_hours == {"ambiguous": 1, "missing": 1}
+    assert [row["user_id"] for row in rows] == ["user_0", "user_1", "user_0", "user_2", "user_2"]
+    shops = ["merchant_0", "merchant_0", "merchant_1", "merchant_1", "merchant_0"]
+    assert [row["merchant_id"] for row in rows] == shops
+    assert [row["product_id"] for row in rows][1::2] == ["product_1", "product_2"]
+    assert [row["amount"] for row in rows] == [1.1, 2.2, 0.0, 3.3, 150.5]
+    assert [row["label"] for row in rows] == [0, 0, 0, 0, 1]
+    assert all(row["label_timestamp"] == row["event_timestamp"] for row in rows)
+    assert all(row["is_approved"] for row in rows)
+    assert [row["transaction_id"] for row in rows] == [f"row_{number}" for number in range(1, 6)]
+    assert described.absent == [
+        *("product_views", "chargebacks", "refunds"),
+        *("transactions.transaction_id", "transactions.is_approved"),
+    ]
+    assert "merchant_stats.chargeback_rate" in described.null_features
+    stats = pq.read_table(data / "merchant_stats.parquet")
+    assert stats["chargeback_rate"].null_count == len(stats) > 0
+    assert manifest.read(data) == described
+
+
+def test_old_times_move_by_whole_weeks_to_the_week_before_the_as_of(
+    data: Path, tmp_path: Path
+) -> None:
+    described = load(data, write_csv(tmp_path, ROWS), shift_to_now=True)
+    last = rows_of(data)[-1]["event_timestamp"]
+    assert AS_OF - timedelta(weeks=1) <= last < AS_OF
+    assert last - MOMENTS[-1] == timedelta(weeks=described.shifted_weeks)
+    assert described.shifted_weeks == 18
+
+
+def test_without_an_as_of_the_data_end_with_their_last_hour(data: Path, tmp_path: Path) -> None:
+    described = load(data, write_csv(tmp_path, ROWS), as_of=None)
+    assert described.as_of == datetime(2025, 10, 26, 3, tzinfo=UTC)
+
+
+def test_written_offsets_need_no_time_zone(data: Path, tmp_path: Path) -> None:
+    offsets = ["Z", "+02:00", "+0130", "-05", ".250+00"]
+    zoned = [row | {"at": row["at"] + offset} for row, offset in zip(ROWS, offsets, strict=True)]
+    load(data, write_csv(tmp_path, zoned), timezone=None)
+    assert [row["event_timestamp"] for row in rows_of(data)] == [
+        datetime(2025, 3, 30, 0, 30, tzinfo=UTC),
+        datetime(2025, 3, 30, 1, 59, tzinfo=UTC),
+        datetime(2025, 7, 1, 10, 30, tzinfo=UTC),
+        datetime(2025, 10, 26, 3, 30, 0, 250_000, tzinfo=UTC),
+        datetime(2025, 10, 26, 7, 30, tzinfo=UTC),
+    ]
+
+
+def test_an_id_of_several_columns(data: Path, tmp_path: Path) -> None:
+    load(data, write_csv(tmp_path, ROWS), id_columns=["who", "at"])
+    assert rows_of(data)[0]["transaction_id"] == "zoe-2025-03-30 01:59:00"
+
+
+def test_advance_moves_on_while_events_lie_ahead(data: Path, tmp_path: Path) -> None:
+    load(data, write_csv(tmp_path, ROWS), as_of=datetime(2025, 7, 2, tzinfo=UTC))
+    assert len(rows_of(data)) == 3
+    assert advance(data, timedelta(days=150)).rows["transactions"] == 5
+    assert [row["event_timestamp"] for row in rows_of(data)] == MOMENTS
+    with pytest.raises(UserError, match="no event after 2025-11-29"):
+        advance(data, timedelta(hours=1))
+
+
+def change(number: int, **changes: Any) -> list[Row]:
+    return [row | changes if place == number else row for place, row in enumerate(ROWS)]
+
+
+BAD: dict[str, tuple[list[Row], dict[str, Any], list[str]]] = {
+    "missing column": (ROWS, {"columns": COLUMNS | {"amount": "price"}}, ["'price'", "who, shop"]),
+    "unknown mapping": (ROWS, {"columns": {"users": "who"}}, ["'users'"]),
+    "not a number": (change(1, paid="two"), {}, ["paid", "1 of", "row 2: 'two'"]),
+    "wrong type": (ROWS, {"columns": COLUMNS | {"amount": "who"}}, ["who", "5 of", "row 3: 'zoe'"]),
+    "negative": (change(3, paid="-0.01"), {}, ["paid", "negative", "row 4: '-0.01'"]),
+    "NaN": (change(3, paid="NaN"), {}, ["paid", "not a finite number", "row 4"]),
+    "no user": (change(2, who=""), {}, ["who", "without a value", "row 3"]),
+    "not a time": (change(0, at="30.3.2025"), {}, ["at", "not an ISO date", "row 1: '30.3.2025'"]),
+    "no zone": (ROWS, {"timezone": None}, ["at", "5 of", "without a time zone", "--timezone"]),
+    "no such zone": (ROWS, {"timezone": "Mars/Base"}, ["Mars/Base"]),
+    "duplicate ids": (ROWS, {"id_columns": ["who"]}, ["who", "4 of", "duplicate", "row 1: 'zoe'"]),
+    "bad label": (ROWS, {"label": "coupons > 0"}, ["--label", "coupons"]),
+    "label type": (ROWS, {"label": "shop || 'x'"}, ["--label"]),
+    "all later": (ROWS, {"as_of": datetime(2024, 1, 1, tzinfo=UTC)}, ["--shift-to-now"]),
+}
+
+
+@pytest.mark.parametrize("kind", list(BAD))
+def test_bad_input_is_named_and_the_old_data_stay(data: Path, tmp_path: Path, kind: str) -> None:
+    load(data, write_csv(tmp_path, ROWS))
+    before = {file.name: file.read_bytes() for file in data.iterdir()}
+    rows, options, parts = BAD[kind]
+    file = write_csv(tmp_path, rows)
+    with pytest.raises(UserError) as refused:
+        load(data, file, **options)
+    for part in parts:
+        assert part in str(refused.value)
+    if kind not in ("unknown mapping", "no such zone"):
+        assert str(file) in str(refused.value)
+    assert {file.name: file.read_bytes() for file in data.iterdir()} == before
+
+
+def test_at_most_three_examples(data: Path, tmp_path: Path) -> None:
+    file = write_csv(tmp_path, [row | {"paid": "-1"} for row in ROWS])
+    with pytest.raises(UserError, match="5 of its rows negative") as refused:
+        load(data, file)
+    assert str(refused.value).count("row ") == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("empty.csv", b"", "empty"),
+        ("header.csv", b"who,shop,at,paid\n", "no rows"),
+        ("broken.parquet", b"PAR1 this is not one", "cannot be read"),
+        ("table.xlsx", b"PK", "neither"),
+        ("missing.csv", None, "no such file"),
+    ],
+)
+def test_a_file_without_data(
+    data: Path, tmp_path: Path, name: str, content: bytes | None, problem: str
+) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=problem) as refused:
+        load(data, file)
+    assert str(file) in str(refused.value)
+    assert list(data.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def groceries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    folder = tmp_path_factory.mktemp("groceries")
+    return folder, import_complete_journey(folder, AS_OF)
+
+
+def test_the_real_data(groceries: tuple[Path, Manifest]) -> None:
+    folder, described = groceries
+    rows = rows_of(folder)
+    assert len(rows) == len({row["transaction_id"] for row in rows}) == 75_000
+    assert sum(row["label"] for row in rows) == 1_135
+    assert len({row["user_id"] for row in rows}) == 2_377
+    assert AS_OF - timedelta(weeks=1) <= rows[-1]["event_timestamp"] < AS_OF
+    assert described.label == "a coupon was redeemed"
+    assert not (folder / "product_views.parquet").exists()
+    with pytest.raises(UserError, match="no event after"):
+        advance(folder, timedelta(hours=1))

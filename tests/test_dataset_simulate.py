@@ -1,0 +1,180 @@
+"""The simulator: the same bytes, the same history to a later as-of, fraud that can be learned."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from lab.dataset import manifest
+from lab.dataset.advance import advance
+from lab.dataset.manifest import Manifest
+from lab.dataset.simulate import simulate
+from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
+from lab.errors import UserError
+from lab.settings import settings
+
+AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
+HISTORY = timedelta(days=45)
+LATER = timedelta(days=1, hours=3)
+
+
+def make(folder: Path, as_of: datetime = AS_OF, seed: int = 7) -> Manifest:
+    return simulate(folder, transactions=6_000, seed=seed, as_of=as_of, history=HISTORY)
+
+
+def read(folder: Path, table: str) -> pd.DataFrame:
+    return pq.read_table(folder / f"{table}.parquet").to_pandas()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    make(folder)
+    return folder
+
+
+def test_the_same_seed_and_as_of_give_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    make(tmp_path)
+    names = {file.name for file in data.iterdir()}
+    assert names == {f"{t}.parquet" for t in (*RAW_TABLES, *FEATURE_TABLES)} | {"dataset.json"}
+    for name in names:
+        assert (data / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_another_seed_is_another_history(data: Path, tmp_path: Path) -> None:
+    assert make(tmp_path, seed=8).id != manifest.read(data).id
+
+
+def test_tables_are_typed_sorted_and_end_before_the_as_of(data: Path) -> None:
+    for table, schema in RAW_TABLES.items():
+        assert pq.read_schema(data / f"{table}.parquet").equals(schema)
+        rows = read(data, table)
+        assert rows["event_timestamp"].between(AS_OF - HISTORY, AS_OF, inclusive="left").all()
+        by = [name for name in ("event_timestamp", "transaction_id") if name in rows]
+        assert rows[by].equals(rows[by].sort_values(by, ignore_index=True))
+    transactions = read(data, "transactions")
+    assert transactions["transaction_id"].is_unique
+    assert np.array_equal(transactions["amount"], (transactions["amount"] * 100).round() / 100)
+    known = read(data, "chargebacks").merge(transactions, on="transaction_id")
+    assert len(known) == len(read(data, "chargebacks"))
+    assert (known["event_timestamp_x"] > known["event_timestamp_y"]).all()
+
+
+def test_a_label_is_null_until_it_is_known(data: Path) -> None:
+    rows = read(data, "transactions")
+    assert (rows["label"].isna() == rows["label_timestamp"].isna()).all()
+    assert (rows["label_timestamp"].dropna() < AS_OF).all()
+    honest = rows[rows["label"] == 0]
+    assert (honest["label_timestamp"] - honest["event_timestamp"] == settings.label_maturity).all()
+    assert rows[rows["event_timestamp"] < AS_OF - settings.label_maturity]["label"].notna().all()
+
+
+@pytest.mark.parametrize("table", list(RAW_TABLES))
+def test_a_fresh_dataset_to_a_later_as_of_agrees_where_they_overlap(
+    data: Path, tmp_path: Path, table: str
+) -> None:
+    make(tmp_path, AS_OF + LATER)
+    start = AS_OF + LATER - HISTORY
+    earlier, later = read(data, table), read(tmp_path, table)
+    earlier = earlier[earlier["event_timestamp"] >= start]
+    later = later[later["event_timestamp"] < AS_OF]
+    if table in ("chargebacks", "refunds"):  # of transactions that both know
+        shared = read(tmp_path, "transactions")["transaction_id"]
+        earlier = earlier[earlier["transaction_id"].isin(shared)]
+    if table == "transactions":
+        known = earlier["label"].notna().to_numpy()
+        pd.testing.assert_frame_equal(
+            earlier[known].reset_index(drop=True), later[known].reset_index(drop=True)
+        )
+        earlier, later = earlier.iloc[:, :7], later.iloc[:, :7]
+    assert len(earlier) > 30
+    pd.testing.assert_frame_equal(earlier.reset_index(drop=True), later.reset_index(drop=True))
+
+
+@pytest.fixture(scope="module")
+def advanced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("advanced")
+    make(folder)
+    (folder / "registry.db").write_text("of this dataset")
+    after = advance(folder, LATER)
+    assert (after.start, after.as_of) == (AS_OF - HISTORY, AS_OF + LATER)
+    assert after == manifest.read(folder)
+    return folder
+
+
+@pytest.mark.parametrize("table", [*RAW_TABLES, *FEATURE_TABLES])
+def test_advance_only_appends(data: Path, advanced: Path, table: str) -> None:
+    before, after = read(data, table), read(advanced, table)
+    known = "created_timestamp" if table in FEATURE_TABLES else "event_timestamp"
+    columns = [name for name in before if not name.startswith("label")]
+    added = after[after[known] > AS_OF] if table in FEATURE_TABLES else after[after[known] >= AS_OF]
+    kept = after.drop(added.index)
+    assert len(added) > 0
+    pd.testing.assert_frame_equal(before[columns], kept[columns].reset_index(drop=True))
+
+
+def test_advance_keeps_the_registry_and_simulate_removes_it(advanced: Path, tmp_path: Path) -> None:
+    assert (advanced / "registry.db").exists()
+    (tmp_path / "registry.db").write_text("of an older dataset")
+    make(tmp_path)
+    assert not (tmp_path / "registry.db").exists()
+
+
+def test_late_rows_arrive_with_old_event_times(data: Path, advanced: Path) -> None:
+    late, delays = [], []
+    for table in set(FEATURE_TABLES) - {"user_streaming"}:
+        newest_before = read(data, table)["event_timestamp"].max()
+        after = read(advanced, table)
+        delay = after["created_timestamp"] - after["event_timestamp"]
+        arrived = after["created_timestamp"] > AS_OF
+        late.append(delay[arrived & (after["event_timestamp"] <= newest_before)])
+        delays.append(delay)
+    assert len(pd.concat(late)) > 0
+    assert (pd.concat(late) == settings.late_arrival_delay).all()
+    assert 0.01 < (pd.concat(delays) == settings.late_arrival_delay).mean() < 0.03
+    assert set(pd.concat(delays)) == {settings.arrival_delay, settings.late_arrival_delay}
+
+
+def test_advance_moves_forward_only(data: Path) -> None:
+    with pytest.raises(UserError, match="only moves forward"):
+        advance(data, timedelta(0))
+    with pytest.raises(UserError, match=r"no data yet.*\n.*lab data simulate"):
+        advance(data / "nothing", timedelta(hours=1))
+
+
+def test_fraud_is_a_mechanism(data: Path) -> None:
+    rows = duckdb.sql(
+        f"""SELECT label, amount / avg(amount) OVER (PARTITION BY user_id) AS times_usual,
+                count(*) OVER (PARTITION BY user_id ORDER BY event_timestamp RANGE BETWEEN
+                    INTERVAL 15 MINUTE PRECEDING AND INTERVAL 15 MINUTE FOLLOWING) AS nearby,
+                merchant_id
+            FROM read_parquet('{data}/transactions.parquet')"""
+    ).df()
+    fraud, honest = rows[rows["label"] == 1], rows[rows["label"] == 0]
+    assert 0.01 < len(fraud) / (len(fraud) + len(honest)) < 0.03
+    assert fraud["times_usual"].median() > 3 * honest["times_usual"].median()
+    assert fraud["nearby"].mean() > honest["nearby"].mean() + 2
+    by_merchant = rows.groupby("merchant_id")["label"].mean()
+    assert by_merchant.max() > 5 * by_merchant.median()
+
+
+def test_users_differ(data: Path) -> None:
+    users = read(data, "transactions").groupby("user_id")["amount"].agg(["size", "mean"])
+    assert users["size"].max() > 20 * users["size"].median()
+    assert users["mean"].quantile(0.9) > 2 * users["mean"].quantile(0.1)
+
+
+def test_views_precede_purchases(data: Path) -> None:
+    seen = duckdb.sql(
+        f"""SELECT avg((view.event_timestamp IS NOT NULL)::INTEGER)
+            FROM read_parquet('{data}/transactions.parquet') AS bought
+            ASOF LEFT JOIN read_parquet('{data}/product_views.parquet') AS view
+                ON bought.user_id = view.user_id AND bought.product_id = view.product_id
+                AND bought.event_timestamp > view.event_timestamp"""
+    ).fetchone()
+    assert seen is not None
+    assert seen[0] > 0.9
