@@ -17,7 +17,7 @@ from lab.grading.outcome import CounterExample, Outcome
 from lab.grading.placing import place_feature_tables
 from lab.grading.registry import View
 from lab.grading.submission import Submission
-from lab.settings import settings, utc_now
+from lab.settings import utc_now
 
 SCRIPT = "materialize.py"
 WINDOW_DAYS = 7
@@ -84,7 +84,7 @@ def materialize(submission: Submission) -> None:
 
 @criterion("3.1")
 def initial_materialization_completes(submission: Submission) -> Outcome:
-    """After initial_materialization every entity of the window is in Redis with its newest value."""
+    """After initial_materialization every entity of the window has its newest value in Redis."""
     submission.exercise(3)
     submission.sandbox.redis.client().flushall()
     materialize(submission)
@@ -97,29 +97,27 @@ def initial_materialization_completes(submission: Submission) -> Outcome:
 
 @criterion("3.2")
 def features_are_read_fast(submission: Submission) -> Outcome:
-    """A warm read of an entity's features through Feast takes under 10 ms at the 95th percentile."""
+    """A warm read of an entity's features through Feast takes under 10 ms, at p95."""
     known = KNOWN_VIEWS["user_transaction_features"]
     view, expected = own_view(submission, known), stored(submission, known).expected
     chosen = random.Random(submission.hidden.seed).choices(
-        list(expected.index), k=settings.online_reads
+        list(expected.index), k=submission.config.online_reads
     )
     keys = pd.DataFrame({view.join_keys[0]: chosen})
     references = [f"{view.name}:{feature}" for feature in view.features]
     answers = submission.probe("timed_reads", features=references, rows=keys)
-    right = equal_rows(
-        expected.loc[chosen], submission.names.canonical(answers), known.features
-    )
+    right = equal_rows(expected.loc[chosen], submission.names.canonical(answers), known.features)
     p95_ms = float(np.percentile(answers["seconds"], 95) * 1000)
     return Outcome(
-        bool(right.all()) and p95_ms < settings.online_read_p95_ms,
+        bool(right.all()) and p95_ms < submission.config.online_read_p95_ms,
         f"p95 {p95_ms:.2f} ms over {len(answers)} reads, {int(right.sum())} right",
-        f"p95 under {settings.online_read_p95_ms:g} ms, all right",
+        f"p95 under {submission.config.online_read_p95_ms:g} ms, all right",
     )
 
 
 @criterion("3.3")
 def incremental_writes_only_new_data(submission: Submission) -> Outcome:
-    """incremental_materialization writes the entities with new rows, and leaves the others alone."""
+    """incremental_materialization writes the entities with new rows, and no others."""
     known = KNOWN_VIEWS["user_transaction_features"]
     quiet = submission.hidden.quiet(known.name)
     busy = list(stored(submission, known, without=quiet).expected.index[:NEW_ENTITIES])
@@ -179,7 +177,7 @@ def memory_stays_within_limits(submission: Submission) -> Outcome:
     growth = client.info("memory")["used_memory"] - before
     per_entity = _bytes_per_key(submission)
     evicted = client.info("stats")["evicted_keys"]
-    limit = settings.redis_bytes_per_entity
+    limit = submission.config.redis_bytes_per_entity
     return Outcome(
         per_entity <= limit and added_keys == 0 and evicted == 0,
         f"{per_entity:.0f} bytes per entity; a repeat added {added_keys} keys; {evicted} evicted",
@@ -209,7 +207,7 @@ def materialization_is_fast(submission: Submission) -> Outcome:
     seconds = time.monotonic() - start
     entities = list(many[known.key])
     complete = Stored(known, many.set_index(known.key), online(submission, known, entities))
-    limit = settings.materialize_limit_s
+    limit = submission.config.materialize_limit_s
     return Outcome(
         seconds < limit and bool(complete.right.all()),
         f"{len(many):,} entities in {seconds:.1f} s, {int(complete.right.sum()):,} right at return",
@@ -220,7 +218,7 @@ def materialization_is_fast(submission: Submission) -> Outcome:
 
 def _many_rows(submission: Submission, known: KnownView) -> pd.DataFrame:
     table = submission.hidden.tables[known.name]
-    count = settings.materialize_entities
+    count = submission.config.materialize_entities
     rows = table.sample(count, replace=True, random_state=submission.hidden.seed)
     at = pd.Timestamp(submission.hidden.as_of - timedelta(hours=2)).as_unit("us")
     names = [f"many_{number}" for number in range(count)]

@@ -7,7 +7,7 @@ the same moment the one created last.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from lab.dataset.manifest import Manifest, read
 from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
 from lab.grading.compare import as_utc
-from lab.settings import settings
+from lab.settings import Settings, settings
 
 EVENT_TIME, CREATED = "event_timestamp", "created_timestamp"
 QUIET_ENTITIES = 20
@@ -126,6 +126,10 @@ class HiddenData:
         )
         return joined.set_index("index").sort_index()[list(known.features)]
 
+    def unchanged(self) -> "HiddenData":
+        """A copy to plant into and append to; the raw files are shared."""
+        return replace(self, tables=dict(self.tables))
+
     def append(self, view: str, rows: pd.DataFrame) -> None:
         """Later rows of a view, as a pipeline would add them."""
         self.tables[view] = pd.concat([self.tables[view], rows], ignore_index=True)
@@ -166,18 +170,20 @@ class HiddenData:
         return answered.astype(dict.fromkeys(counts, "int64"))
 
 
-def make_hidden_data(directory: Path, seed: int, as_of: datetime) -> HiddenData:
+def make_hidden_data(
+    directory: Path, seed: int, as_of: datetime, config: Settings = settings
+) -> HiddenData:
     """Raw tables in `directory`, ending at `as_of`, and the feature tables that they give.
 
     They are simulated; or, where the lab holds an imported dataset, a sample of its users.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    source = _real_source()
+    source = _real_source(config.data_dir)
     if source is None:
-        size, history = settings.hidden_transactions, settings.history
+        size, history = config.hidden_transactions, config.history
         source = simulate(directory, transactions=size, seed=seed, as_of=as_of, history=history)
     else:
-        _sample(source, directory, seed, as_of)
+        _sample(source, config.data_dir, directory, seed, as_of)
     tables = {}
     for name, view in KNOWN_VIEWS.items():
         rows = pd.read_parquet(directory / f"{view.table}.parquet")
@@ -190,16 +196,16 @@ def make_hidden_data(directory: Path, seed: int, as_of: datetime) -> HiddenData:
     return hidden
 
 
-def _real_source() -> Manifest | None:
-    if not (settings.data_dir / MANIFEST).exists():
+def _real_source(data_dir: Path) -> Manifest | None:
+    if not (data_dir / MANIFEST).exists():
         return None
-    manifest = read(settings.data_dir)
+    manifest = read(data_dir)
     return None if manifest.simulation else manifest
 
 
-def _sample(source: Manifest, directory: Path, seed: int, as_of: datetime) -> None:
+def _sample(source: Manifest, data_dir: Path, directory: Path, seed: int, as_of: datetime) -> None:
     """The recent transactions of some users, moved by whole hours to end at `as_of`."""
-    raw = pd.read_parquet(settings.data_dir / "transactions.parquet")
+    raw = pd.read_parquet(data_dir / "transactions.parquet")
     users = pd.Series(raw["user_id"].unique())
     chosen = users.sample(min(HIDDEN_USERS, len(users)), random_state=seed)
     recent = raw["event_timestamp"] > source.as_of - settings.history

@@ -89,6 +89,7 @@ def _from_sqlite(path: Path) -> Protos:
     from feast.protos.feast.core.FeatureService_pb2 import FeatureService
     from feast.protos.feast.core.FeatureView_pb2 import FeatureView
     from feast.protos.feast.core.OnDemandFeatureView_pb2 import OnDemandFeatureView
+    from feast.protos.feast.core.StreamFeatureView_pb2 import StreamFeatureView
 
     def rows(table: str, column: str, parse: Callable[[bytes], Any]) -> list[Any]:
         query = f"SELECT {column} FROM {table} ORDER BY 1"
@@ -98,7 +99,10 @@ def _from_sqlite(path: Path) -> Protos:
     try:
         return {
             "entities": rows("entities", "entity_proto", Entity.FromString),
-            "feature_views": rows("feature_views", "feature_view_proto", FeatureView.FromString),
+            "feature_views": [
+                *rows("feature_views", "feature_view_proto", FeatureView.FromString),
+                *rows("stream_feature_views", "feature_view_proto", StreamFeatureView.FromString),
+            ],
             "on_demand_feature_views": rows(
                 "on_demand_feature_views", "feature_view_proto", OnDemandFeatureView.FromString
             ),

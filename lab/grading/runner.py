@@ -53,9 +53,9 @@ class Grader:
             seed=self._hidden.seed,
             results=[result for identifier, result in results.items() if identifier in wanted],
             data={
-                "source": hidden.source.name,
-                "shifted_weeks": hidden.source.shifted_weeks,
-                "not_critical": hidden.absent,
+                "source": self._hidden.source.name,
+                "shifted_weeks": self._hidden.source.shifted_weeks,
+                "not_critical": self._hidden.absent,
             },
         )
 

@@ -113,14 +113,16 @@ class Sandbox:
     server: Path
     _children: list[Child] = field(default_factory=list)
 
-    def child(self, *, cwd: Path, path: Sequence[Path], env: dict[str, str], log: Path) -> Child:
+    def child(
+        self, *, cwd: Path, path: Sequence[Path], env: dict[str, str], log: Path, memory_bytes: int
+    ) -> Child:
         """A fresh process in `cwd` that imports from `path` first."""
         start = {
             "cwd": str(cwd),
             "path": [str(folder) for folder in path],
             "env": {**self._environment(), **env},
             "log": str(log),
-            "memory_bytes": int(settings.memory_limit_gib * 2**30),
+            "memory_bytes": memory_bytes,
         }
         child = Child(self.server, start, self.directory)
         self._children.append(child)

@@ -18,7 +18,7 @@ from lab.grading.names import OVERRIDES, read_names
 from lab.grading.outcome import NotAttemptedError, SubmissionError
 from lab.grading.registry import Registry, View, read_registry
 from lab.grading.sandbox import Child, Sandbox, encoded
-from lab.settings import settings
+from lab.settings import Settings, settings
 
 EXERCISE_FOLDER = re.compile(r"exercise[_-]?0*(\d)(\D|$)", re.IGNORECASE)
 NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".git", "build", "node_modules")
@@ -28,12 +28,15 @@ DEFAULT_REDIS = re.compile(r"\b(localhost|127\.0\.0\.1|redis):6379\b")
 class Submission:
     """A solution in a scratch folder; checks ask it through `call`, `feast` and `probe`."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox, hidden: HiddenData) -> None:
+    def __init__(
+        self, folder: Path, sandbox: Sandbox, hidden: HiddenData, config: Settings = settings
+    ) -> None:
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}", "lab check --submission DIR")
         self.folder = folder
         self.sandbox = sandbox
         self.hidden = hidden
+        self.config = config
         self.names = read_names(folder)
         self.root = sandbox.directory / "submission"
         self.log = sandbox.directory / "submission.log"
@@ -113,7 +116,7 @@ class Submission:
         log.unlink(missing_ok=True)
         child = self._child([self.repo], log)
         try:
-            status = child.ask(settings.call_timeout_s, do="feast", argv=list(argv))
+            status = child.ask(self.config.call_timeout_s, do="feast", argv=list(argv))
         except SubmissionError as error:
             return 1, f"{log.read_text(errors='replace')}\n{error.message}"
         finally:
@@ -131,7 +134,7 @@ class Submission:
         child = self._loaded(folder, file)
         scratch = self.sandbox.directory
         return child.ask(
-            settings.call_timeout_s,
+            self.config.call_timeout_s,
             do="call",
             file=str(file),
             function=function,
@@ -146,7 +149,7 @@ class Submission:
         keywords = {name: encoded(value, scratch) for name, value in kwargs.items()}
         try:
             return child.ask(
-                settings.call_timeout_s, do="probe", function=function, kwargs=keywords
+                self.config.call_timeout_s, do="probe", function=function, kwargs=keywords
             )
         finally:
             child.close()
@@ -156,7 +159,7 @@ class Submission:
         child = self._child([self.repo], self.log)
         try:
             status = child.ask(
-                settings.call_timeout_s,
+                self.config.call_timeout_s,
                 do="probe",
                 function="shell",
                 kwargs={"command": {"json": command}},
@@ -199,13 +202,19 @@ class Submission:
         child = self._children.get(str(file))
         if child is None or child.closed:
             child = self._child([folder, self.repo, self.root], self.log)
-            child.ask(settings.import_timeout_s, do="load", file=str(file))
+            child.ask(self.config.import_timeout_s, do="load", file=str(file))
             self._children[str(file)] = child
         return child
 
     def _child(self, path: Sequence[Path], log: Path) -> Child:
         env = {"LAB_DATA_DIR": str(self.repo / "data"), "LAB_FEATURE_REPO": str(self.repo)}
-        return self.sandbox.child(cwd=self.repo, path=path, env=env, log=log)
+        return self.sandbox.child(
+            cwd=self.repo,
+            path=path,
+            env=env,
+            log=log,
+            memory_bytes=int(self.config.memory_limit_gib * 2**30),
+        )
 
 
 def _file_that_defines(folder: Path, default: str, function: str) -> Path:
