@@ -1,0 +1,304 @@
+"""The online store plug-in on a real Redis: Feast's bytes, and the newest row whatever happens."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import redis
+from feast import Entity, FeatureView, Field, FileSource, RepoConfig
+from feast.infra.online_stores.redis import RedisOnlineStore
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.types import Float32, Int64, String
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from feast_plugins.redis_encoding import (
+    decode_time,
+    decode_value,
+    entity_key,
+    feature_field,
+    time_field,
+)
+from feast_plugins.redis_online_store import ROWS_PER_SCRIPT, Row, VersionedRedisOnlineStore
+from lab.stack.redis import RedisServer, private_redis
+
+LAB_STORE = "feast_plugins.redis_online_store.VersionedRedisOnlineStore"
+EPOCH = datetime(2026, 6, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+USER = Entity(name="user_id", join_keys=["user_id"])
+
+
+def view_named(name: str) -> FeatureView:
+    return FeatureView(
+        name=name,
+        entities=[USER],
+        schema=[
+            Field(name="user_id", dtype=String),
+            Field(name="count", dtype=Int64),
+            Field(name="mean", dtype=Float32),
+            Field(name="last", dtype=String),
+        ],
+        source=FileSource(path="unused.parquet", timestamp_field="event_timestamp"),
+    )
+
+
+VIEW, OTHER_VIEW = view_named("stats"), view_named("preferences")
+
+
+def row(user: str, at: timedelta, count: int | None, created: timedelta | None = None) -> Row:
+    """A row whose every feature is told by `count`; None: all are null."""
+    values = {"count": Value(), "mean": Value(), "last": Value()}
+    if count is not None:
+        numbers = {"int64_val": count}, {"float_val": count / 3}, {"string_val": f"product_{count}"}
+        values = dict(zip(values, (Value(**number) for number in numbers), strict=True))
+    key = EntityKey(join_keys=["user_id"], entity_values=[Value(string_val=user)])
+    return key, values, EPOCH + at, None if created is None else EPOCH + created
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with private_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RedisServer) -> redis.Redis:
+    client = server.client()
+    client.flushall()
+    return client
+
+
+@pytest.fixture
+def config(client: redis.Redis, server: RedisServer, tmp_path: Path) -> Callable[..., RepoConfig]:
+    def make(db: int = 0, kind: str = LAB_STORE, ttl: int | None = None) -> RepoConfig:
+        address = f"{server.config.host}:{server.port},db={db}"
+        online = {"type": kind, "connection_string": address, "key_ttl_seconds": ttl}
+        return RepoConfig(
+            project="shop",
+            provider="local",
+            registry=str(tmp_path / "registry.db"),
+            online_store=online,
+            entity_key_serialization_version=3,
+        )
+
+    return make
+
+
+def write(config: RepoConfig, *rows: Row, view: FeatureView = VIEW) -> None:
+    VersionedRedisOnlineStore().online_write_batch(config, view, list(rows), None)
+
+
+def stored(client: redis.Redis, user: str, view: str = "stats") -> tuple[Any, ...]:
+    """The event time and the three features of a user."""
+    fields = [time_field(view), *(feature_field(view, name) for name in ("count", "mean", "last"))]
+    time, *values = client.hmget(entity_key("shop", "user_id", user), fields)
+    return decode_time(time), *(decode_value(value) for value in values)
+
+
+def dump(client: redis.Redis) -> dict[bytes, dict[bytes, bytes]]:
+    return {key: client.hgetall(key) for key in client.scan_iter()}
+
+
+def some_rows(count: int) -> list[Row]:
+    """Rows of a third as many users, out of order, without ties, some of them null."""
+    random = Random(5)
+    times = random.sample(range(10**9), count)
+    return [
+        row(f"user_{random.randrange(count // 3)}", at * MICROSECOND, random.choice([None, at]))
+        for at in times
+    ]
+
+
+# ---- The bytes are Feast's ----------------------------------------------------------------------
+
+
+def test_same_bytes_as_feasts_own_store(
+    config: Callable[..., RepoConfig], server: RedisServer, client: redis.Redis
+) -> None:
+    rows = some_rows(3 * ROWS_PER_SCRIPT)
+    for view in (VIEW, OTHER_VIEW):
+        write(config(), *rows, view=view)
+        RedisOnlineStore().online_write_batch(config(1, "redis"), view, rows, None)
+    with redis.Redis(server.config.host, server.port, db=1) as feasts:
+        assert dump(client) == dump(feasts)
+    assert client.dbsize() > ROWS_PER_SCRIPT / 2
+
+
+def test_feast_reads_what_the_plugin_writes(config: Callable[..., RepoConfig]) -> None:
+    key, values, at, _ = new = row("user_1", timedelta(seconds=1, microseconds=7), 5)
+    write(config(), new)
+    answers = RedisOnlineStore().online_read(config(0, "redis"), VIEW, [key])
+    assert answers == [(at.replace(tzinfo=answers[0][0].tzinfo), values)]
+
+
+def test_progress_counts_every_row(config: Callable[..., RepoConfig]) -> None:
+    counted: list[int] = []
+    rows = some_rows(ROWS_PER_SCRIPT + 1)
+    VersionedRedisOnlineStore().online_write_batch(config(), VIEW, rows, counted.append)
+    assert sum(counted) == len(rows)
+
+
+def test_the_asynchronous_write_leaves_the_same(
+    config: Callable[..., RepoConfig], server: RedisServer, client: redis.Redis
+) -> None:
+    rows = some_rows(2 * ROWS_PER_SCRIPT)
+    write(config(), *rows)
+    asyncio.run(VersionedRedisOnlineStore().online_write_batch_async(config(1), VIEW, rows, None))
+    with redis.Redis(server.config.host, server.port, db=1) as asynchronous:
+        assert dump(client) == dump(asynchronous)
+
+
+# ---- The newest row stays -----------------------------------------------------------------------
+
+MOMENTS = st.sampled_from(
+    [timedelta(days=-1)]
+    + [
+        timedelta(seconds=second, microseconds=part)
+        for second in (0, 1, 127, 128)
+        for part in (0, 1, 999_999)
+    ]
+)
+WRITES = st.tuples(st.sampled_from(["user_1", "user_2"]), MOMENTS, st.integers(0, 3))
+BATCHES = st.lists(st.lists(WRITES, max_size=6), max_size=6)
+
+
+@hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(batches=BATCHES)
+def test_as_a_dictionary_would_hold_it(
+    batches: list[list[tuple[str, timedelta, int]]],
+    config: Callable[..., RepoConfig],
+    client: redis.Redis,
+) -> None:
+    """The newest event time wins; of equal ones the later batch, and in a batch the newer created."""
+    client.flushall()
+    expected: dict[str, tuple[timedelta, int, int, int]] = {}
+    number = 0
+    for position, batch in enumerate(batches):
+        rows = []
+        for user, at, created in batch:
+            number += 1
+            rows.append(row(user, at, number, timedelta(minutes=created)))
+            version = (at, position, created, number)
+            expected[user] = max(expected.get(user, version), version)
+        write(config(), *rows)
+    for user in ("user_1", "user_2"):
+        found = stored(client, user)[:2]
+        version = expected.get(user)
+        assert found == ((EPOCH + version[0], version[3]) if version else (None, None))
+
+
+@pytest.mark.parametrize("nanoseconds", [1, 999])
+def test_a_nanosecond_newer_is_newer(
+    nanoseconds: int, config: Callable[..., RepoConfig], client: redis.Redis
+) -> None:
+    """Other writers may know the nanosecond; Python's datetime does not."""
+    write(config(), row("user_1", timedelta(), 1))
+    newer = Timestamp(seconds=int(EPOCH.timestamp()), nanos=nanoseconds).SerializeToString()
+    client.hset(entity_key("shop", "user_id", "user_1"), time_field("stats"), newer)
+    write(config(), row("user_1", timedelta(), 2))
+    assert stored(client, "user_1")[1] == 1
+    write(config(), row("user_1", MICROSECOND, 3))
+    assert stored(client, "user_1")[1] == 3
+
+
+def test_a_corrected_value_lands_under_the_same_event_time(
+    config: Callable[..., RepoConfig], client: redis.Redis
+) -> None:
+    write(config(), row("user_1", timedelta(), 1))
+    write(config(), row("user_1", timedelta(), 2))
+    assert stored(client, "user_1") == (EPOCH, 2, pytest.approx(2 / 3), "product_2")
+
+
+def test_within_a_batch_the_newer_created_wins(
+    config: Callable[..., RepoConfig], client: redis.Redis
+) -> None:
+    newer = row("user_1", timedelta(), 2, created=timedelta(minutes=2))
+    older = row("user_1", timedelta(), 1, created=timedelta(minutes=1))
+    write(config(), newer, older)
+    assert stored(client, "user_1")[1] == 2
+
+
+def test_a_null_replaces_a_value(config: Callable[..., RepoConfig], client: redis.Redis) -> None:
+    write(config(), row("user_1", timedelta(), 1))
+    write(config(), row("user_1", MICROSECOND, None))
+    assert stored(client, "user_1") == (EPOCH + MICROSECOND, None, None, None)
+
+
+def test_views_of_one_entity_keep_their_own_times(
+    config: Callable[..., RepoConfig], client: redis.Redis
+) -> None:
+    write(config(), row("user_1", timedelta(hours=1), 1))
+    write(config(), row("user_1", timedelta(), 2), view=OTHER_VIEW)
+    assert stored(client, "user_1")[:2] == (EPOCH + timedelta(hours=1), 1)
+    assert stored(client, "user_1", "preferences")[:2] == (EPOCH, 2)
+
+
+def test_racing_writers_never_leave_an_older_row(
+    config: Callable[..., RepoConfig], client: redis.Redis
+) -> None:
+    """Four writers send the same users' rows, each in its own order and one by one."""
+    users, versions = [f"user_{number}" for number in range(10)], 20
+    start = threading.Barrier(4)
+
+    def write_in_some_order(seed: int) -> None:
+        store, repo = VersionedRedisOnlineStore(), config()
+        rows = [row(user, at * MICROSECOND, at) for user in users for at in range(versions)]
+        Random(seed).shuffle(rows)
+        start.wait()
+        for one in rows:
+            store.online_write_batch(repo, VIEW, [one], None)
+
+    writers = [threading.Thread(target=write_in_some_order, args=[seed]) for seed in range(4)]
+    watched: list[list[int]] = [[] for _ in users]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        for seen, user in zip(watched, users, strict=True):
+            seen.append(stored(client, user)[1] or 0)
+    assert [stored(client, user)[1] for user in users] == [versions - 1] * len(users)
+    assert all(before <= after for seen in watched for before, after in pairwise(seen))
+
+
+# ---- A key's TTL --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"), [(1_000, 100, 1_000), (100, 1_000, 1_000), (1_000, None, 1_000)]
+)
+def test_a_ttl_is_lengthened_never_shortened(
+    first: int,
+    second: int | None,
+    left: int,
+    config: Callable[..., RepoConfig],
+    client: redis.Redis,
+) -> None:
+    write(config(ttl=first), row("user_1", timedelta(), 1))
+    write(config(ttl=second), row("user_1", MICROSECOND, 2), view=OTHER_VIEW)
+    assert left - 10 < client.ttl(entity_key("shop", "user_id", "user_1")) <= left
+
+
+def test_a_key_without_a_ttl_keeps_none(
+    config: Callable[..., RepoConfig], client: redis.Redis
+) -> None:
+    write(config(), row("user_1", timedelta(), 1))
+    write(config(ttl=100), row("user_1", MICROSECOND, 2))
+    assert client.ttl(entity_key("shop", "user_id", "user_1")) == -1
+
+
+def test_a_full_redis_refuses_aloud(tmp_path: Path, config: Callable[..., RepoConfig]) -> None:
+    with private_redis(tmp_path / "small", maxmemory="2mb") as small:
+        repo = config()
+        repo.online_store.connection_string = f"{small.config.host}:{small.port}"
+        with pytest.raises(redis.ResponseError, match="maxmemory"):
+            write(repo, *some_rows(30_000))
