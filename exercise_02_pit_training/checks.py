@@ -1,12 +1,19 @@
 """The six criteria of exercise 2: training data as they were known, and nothing that was not."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lab.grading.compare import as_utc, differences, equal_rows, equal_values
+from lab.grading.compare import (
+    as_utc,
+    differences,
+    equal_rows,
+    equal_values,
+    or_constant,
+)
 from lab.grading.criterion import criterion
 from lab.grading.hidden import EVENT_TIME, KNOWN_VIEWS, numbered, plant
 from lab.grading.outcome import CounterExample, Outcome, SubmissionError
@@ -86,11 +93,12 @@ def critical_features_have_no_nulls(submission: Submission) -> Outcome:
 
 
 def _filled_from_later(submission: Submission, frame: pd.DataFrame, rows: pd.DataFrame) -> int:
-    """Rows whose user had no history, but which got more than one constant."""
-    answer = submission.hidden.as_known(VIEWS[0], frame, pd.Timedelta(0).to_pytimedelta())
-    unknown = answer["avg_transaction_amount"].isna().to_numpy()
-    given = rows.loc[unknown, "avg_transaction_amount"].dropna()
-    return len(given) if given.nunique() > 1 else 0
+    """Values whose user or merchant had no history, but which are more than one constant."""
+    answers = [submission.hidden.as_known(view, frame, timedelta()) for view in VIEWS]
+    unknown = pd.concat(answers, axis=1).isna()
+    named = submission.hidden.critical
+    given = [rows.loc[unknown[name].to_numpy(), name].dropna() for name in named if name in unknown]
+    return sum(len(values) for values in given if values.nunique() > 1)
 
 
 def _nulls_exported(submission: Submission, table: pd.DataFrame) -> int:
@@ -123,8 +131,7 @@ def _tampered(submission: Submission, right: pd.DataFrame) -> dict[str, pd.DataF
     features = list(KNOWN_VIEWS[VIEWS[0]].features)
     newest = submission.hidden.newest(VIEWS[0]).reindex(right["user_id"])
     earlier = right.assign(**{EVENT_TIME: right[EVENT_TIME] - pd.Timedelta(days=20)})
-    no_ttl = pd.Timedelta(0).to_pytimedelta()
-    stale = submission.hidden.as_known(VIEWS[0], earlier, no_ttl).fillna(0)
+    stale = submission.hidden.as_known(VIEWS[0], earlier, timedelta()).fillna(0)
     swapped = right[features].iloc[::-1]
     changed = {"future": newest, "stale": stale, "swapped": swapped}
     types = right[features].dtypes
@@ -153,6 +160,10 @@ def values_match_a_recount(submission: Submission) -> Outcome:
     views = {view: submission.view(view, KNOWN_VIEWS[view].critical[0]) for view in VIEWS}
     expected = pd.concat([hidden.as_known(v, frame, views[v].ttl) for v in VIEWS], axis=1)
     columns = [name for name in expected if name in rows]
+    critical = [name for name in hidden.critical if name in columns]
+    aside = (rows["returned"] != "both") & expected[critical].isna().any(axis=1)
+    frame, expected, rows = frame[~aside], expected[~aside], rows[~aside]
+    expected = pd.DataFrame({name: or_constant(expected[name], rows[name]) for name in columns})
     right = equal_rows(expected, rows, columns)
     return Outcome(
         bool(right.all()),
@@ -253,7 +264,9 @@ def _feature_shown(submission: Submission, view: str, table: pd.DataFrame) -> st
     newest = submission.hidden.newest(view).reindex(table[known.key])
     columns = list(table.columns)
     for feature in known.features:
-        is_right = any(equal_values(right[feature], table[c]).all() for c in columns)
+        is_right = any(
+            equal_values(or_constant(right[feature], table[c]), table[c]).all() for c in columns
+        )
         is_latest = any(equal_values(newest[feature], table[c]).all() for c in columns)
         if is_right and is_latest and not equal_values(right[feature], newest[feature]).all():
             return feature

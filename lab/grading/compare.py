@@ -21,6 +21,15 @@ def equal_values(expected: pd.Series, got: pd.Series) -> pd.Series:
     return both_null | is_close | is_same_text.astype(bool)
 
 
+def or_constant(expected: pd.Series, got: pd.Series) -> pd.Series:
+    """`expected`; where nothing can be known, the constant that `got` has there, if it has one."""
+    expected, unknown = expected.reset_index(drop=True), expected.isna().to_numpy()
+    constants = got[unknown].dropna().unique()
+    if len(constants) != 1:
+        return expected
+    return expected.astype("object").mask(unknown, constants[0])
+
+
 def equal_rows(expected: pd.DataFrame, got: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Whether all `columns` of each row agree; a column that is missing agrees nowhere."""
     agree = pd.Series(True, index=range(len(expected)))

@@ -176,7 +176,7 @@ def _closing(box: Sandbox) -> Iterator[Sandbox]:
 
 def _wait_for(server: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until the server of children listens; its own crash is a bug of ours."""
-    deadline = time.monotonic() + settings.stack_timeout_s
+    deadline = time.monotonic() + settings.import_timeout_s
     while not server.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError("the process that runs submissions did not start")
