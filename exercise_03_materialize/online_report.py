@@ -1,4 +1,4 @@
-"""What Redis holds of each feature view: keys, bytes, ages."""
+"""What Redis holds of each feature view: keys, bytes, ages, TTLs."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 import pandas as pd
 import redis
 from feast import FeatureStore
+from rich.table import Table
 
 from feast_plugins.redis_encoding import decode_time, feature_field, time_field
 
 KEYS_PER_SCAN = 1_000
+NOTHING = "–"
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -24,9 +27,7 @@ class ViewUsage:
     ttls: list[int] = field(default_factory=list)
 
 
-def measure_online_store(
-    store: FeatureStore, client: "redis.Redis[bytes]", now: datetime
-) -> pd.DataFrame:
+def measure_online_store(store: FeatureStore, client: redis.Redis, now: datetime) -> pd.DataFrame:
     """One row per view: keys, bytes of its fields and values, ages and TTLs.
 
     A hash's own overhead belongs to no view and is not counted; neither are keys of other projects.
@@ -38,23 +39,55 @@ def measure_online_store(
         for feature in view.features
     }
     view_of |= {time_field(view.name): view.name for view in views}
-    usage: dict[str, ViewUsage] = defaultdict(ViewUsage)
+    usage: defaultdict[str, ViewUsage] = defaultdict(ViewUsage)
     for fields, ttl in _hashes(client, store.project):
         for name in {view_of[f] for f in fields if f in view_of}:
             stored_time = decode_time(fields.get(time_field(name)))
             usage[name].keys += 1
-            usage[name].ttls.append(ttl)
+            usage[name].ttls += [ttl] if ttl >= 0 else []
             usage[name].times += [stored_time] if stored_time else []
         for key, value in fields.items():
             if key in view_of:
                 usage[view_of[key]].bytes += len(key) + len(value)
     rows = {view.name: _row(usage[view.name], now) for view in views}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=object)
 
 
-def _hashes(
-    client: "redis.Redis[bytes]", project: str
-) -> Iterator[tuple[dict[bytes, bytes], int]]:
+def online_table(report: pd.DataFrame) -> Table:
+    """The report for the terminal, 80 columns wide."""
+    table = Table(
+        title="Redis by feature view",
+        caption="keys and TTLs are an entity's: its views share them",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("view", no_wrap=True)
+    for heading in ("keys", "KiB", "newest", "oldest", "TTL"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for view in report.itertuples():
+        shortest, longest = _span(view.shortest_ttl), _span(view.longest_ttl)
+        table.add_row(
+            view.Index,
+            f"{view.keys:,}",
+            f"{view.bytes / 1024:,.0f}",
+            _span(view.newest_age),
+            _span(view.oldest_age),
+            shortest if shortest == longest else f"{shortest} to {longest}",
+        )
+    return table
+
+
+def _span(span: timedelta | None) -> str:
+    """A span in the largest unit that it fills twice."""
+    if span is None:
+        return NOTHING
+    minutes = span // timedelta(minutes=1)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if span < 2 * DAY else f"{span // DAY} d"
+
+
+def _hashes(client: redis.Redis, project: str) -> Iterator[tuple[dict[bytes, bytes], int]]:
     """Every entity's hash of the project, with its key's TTL in seconds (-1: none)."""
     keys = [
         key
@@ -71,12 +104,13 @@ def _hashes(
 
 
 def _row(usage: ViewUsage, now: datetime) -> dict[str, object]:
-    ages = [timedelta(seconds=round((now - moment).total_seconds())) for moment in usage.times]
+    ages = [now - moment for moment in usage.times]
+    ttls = [timedelta(seconds=ttl) for ttl in usage.ttls]
     return {
         "keys": usage.keys,
         "bytes": usage.bytes,
         "newest_age": min(ages, default=None),
         "oldest_age": max(ages, default=None),
-        "shortest_ttl_days": round(min(usage.ttls) / 86_400) if usage.ttls else None,
-        "longest_ttl_days": round(max(usage.ttls) / 86_400) if usage.ttls else None,
+        "shortest_ttl": min(ttls, default=None),
+        "longest_ttl": max(ttls, default=None),
     }

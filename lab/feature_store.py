@@ -93,9 +93,7 @@ def out_of_memory_is_loud() -> Iterator[None]:
     """Turn Redis's refusal to take more into a sentence that says what to do."""
     try:
         yield
-    except redis.ResponseError as error:
-        if "OOM" not in str(error):
-            raise
+    except redis.OutOfMemoryError as error:
         raise UserError(
             f"Redis refused to write: its memory limit of {settings.redis_maxmemory} is reached",
             "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down",
