@@ -148,7 +148,8 @@ def test_advance_moves_forward_only(data: Path) -> None:
 
 def test_fraud_is_a_mechanism(data: Path) -> None:
     rows = duckdb.sql(
-        f"""SELECT label, amount / avg(amount) OVER (PARTITION BY user_id) AS times_usual,
+        f"""SELECT label, amount / avg(amount) FILTER (label = 0) OVER (PARTITION BY user_id)
+                    AS times_usual,
                 count(*) OVER (PARTITION BY user_id ORDER BY event_timestamp RANGE BETWEEN
                     INTERVAL 15 MINUTE PRECEDING AND INTERVAL 15 MINUTE FOLLOWING) AS nearby,
                 merchant_id
@@ -164,7 +165,7 @@ def test_fraud_is_a_mechanism(data: Path) -> None:
 
 def test_users_differ(data: Path) -> None:
     users = read(data, "transactions").groupby("user_id")["amount"].agg(["size", "mean"])
-    assert users["size"].max() > 20 * users["size"].median()
+    assert users["size"].max() > 10 * users["size"].median()
     assert users["mean"].quantile(0.9) > 2 * users["mean"].quantile(0.1)
 
 

@@ -11,22 +11,33 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from lab.dataset.draws import Floats, Integers, key, normal, uniform
+from lab.dataset.draws import Flags, Floats, Integers, Keys, key, normal, uniform
 
 HOURS_A_DAY = 24
 PERIODS = 2 * HOURS_A_DAY  # the hours of a weekday, then those of a day of the weekend
 FIRST_GENERATION = date(2024, 1, 1).toordinal() - date(1970, 1, 1).toordinal()
-GENERATION_DAYS = 240
-CHURNING_SHARE = 0.2
+LEAVES_AFTER_THEFT = 0.85
+LEAVES_A_DAY = 1 / 2400
+REGULARS_SHARE = 0.01
+FRAUD_SHARE = 0.015
+BURST_SIZES = (3, 8)
+MEAN_BURST = 4.5
 RISKY_SHARE = 0.1
+BREACH_DAYS = 4
 
 
 @dataclass(frozen=True)
 class Population:
-    """A fixed number of customers: when one leaves, a new user comes in the same place."""
+    """A fixed number of customers: when one leaves, a new user comes in the same place.
+
+    transactions: what the sizes follow from. an_hour: the rate of transactions. days: those since
+    1970 that users are asked for.
+    """
 
     seed: int
     transactions: int
+    an_hour: float
+    days: range
 
     @property
     def customers(self) -> int:
@@ -52,9 +63,15 @@ class Population:
         distance = np.minimum(distance, HOURS_A_DAY - distance)
         weekday = 0.05 + np.exp(-((distance / 4) ** 2) / 2)
         weekend = weekday * np.exp(0.6 * normal(keys, "weekend"))[None, :]
-        rate = np.exp(1.4 * normal(keys, "rate"))
-        activity: Floats = np.concatenate([weekday, weekend]) * rate[None, :]
+        activity: Floats = np.concatenate([weekday, weekend]) * self.rates**2
         return activity
+
+    @cached_property
+    def rates(self) -> Floats:
+        """The square root of how active each customer is."""
+        keys = key("customer", self.seed, np.arange(self.customers))
+        rates: Floats = np.exp(0.7 * normal(keys, "rate"))
+        return rates
 
     @cached_property
     def cumulative_activity(self) -> Floats:
@@ -76,14 +93,45 @@ class Population:
         target = starts[period] + chances * (ends - starts)[period]
         found = np.searchsorted(self.cumulative_activity, target, side="right")
         customer = np.minimum(found - period * self.customers, self.customers - 1)
-        return self._user_of(customer, hours // HOURS_A_DAY)
+        return self.user_of(customer, hours // HOURS_A_DAY)
 
-    def _user_of(self, customer: Integers, days: Integers) -> Integers:
-        keys = key("churn", self.seed, customer)
-        churns = uniform(keys, "churns") < CHURNING_SHARE
-        since = days - FIRST_GENERATION + (GENERATION_DAYS * uniform(keys, "offset")).astype(int)
-        generation = np.where(churns, np.maximum(since // GENERATION_DAYS, 0), 0)
+    def user_of(self, customer: Integers, day: Integers) -> Integers:
+        """The user in a customer's place on that day."""
+        generation: Integers = self._generations[day - self.days.start, customer]
         return customer + self.customers * generation
+
+    @cached_property
+    def _generations(self) -> Integers:
+        """How many left each customer's place before each of the days: (days, customers).
+
+        The regulars never leave, so that user_0 is there in every history.
+        """
+        generations = np.zeros((len(self.days), self.customers), dtype=np.int64)
+        gone = np.zeros(self.customers, dtype=np.int64)
+        for day in range(min(FIRST_GENERATION, self.days.start), self.days.stop):
+            if day >= self.days.start:
+                generations[day - self.days.start] = gone
+            if day >= FIRST_GENERATION:
+                gone += self._leaves(day)
+        return generations
+
+    def _leaves(self, day: int) -> Flags:
+        keys = self._on(day)
+        leaves = self.thefts(day) & (uniform(keys, "disappointed") < LEAVES_AFTER_THEFT)
+        leaves |= uniform(keys, "leaves") < LEAVES_A_DAY
+        leaves[: ceil(REGULARS_SHARE * self.customers)] = False
+        return leaves
+
+    def thefts(self, day: int) -> Flags:
+        """Whose card is stolen on that day: the more active, the more likely, less than in step."""
+        a_day = self.an_hour * HOURS_A_DAY * FRAUD_SHARE / MEAN_BURST
+        chances = self.rates * (a_day / self.rates.sum())
+        stolen: Flags = uniform(self._on(day), "theft") < chances
+        return stolen
+
+    def _on(self, day: int) -> Keys:
+        customers = np.arange(self.customers)
+        return key("customer", self.seed, customers, np.full(self.customers, day))
 
     def usual_amount(self, users: Integers) -> Floats:
         """In dollars."""
@@ -106,6 +154,14 @@ class Population:
         keys = key("merchant", self.seed, np.arange(self.merchants))
         number = ceil(RISKY_SHARE * self.merchants)
         return np.sort(np.argsort(uniform(keys, "risk"))[:number])
+
+    def breached_merchant(self, day: Integers, chance: Floats) -> Integers:
+        """One of the lesser merchants whose card data leak on that day, for a few days only."""
+        leaks = ceil(self.merchants / 200)
+        leak = (leaks * chance).astype(np.int64)
+        keys = key("breach", self.seed, day // BREACH_DAYS, leak)
+        rank = 0.4 + 0.6 * uniform(keys, "merchant")
+        return (self.merchants * rank).astype(np.int64)
 
 
 def periods(hours: Integers) -> Integers:

@@ -11,12 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.dataset.draws import Flags, Floats, Integers, Keys, counts, key, normal, uniform
-from lab.dataset.population import Population, periods
+from lab.dataset.population import BURST_SIZES, FRAUD_SHARE, Population, periods
 from lab.settings import settings
 
-FRAUD_SHARE = 0.015
-BURST_SIZES = (3, 8)
-MEAN_BURST = 4.5
 LARGEST_AMOUNT = 20_000.0
 
 SECOND = 1_000_000  # in microseconds, as all times here
@@ -43,10 +40,9 @@ class Purchases:
         return Purchases(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
-def purchases(people: Population, hours: Integers, an_hour: float) -> Purchases:
+def purchases(people: Population, hours: Integers) -> Purchases:
     """All transactions that begin in hours (a burst of fraud may end an hour later)."""
-    honest = honest_purchases(people, hours, an_hour * (1 - FRAUD_SHARE))
-    stolen = fraud_bursts(people, hours, an_hour * FRAUD_SHARE / MEAN_BURST)
+    honest, stolen = honest_purchases(people, hours), fraud_bursts(people, hours)
     both = Purchases(
         *(
             np.concatenate([getattr(honest, column.name), getattr(stolen, column.name)])
@@ -56,23 +52,15 @@ def purchases(people: Population, hours: Integers, an_hour: float) -> Purchases:
     return both.take(np.lexsort((both.key, both.time)))
 
 
-def arrivals(
-    people: Population, purpose: str, hours: Integers, an_hour: float
-) -> tuple[Integers, Keys]:
-    """How many begin in each hour: for each its hour, and its key."""
+def honest_purchases(people: Population, hours: Integers) -> Purchases:
     weather = np.exp(0.05 * normal(key("day", people.seed, hours // 24), "weather"))
-    rates = an_hour * people.period_activity[periods(hours)] * weather
-    number = counts(rates, key(purpose, people.seed, hours), "count")
-    counter = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
-    hour = np.repeat(hours, number)
-    return hour, key(purpose, people.seed, hour, counter)
-
-
-def honest_purchases(people: Population, hours: Integers, an_hour: float) -> Purchases:
-    hour, keys = arrivals(people, "purchase", hours, an_hour)
+    rates = people.an_hour * (1 - FRAUD_SHARE) * people.period_activity[periods(hours)] * weather
+    number = counts(rates, key("hour", people.seed, hours), "purchases")
+    hour, counter = np.repeat(hours, number), steps(number)
+    keys = key("purchase", people.seed, hour, counter)
     user = people.users(hour, uniform(keys, "user"))
     merchant = choose(people, "merchants", people.merchants, user, keys)
-    splurge = np.where(uniform(keys, "splurge") < 0.015, 2 + 6 * uniform(keys, "how much"), 1)
+    splurge = np.where(uniform(keys, "splurge") < 0.02, 2 + 6 * uniform(keys, "how much"), 1)
     mood = np.exp(0.5 * normal(keys, "amount") - 0.125)
     return Purchases(
         key=keys,
@@ -86,33 +74,59 @@ def honest_purchases(people: Population, hours: Integers, an_hour: float) -> Pur
     )
 
 
-def fraud_bursts(people: Population, hours: Integers, an_hour: float) -> Purchases:
+def fraud_bursts(people: Population, hours: Integers) -> Purchases:
     """A stolen card: several transactions within minutes, mostly far above its owner's amounts."""
-    burst_hour, burst = arrivals(people, "burst", hours, an_hour)
+    customer, burst_hour = thefts(people, hours)
+    burst = key("burst", people.seed, customer, burst_hour)
     smallest, largest = BURST_SIZES
     spread = largest - smallest + 1
     size = smallest + (spread * uniform(burst, "size") ** 3).astype(np.int64)
-    step = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    hour, of_burst = np.repeat(burst_hour, size), np.repeat(burst, size)
+    step, hour, of_burst = steps(size), np.repeat(burst_hour, size), np.repeat(burst, size)
     keys = key("stolen", people.seed, of_burst.astype(np.int64), step)
-    user = people.users(hour, uniform(of_burst, "user"))
+    user = people.user_of(np.repeat(customer, size), hour // 24)
     gap = (20 + 160 * uniform(of_burst, "gap")) * SECOND
     begin = hour * HOUR + uniform(of_burst, "moment") * HOUR
-    risky = people.risky_merchants[
-        (len(people.risky_merchants) * uniform(keys, "risky")).astype(np.int64)
-    ]
-    anywhere = choose(people, "merchants", people.merchants, user, keys)
-    greed = np.where(uniform(keys, "greed") < 0.8, 3 + 7 * uniform(keys, "how much"), 1)
+    greed = np.where(uniform(keys, "greed") < 0.75, 2 + 5 * uniform(keys, "how much"), 1)
     return Purchases(
         key=keys,
         user=user,
-        merchant=np.where(uniform(keys, "where") < 0.7, risky, anywhere),
+        merchant=fraud_merchant(people, user, hour, keys),
         product=choose(people, "products", people.products, user, keys),
         time=(begin + (step + uniform(keys, "step")) * gap).astype(np.int64),
         amount=cents(people.usual_amount(user) * greed * np.exp(0.3 * normal(keys, "amount"))),
         approved=uniform(keys, "approval") >= 0.04 * (1 + step),
         fraud=np.ones(len(keys), dtype=bool),
     )
+
+
+def fraud_merchant(people: Population, user: Integers, hour: Integers, keys: Keys) -> Integers:
+    """Most at a merchant breached just now, some at the risky ones, some anywhere."""
+    risky = people.risky_merchants
+    place = (len(risky) * uniform(keys, "risky")).astype(np.int64)
+    where = uniform(keys, "where")
+    return np.select(
+        [where < 0.6, where < 0.8],
+        [people.breached_merchant(hour // 24, uniform(keys, "breach")), risky[place]],
+        choose(people, "merchants", people.merchants, user, keys),
+    )
+
+
+def thefts(people: Population, hours: Integers) -> tuple[Integers, Integers]:
+    """The customers whose card is stolen in hours, and the hour in which it is used."""
+    days = np.unique(hours // 24)
+    stolen = [np.flatnonzero(people.thefts(day)) for day in days]
+    customer = np.concatenate(stolen)
+    day = np.repeat(days, [len(customers) for customers in stolen])
+    chance = uniform(key("hour of theft", people.seed, customer, day), "hour")
+    hour = day * 24 + (24 * chance).astype(np.int64)
+    rows = (hour >= hours[0]) & (hour <= hours[-1])
+    return customer[rows], hour[rows]
+
+
+def steps(sizes: Integers) -> Integers:
+    """0, 1, ... up to each size, one after the other."""
+    counted: Integers = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return counted
 
 
 def choose(people: Population, kind: str, number: int, user: Integers, keys: Keys) -> Integers:
@@ -141,7 +155,7 @@ def views(people: Population, bought: Purchases) -> Views:
     """What users looked at before they bought it; a thief looks at nothing."""
     rates = np.where(bought.fraud, 0.0, people.views_per_purchase(bought.product))
     number = counts(rates, bought.key, "views")
-    step = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+    step = steps(number)
     of = np.repeat(np.arange(len(number)), number)
     keys = key("view", people.seed, bought.key[of].astype(np.int64), step)
     earlier = 5 * SECOND + uniform(keys, "earlier") ** 3 * (LONGEST_VIEW_HOURS * HOUR - 5 * SECOND)

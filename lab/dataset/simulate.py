@@ -45,8 +45,9 @@ def write_dataset(
 
 def write_events(folder: Path, asked: Simulation, start: datetime, as_of: datetime) -> None:
     """Write the four raw tables."""
-    people = Population(asked.seed, asked.transactions)
     first, end = microseconds(start - EPOCH), microseconds(as_of - EPOCH)
+    days = range(first // shop.DAY - 1, end // shop.DAY + 2)
+    people = Population(asked.seed, asked.transactions, asked.an_hour, days)
     hours_at_once = max(24, int(PURCHASES_AT_ONCE / asked.an_hour))
     ranges = [
         (begin, min(begin + hours_at_once * shop.HOUR, end))
@@ -58,7 +59,7 @@ def write_events(folder: Path, asked: Simulation, start: datetime, as_of: dateti
         table_writer(folder, "product_views") as product_views,
     ):
         for begin, until in track(ranges, "simulating"):
-            bought = shop.purchases(people, hours_around(begin, until), asked.an_hour)
+            bought = shop.purchases(people, hours_around(begin, until))
             seen = shop.views(people, bought)
             product_views.write_table(view_table(seen, begin, until))
             bought = bought.take((bought.time >= begin) & (bought.time < until))
