@@ -245,8 +245,8 @@ def leakage_is_demonstrated(submission: Submission) -> Outcome:
     if EVENT_TIME not in table or not {"user_id", "merchant_id"} & set(table):
         raise SubmissionError("demonstrate_leakage returned no key, or no event_timestamp")
     table = table.assign(**{EVENT_TIME: as_utc(table[EVENT_TIME])})
-    shown = [f for view in VIEWS if (f := _feature_shown(submission, view, table))]
     unique = not table.duplicated([k for k in KEYS if k in table]).any()
+    shown = [f for view in VIEWS if unique and (f := _feature_shown(submission, view, table))]
     return Outcome(
         bool(shown) and unique,
         f"{len(table)} rows, shown for {', '.join(shown) or 'no feature'}",

@@ -48,7 +48,9 @@ def status() -> None:
 
 @app.command()
 def run(
-    number: Annotated[int | None, typer.Argument(help="One exercise; without it all of them")] = None,
+    number: Annotated[
+        int | None, typer.Argument(help="One exercise; without it all of them")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="simulated or complete_journey")] = None,
 ) -> None:
     """Run the exercises in order and grade the reference; or run one exercise."""

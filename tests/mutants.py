@@ -55,7 +55,9 @@ class Mutant:
         status = {self.criterion: Status.FAIL}
         for criterion in CRITERIA:
             if criterion.exercise == exercise and criterion.id != self.criterion:
-                is_met = all(status.get(need, Status.PASS) is Status.PASS for need in criterion.needs)
+                is_met = all(
+                    status.get(need, Status.PASS) is Status.PASS for need in criterion.needs
+                )
                 status[criterion.id] = Status.PASS if is_met else Status.SKIPPED
         return status
 

@@ -1,0 +1,276 @@
+"""Exercise 3 on real Feast and Redis: what is written, what is left alone, what is found wrong."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+import redis
+from conftest import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
+
+from exercise_03_materialize.materialize import (
+    incremental_materialization,
+    initial_materialization,
+    monitor_materialization,
+    validate_materialization,
+)
+from feast_plugins.redis_encoding import (
+    decode_time,
+    decode_value,
+    entity_key,
+    feature_field,
+    time_field,
+)
+from lab import dataset
+from lab.dataset.advance import advance
+from lab.errors import UserError
+from lab.settings import settings
+
+VIEW = "user_transaction_features"
+USER = "user_0"
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+pytestmark = pytest.mark.usefixtures("lab")
+
+
+@pytest.fixture
+def count_7d(client: redis.Redis) -> Callable[[], object]:
+    """The user's transaction_count_7d in Redis."""
+    field = feature_field(VIEW, "transaction_count_7d")
+    return lambda: decode_value(client.hget(entity_key(PROJECT, "user_id", USER), field))
+
+
+def newest_known(view: str) -> pd.DataFrame:
+    """Each entity's newest row of those that arrived by the as-of, by pandas."""
+    table = read_table(view)
+    known = table[table["created_timestamp"] <= dataset.as_of()]
+    ordered = known.sort_values(["event_timestamp", "created_timestamp"])
+    return ordered.drop_duplicates(ordered.columns[0], keep="last")
+
+
+def expected_times(view: str) -> dict[bytes, pd.Timestamp]:
+    rows = newest_known(view)
+    times = zip(rows.iloc[:, 0], rows["event_timestamp"], strict=True)
+    return {key: at for entity, at in times for key in keys_of(view, [entity])}
+
+
+# ---- Initial -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_of", [AS_OF, AS_OF - 20 * MINUTE], ids=["the end", "before the end"])
+def test_the_newest_row_that_arrived_is_there(
+    as_of: object, dump: Callable[[], Dump], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty minutes before the end, rows have happened that are not there yet."""
+    monkeypatch.setitem(vars(settings), "as_of", as_of)
+    initial_materialization(days_back=7)
+    hashes = dump()
+    for view in TABLES:
+        field = time_field(view)
+        found = {
+            key: decode_time(fields[field]) for key, fields in hashes.items() if field in fields
+        }
+        assert found == expected_times(view)
+    assert validate_materialization()
+
+
+def test_the_streaming_view_is_left_to_its_writer(dump: Callable[[], Dump]) -> None:
+    initial_materialization()
+    assert not any(time_field("user_streaming_features") in fields for fields in dump().values())
+
+
+# ---- Incremental ---------------------------------------------------------------------------------
+
+
+def test_only_entities_with_new_rows_are_written(
+    client: redis.Redis, dump: Callable[[], Dump]
+) -> None:
+    initial_materialization()
+    everyone = set(dump())
+    advance(settings.data_dir, HOUR)
+    busy = set()
+    for view in TABLES:
+        table = read_table(view)
+        new = table[table["created_timestamp"] > AS_OF]
+        busy |= keys_of(view, new.iloc[:, 0].unique())
+    assert 0 < len(busy) <= 0.1 * len(everyone)
+
+    client.delete(*everyone - busy)
+    incremental_materialization()
+    after = dump()
+    client.flushall()
+    initial_materialization()
+    assert after == {key: fields for key, fields in dump().items() if key in busy}
+
+
+def test_a_row_on_the_boundary_is_written_once(
+    dump: Callable[[], Dump], client: redis.Redis
+) -> None:
+    initial_materialization()
+    change(VIEW, USER, at=AS_OF + MINUTE, created=AS_OF + 10 * MINUTE)
+    incremental_materialization(AS_OF + 10 * MINUTE)
+    (key,) = keys_of(VIEW, [USER])
+    assert decode_time(dump()[key][time_field(VIEW)]) == AS_OF + MINUTE
+    client.delete(key)
+    incremental_materialization(AS_OF + 20 * MINUTE)
+    assert key not in dump()
+
+
+def test_a_late_row_arrives_when_it_is_there(count_7d: Callable[[], object]) -> None:
+    """It happened before the last run, and arrived after it."""
+    initial_materialization()
+    before = count_7d()
+    change(VIEW, USER, AS_OF - MINUTE, created=AS_OF + 30 * MINUTE, transaction_count_7d=991)
+    incremental_materialization(AS_OF + 20 * MINUTE)
+    assert count_7d() == before
+    incremental_materialization(AS_OF + 40 * MINUTE)
+    assert count_7d() == 991
+
+
+def test_a_late_row_that_is_old_replaces_nothing(count_7d: Callable[[], object]) -> None:
+    initial_materialization()
+    before = count_7d()
+    change(VIEW, USER, AS_OF - timedelta(days=3), AS_OF + MINUTE, transaction_count_7d=991)
+    incremental_materialization(AS_OF + HOUR)
+    assert count_7d() == before
+
+
+def test_a_corrected_value_arrives(count_7d: Callable[[], object]) -> None:
+    """The same event time, created again."""
+    initial_materialization()
+    newest = newest_known(VIEW).set_index("user_id").loc[USER, "event_timestamp"]
+    change(VIEW, USER, newest, created=AS_OF + MINUTE, transaction_count_7d=991)
+    incremental_materialization(AS_OF + HOUR)
+    assert count_7d() == 991
+
+
+def test_news_that_all_values_are_gone_arrive(count_7d: Callable[[], object]) -> None:
+    initial_materialization()
+    gone = dict.fromkeys(read_table(VIEW).columns[3:])
+    table = read_table(VIEW).astype(dict.fromkeys(list(gone)[:2], "Int64"))
+    table.to_parquet(settings.data_dir / "user_stats.parquet", index=False)
+    change(VIEW, USER, AS_OF + MINUTE, AS_OF + MINUTE, **gone)
+    incremental_materialization(AS_OF + HOUR)
+    assert count_7d() is None
+    assert validate_materialization()
+
+
+def test_a_run_at_an_earlier_moment_takes_nothing_back(client: redis.Redis) -> None:
+    initial_materialization()
+    advance(settings.data_dir, HOUR)
+    incremental_materialization(AS_OF + HOUR)
+    incremental_materialization(AS_OF)
+    seen = client.hgetall(f"materialized_until:{PROJECT}")
+    assert seen == {view.encode(): (AS_OF + HOUR).isoformat().encode() for view in TABLES}
+    assert validate_materialization()
+
+
+def test_the_first_run_needs_no_initial_one() -> None:
+    """Feast's own would begin at the wall clock, and write nothing of old data."""
+    incremental_materialization()
+    assert validate_materialization()
+
+
+# ---- Validation ----------------------------------------------------------------------------------
+
+
+def test_one_wrong_field_is_found_and_named(
+    client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    initial_materialization()
+    assert validate_materialization()
+    key, field = entity_key(PROJECT, "user_id", USER), feature_field(VIEW, "total_amount_30d")
+    other = entity_key(PROJECT, "user_id", "user_102")
+    client.hset(key, field, client.hget(other, field))
+    capsys.readouterr()
+    assert not validate_materialization()
+    assert f"{USER} differs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("feature", ["transaction_count_7d", "avg_transaction_amount"])
+def test_a_field_that_is_gone_is_found(
+    feature: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    initial_materialization()
+    client.hdel(entity_key(PROJECT, "user_id", USER), feature_field(VIEW, feature))
+    assert not validate_materialization()
+    assert f"{USER} differs" in capsys.readouterr().out
+
+
+def test_an_entity_that_is_gone_is_found(
+    client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    initial_materialization()
+    client.delete(entity_key(PROJECT, "product_id", "product_0"))
+    assert not validate_materialization()
+    assert "product_0 differs" in capsys.readouterr().out
+
+
+def test_nothing_to_validate_is_said() -> None:
+    with pytest.raises(UserError, match="never materialized"):
+        validate_materialization()
+
+
+# ---- Monitoring ----------------------------------------------------------------------------------
+
+
+def test_the_report_counts_what_is_there(dump: Callable[[], Dump]) -> None:
+    initial_materialization()
+    report, hashes = monitor_materialization(), dump()
+    for view in TABLES:
+        names = read_table(view).columns[3:]
+        fields = [time_field(view), *(feature_field(view, name) for name in names)]
+        holders = [stored for stored in hashes.values() if fields[0] in stored]
+        ages = [AS_OF - decode_time(stored[fields[0]]) for stored in holders]
+        assert report.loc[view, "keys"] == len(holders)
+        assert report.loc[view, "bytes"] == sum(len(f) + len(s[f]) for s in holders for f in fields)
+        assert report.loc[view, "newest_age"] == min(ages)
+        assert report.loc[view, "oldest_age"] == max(ages)
+        assert timedelta(days=99) < report.loc[view, "shortest_ttl"] <= timedelta(days=100)
+
+
+def test_the_table_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    """In 80 columns, whole names, and a dash for a view without rows."""
+    initial_materialization()
+    monitor_materialization()
+    said = capsys.readouterr().out
+    assert max(len(line) for line in said.splitlines()) <= 80
+    assert all(view in said for view in TABLES)
+    assert not any(word in said for word in ("NaT", "nan", "None", "days"))
+    streaming = next(line for line in said.splitlines() if "user_streaming_features" in line)
+    assert [cell.strip() for cell in streaming.split("│")[2:-1]] == ["0", "0", "–", "–", "–"]
+    assert "its views share them" in said
+
+
+# ---- A full Redis --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_redis(client: redis.Redis) -> Iterator[redis.Redis]:
+    limit = client.config_get("maxmemory")["maxmemory"]
+    client.config_set("maxmemory", client.info("memory")["used_memory"])
+    yield client
+    client.config_set("maxmemory", limit)
+
+
+@pytest.mark.parametrize("run", [initial_materialization, incremental_materialization])
+def test_a_full_redis_fails_the_run(run: Callable[[], float], full_redis: redis.Redis) -> None:
+    """Nothing counts as seen: once there is room again, the next run makes up for it."""
+    with pytest.raises(UserError, match="memory limit"):
+        run()
+    assert not full_redis.exists(f"materialized_until:{PROJECT}")
+    full_redis.config_set("maxmemory", 0)
+    incremental_materialization()
+    assert validate_materialization()
+
+
+@pytest.mark.usefixtures("full_redis")
+def test_a_full_redis_fails_the_script(lab_environment: dict[str, str]) -> None:
+    script = [sys.executable, "-m", "exercise_03_materialize.materialize"]
+    done = subprocess.run(
+        script, env=lab_environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert "memory limit" in done.stderr
+    assert "Traceback" not in done.stderr

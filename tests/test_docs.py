@@ -1,0 +1,162 @@
+"""The documents say what is there: links, commands, criteria, settings and the example resolve."""
+
+import re
+import shlex
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+import typer
+
+from lab.cli import app
+from lab.grading.brief import BY_ID
+from lab.grading.criterion import checks_in
+from lab.grading.names import OVERRIDES, SECTIONS, read_names
+from lab.settings import Settings, settings
+
+ROOT = settings.root
+CONTRACT = ROOT / "docs" / "contract.md"
+DOCUMENTS = sorted(
+    file
+    for pattern in ("README.md", "docs/*.md", "exercise_*/README.md")
+    for file in ROOT.glob(pattern)
+)
+OTHER_COMMANDS = {"feast", "redis-cli", "git", "cd", "source"}
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+TARGET = re.compile(r"^([\w-]+):", re.MULTILINE)
+SETTING = re.compile(r"\bLAB_([A-Z][A-Z0-9_]*)")
+CRITERION_ROW = re.compile(r"^\| (\d\.\d) \| ([^|]+?) \|", re.MULTILINE)
+
+each_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT))
+)
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return [text for name, text in FENCE.findall(document.read_text()) if name == language]
+
+
+def prose(document: Path) -> str:
+    """A document without its fenced blocks."""
+    return FENCE.sub("", document.read_text())
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub makes of the headings."""
+    headings = [heading.strip().lower() for heading in HEADING.findall(prose(document))]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
+
+
+def commands(document: Path) -> list[list[str]]:
+    """The commands of the bash blocks, word by word, without comments and NAME=value prefixes."""
+    lines = "\n".join(blocks(document, "bash")).replace("\\\n", " ").splitlines()
+    found = [without_assignments(words) for line in lines for words in commands_of(line)]
+    return [words for words in found if words]
+
+
+def commands_of(line: str) -> list[list[str]]:
+    """A line's commands: what stands between && ; and |."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="&;|")
+    lexer.whitespace_split = True
+    parts = groupby(lexer, key=lambda word: set(word) <= set("&;|"))
+    return [list(words) for is_operator, words in parts if not is_operator]
+
+
+def without_assignments(words: list[str]) -> list[str]:
+    while words and re.match(r"\w+=", words[0]):
+        words = words[1:]
+    return words
+
+
+@each_document
+def test_relative_links_resolve(document: Path) -> None:
+    for link in LINK.findall(prose(document)):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), f"{link}: no such file"
+        if anchor:
+            assert anchor in anchors(target), f"{link}: no such heading"
+
+
+@each_document
+def test_commands_exist(document: Path) -> None:
+    for name, *words in commands(document):
+        if name == "make":
+            assert_targets_exist(words)
+        elif Path(name).name == "lab":
+            assert_lab_takes(words)
+        else:
+            assert name in OTHER_COMMANDS, f"{name}: not a command of this project"
+
+
+def assert_targets_exist(words: list[str]) -> None:
+    targets = set(TARGET.findall((ROOT / "Makefile").read_text()))
+    assert without_options(words) <= targets, f"make {' '.join(words)}"
+
+
+def without_options(words: list[str]) -> set[str]:
+    return {word for word in words if not word.startswith("-") and "=" not in word}
+
+
+def assert_lab_takes(words: list[str]) -> None:
+    """Let Typer parse the words, sub-commands first; it raises on what it does not know."""
+    command = typer.main.get_command(app)
+    while sub_commands := getattr(command, "commands", None):
+        assert words, "lab: a sub-command is missing"
+        assert words[0] in sub_commands, f"lab: no sub-command {words[0]}"
+        command, words = sub_commands[words[0]], words[1:]
+    command.make_context("lab", list(words))
+
+
+@each_document
+def test_settings_exist(document: Path) -> None:
+    mentioned = {name.lower() for name in SETTING.findall(document.read_text())}
+    assert mentioned <= set(Settings.model_fields)
+
+
+def test_documents_are_found() -> None:
+    assert {CONTRACT, ROOT / "docs" / "errata.md"} <= set(DOCUMENTS)
+    assert sum(file.parent.name.startswith("exercise_") for file in DOCUMENTS) >= 2
+
+
+def test_contract_lists_the_criteria_that_have_checks() -> None:
+    listed = dict(CRITERION_ROW.findall(CONTRACT.read_text()))
+    assert listed == {identifier: BY_ID[identifier].title for identifier in checks_in(ROOT)}
+
+
+def test_contract_states_what_each_criterion_needs() -> None:
+    rows = re.findall(r"^\| (\d\.\d) \|[^|]+\|([^|]*)\|", CONTRACT.read_text(), re.MULTILINE)
+    assert rows
+    assert {key: tuple(needs.replace(",", " ").split()) for key, needs in rows} == {
+        key: BY_ID[key].needs for key, _ in rows
+    }
+
+
+@pytest.mark.parametrize(
+    "document",
+    sorted(ROOT.glob("exercise_*/README.md")),
+    ids=lambda file: file.parent.name,
+)
+def test_readme_lists_its_six_criteria(document: Path) -> None:
+    number = int(document.parent.name.split("_")[1])
+    listed = dict(CRITERION_ROW.findall(document.read_text()))
+    assert listed == {c.id: c.title for c in BY_ID.values() if c.exercise == number}
+
+
+def test_the_example_of_submission_toml_is_valid(tmp_path: Path) -> None:
+    (example,) = blocks(CONTRACT, "toml")
+    (tmp_path / OVERRIDES).write_text(example)
+    names = read_names(tmp_path)
+    assert names.key("user_id") == "customer_id"
+    assert names.feature("user_transaction_features", "transaction_count_7d") == (
+        "customer_stats",
+        "tx_7d",
+    )
+    assert names.prepare
+    assert all(f"`{section}`" in CONTRACT.read_text() for section in SECTIONS)

@@ -1,0 +1,208 @@
+"""The leakage experiment: its join is Feast's, its replay sees what Redis held, leaks are found."""
+
+import runpy
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exercise_02_pit_training import arms
+from exercise_02_pit_training.arms import VIEWS, feature_tables, four_arms
+from exercise_02_pit_training.asof_join import features_as_of
+from exercise_02_pit_training.generate_training_data import FEATURES, MODEL_INPUTS
+from exercise_02_pit_training.leakage import ArmResult, compare_arms, in_words
+from lab.dataset.simulate import simulate
+from lab.feature_store import effective_config
+from lab.settings import settings
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+HISTORY = timedelta(days=40)
+TTL = timedelta(days=90)
+DAY = pd.Timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The shared repository's definitions over small simulated data, as if it were AS_OF."""
+    folder = tmp_path_factory.mktemp("data")
+    simulate(folder, transactions=3_000, seed=7, as_of=AS_OF, history=HISTORY)
+    correct_some(folder / "user_stats.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lab.settings.settings", settings.model_copy(update={"data_dir": folder}))
+        patch.setattr(
+            "lab.dataset.settings", settings.model_copy(update={"data_dir": folder, "as_of": AS_OF})
+        )
+        yield applied_store(folder)
+
+
+def correct_some(table: Path) -> None:
+    """Every fifth snapshot is written again three days later, with other values."""
+    rows = pd.read_parquet(table)
+    again = rows.iloc[::5].copy()
+    again["created_timestamp"] += 3 * DAY
+    again["transaction_count_7d"] += 100
+    pd.concat([rows, again]).to_parquet(table, index=False)
+
+
+def applied_store(folder: Path) -> Any:
+    from feast import Entity, FeatureStore, FeatureView, OnDemandFeatureView, RepoConfig
+
+    config = effective_config()
+    config["registry"] = str(folder / "registry.db")
+    config["online_store"] = {"type": "sqlite", "path": str(folder / "online.db")}
+    store = FeatureStore(config=RepoConfig(repo_path=folder, **config))
+    defined = runpy.run_path(str(settings.feature_repo / "features.py")).values()
+    kinds = (Entity, FeatureView, OnDemandFeatureView)
+    store.apply([item for item in defined if isinstance(item, kinds)])
+    return store
+
+
+def payments(folder: Path, number: int) -> pd.DataFrame:
+    raw = pd.read_parquet(folder / "transactions.parquet").rename(
+        columns={"amount": "transaction_amount"}
+    )
+    return raw.sample(number, random_state=1).reset_index(drop=True)
+
+
+def folder_of(store: Any) -> Path:
+    return Path(store.config.online_store.path).parent
+
+
+@pytest.mark.parametrize(("visibility", "by_created"), [("event time", False), ("arrival", True)])
+def test_the_join_equals_feasts(store: Any, visibility: Any, by_created: bool) -> None:
+    rows = payments(folder_of(store), 400)
+    rows = rows[["user_id", "merchant_id", "event_timestamp", "transaction_amount"]]
+    exactly_at = rows[:100].assign(event_timestamp=rows["event_timestamp"].dt.ceil("h"))
+    around_the_ttl = rows[100:200].assign(
+        event_timestamp=pd.Timestamp(AS_OF) + TTL - rows.index[:100] % 3 * DAY / 3
+    )
+    rows = pd.concat([rows[200:], exactly_at, around_the_ttl], ignore_index=True)
+    expected = (
+        store.get_historical_features(
+            entity_df=rows.assign(row=range(len(rows))),
+            features=FEATURES,
+            filter_by_created_timestamp=by_created,
+        )
+        .to_df()
+        .sort_values("row", ignore_index=True)
+    )
+    got = features_as_of(store, VIEWS, rows, rows["event_timestamp"], visibility)
+    compared = [name for name in MODEL_INPUTS if name in got]
+    assert len(compared) == 8
+    assert expected["transaction_count_7d"].isna().sum() > 30
+    assert (expected["transaction_count_7d"] >= 100).sum() > 10
+    pd.testing.assert_frame_equal(
+        got[compared], expected[compared], check_dtype=False, rtol=0, atol=0
+    )
+
+
+def test_the_replay_sees_only_what_the_last_run_wrote(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot of 10:00 that arrived at 10:20 is served from the run of 11:00 on."""
+    table = folder_of(store) / "merchant_stats.parquet"
+    known = pd.read_parquet(table)
+    ten = pd.Timestamp("2026-02-20 10:00", tz="UTC")
+    planted = known[:1].assign(
+        merchant_id="planted",
+        event_timestamp=ten,
+        created_timestamp=ten + pd.Timedelta(minutes=20),
+        total_transactions_30d=41,
+    )
+    pd.concat([known, planted]).to_parquet(table, index=False)
+    monkeypatch.setattr(arms, "open_store", lambda: store)
+    minutes = [10, 20, 59, 60, 61]
+    rows = pd.DataFrame(
+        {
+            "user_id": "nobody",
+            "merchant_id": "planted",
+            "event_timestamp": [ten + pd.Timedelta(minutes=m) for m in minutes],
+            "transaction_amount": 10.0,
+        }
+    )
+    tables = feature_tables(rows)
+    seen = {name: t["total_transactions_30d"].eq(41).tolist() for name, t in tables.items()}
+    assert seen == {
+        "latest": [True] * 5,
+        "event time": [True] * 5,
+        "as known": [False, True, True, True, True],
+        "served": [False, False, False, False, True],
+    }
+
+
+def test_labels_not_known_at_the_cutoff_are_not_trained_on() -> None:
+    rows = shop()
+    cutoff = rows["event_timestamp"].quantile(0.7)
+    slow = rows["event_timestamp"] < cutoff - 2 * settings.label_maturity
+    rows.loc[slow & (rows.index % 2 == 0), "label_timestamp"] = cutoff + DAY
+    _, by_event_time, as_known, at_random = four_arms(rows, cutoff)
+    trained = rows[as_known.train]
+    assert 0 < len(trained) < by_event_time.train.sum() / 2
+    assert (trained["label_timestamp"] <= cutoff).all()
+    assert (trained["event_timestamp"] < cutoff - settings.label_maturity).all()
+    assert at_random.train.equals(as_known.train)
+
+
+# ---- The comparison, on planted features ---------------------------------------------------------
+
+
+def shop(number: int = 6_000) -> pd.DataFrame:
+    """Payments over 100 days in bursts of five, each burst one user's; a tenth of them fraud."""
+    random = np.random.default_rng(3)
+    burst = np.sort(random.uniform(0, 100, number // 5)).repeat(5)
+    time = pd.Timestamp(AS_OF) + pd.to_timedelta(burst, unit="D")
+    return pd.DataFrame(
+        {
+            "user_id": np.arange(number) // 5,
+            "event_timestamp": time,
+            "label": (random.random(number // 5) < 0.1).repeat(5).astype("int64"),
+            "label_timestamp": time + settings.label_maturity,
+        }
+    )
+
+
+def compared(rows: pd.DataFrame, **leaks: pd.Series) -> dict[str, ArmResult]:
+    """The arms' results by name; all tables hold an honest hint and one input that is `leaks`'s."""
+    random = np.random.default_rng(4)
+    hint = rows["label"] + random.normal(0, 1, len(rows))
+    nothing = pd.Series(random.normal(0, 1, len(rows)))
+    names = ("latest", "event time", "as known", "served")
+    tables = {
+        name: pd.DataFrame({"hint": hint, "input": leaks.get(name.replace(" ", "_"), nothing)})
+        for name in names
+    }
+    cutoff = rows["event_timestamp"].quantile(0.7)
+    return {result.arm: result for result in compare_arms(rows, tables, cutoff)}
+
+
+def test_without_a_leak_every_promise_is_kept_and_shuffled_labels_score_chance() -> None:
+    results = compared(shop())
+    assert {result.verdict for result in results.values()} == {"kept"}
+    for result in results.values():
+        assert result.served["pr_auc"] > 2 * result.served["chance"]
+        shuffled = np.mean(result.shuffled_served)
+        assert shuffled == pytest.approx(result.served["chance"], rel=0.2)
+    assert not any("off by" in sentence for sentence in in_words([*results.values()]))
+
+
+def test_a_feature_that_holds_the_labels_future_is_found() -> None:
+    rows = shop()
+    results = compared(rows, latest=rows["label"].astype(float))
+    leaking = results.pop("latest value")
+    assert leaking.verdict in ("inflated", "no better than chance")
+    assert leaking.offline["pr_auc"] > 0.99
+    assert leaking.gap > 0.5 > 5 * leaking.noise
+    assert {result.verdict for result in results.values()} == {"kept"}
+
+
+def test_a_burst_on_both_sides_of_a_random_split_is_found() -> None:
+    """An input that tells bursts apart helps only a model that was trained on the same burst."""
+    rows = shop()
+    fingerprint = rows["user_id"].map(dict(enumerate(np.random.default_rng(5).random(len(rows)))))
+    results = compared(rows, as_known=fingerprint, served=fingerprint)
+    assert results["as known"].verdict == "kept"
+    assert results["random split"].verdict == "inflated"
