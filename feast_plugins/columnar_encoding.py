@@ -54,7 +54,9 @@ def _key_values(column: pa.Array) -> list[bytes]:
     return [struct.pack("<II", STRING, len(text)) + text for text in texts]
 
 
-def _floats(column: pa.Array, dtype: "np.dtype[np.float32] | np.dtype[np.float64]", tag: int) -> list[bytes]:
+def _floats(
+    column: pa.Array, dtype: "np.dtype[np.float32] | np.dtype[np.float64]", tag: int
+) -> list[bytes]:
     numbers = column.to_numpy(zero_copy_only=False).astype(dtype)
     width = dtype.itemsize + 1
     cells = np.empty((len(numbers), width), dtype=np.uint8)
