@@ -1,0 +1,159 @@
+"""Backfill: in any order, over and over, through a kill; nothing newer is ever lost."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pandas as pd
+import pytest
+import redis
+from conftest import AS_OF, PROJECT, Dump, read_table, write_table
+from feast import FeatureView, Field
+from feast.types import Float32
+
+from exercise_03_materialize.materialize import (
+    CHUNK,
+    backfill_features,
+    initial_materialization,
+    validate_materialization,
+)
+from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
+from lab.errors import UserError
+from lab.feature_store import open_store
+
+VIEW = "user_transaction_features"
+USER = "user_0"
+KEY = entity_key(PROJECT, "user_id", USER)
+START = AS_OF - timedelta(days=100)
+CHUNKS = -(-(AS_OF - START) // CHUNK)
+SCRIPT = f"""
+from datetime import datetime
+from exercise_03_materialize.materialize import backfill_features
+backfill_features(datetime.fromisoformat("{START}"), datetime.fromisoformat("{AS_OF}"))
+"""
+pytestmark = pytest.mark.usefixtures("lab")
+
+
+@pytest.fixture
+def materialized(client: redis.Redis, dump: Callable[[], Dump]) -> Dump:
+    """What an initial run leaves, which is in Redis."""
+    initial_materialization(days_back=100)
+    return dump()
+
+
+def chunks_said(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.strip().startswith("backfill")]
+
+
+def test_an_older_range_replaces_nothing(materialized: Dump, dump: Callable[[], Dump]) -> None:
+    for newest_days, oldest_days in ((2, 4), (4, 60), (1, 30)):
+        backfill_features(AS_OF - timedelta(days=oldest_days), AS_OF - timedelta(days=newest_days))
+        assert dump() == materialized
+
+
+def test_the_order_does_not_matter(
+    materialized: Dump, dump: Callable[[], Dump], client: redis.Redis
+) -> None:
+    """Ten days at a time, shuffled, into an empty Redis; their bounds are rows' event times."""
+    client.flushall()
+    midnight = AS_OF.replace(hour=0, minute=0)
+    days = [midnight - timedelta(days=number) for number in range(0, 101, 10)]
+    ranges = [*zip(days[1:], days, strict=False), (midnight, AS_OF)]
+    for start, end in Random(3).sample(ranges, len(ranges)):
+        backfill_features(start, end)
+    assert dump() == materialized
+
+
+def test_mended_values_under_the_same_timestamps_arrive(
+    materialized: Dump, client: redis.Redis
+) -> None:
+    """In Feast a silent no-op."""
+    table = read_table(VIEW)
+    write_table(VIEW, table.assign(transaction_count_7d=table["transaction_count_7d"] + 1_000))
+    backfill_features(AS_OF - timedelta(days=2), AS_OF)
+    field = feature_field(VIEW, "transaction_count_7d")
+    before = decode_value(materialized[KEY][field])
+    assert decode_value(client.hget(KEY, field)) == before + 1_000
+    assert validate_materialization()
+
+
+def test_an_added_feature_arrives(materialized: Dump, dump: Callable[[], Dump]) -> None:
+    """Its field is there for every user; everything else is as before."""
+    table = read_table(VIEW)
+    doubled = (table["avg_transaction_amount"] * 2).astype(np.float32)
+    write_table(VIEW, table.assign(doubled_average=doubled))
+    store = open_store()
+    store.apply(with_feature(store.get_feature_view(VIEW), "doubled_average"))
+    backfill_features(AS_OF - timedelta(days=2), AS_OF)
+
+    field, after = feature_field(VIEW, "doubled_average"), dump()
+    newest = doubled[table["user_id"] == USER].iloc[-1]
+    assert decode_value(after[KEY][field]) == newest
+    with_it = [key for key in after if after[key].pop(field, None) is not None]
+    assert len(with_it) == table["user_id"].nunique()
+    assert after == materialized
+    assert validate_materialization()
+
+
+def with_feature(view: FeatureView, name: str) -> FeatureView:
+    return FeatureView(
+        name=view.name,
+        entities=[open_store().get_entity("user_id")],
+        ttl=view.ttl,
+        schema=[*view.schema, Field(name=name, dtype=Float32)],
+        source=view.batch_source,
+    )
+
+
+def test_a_killed_backfill_goes_on(
+    materialized: Dump,
+    dump: Callable[[], Dump],
+    lab_environment: dict[str, str],
+    client: redis.Redis,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Killed in its fourth week; meanwhile, and after that, readers are answered."""
+    client.flushall()
+    initial_materialization(days_back=100)
+    reader = open_store()
+    ask = lambda: reader.get_online_features([f"{VIEW}:transaction_count_7d"], [{"user_id": USER}])
+    right = ask().to_dict()
+
+    with start_backfill(lab_environment) as backfill:
+        begun = []
+        while len(begun) < 4:
+            begun += chunks_said(backfill.stdout.readline())
+            assert ask().to_dict() == right
+        backfill.send_signal(signal.SIGKILL)
+    assert backfill.returncode == -signal.SIGKILL
+    assert ask().to_dict() == right
+    assert (
+        open_store()
+        .get_online_features([f"{VIEW}:transaction_count_7d"], [{"user_id": USER}])
+        .to_dict()
+        == right
+    )
+
+    capsys.readouterr()
+    backfill_features(START, AS_OF)
+    resumed = chunks_said(capsys.readouterr().out)
+    assert not set(resumed) & set(begun[:3])
+    assert CHUNKS - 4 <= len(resumed) <= CHUNKS - 3
+    assert dump() == materialized
+    assert not list(client.scan_iter(match="backfill:*"))
+
+
+def start_backfill(environment: dict[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )

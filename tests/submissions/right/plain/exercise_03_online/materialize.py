@@ -1,0 +1,31 @@
+from datetime import datetime, timedelta
+
+import redis
+from feast import FeatureStore
+
+store = FeatureStore(repo_path=".")
+
+
+def initial_materialization(days_back=7):
+    now = datetime.utcnow()
+    store.materialize(start_date=now - timedelta(days=days_back), end_date=now)
+
+
+def incremental_materialization():
+    store.materialize_incremental(end_date=datetime.utcnow())
+
+
+def validate_materialization():
+    client = redis.Redis(port=int(__import__("os").environ["LAB_REDIS_PORT"]))
+    return client.dbsize() > 0
+
+
+def backfill_features(start_date, end_date):
+    while start_date < end_date:
+        step = min(start_date + timedelta(days=2), end_date)
+        store.materialize(start_date=start_date, end_date=step)
+        start_date = step
+
+
+def monitor_materialization():
+    print(datetime.utcnow())
