@@ -125,7 +125,9 @@ def _judge_twice(
 ) -> tuple[Scored, Scored]:
     """The arm's test rows with the arm's features; then the payments after `cutoff` as served."""
     user, label = pd.factorize(rows["user_id"])[0], rows["label"].to_numpy(dtype=np.int64)
-    features = tables[arm.features]
+    # The model refuses an input without any value, as chargeback_rate is where no one records them.
+    inputs = tables[arm.features][arm.train].dropna(axis="columns", how="all").columns
+    features, held_online = tables[arm.features][inputs], tables["served"][inputs]
     model = _new_model().fit(features[arm.train], label[arm.train])
 
     def scored(chosen: pd.Series, score: np.ndarray) -> Scored:
@@ -139,7 +141,7 @@ def _judge_twice(
     else:
         offline = scored(arm.test, model.predict_proba(features[arm.test]))
     future = rows["event_timestamp"] >= cutoff
-    return offline, scored(future, model.predict_proba(tables["served"][future]))
+    return offline, scored(future, model.predict_proba(held_online[future]))
 
 
 def _new_model() -> HistGradientBoostingClassifier:

@@ -9,25 +9,26 @@ from lab.settings import settings
 
 @dataclass(frozen=True)
 class Exercise:
-    """What `lab run N` starts: a script of the exercise's folder, after its services."""
+    """What `lab run N` starts: scripts of the exercise's folder, in order, after its services."""
 
     number: int
     folder: str
-    script: str
+    scripts: tuple[str, ...]
     services: tuple[str, ...] = ("redis",)
 
     @property
     def is_there(self) -> bool:
-        return (settings.root / self.folder / f"{self.script}.py").exists()
+        return all((settings.root / self.folder / f"{s}.py").exists() for s in self.scripts)
 
     def run(self) -> None:
-        """Run the script as `python -m` would."""
+        """Run the scripts as `python -m` would."""
         with timed(f"exercise_{self.number}_s"):
-            runpy.run_module(f"{self.folder}.{self.script}", run_name="__main__")
+            for script in self.scripts:
+                runpy.run_module(f"{self.folder}.{script}", run_name="__main__")
 
 
 EXERCISES = (
-    Exercise(1, "exercise_01_setup", "setup_store"),
-    Exercise(2, "exercise_02_pit_training", "generate_training_data"),
-    Exercise(3, "exercise_03_materialize", "materialize"),
+    Exercise(1, "exercise_01_setup", ("setup_store",)),
+    Exercise(2, "exercise_02_pit_training", ("generate_training_data", "leakage")),
+    Exercise(3, "exercise_03_materialize", ("materialize",)),
 )

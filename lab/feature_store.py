@@ -41,6 +41,7 @@ def feast(*arguments: str) -> None:
     """Run Feast's command line on the shared repository."""
     from feast.cli.cli import cli
 
+    silence_known_warnings()
     file = settings.build_dir / "feature_store.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(effective_config()))
@@ -52,11 +53,16 @@ def open_store() -> "FeatureStore":
     """The feature store; UserError when nothing has been applied yet."""
     from feast import FeatureStore, RepoConfig
 
-    # ibis, below Feast's duckdb store, warns of its own future at every query.
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="ibis")
+    silence_known_warnings()
     if not (settings.data_dir / REGISTRY).exists():
         raise UserError(f"no registry in {settings.data_dir}: nothing is applied", "lab run 1")
     return FeatureStore(config=RepoConfig(repo_path=settings.feature_repo, **effective_config()))
+
+
+def silence_known_warnings() -> None:
+    """Feast calls on-demand views experimental, and ibis warns of its own future at every query."""
+    warnings.filterwarnings("ignore", message="On demand feature view is an experimental")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="ibis")
 
 
 def connect_redis(db: int = 0) -> redis.Redis:

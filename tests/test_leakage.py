@@ -199,6 +199,13 @@ def test_a_feature_that_holds_the_labels_future_is_found() -> None:
     assert {result.verdict for result in results.values()} == {"kept"}
 
 
+def test_an_input_that_the_data_cannot_give_is_left_out() -> None:
+    rows = shop()
+    absent = pd.Series(np.nan, index=rows.index)
+    results = compared(rows, latest=absent, event_time=absent, as_known=absent, served=absent)
+    assert {result.verdict for result in results.values()} == {"kept"}
+
+
 def test_a_burst_on_both_sides_of_a_random_split_is_found() -> None:
     """An input that tells bursts apart helps only a model that was trained on the same burst."""
     rows = shop()

@@ -5,16 +5,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from random import Random
 
 import numpy as np
-import pandas as pd
 import pytest
 import redis
 from conftest import AS_OF, PROJECT, Dump, read_table, write_table
 from feast import FeatureView, Field
+from feast.online_response import OnlineResponse
 from feast.types import Float32
 
 from exercise_03_materialize.materialize import (
@@ -24,7 +23,6 @@ from exercise_03_materialize.materialize import (
     validate_materialization,
 )
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
-from lab.errors import UserError
 from lab.feature_store import open_store
 
 VIEW = "user_transaction_features"
@@ -122,7 +120,10 @@ def test_a_killed_backfill_goes_on(
     client.flushall()
     initial_materialization(days_back=100)
     reader = open_store()
-    ask = lambda: reader.get_online_features([f"{VIEW}:transaction_count_7d"], [{"user_id": USER}])
+
+    def ask() -> OnlineResponse:
+        return reader.get_online_features([f"{VIEW}:transaction_count_7d"], [{"user_id": USER}])
+
     right = ask().to_dict()
 
     with start_backfill(lab_environment) as backfill:

@@ -28,7 +28,8 @@ case "$*" in
     info | "compose version") ;;
     *" ps "*) [ ! -e {folder}/pid ] || echo redis ;;
     *" up "*)
-        {redis} --port "$LAB_REDIS_PORT" --daemonize yes --pidfile {folder}/pid --save ""
+        {redis} --bind 127.0.0.1 --port "$LAB_REDIS_PORT" --save "" \\
+            --daemonize yes --pidfile {folder}/pid
         while [ ! -e {folder}/pid ]; do :; done ;;
     *" rm "*) read -r pid < {folder}/pid; kill "$pid"; while [ -e {folder}/pid ]; do :; done ;;
     *" logs "*) echo "the container's last words" ;;

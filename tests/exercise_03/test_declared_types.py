@@ -1,0 +1,50 @@
+"""Every value has its declared type, and the same bits offline and online (trap: float32)."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import AS_OF, TABLES
+
+from exercise_03_materialize.arrivals import Arrivals
+from exercise_03_materialize.materialize import (
+    initial_materialization,
+    offline_values,
+    online_values,
+)
+from lab.feature_store import connect_redis, open_store, with_declared_types
+from lab.settings import settings
+
+REQUEST_FEATURES = ["amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"]
+pytestmark = pytest.mark.usefixtures("lab")
+
+
+@pytest.mark.parametrize("view", TABLES)
+def test_stored_features_agree_bit_for_bit(view: str) -> None:
+    initial_materialization(days_back=7)
+    arrivals = Arrivals(open_store(), connect_redis())
+    keys = arrivals.entities(view)
+    offline, online = offline_values(arrivals, view, keys), online_values(arrivals, view, keys)
+    assert len(keys) > 10
+    assert offline.dtypes.astype(str).str.lower().equals(online.dtypes.astype(str).str.lower())
+    pd.testing.assert_frame_equal(offline, online, check_exact=True)
+
+
+def test_on_demand_features_agree_bit_for_bit() -> None:
+    """On 1,000 payments, many of them at the very edge of “large”."""
+    initial_materialization(days_back=7)
+    store = open_store()
+    raw = pd.read_parquet(settings.data_dir / "transactions.parquet").tail(1_000)
+    averages = pd.read_parquet(settings.data_dir / "user_stats.parquet").groupby("user_id").last()
+    edge = 2 * averages["avg_transaction_amount"].reindex(raw["user_id"]).astype("float64")
+    amounts = np.where(np.arange(len(raw)) % 2, raw["amount"], edge.fillna(1.0))
+    rows = pd.DataFrame({"user_id": raw["user_id"].to_numpy(), "transaction_amount": amounts})
+    asked = rows.assign(event_timestamp=AS_OF, row=range(len(rows)))
+    references = [f"transaction_request_features:{name}" for name in REQUEST_FEATURES]
+    offline = store.get_historical_features(
+        entity_df=asked, features=references, filter_by_created_timestamp=True
+    ).to_df()
+    offline = offline.sort_values("row").reset_index(drop=True)
+    online = store.get_online_features(references, rows.to_dict("records")).to_df()
+    left, right = (with_declared_types(t[REQUEST_FEATURES], store) for t in (offline, online))
+    assert len(left) == 1_000
+    pd.testing.assert_frame_equal(left, right, check_exact=True)
