@@ -107,7 +107,9 @@ def _result(
 ) -> ArmResult:
     offline, served = _judge_twice(arm, rows, tables, cutoff)
     random = np.random.default_rng(settings.seed)
-    shuffled = [rows.assign(label=random.permutation(rows["label"])) for _ in range(SHUFFLES)]
+    # Past and future are shuffled apart: each keeps its share of positives, and so its chance.
+    labels = rows["label"].groupby(rows["event_timestamp"] >= cutoff)
+    shuffled = [rows.assign(label=labels.transform(random.permutation)) for _ in range(SHUFFLES)]
     controls = [_judge_twice(arm, control, tables, cutoff) for control in shuffled]
     return ArmResult(
         arm=arm.name,

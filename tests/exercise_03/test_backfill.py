@@ -11,10 +11,10 @@ from random import Random
 import numpy as np
 import pytest
 import redis
-from conftest import AS_OF, PROJECT, Dump, read_table, write_table
 from feast import FeatureView, Field
 from feast.online_response import OnlineResponse
 from feast.types import Float32
+from small_shop import AS_OF, PROJECT, Dump, read_table, write_table
 
 from exercise_03_materialize.materialize import (
     CHUNK,

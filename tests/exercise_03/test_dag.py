@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from conftest import AS_OF, Dump
+from small_shop import AS_OF, Dump
 
 from lab.settings import settings
 

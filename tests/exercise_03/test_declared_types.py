@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import AS_OF, TABLES
+from small_shop import AS_OF, TABLES
 
 from exercise_03_materialize.arrivals import Arrivals
 from exercise_03_materialize.materialize import (

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 import redis
-from conftest import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
+from small_shop import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
 
 from exercise_03_materialize.materialize import (
     incremental_materialization,

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.dataset.tables import FEATURE_TABLES
 from lab.grading.brief import BY_ID, CRITERIA
 from lab.grading.outcome import Status
 from lab.settings import settings
 
-WRONG = Path(__file__).parent / "submissions" / "wrong"
+WRONG = settings.root / "tests" / "submissions" / "wrong"
 BUILT = shutil.ignore_patterns("__pycache__", "data")
 
 
@@ -44,6 +45,13 @@ class Mutant:
     edits: tuple[Edit, ...]
     limits: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def exercise(self) -> int:
+        return BY_ID[self.criterion].exercise
+
+    def __str__(self) -> str:
+        return f"{self.criterion}-{self.name}"
+
     def write(self, folder: Path) -> None:
         """Make the mistake in a copy of the reference."""
         for edit in self.edits:
@@ -51,10 +59,9 @@ class Mutant:
 
     def expected(self) -> dict[str, Status]:
         """Its criterion fails, what needs that is skipped, and the rest of the exercise passes."""
-        exercise = BY_ID[self.criterion].exercise
         status = {self.criterion: Status.FAIL}
         for criterion in CRITERIA:
-            if criterion.exercise == exercise and criterion.id != self.criterion:
+            if criterion.exercise == self.exercise and criterion.id != self.criterion:
                 is_met = all(
                     status.get(need, Status.PASS) is Status.PASS for need in criterion.needs
                 )
@@ -82,3 +89,12 @@ def copy_reference(folder: Path) -> None:
     for exercise in sorted(settings.root.glob("exercise_*")):
         shutil.copytree(exercise, folder / exercise.name, ignore=BUILT)
     shutil.copy(settings.root / "submission.toml", folder)
+
+
+def with_tables(folder: Path, source: Path) -> None:
+    """Give a copy of the reference its five feature tables, in place of the command that does."""
+    (folder / "submission.toml").unlink()
+    data = folder / "exercise_01_setup" / "feature_repo" / "data"
+    data.mkdir()
+    for table in FEATURE_TABLES:
+        shutil.copy(source / f"{table}.parquet", data)

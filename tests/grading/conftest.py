@@ -1,0 +1,86 @@
+"""One sandbox and one set of hidden data for all submissions that a test process grades."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mutants import Mutant, copy_reference, with_tables
+
+from lab.grading.hidden import HiddenData, make_hidden_data
+from lab.grading.outcome import Status
+from lab.grading.results import Scorecard
+from lab.grading.runner import Grader, criteria_of
+from lab.grading.sandbox import Sandbox, sandbox
+from lab.settings import Settings, settings, utc_now
+
+SEED = 11
+Grade = Callable[..., Scorecard]
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Lower limits; and no data of the lab, so that the hidden ones are simulated."""
+    lowered = {
+        "data_dir": tmp_path_factory.mktemp("no_data"),
+        "hidden_transactions": 4_000,
+        "materialize_entities": 5_000,
+        "materialize_limit_s": 60,
+        "call_timeout_s": 60,
+        "online_reads": 100,
+        "online_read_p95_ms": 40,
+    }
+    return settings.model_copy(update=lowered)
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[Sandbox]:
+    with sandbox() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def hidden(box: Sandbox, config: Settings) -> HiddenData:
+    return make_hidden_data(box.directory / "hidden", SEED, utc_now(), config)
+
+
+@pytest.fixture
+def reference(hidden: HiddenData, tmp_path: Path) -> Path:
+    """A copy of the reference to spoil; its tables are there, so that it needs not prepare them."""
+    folder = tmp_path / "reference"
+    folder.mkdir()
+    copy_reference(folder)
+    with_tables(folder, hidden.directory)
+    return folder
+
+
+@pytest.fixture
+def grade(box: Sandbox, hidden: HiddenData, config: Settings) -> Grade:
+    """Grades an exercise of a folder, or all, with limits lowered further."""
+
+    def ask(folder: Path, exercise: int | None = None, **limits: Any) -> Scorecard:
+        lowered = config.model_copy(update=limits)
+        return Grader(box, hidden, lowered).grade(folder, criteria_of(exercise))
+
+    return ask
+
+
+@pytest.fixture
+def assert_fails_alone(grade: Grade, reference: Path) -> Callable[[Mutant], None]:
+    """Its criterion fails, what needs that is skipped, all others of the exercise pass."""
+
+    def check(mutant: Mutant) -> None:
+        mutant.write(reference)
+        card = grade(reference, mutant.exercise, **mutant.limits)
+        assert card.status_of() == mutant.expected(), not_passed(card)
+
+    return check
+
+
+def not_passed(card: Scorecard) -> dict[str, tuple[Status, str]]:
+    """What to read when a verdict surprises."""
+    return {
+        r.criterion.id: (r.status, f"{r.measured} {r.message} {r.log_tail[-500:]}")
+        for r in card.results
+        if r.status is not Status.PASS
+    }

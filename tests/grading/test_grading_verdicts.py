@@ -1,0 +1,124 @@
+"""The reference and another right solution pass; whatever else is handed in gets a fair verdict."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import not_passed
+from mutants import copy_reference, mutants
+
+from lab.errors import UserError
+from lab.grading.hidden import HiddenData
+from lab.grading.outcome import Outcome, Status
+from lab.grading.results import Scorecard
+from lab.grading.runner import Grader
+from lab.grading.sandbox import Sandbox
+from lab.settings import Settings, settings
+
+Grade = Callable[..., Scorecard]
+
+PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
+SCRIPT = Path("exercise_02_pit_training", "generate_training_data.py")
+MAIN_GUARD = 'if __name__ == "__main__":'
+
+
+def test_the_reference_passes(grade: Grade, tmp_path: Path) -> None:
+    copy_reference(tmp_path)
+    card = grade(tmp_path)
+    assert card.count(Status.PASS) == 18, not_passed(card)
+    assert card.count(Status.NOT_ATTEMPTED) == 17
+    card.write(tmp_path / "scorecard.json")
+    written = json.loads((tmp_path / "scorecard.json").read_text())
+    assert (written["submission"], written["passed"], written["total"]) == (tmp_path.name, 18, 35)
+    assert [exercise["number"] for exercise in written["exercises"]] == [1, 2, 3, 4, 5, 6]
+    fields = {"id", "title", "status", "measured", "required", "message", "hint", "seconds"}
+    criteria = [c for exercise in written["exercises"] for c in exercise["criteria"]]
+    assert len(criteria) == 35
+    assert all(fields <= set(criterion) for criterion in criteria)
+
+
+def test_another_right_solution_passes(grade: Grade) -> None:
+    card = grade(PLAIN)
+    assert card.count(Status.PASS) == 18, not_passed(card)
+
+
+def test_an_empty_folder_is_not_attempted(grade: Grade, tmp_path: Path) -> None:
+    card = grade(tmp_path)
+    assert card.count(Status.NOT_ATTEMPTED) == 35, not_passed(card)
+
+
+def test_a_missing_folder_is_the_users_mistake(grade: Grade, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no folder"):
+        grade(tmp_path / "nowhere")
+
+
+def test_a_broken_submission_toml_is_the_users_mistake(grade: Grade, tmp_path: Path) -> None:
+    (tmp_path / "submission.toml").write_text("[data\n")
+    with pytest.raises(UserError, match="not valid TOML"):
+        grade(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trick", "limits", "says"),
+    [
+        ("import os; os._exit(0)", {}, "ended without an answer"),
+        ("while True: pass", {"import_timeout_s": 2}, "no answer within 2 s"),
+        ("def get_training_data(entity_df): return object()", {}, "returned a object"),
+        (
+            "def get_training_data(entity_df): return bytearray(3 * 2**30)",
+            {"memory_limit_gib": 3},
+            "MemoryError",
+        ),
+    ],
+    ids=["exits", "hangs", "returns_an_object", "takes_all_memory"],
+)
+def test_a_script_that_misbehaves_fails(
+    trick: str, limits: dict[str, Any], says: str, grade: Grade, reference: Path
+) -> None:
+    script = reference / SCRIPT
+    script.write_text(script.read_text().replace(MAIN_GUARD, f"{trick}\n\n{MAIN_GUARD}"))
+    card = grade(reference, 2, **limits)
+    first, *others = card.results
+    assert first.status is Status.FAIL
+    assert says in first.message
+    assert {result.status for result in others} == {Status.SKIPPED}
+
+
+def test_a_committed_registry_does_not_stand_for_a_failed_apply(
+    grade: Grade, reference: Path, box: Sandbox
+) -> None:
+    grade(reference, 1)
+    repo = Path("exercise_01_setup", "feature_repo")
+    made = box.directory / "submission" / repo / "data" / "registry.db"
+    shutil.copy(made, reference / repo / "data")
+    next(m for m in mutants(1) if m.name == "import_error").write(reference)
+    card = grade(reference, 1)
+    assert card.status_of()["1.1"] is Status.FAIL
+    assert card.count(Status.SKIPPED) == 5
+
+
+def test_a_failure_shows_at_most_three_counter_examples(grade: Grade, reference: Path) -> None:
+    next(m for m in mutants(2) if m.name == "latest_join").write(reference)
+    card = grade(reference, 2)
+    wrong = next(r for r in card.results if r.criterion.id == "2.4")
+    assert len(wrong.examples) == 3
+    assert all(example.expected != example.got for example in wrong.examples)
+
+
+def test_a_bug_of_ours_is_an_error_and_not_a_fail(
+    box: Sandbox,
+    hidden: HiddenData,
+    config: Settings,
+    reference: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: object) -> Outcome:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("lab.grading.runner.checks_in", lambda _: {"5.1": broken})
+    card = Grader(box, hidden, config).grade(reference, ["5.1", "5.2"])
+    assert card.status_of() == {"5.1": Status.ERROR, "5.2": Status.SKIPPED}
+    assert "ZeroDivisionError" in card.results[0].message
