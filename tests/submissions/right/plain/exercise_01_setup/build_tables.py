@@ -17,4 +17,5 @@ def daily(key, value, name):
 
 hours = daily("user_id", "hour", "usual_hour").rename(columns={"user_id": "customer_id"})
 hours.to_parquet("data/customer_hours.parquet", index=False)
-daily("product_id", "amount", "usual_price").to_parquet("data/product_prices.parquet", index=False)
+prices = daily("product_id", "amount", "usual_price").rename(columns={"product_id": "product"})
+prices.to_parquet("data/product_prices.parquet", index=False)

@@ -5,7 +5,7 @@ from feast.types import Float32, Float64, Int64
 
 customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING)
 merchant = Entity(name="merchant_id", value_type=ValueType.STRING)
-product = Entity(name="product_id", value_type=ValueType.STRING)
+product = Entity(name="product", value_type=ValueType.STRING)
 
 
 def view(name, entity, path, ttl_days, **types):

@@ -7,12 +7,12 @@ store = FeatureStore(repo_path=".")
 
 
 def initial_materialization(days_back=7):
-    now = datetime.utcnow()
+    now = datetime.now()
     store.materialize(start_date=now - timedelta(days=days_back), end_date=now)
 
 
 def incremental_materialization():
-    store.materialize_incremental(end_date=datetime.utcnow())
+    store.materialize_incremental(end_date=datetime.now())
 
 
 def validate_materialization():
@@ -28,4 +28,4 @@ def backfill_features(start_date, end_date):
 
 
 def monitor_materialization():
-    print(datetime.utcnow())
+    print(datetime.now())
