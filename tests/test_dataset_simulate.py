@@ -1,6 +1,7 @@
 """The simulator: the same bytes, the same history to a later as-of, fraud that can be learned."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -9,10 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from lab.dataset import manifest
+from lab.dataset import manifest, shop
 from lab.dataset.advance import advance
 from lab.dataset.manifest import Manifest
-from lab.dataset.simulate import simulate
+from lab.dataset.population import Population
+from lab.dataset.simulate import hours_around, simulate
 from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
 from lab.errors import UserError
 from lab.settings import settings
@@ -43,6 +45,23 @@ def test_the_same_seed_and_as_of_give_the_same_bytes(data: Path, tmp_path: Path)
     assert names == {f"{t}.parquet" for t in (*RAW_TABLES, *FEATURE_TABLES)} | {"dataset.json"}
     for name in names:
         assert (data / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_a_range_of_hours_comes_out_the_same_made_at_once_or_piece_by_piece() -> None:
+    """Bursts of fraud end in a later hour than they began, views come before their purchase."""
+    first = 20_000 * shop.DAY
+    people = Population(seed=7, transactions=200_000, an_hour=2_000, days=range(19_999, 20_003))
+
+    def made(begin: int, until: int) -> tuple[list[int], list[int]]:
+        bought = shop.purchases(people, hours_around(begin, until))
+        times = bought.time, shop.views(people, bought).time
+        return tuple(time[(time >= begin) & (time < until)].tolist() for time in times)
+
+    hours = [first + hour * shop.HOUR for hour in range(25)]
+    pieces = [made(begin, until) for begin, until in pairwise(hours)]
+    bought, seen = made(first, hours[-1])
+    assert bought == [time for piece, _ in pieces for time in piece]
+    assert seen == [time for _, piece in pieces for time in piece]
 
 
 def test_another_seed_is_another_history(data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""lab data, as it is typed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.dataset import manifest
+from lab.dataset.cli import duration
+from lab.errors import UserError
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def lab_data(tmp_path: Path) -> Run:
+    environment = os.environ | {"LAB_DATA_DIR": str(tmp_path), "LAB_HISTORY": "P10D"}
+    environment.pop("LAB_AS_OF", None)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from lab.cli import main; main()", "data", *words]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+def test_simulate_advance_show(lab_data: Run, tmp_path: Path) -> None:
+    nothing = lab_data("show")
+    assert nothing.returncode == 2
+    assert "lab data simulate" in nothing.stderr
+    assert "Traceback" not in nothing.stderr
+    assert lab_data("simulate", "--transactions", "500", "--seed", "3").returncode == 0
+    before = manifest.read(tmp_path)
+    assert before.seed == 3
+    assert lab_data("advance", "1h").returncode == 0
+    after = manifest.read(tmp_path)
+    assert (after.as_of - before.as_of).total_seconds() == 3600
+    shown = lab_data("show")
+    assert f"{after.as_of:%Y-%m-%d %H:%M} UTC" in shown.stdout
+    assert "transactions" in shown.stdout
+
+
+def test_import_with_a_map(lab_data: Run, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.csv"
+    file.write_text("who,shop,what,at,paid\na,s,p,2025-05-05T10:00:00Z,1\n")
+    words = ["import", str(file), "--map", "user_id=who", "--map", "amount=paid"]
+    refused = lab_data(*words)
+    assert refused.returncode == 2
+    assert "event_timestamp" in refused.stderr
+    assert lab_data(*words, "--map", "event_timestamp=at", "--shift-to-now").returncode == 0
+    described = manifest.read(tmp_path)
+    assert described.name == "theirs"
+    assert described.shifted_weeks > 0
+    assert "transactions.merchant_id" in described.absent
+
+
+@pytest.mark.parametrize(("text", "hours"), [("1h", 1), ("30m", 0.5), ("1d12h", 36), ("2d", 48)])
+def test_durations(text: str, hours: float) -> None:
+    assert duration(text).total_seconds() == hours * 3600
+
+
+@pytest.mark.parametrize("text", ["", "x", "1", "h", "-1h", "1h1d"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UserError, match="not a duration"):
+        duration(text)
