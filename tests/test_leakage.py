@@ -151,16 +151,17 @@ def test_labels_not_known_at_the_cutoff_are_not_trained_on() -> None:
 
 
 def shop(number: int = 6_000) -> pd.DataFrame:
-    """Payments over 100 days in bursts of five, each burst one user's; a tenth of them fraud."""
+    """A burst of five payments per user, over 100 days; a tenth are fraud, found in a day."""
     random = np.random.default_rng(3)
     burst = np.sort(random.uniform(0, 100, number // 5)).repeat(5)
     time = pd.Timestamp(AS_OF) + pd.to_timedelta(burst, unit="D")
+    label = (random.random(number // 5) < 0.1).repeat(5).astype("int64")
     return pd.DataFrame(
         {
             "user_id": np.arange(number) // 5,
             "event_timestamp": time,
-            "label": (random.random(number // 5) < 0.1).repeat(5).astype("int64"),
-            "label_timestamp": time + settings.label_maturity,
+            "label": label,
+            "label_timestamp": time + np.where(label, DAY, settings.label_maturity),
         }
     )
 
