@@ -40,6 +40,7 @@ esac
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
     """The services as Compose itself understands the file, with Redis on another port."""
+    compose.client.cache_clear()  # a test may have asked with another PATH
     if not compose.client():
         pytest.skip("neither `docker compose` nor `docker-compose` is installed")
     command = [*compose.client(), "--file", str(FILE), "config"]
