@@ -78,11 +78,11 @@ def online_table(report: pd.DataFrame) -> Table:
 
 
 def _span(span: timedelta | None) -> str:
-    """A span in the largest unit that it fills twice."""
+    """A span in minutes, hours or days, rounded down."""
     if span is None:
         return NOTHING
     minutes = span // timedelta(minutes=1)
-    if minutes < 120:
+    if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 60} h" if span < 2 * DAY else f"{span // DAY} d"
 

@@ -100,7 +100,9 @@ def out_of_memory_is_loud() -> Iterator[None]:
     try:
         yield
     except redis.OutOfMemoryError as error:
+        memory: Any = connect_redis().info("memory")
+        limit = memory["maxmemory_human"]
         raise UserError(
-            f"Redis refused to write: its memory limit of {settings.redis_maxmemory} is reached",
+            f"Redis refused to write: its memory limit of {limit} is reached",
             "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down",
         ) from error
