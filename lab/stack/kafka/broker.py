@@ -84,7 +84,8 @@ class KafkaBroker(Service):
         beside = self.directory / "data.new"
         shutil.rmtree(beside, ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c"]
+        # With "=": an id may begin with a hyphen, which the tool would take for an option.
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
         run(
             [*program, *tool, self._properties(beside)],
             what="formatting Kafka's storage",
