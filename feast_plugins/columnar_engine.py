@@ -8,7 +8,10 @@ In feature_store.yaml:
 It takes Parquet sources and a Redis online store; anything else goes to Feast's local engine.
 """
 
-from collections.abc import Iterator, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,12 +33,14 @@ from feast_plugins.redis_writer import RowWriter
 ROWS_PER_PARTITION = 4_000_000
 ROWS_PER_BATCH = 20_000
 
-# Feast asks for the rows that happened in the interval. Those that happened before, and arrived in
-# it, belong to it as well: no other run would ask for them.
+# Feast asks for the rows that happened in the interval. Those that happened before and arrived
+# since its start belong to it as well: no other run would ask for them. Rows that arrive after
+# $known are not there yet.
 NEWEST = """
 SELECT {columns}
-FROM read_parquet($file)
-WHERE {happened} <= $end AND ({happened} >= $start OR {arrived}) AND {partition}
+FROM read_parquet($files)
+WHERE {happened} <= $end AND ({happened} >= $start OR {created} > $start)
+  AND {created} <= $known AND {has_key} AND {partition}
 QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest_first}) = 1
 """
 
@@ -86,6 +91,7 @@ class ColumnarEngine(LocalComputeEngine):
         features = {field.name: field.dtype.to_value_type() for field in view.features}
         client = self.online_store._get_client(store)
         version = config.entity_key_serialization_version
+        progress = _progress(task)
         with RowWriter(client, view.name, list(features), store.key_ttl_seconds or 0) as writer:
             for batch in self._newest_rows(task):
                 keys = {key: batch[key] for key in view.join_keys}
@@ -94,38 +100,63 @@ class ColumnarEngine(LocalComputeEngine):
                     encode_times(batch[view.batch_source.timestamp_field]),
                     [encode_features(batch[name], kind) for name, kind in features.items()],
                 )
+                progress(len(batch))
             writer.finish()
 
     def _newest_rows(self, task: MaterializationTask) -> Iterator[pa.RecordBatch]:
         """The newest row of each entity, in batches, one hash partition of the keys at a time."""
-        file = source_path(task.feature_view, self.repo_config)
-        partitions = 1 + _row_count(Path(file)) // ROWS_PER_PARTITION
-        with connect() as connection:
+        view = task.feature_view
+        files = _files(Path(source_path(view, self.repo_config)))
+        partitions = 1 + sum(_row_count(file) for file in files) // ROWS_PER_PARTITION
+        moments = {"start": task.start_time, "end": task.end_time, "known": _known_until(task)}
+        with tempfile.TemporaryDirectory() as spill, connect() as connection:
             connection.execute("SET memory_limit = ?", [self._memory_limit])
+            connection.execute("SET temp_directory = ?", [spill])
             for partition in range(partitions):
-                query = _query(task.feature_view, partition, partitions)
-                moments = {"start": task.start_time, "end": task.end_time}
-                reader = connection.execute(query, {"file": file, **moments})
+                query = _query(view, partition, partitions)
+                reader = connection.execute(query, {"files": files, **moments})
                 yield from reader.to_arrow_reader(ROWS_PER_BATCH)
+
+
+def _known_until(task: MaterializationTask) -> datetime:
+    """A row counts once it has arrived by the end of this run, or of any run before it.
+
+    So a run ignores what a later one will bring, and a backfill of an old interval sees the
+    corrections that are in the online store already.
+    """
+    last_run = task.feature_view.most_recent_end_time
+    return max(task.end_time, last_run) if last_run else task.end_time
+
+
+def _progress(task: MaterializationTask) -> Callable[[int], object]:
+    """Feast's progress bar, where somebody looks; how many entities come is not known before."""
+    if task.tqdm_builder is None or not sys.stderr.isatty():
+        return lambda rows: None
+    return task.tqdm_builder(None).update
 
 
 def _query(view: FeatureView, partition: int, partitions: int) -> str:
     source, names = view.batch_source, source_columns(view)
-    keys = ", ".join(f'"{names[key]}"' for key in view.join_keys)
+    keys = [f'"{names[key]}"' for key in view.join_keys]
     times = [name for name in (source.timestamp_field, source.created_timestamp_column) if name]
     in_utc = {name: f'CAST("{names[name]}" AS TIMESTAMPTZ)' for name in times}
-    created = in_utc.get(source.created_timestamp_column)
+    happened = in_utc[times[0]]
     plain = [f'"{own}" AS "{name}"' for name, own in names.items() if name not in in_utc]
     return NEWEST.format(
         columns=", ".join([*plain, *(f'{cast} AS "{name}"' for name, cast in in_utc.items())]),
-        happened=in_utc[source.timestamp_field],
-        arrived=f"({created} > $start AND {created} <= $end)" if created else "FALSE",
-        partition=f"hash({keys}) % {partitions} = {partition}" if partitions > 1 else "TRUE",
-        keys=keys,
+        happened=happened,
+        created=f"coalesce({in_utc[times[-1]]}, {happened})",
+        has_key=" AND ".join(f"{key} IS NOT NULL" for key in keys),
+        partition=f"hash({', '.join(keys)}) % {partitions} = {partition}",
+        keys=", ".join(keys),
         newest_first=", ".join(f"{cast} DESC" for cast in in_utc.values()),
     )
 
 
-def _row_count(path: Path) -> int:
-    files: Sequence[Path] = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    return sum(pq.ParquetFile(file).metadata.num_rows for file in files)
+def _files(path: Path) -> list[str]:
+    return [str(file) for file in sorted(path.rglob("*.parquet"))] if path.is_dir() else [str(path)]
+
+
+def _row_count(file: str) -> int:
+    rows: int = pq.ParquetFile(file).metadata.num_rows
+    return rows

@@ -18,8 +18,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
-# Rows for one run of the script, which holds Redis while it runs: a millisecond or two.
-ROWS_PER_SCRIPT = 200
+# Fields for one run of the script, which holds Redis while it runs: a millisecond or two.
+FIELDS_PER_SCRIPT = 1_000
 
 # KEYS: one hash per row. ARGV: the field of the event time, the key's TTL in seconds (0: none), the
 # number of features, their fields, then for each row its event time and its values.
@@ -51,22 +51,20 @@ local function is_older(new, stored)
 end
 
 local time_field, ttl, features = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local written = 0
-for row, key in ipairs(KEYS) do
-  local first = 3 + features + (row - 1) * (features + 1) + 1
+local hash = {time_field}
+for feature = 1, features do hash[1 + 2 * feature] = ARGV[3 + feature] end
+local written, before = 0, 3 + features
+for _, key in ipairs(KEYS) do
   local stored = redis.call('HGET', key, time_field)
-  if not (stored and is_older(ARGV[first], stored)) then
-    local is_new = ttl > 0 and redis.call('EXISTS', key) == 0
-    local fields = {time_field, ARGV[first]}
-    for feature = 1, features do
-      fields[#fields + 1] = ARGV[3 + feature]
-      fields[#fields + 1] = ARGV[first + feature]
-    end
-    redis.call('HSET', key, unpack(fields))
+  if not (stored and is_older(ARGV[before + 1], stored)) then
+    local is_new = not stored and ttl > 0 and redis.call('EXISTS', key) == 0
+    for cell = 1, features + 1 do hash[2 * cell] = ARGV[before + cell] end
+    redis.call('HSET', key, unpack(hash))
     if is_new then redis.call('EXPIRE', key, ttl)
     elseif ttl > 0 then redis.call('EXPIRE', key, ttl, 'GT') end
     written = written + 1
   end
+  before = before + features + 1
 end
 return written
 """
@@ -88,7 +86,7 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Write `data`, at most ROWS_PER_SCRIPT rows a script.
+        """Write `data`, a few rows a script.
 
         A key's TTL is only ever lengthened: the hash is shared by all views of the entity.
 
@@ -117,6 +115,11 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
                 progress(len(keys))
 
 
+def rows_per_script(features: int) -> int:
+    """How many rows of so many features one run of the script may write."""
+    return max(1, FIELDS_PER_SCRIPT // (features + 1))
+
+
 def _script_calls(
     config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
@@ -125,8 +128,9 @@ def _script_calls(
     ttl = config.online_store.key_ttl_seconds or 0
     header = [f"_ts:{view.name}", ttl, len(names), *(_mmh3(f"{view.name}:{n}") for n in names)]
     in_order = sorted(rows, key=lambda row: utils.make_tzaware(row[3] or row[2]))
-    for start in range(0, len(in_order), ROWS_PER_SCRIPT):
-        chunk = in_order[start : start + ROWS_PER_SCRIPT]
+    rows_at_once = rows_per_script(len(names))
+    for start in range(0, len(in_order), rows_at_once):
+        chunk = in_order[start : start + rows_at_once]
         version = config.entity_key_serialization_version
         keys = [_redis_key(config.project, row[0], version) for row in chunk]
         values = [cell for row in chunk for cell in _cells(row, names)]

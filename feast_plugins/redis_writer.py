@@ -8,7 +8,7 @@ from typing import Self
 import redis
 
 from feast_plugins.redis_encoding import feature_field, time_field
-from feast_plugins.redis_online_store import ROWS_PER_SCRIPT, WRITE_UNLESS_OLDER
+from feast_plugins.redis_online_store import WRITE_UNLESS_OLDER, rows_per_script
 
 RUNS_IN_FLIGHT = 16
 
@@ -26,12 +26,13 @@ class RowWriter:
         fields = [feature_field(view, feature) for feature in features]
         sizes = (str(ttl_seconds).encode(), str(len(fields)).encode())
         self._header = [time_field(view), *sizes, *fields]
+        self._rows_at_once = rows_per_script(len(fields))
         self._in_flight = 0
 
     def __enter__(self) -> Self:
         sha = self._client.script_load(WRITE_UNLESS_OLDER)
         self._sha = sha if isinstance(sha, bytes) else str(sha).encode()
-        self._connection = self._client.connection_pool.get_connection("EVALSHA")
+        self._connection = self._client.connection_pool.get_connection()
         return self
 
     def __exit__(
@@ -48,8 +49,8 @@ class RowWriter:
         rows = zip(times, *columns, strict=True)
         cells = list(chain.from_iterable(rows))
         width = len(columns) + 1
-        for start in range(0, len(keys), ROWS_PER_SCRIPT):
-            chunk = keys[start : start + ROWS_PER_SCRIPT]
+        for start in range(0, len(keys), self._rows_at_once):
+            chunk = keys[start : start + self._rows_at_once]
             values = cells[start * width : (start + len(chunk)) * width]
             command = [b"EVALSHA", self._sha, b"%d" % len(chunk), *chunk, *self._header, *values]
             self._connection.send_packed_command([pack(command)])

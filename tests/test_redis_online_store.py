@@ -27,7 +27,7 @@ from feast_plugins.redis_encoding import (
     feature_field,
     time_field,
 )
-from feast_plugins.redis_online_store import ROWS_PER_SCRIPT, Row, VersionedRedisOnlineStore
+from feast_plugins.redis_online_store import Row, VersionedRedisOnlineStore, rows_per_script
 from lab.stack.redis import RedisServer, private_redis
 
 LAB_STORE = "feast_plugins.redis_online_store.VersionedRedisOnlineStore"
@@ -51,6 +51,7 @@ def view_named(name: str) -> FeatureView:
 
 
 VIEW, OTHER_VIEW = view_named("stats"), view_named("preferences")
+ROWS_AT_ONCE = rows_per_script(features=3)
 
 
 def row(user: str, at: timedelta, count: int | None, created: timedelta | None = None) -> Row:
@@ -123,13 +124,13 @@ def some_rows(count: int) -> list[Row]:
 def test_same_bytes_as_feasts_own_store(
     config: Callable[..., RepoConfig], server: RedisServer, client: redis.Redis
 ) -> None:
-    rows = some_rows(3 * ROWS_PER_SCRIPT)
+    rows = some_rows(3 * ROWS_AT_ONCE)
     for view in (VIEW, OTHER_VIEW):
         write(config(), *rows, view=view)
         RedisOnlineStore().online_write_batch(config(1, "redis"), view, rows, None)
     with redis.Redis(server.config.host, server.port, db=1) as feasts:
         assert dump(client) == dump(feasts)
-    assert client.dbsize() > ROWS_PER_SCRIPT / 2
+    assert client.dbsize() > ROWS_AT_ONCE / 2
 
 
 def test_feast_reads_what_the_plugin_writes(config: Callable[..., RepoConfig]) -> None:
@@ -141,7 +142,7 @@ def test_feast_reads_what_the_plugin_writes(config: Callable[..., RepoConfig]) -
 
 def test_progress_counts_every_row(config: Callable[..., RepoConfig]) -> None:
     counted: list[int] = []
-    rows = some_rows(ROWS_PER_SCRIPT + 1)
+    rows = some_rows(ROWS_AT_ONCE + 1)
     VersionedRedisOnlineStore().online_write_batch(config(), VIEW, rows, counted.append)
     assert sum(counted) == len(rows)
 
@@ -149,7 +150,7 @@ def test_progress_counts_every_row(config: Callable[..., RepoConfig]) -> None:
 def test_the_asynchronous_write_leaves_the_same(
     config: Callable[..., RepoConfig], server: RedisServer, client: redis.Redis
 ) -> None:
-    rows = some_rows(2 * ROWS_PER_SCRIPT)
+    rows = some_rows(2 * ROWS_AT_ONCE)
     corrected = [(key, rows[0][1], at, created) for key, _, at, created in rows]
     for batch in (rows, corrected):
         write(config(), *batch)
