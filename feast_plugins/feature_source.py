@@ -7,23 +7,35 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import FeatureView, RepoConfig
+from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
+from feast.feature_view import DUMMY_ENTITY_ID
 from feast.infra.offline_stores.file_source import FileSource
-from feast.type_map import feast_value_type_to_pa
-from feast.types import FeastType
+from feast.types import Array, Bytes, FeastType, from_feast_to_pyarrow_type
 
 from feast_plugins.asof_join import CREATED, TIME
+from feast_plugins.parquet_files import parquet_files
 
 
 class SourceError(ValueError):
-    """A view's source cannot be read as declared; names the view, the file and the column."""
+    """A source cannot be read as declared; names the view, the file and the column."""
 
 
 def source_path(view: FeatureView, config: RepoConfig) -> str:
     """The file or folder of a view's source; a relative path begins at the repository."""
-    source = view.batch_source
+    return str(file_path(view.name, view.batch_source, config))
+
+
+def file_path(owner: str, source: DataSource, config: RepoConfig) -> Path:
+    """The file or folder of a source; `owner` is named by the error.
+
+    Raises SourceError for a source that is not a Parquet file or folder.
+    """
     if not isinstance(source, FileSource):
-        raise SourceError(f"{view.name}: its source is a {type(source).__name__}, not a file")
-    return str(FileSource.get_uri_for_file_path(config.repo_path, source.path))
+        raise SourceError(f"{owner}: its source is a {type(source).__name__}, not a file")
+    if not isinstance(source.file_format, ParquetFormat | None):
+        raise SourceError(f"{owner}: {source.path} is not Parquet")
+    return Path(FileSource.get_uri_for_file_path(config.repo_path, source.path))
 
 
 def check_source(view: FeatureView, config: RepoConfig) -> pa.Schema:
@@ -32,22 +44,40 @@ def check_source(view: FeatureView, config: RepoConfig) -> pa.Schema:
     Raises SourceError for a file that is missing, empty or unreadable, a column that is missing or
     of another kind, and times of which some have a zone and some have none.
     """
-    path = Path(source_path(view, config))
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    path = file_path(view.name, view.batch_source, config)
+    columns = source_columns(view)
+    schemas = check_columns(view.name, view.batch_source, list(columns.values()), config)
+    for file, schema in schemas.items():
+        for feature in view.features:
+            _check_kind(view, file, schema.field(columns[feature.name]), feature.dtype)
+    return schemas[parquet_files(path)[0]]
+
+
+def check_columns(
+    owner: str, source: DataSource, columns: Sequence[str], config: RepoConfig
+) -> dict[Path, pa.Schema]:
+    """The schema of each file of a source, after checking that it has `columns`, and its times.
+
+    Raises SourceError as check_source does.
+    """
+    path = file_path(owner, source, config)
+    schemas = _schemas(owner, path)
+    for file, schema in schemas.items():
+        for column in columns:
+            if column not in schema.names:
+                raise SourceError(f"{owner}: {file} has no column {column}")
+        _check_times(owner, file, schema, source)
+    return schemas
+
+
+def _schemas(owner: str, path: Path) -> dict[Path, pa.Schema]:
     try:
-        metadata = [pq.ParquetFile(file) for file in files]
+        metadata = {file: pq.read_metadata(file) for file in parquet_files(path)}
     except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{view.name}: {path} cannot be read: {error}") from error
-    if not sum(file.metadata.num_rows for file in metadata):
-        raise SourceError(f"{view.name}: {path} has no rows")
-    schema = metadata[0].schema_arrow
-    for name, column in source_columns(view).items():
-        if column not in schema.names:
-            raise SourceError(f"{view.name}: {path} has no column {column}, for {name}")
-    _check_times(view, path, schema)
-    for feature in view.features:
-        _check_kind(view, path, schema.field(source_columns(view)[feature.name]), feature.dtype)
-    return schema
+        raise SourceError(f"{owner}: {path} cannot be read: {error}") from error
+    if not sum(file.num_rows for file in metadata.values()):
+        raise SourceError(f"{owner}: {path} has no rows")
+    return {file: found.schema.to_arrow_schema() for file, found in metadata.items()}
 
 
 def source_columns(view: FeatureView) -> dict[str, str]:
@@ -56,32 +86,38 @@ def source_columns(view: FeatureView) -> dict[str, str]:
     original = {new: old for old, new in source.field_mapping.items()}
     names = [*view.join_keys, *(f.name for f in view.features), source.timestamp_field]
     names += [source.created_timestamp_column] if source.created_timestamp_column else []
-    names = [name for name in names if not name.startswith("__dummy")]
-    return {name: original.get(name, name) for name in names}
+    return {name: original.get(name, name) for name in names if name != DUMMY_ENTITY_ID}
 
 
-def _check_times(view: FeatureView, path: Path, schema: pa.Schema) -> None:
-    source = view.batch_source
+def _check_times(owner: str, file: Path, schema: pa.Schema, source: DataSource) -> None:
+    original = {new: old for old, new in source.field_mapping.items()}
     times = [source.timestamp_field, source.created_timestamp_column]
-    kinds = {name: schema.field(source_columns(view)[name]).type for name in times if name}
+    columns = [original.get(name, name) for name in times if name]
+    kinds = {name: schema.field(name).type for name in columns}
     for name, kind in kinds.items():
         if not pa.types.is_timestamp(kind):
-            raise SourceError(f"{view.name}: {name} of {path} is {kind}, not a timestamp")
+            raise SourceError(f"{owner}: {name} of {file} is {kind}, not a timestamp")
     if len({kind.tz is None for kind in kinds.values()}) > 1:
         zones = ", ".join(f"{name} {kind.tz or 'none'}" for name, kind in kinds.items())
-        raise SourceError(f"{view.name}: the times of {path} differ in their zone: {zones}")
+        raise SourceError(f"{owner}: the times of {file} differ in their zone: {zones}")
 
 
-def _check_kind(view: FeatureView, path: Path, field: pa.Field, declared: FeastType) -> None:
+def _check_kind(view: FeatureView, file: Path, field: pa.Field, declared: FeastType) -> None:
     """Numbers may be widened or narrowed; anything else must be of the declared kind."""
-    wanted = arrow_type(declared)
-    if _kind(field.type) != _kind(wanted) and not pa.types.is_null(field.type):
+    if not same_kind(field.type, arrow_type(declared)):
         raise SourceError(
-            f"{view.name}: {field.name} of {path} is {field.type}, declared as {declared}"
+            f"{view.name}: {field.name} of {file} is {field.type}, declared as {declared}"
         )
 
 
+def same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether values of one type may stand for the other; a column without values always may."""
+    return pa.types.is_null(found) or pa.types.is_null(wanted) or _kind(found) == _kind(wanted)
+
+
 def _kind(arrow: pa.DataType) -> str:
+    if pa.types.is_dictionary(arrow):
+        return _kind(arrow.value_type)
     if pa.types.is_integer(arrow) or pa.types.is_floating(arrow):
         return "number"
     if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
@@ -90,13 +126,17 @@ def _kind(arrow: pa.DataType) -> str:
 
 
 def arrow_type(declared: FeastType) -> pa.DataType:
-    """Arrow's type for a declared Feast type."""
-    return feast_value_type_to_pa(declared.to_value_type())
+    """Arrow's type for a declared Feast type; times are UTC microseconds."""
+    if declared == Bytes:  # Feast's own table leaves it out
+        return pa.binary()
+    if isinstance(declared, Array) and declared.base_type == Bytes:
+        return pa.list_(pa.binary())
+    return from_feast_to_pyarrow_type(declared)
 
 
-def polars_type(declared: FeastType) -> pl.DataType:
-    """polars' type for a declared Feast type."""
-    empty = pl.from_arrow(pa.array([], arrow_type(declared)))
+def _polars_type(arrow: pa.DataType) -> pl.DataType:
+    plain = arrow.value_type if pa.types.is_dictionary(arrow) else arrow
+    empty = pl.from_arrow(pa.array([], plain))
     assert isinstance(empty, pl.Series)
     return empty.dtype
 
@@ -104,21 +144,25 @@ def polars_type(declared: FeastType) -> pl.DataType:
 def read_source(view: FeatureView, features: Sequence[str], config: RepoConfig) -> pl.DataFrame:
     """The view's rows: join keys, `features` in their declared types, TIME and CREATED in UTC.
 
-    Raises SourceError as check_source does, before a row is read.
+    Raises SourceError as check_source does, before a row is read, and for a value that has no place
+    in the declared type.
     """
-    check_source(view, config)
-    columns, source = source_columns(view), view.batch_source
-    times = {TIME: source.timestamp_field}
-    if source.created_timestamp_column:
-        times[CREATED] = source.created_timestamp_column
-    declared = {field.name: polars_type(field.dtype) for field in view.features}
-    path = Path(source_path(view, config))
-    scan = pl.scan_parquet(path / "**/*.parquet" if path.is_dir() else path)
-    return scan.select(
-        *(pl.col(columns[key]).alias(key) for key in view.join_keys if key in columns),
-        *(as_utc(pl.col(columns[name])).alias(alias) for alias, name in times.items()),
-        *(pl.col(columns[name]).cast(declared[name]).alias(name) for name in features),
-    ).collect()
+    schema, columns, source = check_source(view, config), source_columns(view), view.batch_source
+    declared = {field.name: arrow_type(field.dtype) for field in view.features}
+    types = {name: declared[name] for name in features}
+    keys = (key for key in view.join_keys if key in columns)
+    types = {key: schema.field(columns[key]).type for key in keys} | types
+    times = {TIME: source.timestamp_field, CREATED: source.created_timestamp_column}
+    selected = [
+        *(as_utc(pl.col(columns[name])).alias(alias) for alias, name in times.items() if name),
+        *(pl.col(columns[name]).cast(_polars_type(t)).alias(name) for name, t in types.items()),
+    ]
+    path = file_path(view.name, source, config)
+    files = [pl.scan_parquet(file).select(selected) for file in parquet_files(path)]
+    try:
+        return pl.concat(files).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SourceError(f"{view.name}: {path} cannot be read as declared: {error}") from error
 
 
 def as_utc(times: pl.Expr) -> pl.Expr:

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feast_plugins.asof_join import CREATED, TIME, join, timeline
+from feast_plugins.asof_join import CREATED, TIME, in_order, join, timeline
 
 START = datetime(2026, 1, 1)
 MOMENTS = st.integers(0, 12).map(lambda hours: START + timedelta(hours=hours))
@@ -43,5 +43,5 @@ def test_the_join_is_what_it_says(
     numbered = [{**row, "value": number} for number, row in enumerate(rows)]
     table = pl.DataFrame(numbered, schema=SCHEMA)
     questions = pl.DataFrame(asked, schema={"key": pl.String, TIME: pl.Datetime("us")})
-    answers = join(questions, timeline(table, ["key"], ttl, known_only=known_only))
+    answers = join(in_order(questions), timeline(table, ["key"], ttl, known_only=known_only))
     assert answers["value"].to_list() == [by_hand(a, numbered, ttl, known_only) for a in asked]

@@ -1,0 +1,166 @@
+"""The rows that features are asked for: a pandas frame, an Arrow table or a query for DuckDB."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
+
+from feast_plugins.duckdb_session import connect, tables
+
+Asked: TypeAlias = pd.DataFrame | pa.Table | str
+EVENT_TIME = "event_timestamp"
+
+
+class EntityRowsError(ValueError):
+    """The entity rows cannot be joined; names the column, and the view where there is one."""
+
+
+class EntityRows(Protocol):
+    """Entity rows in their order. `event_time` is the column of their moments; no zone is UTC."""
+
+    names: list[str]
+    event_time: str
+
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        """Arrow's types of `columns`."""
+        ...
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        """Some columns of the rows, at most `rows` at a time; at least one chunk."""
+        ...
+
+    def time_range(self) -> tuple[datetime | None, datetime | None]:
+        """The first and the last moment, in UTC; None where there is none."""
+        ...
+
+
+def entity_rows(asked: Asked, repo_path: Path) -> EntityRows:
+    """What the user gave, ready to be joined.
+
+    Raises EntityRowsError for moments that are not times, and Feast's
+    EntityTimestampInferenceException where no column can be taken for them.
+    """
+    rows: EntityRows
+    if isinstance(asked, str):
+        rows = QueryRows(asked, repo_path)
+    elif isinstance(asked, pa.Table):
+        rows = TableRows(asked)
+    elif isinstance(asked, pd.DataFrame):
+        rows = FrameRows(asked)
+    else:
+        raise EntityRowsError(f"entity rows cannot be a {type(asked).__name__}")
+    kind = rows.schema([rows.event_time]).field(0).type
+    if not pa.types.is_timestamp(kind):
+        raise EntityRowsError(f"{rows.event_time} of the entity rows is {kind}, not a timestamp")
+    return rows
+
+
+class TableRows:
+    """Entity rows in Arrow."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.names: list[str] = table.column_names
+        self.event_time = _event_time(table.schema)
+
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        return self._columns(columns).schema
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        table = self._columns(columns)
+        yield from (table.slice(n, rows) for n in range(0, max(len(table), 1), rows))
+
+    def time_range(self) -> tuple[datetime | None, datetime | None]:
+        times = self._columns([self.event_time])[0]
+        in_utc = times.cast(pa.timestamp("us", "UTC"), safe=False)
+        ends = pc.min_max(in_utc).as_py()
+        return ends["min"], ends["max"]
+
+    def _columns(self, columns: Sequence[str]) -> pa.Table:
+        return self._table.select(columns)
+
+
+class FrameRows(TableRows):
+    """Entity rows in pandas. A column is converted whole, and only if somebody asks for it."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = _with_parsed_times(frame.reset_index(drop=True))
+        self.names = list(frame.columns)
+        kinds = self.frame.dtypes.to_dict()
+        self.event_time = infer_event_timestamp_from_entity_df(kinds)
+        self._converted: dict[str, pa.Array] = {}
+
+    def _columns(self, columns: Sequence[str]) -> pa.Table:
+        return pa.table({name: self._column(name) for name in columns})
+
+    def _column(self, name: str) -> pa.Array:
+        if name not in self._converted:
+            try:
+                self._converted[name] = pa.array(self.frame[name], from_pandas=True)
+            except pa.ArrowException as error:
+                raise EntityRowsError(f"{name} of the entity rows: {error}") from error
+        return self._converted[name]
+
+
+class QueryRows:
+    """Entity rows out of a query, which runs anew each time, and of which one chunk is held."""
+
+    def __init__(self, query: str, repo_path: Path) -> None:
+        self._query, self._repo_path = query, repo_path
+        with connect(repo_path) as connection:
+            self._schema = self._relation(connection).limit(0).to_arrow_table().schema
+        self.names: list[str] = self._schema.names
+        self.event_time = _event_time(self._schema)
+
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        return pa.schema([self._schema.field(name) for name in columns])
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        with connect(self._repo_path) as connection:
+            relation = self._relation(connection).select(*map(duckdb.ColumnExpression, columns))
+            yield from tables(relation.to_arrow_reader(rows))
+
+    def time_range(self) -> tuple[datetime | None, datetime | None]:
+        ends = ", ".join(f'epoch_us({end}("{self.event_time}"))' for end in ("min", "max"))
+        with connect(self._repo_path) as connection:
+            oldest, newest = self._relation(connection).aggregate(ends).fetchall()[0]
+        return _moment(oldest), _moment(newest)
+
+    def _relation(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+        try:
+            relation = connection.sql(self._query)
+        except duckdb.Error as error:
+            raise EntityRowsError(f"the entity rows' query fails: {error}") from error
+        if relation is None:
+            raise EntityRowsError("the entity rows' query gives no rows: it must be a SELECT")
+        return relation
+
+
+def _moment(microseconds: int | None) -> datetime | None:
+    if microseconds is None:
+        return None
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+
+
+def _event_time(schema: pa.Schema) -> str:
+    kinds = {f.name: "datetime64[us]" if pa.types.is_timestamp(f.type) else "O" for f in schema}
+    return str(infer_event_timestamp_from_entity_df(kinds))
+
+
+def _with_parsed_times(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its moments parsed, where they are text or Python's own."""
+    if EVENT_TIME not in frame:
+        return frame
+    times = frame[EVENT_TIME].infer_objects()
+    if not pd.api.types.is_object_dtype(times) and not pd.api.types.is_string_dtype(times):
+        return frame
+    try:
+        return frame.assign(**{EVENT_TIME: pd.to_datetime(times, utc=True)})
+    except (ValueError, TypeError) as error:
+        raise EntityRowsError(f"{EVENT_TIME} of the entity rows: {error}") from error

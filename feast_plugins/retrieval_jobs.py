@@ -1,0 +1,142 @@
+"""What a question to the offline store gives back: rows in chunks, computed when asked for."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+from feast import OnDemandFeatureView, RepoConfig
+from feast.errors import SavedDatasetLocationAlreadyExists
+from feast.infra.offline_stores.file_source import FileSource, SavedDatasetFileStorage
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.saved_dataset import SavedDatasetStorage, ValidationReference
+
+from feast_plugins.asof_join import TIME, in_order
+from feast_plugins.duckdb_session import connect, tables
+from feast_plugins.entity_rows import EntityRows, FrameRows
+from feast_plugins.feature_source import as_utc
+from feast_plugins.parquet_files import write_parquet
+from feast_plugins.view_join import ViewJoin
+
+
+class ChunkedJob(RetrievalJob):
+    """A job whose rows come in chunks, so that they can be written without holding them all."""
+
+    def __init__(
+        self,
+        config: RepoConfig,
+        metadata: RetrievalMetadata | None = None,
+        on_demand: Sequence[OnDemandFeatureView] = (),
+        full_feature_names: bool = False,
+    ) -> None:
+        super().__init__()
+        self._config = config
+        self._metadata = metadata
+        self._on_demand = list(on_demand)
+        self._full_feature_names = full_feature_names
+
+    def _chunks(self) -> Iterator[pa.Table]:
+        """The rows before on-demand views, in order; at least one chunk."""
+        raise NotImplementedError
+
+    @property
+    def _rows_per_chunk(self) -> int:
+        return int(self._config.offline_store.rows_per_chunk)
+
+    @property
+    def full_feature_names(self) -> bool:
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        return self._on_demand
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        return self._metadata
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        return pa.concat_tables(self._chunks())
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+    def persist(
+        self,
+        storage: SavedDatasetStorage,
+        allow_overwrite: bool = False,
+        timeout: int | None = None,
+    ) -> None:
+        """Write the rows to a Parquet file, chunk by chunk, whole or not at all.
+
+        With on-demand views all rows are held at once: Feast computes those on whole tables.
+        """
+        if not isinstance(storage, SavedDatasetFileStorage):
+            raise NotImplementedError("a saved dataset of this store is a Parquet file")
+        uri = storage.file_options.uri
+        path = Path(FileSource.get_uri_for_file_path(self._config.repo_path, uri))
+        if path.exists() and not allow_overwrite:
+            raise SavedDatasetLocationAlreadyExists(location=uri)
+        write_parquet([self.to_arrow()] if self._on_demand else self._chunks(), path)
+
+
+class QueryJob(ChunkedJob):
+    """A query of one source, run by DuckDB."""
+
+    def __init__(self, config: RepoConfig, query: str, parameters: Sequence[Any]) -> None:
+        super().__init__(config)
+        self._query, self._parameters = query, parameters
+
+    def _chunks(self) -> Iterator[pa.Table]:
+        with connect() as connection:
+            answer = connection.execute(self._query, self._parameters)
+            yield from tables(answer.to_arrow_reader(self._rows_per_chunk))
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        # Feast's conversion to protobuf reads only a table's first chunk.
+        return super()._to_arrow_internal(timeout).combine_chunks()
+
+
+class AsofJob(ChunkedJob):
+    """Entity rows, joined with each view's timeline."""
+
+    def __init__(self, entities: EntityRows, joins: Sequence[ViewJoin], *job: Any) -> None:
+        super().__init__(*job)
+        self._entities = entities
+        self._joins = joins
+
+    def _chunks(self) -> Iterator[pa.Table]:
+        for rows in self._entities.chunks(self._entities.names, self._rows_per_chunk):
+            yield _beside(rows, self._features_of(rows))
+
+    def to_df(
+        self,
+        validation_reference: ValidationReference | None = None,
+        timeout: int | None = None,
+    ) -> pd.DataFrame:
+        """The user's own pandas columns, untouched, with the features beside them."""
+        entities = self._entities
+        if validation_reference or self._on_demand or not isinstance(entities, FrameRows):
+            return super().to_df(validation_reference, timeout)
+        asked = entities.chunks(self._asked_columns, self._rows_per_chunk)
+        features = pa.concat_tables(map(self._features_of, asked)).to_pandas()
+        return pd.concat([entities.frame, features], axis=1)
+
+    @property
+    def _asked_columns(self) -> list[str]:
+        keys = {column for view in self._joins for column in view.entity_column.values()}
+        return [*keys, self._entities.event_time]
+
+    def _features_of(self, rows: pa.Table) -> pa.Table:
+        keys = pl.from_arrow(rows.select(self._asked_columns))
+        assert isinstance(keys, pl.DataFrame)
+        asked = in_order(keys.with_columns(as_utc(pl.col(self._entities.event_time)).alias(TIME)))
+        return pa.table(dict(pair for view in self._joins for pair in view.features_of(asked)))
+
+
+def _beside(rows: pa.Table, features: pa.Table) -> pa.Table:
+    for name in features.column_names:
+        rows = rows.append_column(name, features[name])
+    return rows
