@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from exercise_02_pit_training.asof_join import features_as_of
-from exercise_02_pit_training.generate_training_data import FEATURES, MODEL_INPUTS
+from exercise_02_pit_training.generate_training_data import (
+    KEYS,
+    MODEL_INPUTS,
+    get_training_data,
+)
 from lab import dataset
-from lab.feature_store import open_store
 from lab.settings import settings
 
-VIEWS = list(dict.fromkeys(feature.split(":")[0] for feature in FEATURES))
 MAX_ROWS = 200_000  # of more a seeded sample, which keeps the experiment at minutes
 SCHEDULE = pd.Timedelta(hours=1)  # of the incremental materialization
 
@@ -56,17 +57,15 @@ def labelled_rows() -> pd.DataFrame:
 
 def feature_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """MODEL_INPUTS of each of `rows`, by how they are joined; "served" is what Redis would hold."""
-    store = open_store()
-    event = rows["event_timestamp"]
-    now = pd.Series(pd.Timestamp(dataset.as_of()), index=rows.index)
+    asked = rows[[*KEYS, "transaction_amount"]]
+    last_run = last_run_before(asked["event_timestamp"])
     joins = {
-        "latest": features_as_of(store, VIEWS, rows, now, "arrival"),
-        "event time": features_as_of(store, VIEWS, rows, event, "event time"),
-        "as known": features_as_of(store, VIEWS, rows, event, "arrival"),
-        "served": features_as_of(store, VIEWS, rows, last_run_before(event), "arrival"),
+        "latest": get_training_data(asked.assign(event_timestamp=dataset.as_of())),
+        "event time": get_training_data(asked, as_known=False),
+        "as known": get_training_data(asked),
+        "served": get_training_data(asked.assign(event_timestamp=last_run)),
     }
-    amount = rows["transaction_amount"]
-    return {name: t.assign(transaction_amount=amount)[MODEL_INPUTS] for name, t in joins.items()}
+    return {name: table[MODEL_INPUTS] for name, table in joins.items()}
 
 
 def last_run_before(times: pd.Series) -> pd.Series:

@@ -6,7 +6,6 @@ recounts a sample from the raw events, exports splits by time, and shows what a 
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import track
 
 from exercise_02_pit_training.recount import recount
 from exercise_02_pit_training.splits import SPLITS, split_by_time
@@ -29,8 +28,6 @@ MODEL_INPUTS = [*USER_FEATURES, *MERCHANT_FEATURES, *REQUEST_FEATURES, "transact
 LABEL = "is_fraud"
 KEYS = ["user_id", "merchant_id", "event_timestamp"]
 
-# Feast's duckdb store compares every entity row with every snapshot of its keys; chunks bound that.
-ROWS_PER_JOIN = 25_000
 LEAKAGE_SAMPLE = 5_000
 
 console = Console()
@@ -71,25 +68,22 @@ def _entity_rows(raw: pd.DataFrame) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def get_training_data(entity_df: pd.DataFrame) -> pd.DataFrame:
+def get_training_data(entity_df: pd.DataFrame, *, as_known: bool = True) -> pd.DataFrame:
     """The features of each row as they were known at its moment, in the order of `entity_df`.
 
     Known, not only true: a snapshot that the pipeline wrote later could not have been served, so
-    rows are also held against their created timestamp.
+    rows are also held against their created timestamp; `as_known=False` shows what that hides.
     """
     store = open_store()
-    numbered = entity_df.reset_index(drop=True).assign(row=range(len(entity_df)))
-    chunks = range(0, len(numbered), ROWS_PER_JOIN)
-    joined = [
-        store.get_historical_features(
-            entity_df=numbered.iloc[start : start + ROWS_PER_JOIN],
-            features=FEATURES,
-            filter_by_created_timestamp=True,
-        ).to_df()
-        for start in track(chunks, "  joining", console=console, transient=True)
-    ]
-    training_df = pd.concat(joined).sort_values("row").drop(columns="row")
-    return with_declared_types(training_df.reset_index(drop=True), store)
+    job = store.get_historical_features(
+        entity_df=entity_df.assign(
+            row=range(len(entity_df))
+        ),  # Feast's own stores change the order
+        features=FEATURES,
+        filter_by_created_timestamp=as_known,
+    )
+    training_df = job.to_df().sort_values("row", ignore_index=True).drop(columns="row")
+    return with_declared_types(training_df, store)
 
 
 def validate_pit_correctness(training_df: pd.DataFrame) -> bool:

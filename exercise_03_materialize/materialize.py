@@ -8,24 +8,25 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
+from feast import FeatureStore
 from rich.console import Console
 
-from exercise_03_materialize.arrivals import Arrivals
+from exercise_03_materialize.consistency import offline_values, online_values
 from exercise_03_materialize.journal import BackfillJournal
 from exercise_03_materialize.online_report import measure_online_store, online_table
+from exercise_03_materialize.progress import Progress
 from lab import dataset
 from lab.errors import run_script
 from lab.feature_store import (
     MATERIALIZED_VIEWS,
     connect_redis,
+    feast_says_nothing,
     open_store,
     out_of_memory_is_loud,
-    with_declared_types,
 )
 from lab.figures import record
 
 CHUNK = timedelta(days=7)
-ENTITIES_PER_READ = 1_000
 
 console = Console()
 
@@ -34,33 +35,32 @@ def initial_materialization(days_back: int = 7) -> float:
     """Write each entity's newest row of the last `days_back` days; the seconds it took.
 
     The views are named: without names it would be the streaming view too, which exercise 5 writes.
-    Feast's own `materialize` also takes rows that happened by now but have not arrived yet.
     """
-    start, now = time.perf_counter(), dataset.as_of()
-    arrivals = Arrivals(open_store(), connect_redis())
-    with out_of_memory_is_loud():
-        for view in MATERIALIZED_VIEWS:
-            rows = arrivals.between(view, now - timedelta(days=days_back), now, known=now)
-            arrivals.write(view, rows)
-            arrivals.mark_seen(view, until=now)
-    return time.perf_counter() - start
+    started, now = time.perf_counter(), dataset.as_of()
+    store = open_store()
+    progress = Progress(store, connect_redis())
+    for view in MATERIALIZED_VIEWS:
+        materialize(store, view, now - timedelta(days=days_back), now)
+        progress.mark(view, now)
+    return time.perf_counter() - started
 
 
 def incremental_materialization(as_of: datetime | None = None) -> float:
     """Write the entities with rows that arrived since the last run; the seconds it took.
 
-    Feast's own incremental run asks which rows *happened* since then. A row that happened before
-    and arrived late is never asked for again, so this asks which rows *arrived*.
+    Feast's `materialize_incremental` begins where the registry says that the last run ended, or, at
+    the first run, at the wall clock minus the TTL: after their end, on old data. And an emptied
+    Redis would stay empty. Ours begins where this Redis ends, and the first time at the TTL.
     """
-    start, now = time.perf_counter(), _utc(as_of or dataset.as_of())
-    arrivals = Arrivals(open_store(), connect_redis())
-    with out_of_memory_is_loud():
-        for view in MATERIALIZED_VIEWS:
-            rows = arrivals.since_last_run(view, until=now)
-            arrivals.write(view, rows)
-            arrivals.mark_seen(view, until=now)
-            console.print(f"  {view}: {len(rows):,} entities have new rows")
-    return time.perf_counter() - start
+    started, now = time.perf_counter(), _utc(as_of or dataset.as_of())
+    store = open_store()
+    progress = Progress(store, connect_redis())
+    for view in MATERIALIZED_VIEWS:
+        since = progress.until(view) or now - store.get_feature_view(view).ttl
+        console.print(f"  {view}: what arrived from {since:%d %B %H:%M} on")
+        materialize(store, view, min(since, now), now)
+        progress.mark(view, now)
+    return time.perf_counter() - started
 
 
 def backfill_features(start_date: datetime, end_date: datetime) -> None:
@@ -70,55 +70,37 @@ def backfill_features(start_date: datetime, end_date: datetime) -> None:
     event time the later write wins, which is how a mended value gets in. A run that was killed goes
     on where it stopped.
     """
-    store, client, now = open_store(), connect_redis(), dataset.as_of()
-    arrivals = Arrivals(store, client)
-    journal = BackfillJournal(store, client, _utc(start_date), _utc(end_date))
-    with out_of_memory_is_loud():
-        for start, end in journal.remaining(CHUNK):
-            console.print(f"  backfill {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
-            for view in MATERIALIZED_VIEWS:
-                arrivals.write(view, arrivals.between(view, start, end, known=now))
-            journal.done(start)
-        journal.close()
+    store = open_store()
+    journal = BackfillJournal(store, connect_redis(), _utc(start_date), _utc(end_date))
+    for start, end in journal.remaining(CHUNK):
+        console.print(f"  backfill {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
+        for view in MATERIALIZED_VIEWS:
+            materialize(store, view, start, end)
+        journal.done(start)
+    journal.close()
+
+
+def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) -> None:
+    """Feast's own, by the engine of feature_store.yaml, which takes what arrived late as well."""
+    with out_of_memory_is_loud(), feast_says_nothing():
+        store.materialize(start, end, feature_views=[view])
 
 
 def validate_materialization() -> bool:
     """Compare every entity in Redis with the offline store, bit for bit; True when all agree."""
-    arrivals = Arrivals(open_store(), connect_redis())
+    store = open_store()
+    progress = Progress(store, connect_redis())
     wrong = 0
     for view in MATERIALIZED_VIEWS:
-        keys = arrivals.entities(view)
-        offline, online = offline_values(arrivals, view, keys), online_values(arrivals, view, keys)
+        offline = offline_values(store, view, progress.known_until(view))
+        online = online_values(store, view, offline.index)
         equal = (offline == online).fillna(False).astype(bool) | (offline.isna() & online.isna())
         differs = ~equal.all(axis=1)
         wrong += int(differs.sum())
-        console.print(f"  {view}: {len(keys) - differs.sum():,} of {len(keys):,} entities agree")
-        for key in keys[differs.to_numpy()].head(3).itertuples(index=False):
-            console.print(f"    [red]{', '.join(key)} differs[/]")
+        console.print(f"  {view}: {len(equal) - differs.sum():,} of {len(equal):,} entities agree")
+        for entity in offline.index[differs][:3]:
+            console.print(f"    [red]{entity} differs[/]")
     return wrong == 0
-
-
-def offline_values(arrivals: Arrivals, view: str, keys: pd.DataFrame) -> pd.DataFrame:
-    """What the offline store knew of each entity at the last run."""
-    now = arrivals.seen_until(view)
-    rows = keys.assign(event_timestamp=now, row=range(len(keys)))
-    features = arrivals.references(view)
-    answer = arrivals.store.get_historical_features(
-        entity_df=rows, features=features, filter_by_created_timestamp=True
-    ).to_df()
-    ordered = answer.sort_values("row").reset_index(drop=True)
-    return with_declared_types(ordered, arrivals.store)[arrivals.features(view)]
-
-
-def online_values(arrivals: Arrivals, view: str, keys: pd.DataFrame) -> pd.DataFrame:
-    """What Redis holds of each entity, read through Feast a thousand at a time."""
-    features = arrivals.references(view)
-    answers = []
-    for start in range(0, len(keys), ENTITIES_PER_READ):
-        rows = keys.iloc[start : start + ENTITIES_PER_READ].to_dict("records")
-        answers.append(arrivals.store.get_online_features(features, rows).to_df())
-    online = pd.concat(answers, ignore_index=True)
-    return with_declared_types(online, arrivals.store)[arrivals.features(view)]
 
 
 def monitor_materialization() -> pd.DataFrame:

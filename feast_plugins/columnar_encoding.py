@@ -9,7 +9,7 @@ from feast import ValueType
 from feast.type_map import python_values_to_proto_values
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from feast_plugins.redis_encoding import STRING
+from feast_plugins.redis_encoding import Kind
 
 # Tags of the fields of Feast's protobuf Value: field number times 8, plus the wire type.
 FLOAT_TAG, DOUBLE_TAG = 6 * 8 + 5, 5 * 8 + 1
@@ -35,8 +35,8 @@ def entity_keys(project: str, columns: dict[str, pa.Array], version: int) -> lis
     """The Redis key of each row's entity, from its join keys, which are strings or integers."""
     names = sorted(columns)
     encoded = [name.encode() for name in names]
-    sized = [struct.pack("<II", STRING, len(name)) + name for name in encoded]
-    bare = [struct.pack("<I", STRING) + name for name in encoded]
+    sized = [struct.pack("<II", Kind.STRING, len(name)) + name for name in encoded]
+    bare = [struct.pack("<I", Kind.STRING) + name for name in encoded]
     head = struct.pack("<I", len(names)) + b"".join(sized) if version >= 3 else b"".join(bare)
     values = [_key_values(columns[name]) for name in names]
     tail = project.encode()
@@ -51,7 +51,7 @@ def _key_values(column: pa.Array) -> list[bytes]:
         width, code = (4, "i") if kind is ValueType.INT32 else (8, "q")
         return [struct.pack(f"<II{code}", kind.value, width, v) for v in column.to_pylist()]
     texts = [text.encode() for text in column.to_pylist()]
-    return [struct.pack("<II", STRING, len(text)) + text for text in texts]
+    return [struct.pack("<II", Kind.STRING, len(text)) + text for text in texts]
 
 
 def _floats(

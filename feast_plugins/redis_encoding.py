@@ -6,24 +6,131 @@ Source: Feast's documentation, docs/specs/online_store_format.md. Needs no Feast
 """
 
 import struct
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from functools import cached_property
 
 import mmh3
 
-STRING, INT64 = 2, 4  # Feast's ValueType
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NULL_TIME = -(2**63)  # Feast stores a missing UNIX_TIMESTAMP as numpy's NaT
+NULL = b""
+
+
+class Kind(IntEnum):
+    """The types that this layout is written for: Feast's ValueType, and the fields of its Value."""
+
+    BYTES = 1
+    STRING = 2
+    INT32 = 3
+    INT64 = 4
+    DOUBLE = 5
+    FLOAT = 6
+    BOOL = 7
+    UNIX_TIMESTAMP = 8
+    BYTES_LIST = 11
+    STRING_LIST = 12
+    INT32_LIST = 13
+    INT64_LIST = 14
+    DOUBLE_LIST = 15
+    FLOAT_LIST = 16
+    BOOL_LIST = 17
+    UNIX_TIMESTAMP_LIST = 18
+
+    @cached_property
+    def tag(self) -> bytes:
+        """The first bytes of a serialized Value of this type."""
+        fixed = {Kind.DOUBLE: 1, Kind.FLOAT: 5}
+        varint = (Kind.INT32, Kind.INT64, Kind.BOOL, Kind.UNIX_TIMESTAMP)
+        wire_type = fixed.get(self, 0 if self in varint else 2)
+        return encode_varint(self * 8 + wire_type)
+
+
+def encode_varint(number: int) -> bytes:
+    """A number of protobuf's wire format, from 0 to 2**64 - 1."""
+    parts = []
+    while number > 127:
+        parts.append(number % 128 + 128)
+        number >>= 7
+    return bytes([*parts, number])
+
+
+# ---- Keys ------------------------------------------------------------------------------------
+
+KEY_NUMBERS = {Kind.INT32: struct.Struct("<IIi"), Kind.INT64: struct.Struct("<IIq")}
+SIZED = struct.Struct("<II")
+
+
+@dataclass(frozen=True)
+class KeyLayout:
+    """How the entities of some join keys are written; `kinds` has the type of each join key.
+
+    `version` is Feast's entity_key_serialization_version, 2 or 3.
+    """
+
+    project: str
+    kinds: Mapping[str, Kind]
+    version: int = 3
+
+    @cached_property
+    def join_keys(self) -> tuple[str, ...]:
+        """The join keys in the order in which a key holds them."""
+        return tuple(sorted(self.kinds))
+
+    @cached_property
+    def head(self) -> bytes:
+        """The begin of every key."""
+        names = [name.encode() for name in self.join_keys]
+        if self.version < 3:
+            return b"".join(struct.pack("<I", Kind.STRING) + name for name in names)
+        sized = [SIZED.pack(Kind.STRING, len(name)) + name for name in names]
+        return struct.pack("<I", len(names)) + b"".join(sized)
+
+    def keys(self, columns: Sequence[Sequence[object]]) -> list[bytes]:
+        """One key per row; `columns` are values in the order of `join_keys`.
+
+        Raises ValueError for a value that is null or not of its join key's type.
+        """
+        named = zip(self.join_keys, columns, strict=True)
+        return self.assemble([key_values(self.kinds[name], column) for name, column in named])
+
+    def assemble(self, values: Sequence[Sequence[bytes]]) -> list[bytes]:
+        """One key per row, out of encoded values."""
+        head, tail = self.head, self.project.encode()
+        if len(values) == 1:
+            return [head + value + tail for value in values[0]]
+        return [head + b"".join(parts) + tail for parts in zip(*values, strict=True)]
+
+
+def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
+    """The values of a join key as they stand in keys; raises ValueError as KeyLayout.keys does."""
+    if kind is Kind.STRING:
+        texts = [_text(value).encode() for value in values]
+        return [SIZED.pack(kind, len(text)) + text for text in texts]
+    if kind not in KEY_NUMBERS:
+        raise ValueError(f"a join key of type {kind.name} is not written by this layout")
+    pack = KEY_NUMBERS[kind].pack
+    width = KEY_NUMBERS[kind].size - SIZED.size
+    try:
+        return [pack(kind, width, int(value)) for value in values]  # type: ignore[call-overload]
+    except (TypeError, OverflowError, struct.error) as error:
+        raise ValueError(f"not an {kind.name}: {error}") from error
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:
+        raise ValueError("a join key is null")
+    return str(value)
 
 
 def entity_key(project: str, join_key: str, entity: str | int, version: int = 3) -> bytes:
-    """The Redis key of an entity; `version` is Feast's entity_key_serialization_version."""
-    name = join_key.encode()
-    if isinstance(entity, int):
-        kind, value = INT64, struct.pack("<q", entity)
-    else:
-        kind, value = STRING, entity.encode()
-    head = struct.pack("<I", STRING) + name
-    if version >= 3:
-        head = struct.pack("<III", 1, STRING, len(name)) + name
-    return head + struct.pack("<II", kind, len(value)) + value + project.encode()
+    """The Redis key of an entity that has one join key, a string or an INT64."""
+    kind = Kind.INT64 if isinstance(entity, int) else Kind.STRING
+    return KeyLayout(project, {join_key: kind}, version).keys([[entity]])[0]
 
 
 def feature_field(view: str, feature: str) -> bytes:
@@ -36,8 +143,78 @@ def time_field(view: str) -> bytes:
     return f"_ts:{view}".encode()
 
 
+# ---- Values ----------------------------------------------------------------------------------
+
+Decoder = Callable[[bytes], object]
+FLOATS = {Kind.FLOAT: struct.Struct("<cf").unpack, Kind.DOUBLE: struct.Struct("<cd").unpack}
+
+
+class WrongType(ValueError):
+    """What is stored is not a value of the declared type."""
+
+
+def decoder(kind: Kind) -> Decoder:
+    """A function from a stored Value to what Feast's SDK makes of it; None for a null.
+
+    The function raises WrongType for anything but a null or a value of this type.
+    """
+    return _decode_float(kind) if kind in FLOATS else _decode_message(kind)
+
+
+def _decode_float(kind: Kind) -> Decoder:
+    unpack, tag = FLOATS[kind], kind.tag
+
+    def decode(stored: bytes) -> object:
+        try:
+            found, value = unpack(stored)
+        except struct.error:
+            found = value = None
+        if found != tag:
+            _check_null(stored, kind)
+            return None
+        return value
+
+    return decode
+
+
+def _decode_message(kind: Kind) -> Decoder:
+    from feast.protos.feast.types.Value_pb2 import Value
+    from google.protobuf.message import DecodeError
+
+    parse, tag, name = Value.FromString, kind.tag, f"{kind.name.lower()}_val"
+    finish = _FINISH.get(kind, list if kind.name.endswith("LIST") else None)
+
+    def decode(stored: bytes) -> object:
+        if not stored.startswith(tag):
+            _check_null(stored, kind)
+            return None
+        try:
+            content = getattr(parse(stored), name)
+            return content if finish is None else finish(getattr(content, "val", content))
+        except (DecodeError, OverflowError, ValueError) as error:
+            raise WrongType(f"not a value of type {kind.name}: {error}") from error
+
+    return decode
+
+
+def _check_null(stored: bytes, kind: Kind) -> None:
+    explicit_null = encode_varint(19 * 8) + b"\0"
+    if stored not in (NULL, explicit_null):
+        raise WrongType(f"not a value of type {kind.name}: {stored[:20]!r}")
+
+
+def _instant(seconds: int) -> datetime | None:
+    return None if seconds == NULL_TIME else datetime.fromtimestamp(seconds, UTC)
+
+
+_FINISH: dict[Kind, Callable[..., object]] = {
+    Kind.UNIX_TIMESTAMP: _instant,
+    Kind.UNIX_TIMESTAMP_LIST: lambda values: [_instant(value) for value in values],
+}
+
+
 def decode_value(stored: bytes | None) -> object:
-    """The value of a feature; None where it is missing or null."""
+    """The value of a feature of any type; None where it is missing or null, times as numbers."""
     from feast.protos.feast.types.Value_pb2 import Value
 
     if stored is None:
@@ -56,5 +233,5 @@ def decode_time(stored: bytes | None) -> datetime | None:
 
     if stored is None:
         return None
-    moment: datetime = Timestamp.FromString(stored).ToDatetime(tzinfo=UTC)
-    return moment
+    time = Timestamp.FromString(stored)
+    return EPOCH + timedelta(seconds=time.seconds, microseconds=time.nanos // 1000)

@@ -1,8 +1,9 @@
 """Opens the shared Feast repository from any folder, with the ports and paths of the settings."""
 
+import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -32,9 +33,14 @@ def effective_config() -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(file.read_text())
     config["registry"]["path"] = f"sqlite:///{settings.data_dir / REGISTRY}"
     config["online_store"]["connection_string"] = f"{settings.host}:{settings.redis_port}"
-    if settings.stores == "feast":
-        config["online_store"]["type"] = "redis"
-    return config
+    return with_feasts_own_stores(config) if settings.stores == "feast" else config
+
+
+def with_feasts_own_stores(config: dict[str, Any]) -> dict[str, Any]:
+    """The same without a plug-in."""
+    own = {name: part for name, part in config.items() if name != "batch_engine"}
+    online = {**config["online_store"], "type": "redis"}
+    return {**own, "offline_store": {"type": "duckdb"}, "online_store": online}
 
 
 def feast(*arguments: str) -> None:
@@ -92,6 +98,13 @@ def with_declared_types(frame: pd.DataFrame, store: "FeatureStore") -> pd.DataFr
         name for name, kind in types.items() if kind == "Int64" and not typed[name].isna().any()
     ]
     return typed.astype(dict.fromkeys(whole, "int64"))
+
+
+@contextmanager
+def feast_says_nothing() -> Iterator[None]:
+    """Keep Feast's banners from the output: the scripts say themselves what they do."""
+    with redirect_stdout(io.StringIO()):
+        yield
 
 
 @contextmanager

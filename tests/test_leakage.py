@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exercise_02_pit_training import arms
-from exercise_02_pit_training.arms import VIEWS, feature_tables, four_arms
-from exercise_02_pit_training.asof_join import features_as_of
-from exercise_02_pit_training.generate_training_data import FEATURES, MODEL_INPUTS
+from exercise_02_pit_training import generate_training_data
+from exercise_02_pit_training.arms import feature_tables, four_arms
 from exercise_02_pit_training.leakage import ArmResult, compare_arms, in_words
 from lab.dataset.simulate import simulate
 from lab.feature_store import effective_config
@@ -72,34 +70,6 @@ def folder_of(store: Any) -> Path:
     return Path(store.config.online_store.path).parent
 
 
-@pytest.mark.parametrize(("visibility", "by_created"), [("event time", False), ("arrival", True)])
-def test_the_join_equals_feasts(store: Any, visibility: Any, by_created: bool) -> None:
-    rows = payments(folder_of(store), 400)
-    rows = rows[["user_id", "merchant_id", "event_timestamp", "transaction_amount"]]
-    exactly_at = rows[:100].assign(event_timestamp=rows["event_timestamp"].dt.ceil("h"))
-    around_the_ttl = rows[100:200].assign(
-        event_timestamp=pd.Timestamp(AS_OF) + TTL - rows.index[:100] % 3 * DAY / 3
-    )
-    rows = pd.concat([rows[200:], exactly_at, around_the_ttl], ignore_index=True)
-    expected = (
-        store.get_historical_features(
-            entity_df=rows.assign(row=range(len(rows))),
-            features=FEATURES,
-            filter_by_created_timestamp=by_created,
-        )
-        .to_df()
-        .sort_values("row", ignore_index=True)
-    )
-    got = features_as_of(store, VIEWS, rows, rows["event_timestamp"], visibility)
-    compared = [name for name in MODEL_INPUTS if name in got]
-    assert len(compared) == 8
-    assert expected["transaction_count_7d"].isna().sum() > 30
-    assert (expected["transaction_count_7d"] >= 100).sum() > 10
-    pd.testing.assert_frame_equal(
-        got[compared], expected[compared], check_dtype=False, rtol=0, atol=0
-    )
-
-
 def test_the_replay_sees_only_what_the_last_run_wrote(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +84,7 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
         total_transactions_30d=41,
     )
     pd.concat([known, planted]).to_parquet(table, index=False)
-    monkeypatch.setattr(arms, "open_store", lambda: store)
+    monkeypatch.setattr(generate_training_data, "open_store", lambda: store)
     minutes = [10, 20, 59, 60, 61]
     rows = pd.DataFrame(
         {

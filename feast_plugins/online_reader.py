@@ -1,0 +1,141 @@
+"""Reads a Feast feature service from Redis: compiled once, then one round trip for each read.
+
+    with OnlineReader.open(RepoConfig(...), "fraud_detection") as reader:
+        reader.read({"user_id": ["u1", "u2"], "transaction_amount": [9.5, 20.0]})
+
+What it guarantees, and where it differs from Feast's SDK: docs/plugins/online_reader.md.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from feast import FeatureStore, RepoConfig
+from feast.infra.online_stores.redis import RedisOnlineStoreConfig, RedisType
+
+from feast_plugins.online_errors import UnreadableService
+from feast_plugins.online_features import OnlineFeatures
+from feast_plugins.plan_compiler import PlanCompiler
+from feast_plugins.read_plan import Rows
+from feast_plugins.redis_address import RedisAddress
+from feast_plugins.redis_tasks import RedisTasks
+from feast_plugins.redis_threads import RedisPool
+from feast_plugins.registry_watch import RegistryWatch, WatchState
+from feast_plugins.service_definition import load_service
+
+REFRESH_S = 10.0
+TIMEOUT_S = 1.0
+
+
+def utc_now() -> datetime:
+    """The time of the machine."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class ReaderState:
+    """How its plan stands to the registry, and how often a read was sent again."""
+
+    registry: WatchState
+    retries: int
+
+
+class OnlineReader:
+    """Reads one feature service; any number of threads and tasks may share it."""
+
+    def __init__(
+        self, watch: RegistryWatch, pool: RedisPool, tasks: RedisTasks, now: Callable[[], datetime]
+    ) -> None:
+        self._watch, self._pool, self._tasks, self._now = watch, pool, tasks, now
+
+    @classmethod
+    def open(
+        cls,
+        config: RepoConfig,
+        service: str,
+        *,
+        defaults: Mapping[str, object] | None = None,
+        full_feature_names: bool = False,
+        refresh_s: float = REFRESH_S,
+        timeout_s: float = TIMEOUT_S,
+        now: Callable[[], datetime] = utc_now,
+    ) -> Self:
+        """Compile `service`; Redis is first asked by the first read.
+
+        `defaults` stand for values that are missing, null, expired or of another type, before
+        on-demand views are computed. The registry is read again every `refresh_s`; a read takes
+        `timeout_s` at most. Open it after a process has forked, not before.
+
+        Raises UnknownService, UnreadableService, RegistryUnavailable.
+        """
+        address = _address(config)
+        registry = FeatureStore(config=config).registry
+        compiler = PlanCompiler(config, defaults or {}, full_feature_names)
+        watch = RegistryWatch(
+            lambda: load_service(registry, config.project, service),
+            compiler.compile,
+            refresh_s,
+            now,
+        )
+        return cls(watch, RedisPool(address, timeout_s), RedisTasks(address, timeout_s), now)
+
+    def read(self, rows: Rows) -> OnlineFeatures:
+        """The features of each row; `rows` are columns of join keys and request data.
+
+        Raises RequestError, RedisUnavailable, RedisTimeout.
+        """
+        plan = self._watch.plan
+        asked = plan.ask(rows)
+        return plan.answer(asked, self._pool.ask(asked.packed, asked.commands), self._now())
+
+    async def read_async(self, rows: Rows) -> OnlineFeatures:
+        """The same in asyncio."""
+        plan = self._watch.plan
+        asked = plan.ask(rows)
+        replies = await self._tasks.ask(asked.packed, asked.commands)
+        return plan.answer(asked, replies, self._now())
+
+    def refresh(self) -> bool:
+        """Read the registry now; whether the service has changed."""
+        return self._watch.check()
+
+    @property
+    def state(self) -> ReaderState:
+        """For a health check."""
+        return ReaderState(self._watch.state, self._pool.retries + self._tasks.retries)
+
+    def close(self) -> None:
+        """Stop watching the registry and close all connections."""
+        self._watch.close()
+        self._pool.close()
+        self._tasks.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _address(config: RepoConfig) -> RedisAddress:
+    """Where the store is; raises UnreadableService for what is not Feast's layout in one Redis."""
+    store = config.online_store
+    if not isinstance(store, RedisOnlineStoreConfig) or store.redis_type != RedisType.redis:
+        raise UnreadableService(f"the online store is {store.type}, and not a single Redis")
+    if config.registry.enable_online_feature_view_versioning:
+        raise UnreadableService(
+            "enable_online_feature_view_versioning is on: versions are not read"
+        )
+    return RedisAddress.parse(store.connection_string)

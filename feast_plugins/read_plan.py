@@ -1,0 +1,212 @@
+"""A compiled feature service: what to ask Redis for some rows, and what its replies mean.
+
+Knows Feast's layout and nothing of Feast's objects; plan_compiler makes plans.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from feast_plugins.online_errors import OnlineReadError, RequestError
+from feast_plugins.online_features import OnlineFeatures, Status
+from feast_plugins.redis_address import pack_argument
+from feast_plugins.redis_encoding import Decoder, KeyLayout, WrongType, decode_time
+
+Rows = Mapping[str, Sequence[object]]
+Column = tuple[str, str]  # a view and its feature; of a request, "" and the column
+REQUEST = ""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a request has so far, by column."""
+
+    columns: dict[Column, list[object]]
+    statuses: dict[Column, list[Status]] = field(default_factory=dict)
+    event_times: dict[str, list[datetime | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFeature:
+    """A feature of a view; its value is in the reply's field number `place`."""
+
+    name: str
+    place: int
+    decode: Decoder
+    default: object
+
+    def read(
+        self, stored: Sequence[bytes | None], states: Sequence[Status]
+    ) -> tuple[list[object], list[Status]]:
+        """Values and statuses, given each row's field and the status of the row as a whole."""
+        values: list[object] = []
+        statuses: list[Status] = []
+        for content, status in zip(stored, states, strict=True):
+            value = None
+            if status is Status.PRESENT:
+                if content is None:
+                    status = Status.MISSING
+                else:
+                    try:
+                        value = self.decode(content)
+                    except WrongType:
+                        status = Status.WRONG_TYPE
+                    else:
+                        if value is None:
+                            status = Status.NULL
+            values.append(self.default if value is None else value)
+            statuses.append(status)
+        return values, statuses
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRead:
+    """A view's features; its event time is in the reply's field number `time_place`."""
+
+    name: str
+    time_place: int
+    ttl: timedelta | None
+    features: tuple[StoredFeature, ...]
+
+    def judge(
+        self, stored: Sequence[bytes | None], now: datetime
+    ) -> tuple[list[datetime | None], list[Status]]:
+        """Each row's event time, and whether the row is there and within its TTL."""
+        moments = {content: decode_time(content) for content in set(stored)}
+        verdicts = {content: self._status(moment, now) for content, moment in moments.items()}
+        return [moments[content] for content in stored], [verdicts[content] for content in stored]
+
+    def _status(self, moment: datetime | None, now: datetime) -> Status:
+        if moment is None:
+            return Status.MISSING
+        is_old = self.ttl is not None and moment < now - self.ttl
+        return Status.EXPIRED if is_old else Status.PRESENT
+
+
+@dataclass(frozen=True)
+class EntityRead:
+    """Views that share an entity key: one command for each entity.
+
+    `columns` are the request's columns of the layout's join keys, in its order.
+    """
+
+    columns: tuple[str, ...]
+    layout: KeyLayout
+    fields: tuple[bytes, ...]
+    views: tuple[ViewRead, ...]
+
+    @cached_property
+    def _command(self) -> tuple[bytes, bytes]:
+        """What stands before and after the key in a packed HMGET."""
+        head = b"*%d\r\n" % (len(self.fields) + 2) + pack_argument(b"HMGET")
+        return head, b"".join(pack_argument(field) for field in self.fields)
+
+    def ask(self, columns: Rows, commands: dict[bytes, int]) -> list[int]:
+        """The number of each row's command, added to `commands` unless it is there already."""
+        try:
+            keys = self.layout.keys([columns[name] for name in self.columns])
+        except ValueError as error:
+            raise RequestError(f"columns {', '.join(self.columns)}: {error}") from error
+        head, tail = self._command
+        return [
+            commands.setdefault(head + pack_argument(key) + tail, len(commands)) for key in keys
+        ]
+
+    def read(self, replies: Sequence[Sequence[bytes | None]], now: datetime, found: Found) -> None:
+        """Add the features of all views, given each row's reply."""
+        fields = list(zip(*replies, strict=True)) or [()] * len(self.fields)
+        for view in self.views:
+            times, states = view.judge(fields[view.time_place], now)
+            found.event_times[view.name] = times
+            for feature in view.features:
+                values, statuses = feature.read(fields[feature.place], states)
+                found.columns[view.name, feature.name] = values
+                found.statuses[view.name, feature.name] = statuses
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemandCall:
+    """A function over columns: what it calls each input, and how each output is finished."""
+
+    view: str
+    transform: Callable[[dict[str, Any]], dict[str, Any]]
+    inputs: Mapping[str, Column]
+    outputs: Mapping[str, Callable[[Sequence[object]], list[object]]]
+
+    def run(self, rows: int, found: Found) -> None:
+        """Add the view's features; raises OnlineReadError where the function gave no column."""
+        produced = self.transform(
+            {name: found.columns[column] for name, column in self.inputs.items()}
+        )
+        for name, finish in self.outputs.items():
+            column = produced.get(name)
+            if not isinstance(column, list) or len(column) != rows:
+                raise OnlineReadError(
+                    f"on-demand view {self.view} gave no list of {rows} values for {name}"
+                )
+            values = finish(column)
+            found.columns[self.view, name] = values
+            found.statuses[self.view, name] = [
+                Status.NULL if value is None else Status.PRESENT for value in values
+            ]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: its columns, the packed commands, and for each entity each row's command."""
+
+    columns: Rows
+    rows: int
+    packed: bytes
+    commands: int
+    places: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How a service is read; `outputs` maps the name of each feature to its column."""
+
+    entities: tuple[EntityRead, ...]
+    on_demand: tuple[OnDemandCall, ...]
+    columns: tuple[str, ...]
+    constants: Mapping[str, object]
+    outputs: Mapping[str, Column]
+
+    def ask(self, rows: Rows) -> Asked:
+        """The commands for a request; raises RequestError."""
+        columns, count = self._checked(rows)
+        commands: dict[bytes, int] = {}
+        places = [entity.ask(columns, commands) for entity in self.entities]
+        return Asked(columns, count, b"".join(commands), len(commands), places)
+
+    def answer(
+        self, asked: Asked, replies: Sequence[Sequence[bytes | None]], now: datetime
+    ) -> OnlineFeatures:
+        """The features of a request, given the replies to its commands."""
+        found = Found({(REQUEST, name): list(values) for name, values in asked.columns.items()})
+        for entity, places in zip(self.entities, asked.places, strict=True):
+            entity.read([replies[place] for place in places], now, found)
+        for call in self.on_demand:
+            call.run(asked.rows, found)
+        return OnlineFeatures(
+            {name: found.columns[column] for name, column in self.outputs.items()},
+            {name: found.statuses[column] for name, column in self.outputs.items()},
+            found.event_times,
+        )
+
+    def _checked(self, rows: Rows) -> tuple[Rows, int]:
+        missing = [name for name in self.columns if name not in rows]
+        if missing:
+            needed = ", ".join(self.columns)
+            raise RequestError(f"the rows have no column {', '.join(missing)}: give {needed}")
+        lengths = {name: len(values) for name, values in rows.items()}
+        if len(set(lengths.values())) != 1:
+            raise RequestError(f"the rows need columns of one length, and have {lengths}")
+        count = next(iter(lengths.values()))
+        columns = {name: rows[name] for name in self.columns}
+        return {
+            **columns,
+            **{name: [value] * count for name, value in self.constants.items()},
+        }, count

@@ -1,0 +1,164 @@
+"""Reads from Redis in asyncio: one connection for an event loop, shared by all its tasks.
+
+Replies come in the order of the commands, so tasks need not wait for each other. A connection that
+was lost is replaced and what was asked on it is asked once more, so only reads may be asked here.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import hiredis
+
+from feast_plugins.redis_address import RedisAddress, first_error, parsed
+
+
+class SharedConnection(asyncio.Protocol):
+    """A connection on which many tasks may ask at once."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+        self._asked: deque[tuple[asyncio.Future[list[Any]], int, list[Any]]] = deque()
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a command may be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, packed: bytes, count: int) -> list[Any]:
+        """Send `count` commands and wait for their replies; OSError or hiredis.HiredisError."""
+        if not count:
+            return []
+        if not self.is_open:
+            raise ConnectionResetError("it closed the connection")
+        assert self._transport is not None
+        future = asyncio.get_running_loop().create_future()
+        self._asked.append((future, count, []))
+        self._transport.write(packed)
+        replies: list[Any] = await future
+        if error := first_error(replies):
+            raise error
+        return replies
+
+    def close(self) -> None:
+        """Close the transport; what is outstanding is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for reply in parsed(self._reader, data):
+                future, count, replies = self._asked[0]
+                replies.append(reply)
+                if len(replies) == count:
+                    self._asked.popleft()
+                    if not future.done():  # its task may have been cancelled
+                        future.set_result(replies)
+        except hiredis.ProtocolError as error:
+            self.connection_lost(error)
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        while self._asked:
+            future, _, _ = self._asked.popleft()
+            if not future.done():
+                future.set_exception(ConnectionResetError(exc or "it closed the connection"))
+
+
+class LoopReader:
+    """Reads for the tasks of one event loop, over a connection made when it is needed."""
+
+    def __init__(self, address: RedisAddress, timeout_s: float) -> None:
+        self.retries = 0
+        self._address = address
+        self._timeout_s = timeout_s
+        self._connection: SharedConnection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def ask(self, packed: bytes, count: int) -> list[Any]:
+        """Send `count` commands and wait for their replies, `timeout_s` in all.
+
+        Raises RedisTimeout, RedisUnavailable.
+        """
+        connection = None
+        with self._address.explained(self._timeout_s):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    connection = await self._open()
+                    try:
+                        return await connection.ask(packed, count)
+                    except ConnectionResetError:
+                        self.retries += 1
+                    connection = await self._open()
+                    return await connection.ask(packed, count)
+            except TimeoutError:
+                self._retire(connection)
+                raise
+
+    def close(self) -> None:
+        """Close the connection; what is outstanding is lost."""
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _open(self) -> SharedConnection:
+        if self._connection is not None and self._connection.is_open:
+            return self._connection
+        async with self._connecting:
+            if self._connection is None or not self._connection.is_open:
+                self._connection = await _connect(self._address)
+            return self._connection
+
+    def _retire(self, late: SharedConnection | None) -> None:
+        """Ask no more on a connection that is late; close it when its last task has given up."""
+        if late is not None and late is self._connection:
+            self._connection = None
+            asyncio.get_running_loop().call_later(self._timeout_s, late.close)
+
+
+async def _connect(address: RedisAddress) -> SharedConnection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(
+        SharedConnection, address.host, address.port, ssl=address.security
+    )
+    try:
+        await connection.ask(*address.greeting)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class RedisTasks:
+    """Reads for the tasks of any number of event loops, one connection each."""
+
+    def __init__(self, address: RedisAddress, timeout_s: float) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._readers: dict[asyncio.AbstractEventLoop, LoopReader] = {}
+
+    @property
+    def retries(self) -> int:
+        """How often something was asked again on the loops that are running."""
+        return sum(reader.retries for reader in self._readers.values())
+
+    async def ask(self, packed: bytes, count: int) -> list[Any]:
+        """As LoopReader.ask, on the loop that is running."""
+        loop = asyncio.get_running_loop()
+        reader = self._readers.get(loop)
+        if reader is None:
+            self._readers = {
+                other: known for other, known in self._readers.items() if not other.is_closed()
+            }
+            reader = self._readers[loop] = LoopReader(self._address, self._timeout_s)
+        return await reader.ask(packed, count)
+
+    def close(self) -> None:
+        """Close every connection; what is outstanding is lost."""
+        for loop, reader in self._readers.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(reader.close)
