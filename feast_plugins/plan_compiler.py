@@ -166,7 +166,7 @@ def _calls(
     for projection, view in service.on_demand:
         yield OnDemandCall(
             view=projection.name_to_use(),
-            transform=view.transform_dict,
+            function=view.feature_transformation.udf,
             inputs=_inputs(view, columns, stored),
             outputs={f.name: finisher(f.dtype.to_value_type()) for f in projection.features},
         )
@@ -175,10 +175,14 @@ def _calls(
 def _inputs(
     view: OnDemandFeatureView, columns: Sequence[str], stored: Sequence[Column]
 ) -> dict[str, Column]:
-    """What Feast passes: the request, and what is read of the views that it declares."""
+    """What Feast passes: the request, and by two names what is read of the declared views."""
     declared = {source.name_to_use() for source in sources_of(view)}
-    request = {name: (REQUEST, name) for name in columns}
-    return {**request, **{column[1]: column for column in stored if column[0] in declared}}
+    features = [column for column in stored if column[0] in declared]
+    return {
+        **{name: (REQUEST, name) for name in columns},
+        **{column[1]: column for column in features},
+        **{"__".join(column): column for column in features},
+    }
 
 
 _PLAIN: dict[ValueType, Callable[[Any], object]] = {

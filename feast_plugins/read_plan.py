@@ -131,15 +131,14 @@ class OnDemandCall:
     """A function over columns: what it calls each input, and how each output is finished."""
 
     view: str
-    transform: Callable[[dict[str, Any]], dict[str, Any]]
+    function: Callable[[dict[str, Any]], dict[str, Any]]
     inputs: Mapping[str, Column]
     outputs: Mapping[str, Callable[[Sequence[object]], list[object]]]
 
     def run(self, rows: int, found: Found) -> None:
         """Add the view's features; raises OnlineReadError where the function gave no column."""
-        produced = self.transform(
-            {name: found.columns[column] for name, column in self.inputs.items()}
-        )
+        inputs = {name: found.columns[column] for name, column in self.inputs.items()}
+        produced = {**inputs, **self.function(inputs)}
         for name, finish in self.outputs.items():
             column = produced.get(name)
             if not isinstance(column, list) or len(column) != rows:
