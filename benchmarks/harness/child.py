@@ -1,0 +1,41 @@
+"""Runs work in a process of its own, whose memory is then nothing but that work's."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec
+
+from benchmarks.harness.timing import seconds
+
+Arguments = ParamSpec("Arguments")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the work took: wall-clock seconds, and the process's peak resident memory in GiB."""
+
+    seconds: float
+    peak_gib: float
+
+
+def in_child(
+    work: Callable[Arguments, object], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Cost:
+    """Run a module's function in a new process, imports included in its memory."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        return pool.submit(_cost, work, args, kwargs).result()
+
+
+def _cost(work: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> Cost:
+    taken = seconds(lambda: work(*args, **kwargs))
+    return Cost(taken, peak_gib())
+
+
+def peak_gib() -> float:
+    """This process's peak; not getrusage's, which begins with that of the process it came from."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return kib / 2**20

@@ -1,0 +1,118 @@
+"""Materialization through FeatureStore.materialize: this project's engine and Feast's local one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import redis
+
+from benchmarks.harness.child import Cost, in_child
+from benchmarks.harness.figures import Figure
+from benchmarks.harness.stores import FEASTS, OURS, Stores, materialize, open_store
+from benchmarks.harness.timing import alternate, seconds
+from benchmarks.harness.workload import Snapshots, write_snapshots
+from lab.stack.redis import RedisServer, private_redis
+
+TUNED = replace(
+    FEASTS,
+    name="feast_tuned",
+    online_options={"skip_dedup": True},
+    materialization={"online_write_batch_size": 10_000},
+)
+LOGGED_US, SLOW_LOG_LENGTH = 200, 100_000
+PEERS = {"Feast's local engine": FEASTS, "Feast's local engine, tuned": TUNED}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Rows, keys and repeats; by default those that the figures are named after."""
+
+    keys: int = 501_000
+    rows: int = 2_000_000
+    keys_of_20m: int = 5_000_000
+    rows_of_20m: int = 20_000_000
+    redis_memory: str = "6gb"
+    repeats: int = 3
+
+
+def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
+    """Against Feast's engine, the longest script, then memory and growth."""
+    with TemporaryDirectory(prefix="bench_materialize_") as folder:
+        table = write_snapshots("user", sizes.keys, sizes.rows, Path(folder))
+        yield against_feast(table, sizes)
+        yield longest_script(table, sizes)
+    for name, part in (("200k", 100), ("2m", 10), ("20m", 1)):
+        cost = cost_of(sizes.keys_of_20m // part, sizes.rows_of_20m // part, sizes)
+        yield Figure(f"materialize_{name}_s", cost.seconds, "s")
+        yield Figure(f"materialize_{name}_peak_gib", cost.peak_gib, "GiB")
+
+
+def against_feast(table: Snapshots, sizes: Sizes) -> Figure:
+    """Our time beside the better of Feast's, as it is and tuned."""
+    sides = {
+        side: lambda stores=stores: once(stores, table, sizes)
+        for side, stores in {"ours": OURS, **PEERS}.items()
+    }
+    medians = alternate(sides, sizes.repeats)
+    ours = medians.pop("ours")
+    peer = min(medians, key=lambda side: medians[side])
+    return Figure.cost("materialize_vs_feast_local", ours, "s", peer, medians[peer])
+
+
+def once(stores: Stores, table: Snapshots, sizes: Sizes) -> float:
+    """The seconds of one materialization into an empty Redis of its own."""
+    with TemporaryDirectory(prefix="bench_redis_") as temporary:
+        folder = Path(temporary)
+        with private_redis(folder, maxmemory=sizes.redis_memory) as server:
+            store = open_store(stores, [table], folder, server)
+            taken = seconds(lambda: materialize(store, table))
+            require_all_keys(server, table)
+    return taken
+
+
+def require_all_keys(server: RedisServer, table: Snapshots) -> None:
+    """AssertionError unless Redis holds every key of the table, and no other."""
+    with server.client() as client:
+        held = client.dbsize()
+    assert held == table.keys, f"Redis holds {held} keys of {table.keys}"
+
+
+def longest_script(table: Snapshots, sizes: Sizes) -> Figure:
+    """The longest that one script of ours held Redis, by Redis's own slow log."""
+    with TemporaryDirectory(prefix="bench_redis_") as temporary:
+        folder = Path(temporary)
+        with private_redis(folder, maxmemory=sizes.redis_memory) as server:
+            store = open_store(OURS, [table], folder, server)
+            with server.client() as client:
+                log_scripts(client)
+                materialize(store, table)
+                slow = client.slowlog_get(SLOW_LOG_LENGTH)
+    longest = max((entry["duration"] for entry in slow), default=LOGGED_US)
+    return Figure("materialize_longest_script_ms", longest / 1_000, "ms")
+
+
+def log_scripts(client: redis.Redis) -> None:
+    """Let the slow log keep each script from now on.
+
+    It would keep the commands inside a script as well, and keeping them takes longer than they do.
+    """
+    client.config_set("slowlog-max-len", SLOW_LOG_LENGTH)
+    client.config_set("slowlog-log-slower-than", LOGGED_US)
+    client.slowlog_reset()
+
+
+def cost_of(keys: int, rows: int, sizes: Sizes) -> Cost:
+    """What one materialization costs a process of its own, Redis not counted."""
+    with TemporaryDirectory(prefix="bench_materialize_") as temporary:
+        folder = Path(temporary)
+        table = write_snapshots("user", keys, rows, folder)
+        with private_redis(folder, maxmemory=sizes.redis_memory) as server:
+            cost = in_child(open_and_materialize, table, folder, server)
+            require_all_keys(server, table)
+    return cost
+
+
+def open_and_materialize(table: Snapshots, folder: Path, server: RedisServer) -> None:
+    """The whole of a child's work."""
+    materialize(open_store(OURS, [table], folder, server), table)

@@ -1,0 +1,135 @@
+"""Point-in-time joins: through Feast with either offline store, and written by hand."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+
+from benchmarks.harness.bare_join import duckdb_join, polars_join
+from benchmarks.harness.child import in_child
+from benchmarks.harness.figures import Figure
+from benchmarks.harness.stores import FEASTS, OURS, Stores, open_store, references
+from benchmarks.harness.timing import alternate, seconds
+from benchmarks.harness.workload import Snapshots, read_payments, write_payments, write_snapshots
+
+FEAST, BARE = "Feast's duckdb store", "the bare join"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Rows, keys and repeats; by default those that the figures are named after."""
+
+    users: int = 10_000
+    merchants: int = 1_000
+    days: int = 60
+    payments_100k: int = 100_000
+    payments_1m: int = 1_000_000
+    payments_10m: int = 10_000_000
+    other_days: Sequence[int] = (1, 10, 500)
+    repeats: int = 5
+
+
+Join = Callable[[], pd.DataFrame]
+
+
+def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
+    """Against Feast's duckdb store and the bare join, then memory and growth."""
+    with TemporaryDirectory(prefix="bench_pit_") as temporary:
+        folder = Path(temporary)
+        tables = write_tables(sizes, sizes.days, folder)
+        for rows, name in ((sizes.payments_100k, "100k"), (sizes.payments_1m, "1m")):
+            payments = make_payments(rows, sizes, sizes.days, folder)
+            yield against_feast(f"pit_{name}_vs_feast_duckdb", payments, tables, sizes, folder)
+        yield against_bare("pit_1m_vs_bare", payments, tables, sizes, folder)
+        yield from parquet_to_parquet(tables, sizes, folder)
+    for days in sizes.other_days:
+        with TemporaryDirectory(prefix="bench_pit_") as temporary:
+            folder = Path(temporary)
+            tables = write_tables(sizes, days, folder)
+            payments = make_payments(sizes.payments_1m, sizes, days, folder)
+            name = f"pit_1m_of_{days}_snapshots_vs_bare"
+            yield against_bare(name, payments, tables, sizes, folder)
+
+
+def write_tables(sizes: Sizes, days: int, folder: Path) -> list[Snapshots]:
+    """Daily snapshots of the users and the merchants."""
+    keys = {"user": sizes.users, "merchant": sizes.merchants}
+    return [write_snapshots(entity, count, count * days, folder) for entity, count in keys.items()]
+
+
+def make_payments(rows: int, sizes: Sizes, days: int, folder: Path) -> pd.DataFrame:
+    """Entity rows of those users and merchants."""
+    return read_payments(write_payments(rows, sizes.users, sizes.merchants, days, folder))
+
+
+def through_feast(
+    stores: Stores, payments: pd.DataFrame, tables: Sequence[Snapshots], folder: Path
+) -> Join:
+    """The join as a user of Feast runs it."""
+    store, features = open_store(stores, tables, folder), references(tables)
+    return lambda: store.get_historical_features(payments, features).to_df()
+
+
+def against_feast(
+    name: str, payments: pd.DataFrame, tables: Sequence[Snapshots], sizes: Sizes, folder: Path
+) -> Figure:
+    """Our store's time beside Feast's; both give the same values."""
+    sides = {
+        "ours": through_feast(OURS, payments, tables, folder),
+        FEAST: through_feast(FEASTS, payments, tables, folder),
+    }
+    require_equal([join() for join in sides.values()])
+    medians = alternate({side: timer(join) for side, join in sides.items()}, sizes.repeats)
+    return Figure.cost(name, medians["ours"], "s", FEAST, medians[FEAST])
+
+
+def against_bare(
+    name: str, payments: pd.DataFrame, tables: Sequence[Snapshots], sizes: Sizes, folder: Path
+) -> Figure:
+    """Our store's time beside the better of two joins written by hand."""
+    sides = {
+        "ours": through_feast(OURS, payments, tables, folder),
+        f"{BARE} in DuckDB": lambda: duckdb_join(payments, tables),
+        f"{BARE} in polars": lambda: polars_join(payments, tables),
+    }
+    require_equal([join() for join in sides.values()])
+    medians = alternate({side: timer(join) for side, join in sides.items()}, sizes.repeats)
+    ours = medians.pop("ours")
+    peer = min(medians, key=lambda side: medians[side])
+    return Figure.cost(name, ours, "s", peer, medians[peer])
+
+
+def timer(join: Join) -> Callable[[], float]:
+    """Measures one run of a join."""
+    return lambda: seconds(join)
+
+
+def require_equal(answers: Sequence[pd.DataFrame]) -> None:
+    """AssertionError unless all answers hold the same values; Feast's own may reorder the rows."""
+    first, *others = [answer.sort_values("payment", ignore_index=True) for answer in answers]
+    for other in others:
+        pd.testing.assert_frame_equal(
+            first, other[list(first.columns)], check_dtype=False, check_exact=True
+        )
+
+
+def parquet_to_parquet(tables: Sequence[Snapshots], sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """Time and peak memory of a join of entity rows in Parquet into Parquet, ten times as many."""
+    steps = {"100k": sizes.payments_100k, "1m": sizes.payments_1m, "10m": sizes.payments_10m}
+    for name, rows in steps.items():
+        payments = write_payments(rows, sizes.users, sizes.merchants, sizes.days, folder)
+        cost = in_child(persist_join, payments, tables, folder)
+        yield Figure(f"pit_{name}_to_parquet_s", cost.seconds, "s")
+        yield Figure(f"pit_{name}_peak_gib", cost.peak_gib, "GiB")
+
+
+def persist_join(payments: Path, tables: Sequence[Snapshots], folder: Path) -> None:
+    """Join the payments of a file into a file beside it, by our store."""
+    entities = f"SELECT * FROM read_parquet('{payments}')"
+    job = open_store(OURS, tables, folder).get_historical_features(entities, references(tables))
+    joined = folder / f"joined_{payments.name}"
+    job.persist(SavedDatasetFileStorage(str(joined)))
+    joined.unlink()

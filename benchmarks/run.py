@@ -1,0 +1,66 @@
+"""Measures every family of figures, or the named ones: python -m benchmarks.run [pit …]"""
+
+import pkgutil
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+import benchmarks
+from benchmarks.harness.figures import (
+    Figure,
+    as_table,
+    falls_short,
+    ours_of,
+    peer_of,
+    read_required,
+    save,
+)
+from lab.errors import UserError
+from lab.feature_store import silence_known_warnings
+from lab.settings import settings
+
+SOME_FALL_SHORT, USER_ERROR = 1, 2
+
+
+def families() -> list[str]:
+    """The modules of this folder that measure something."""
+    modules = pkgutil.iter_modules(benchmarks.__path__)
+    return [m.name for m in modules if not m.ispkg and m.name != "run"]
+
+
+def figures_of(names: Sequence[str]) -> Iterable[Figure]:
+    """The figures of the named families, each as soon as it is measured."""
+    unknown = sorted(set(names) - set(families()))
+    if unknown:
+        known = ", ".join(families())
+        raise UserError(f"no benchmark is called {', '.join(unknown)}", f"choose from: {known}")
+    for name in names or families():
+        yield from import_module(f"benchmarks.{name}").measure()
+
+
+def run(figures: Iterable[Figure], file: Path, console: Console) -> int:
+    """Keep and show the figures; the exit status says whether all are as required."""
+    required, measured = read_required(), []
+    for figure in figures:
+        save(figure, file, required)
+        measured.append(figure)
+        console.print(figure.name, ours_of(figure), peer_of(figure), highlight=False)
+    console.print(as_table(measured, required))
+    return SOME_FALL_SHORT if falls_short(measured, required) else 0
+
+
+def main() -> int:
+    """The entry point; a wrong name is one sentence and status 2."""
+    silence_known_warnings()
+    try:
+        return run(figures_of(sys.argv[1:]), settings.build_dir / "bench.json", Console())
+    except UserError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        return USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())
