@@ -1,8 +1,10 @@
 """The as-of join against a join written out in plain Python, on rows made to be awkward."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
+from asof_by_hand import by_hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,23 +18,7 @@ ASKED = st.fixed_dictionaries({"key": KEYS, TIME: MOMENTS})
 TTL = st.sampled_from([None, timedelta(hours=1), timedelta(hours=5)])
 SCHEMA = {"key": pl.String, TIME: pl.Datetime("us"), CREATED: pl.Datetime("us"), "value": pl.Int64}
 
-Row = dict[str, object]
-
-
-def by_hand(asked: Row, rows: list[Row], ttl: timedelta | None, known_only: bool) -> object:
-    """The value of the newest row that counts; created decides between equal times."""
-
-    def counts(row: Row) -> bool:
-        is_asked = row["key"] is not None and row["key"] == asked["key"]
-        is_in_time = row[TIME] <= asked[TIME] and (not ttl or asked[TIME] - row[TIME] <= ttl)
-        is_known = row[CREATED] is not None and row[CREATED] <= asked[TIME]
-        return is_asked and is_in_time and (is_known or not known_only)
-
-    def age(row: Row) -> tuple[object, bool, object, object]:
-        created = row[CREATED]
-        return row[TIME], created is not None, created or START, row["value"]
-
-    return max(filter(counts, rows), key=age, default={"value": None})["value"]
+Row = dict[str, Any]
 
 
 @settings(max_examples=400, deadline=None)
@@ -41,7 +27,19 @@ def test_the_join_is_what_it_says(
     rows: list[Row], asked: list[Row], ttl: timedelta | None, known_only: bool
 ) -> None:
     numbered = [{**row, "value": number} for number, row in enumerate(rows)]
-    table = pl.DataFrame(numbered, schema=SCHEMA)
+    of = timeline(pl.DataFrame(numbered, schema=SCHEMA), ["key"], ttl, known_only=known_only)
     questions = pl.DataFrame(asked, schema={"key": pl.String, TIME: pl.Datetime("us")})
-    answers = join(in_order(questions), timeline(table, ["key"], ttl, known_only=known_only))
-    assert answers["value"].to_list() == [by_hand(a, numbered, ttl, known_only) for a in asked]
+    expected = [
+        by_hand(a, numbered, {"key": "key"}, ttl, time=TIME, created=CREATED, known_only=known_only)
+        for a in asked
+    ]
+    answers = join(in_order(questions), of)["value"].to_list()
+    assert answers == [row and row["value"] for row in expected]
+
+
+def test_a_key_is_asked_in_the_type_of_the_rows() -> None:
+    """A whole number in a float column is that number; what the type cannot hold has no row."""
+    rows = pl.DataFrame({"key": [1, 2], TIME: [START, START], "value": [10, 20]})
+    asked = pl.DataFrame({"key": [2.0, 1.5, None, float("nan"), 1e300], TIME: [START] * 5})
+    answers = join(in_order(asked), timeline(rows, ["key"], None, known_only=False))
+    assert answers["value"].to_list() == [20, None, None, None, None]

@@ -1,0 +1,200 @@
+"""The as-of store asked through Feast: its sources, names, declared types, on-demand views."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from asof_repo import (
+    DAY,
+    HOUR,
+    MICROSECONDS,
+    ROWS,
+    START,
+    USER,
+    asked,
+    at,
+    feature_view,
+    open_store,
+    source,
+    values,
+    write_rows,
+)
+from feast import FeatureService, FeatureView, Field, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import (
+    Array,
+    Bool,
+    Bytes,
+    Float32,
+    Float64,
+    Int32,
+    Int64,
+    Json,
+    String,
+    UnixTimestamp,
+)
+
+
+def test_a_row_counts_at_its_very_moment_and_to_the_end_of_its_ttl(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.parquet", ROWS)
+    store = open_store(tmp_path, feature_view("v", source(file), ttl=2 * HOUR))
+    little = 1 / 3_600_000_000  # a microsecond, in hours
+    moments = [1 - little, 1, 3 - little, 5, 5 + little]
+    assert values(store, asked(*(("a", hour) for hour in moments))) == [None, 1, 1, 3, None]
+
+
+def test_paths_begin_at_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the process runs: of sources, and in queries."""
+    write_rows(tmp_path / "data" / "rows.parquet", ROWS)
+    asked(("a", 2), ("b", 9)).to_parquet(tmp_path / "data" / "asked.parquet")
+    store = open_store(tmp_path, feature_view("v", source("data/rows.parquet")))
+    monkeypatch.chdir("/")
+    assert values(store, "SELECT * FROM read_parquet('data/asked.parquet')") == [1, 20]
+
+
+def test_a_folder_of_files_of_several_shapes(tmp_path: Path) -> None:
+    """Each with its own unit, zone and width; together they are the source."""
+    folder = tmp_path / "data"
+    moments = [pa.timestamp("ns"), pa.timestamp("ms", "UTC"), pa.timestamp("us", "Asia/Tokyo")]
+    for row, moment, number in zip(
+        ROWS, moments, [pa.int64(), pa.int32(), pa.int16()], strict=True
+    ):
+        types = {"event_timestamp": moment, "created": moment, "value": number}
+        write_rows(folder / f"day={row['value']}" / "part.parquet", [row], **types)
+    store = open_store(tmp_path, feature_view("v", source(folder)))
+    assert values(store, asked(("a", 1), ("a", 9), ("b", 9))) == [1, 3, 20]
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    names = {"user_id": "uid", "event_timestamp": "ts", "created": "written", "value": "val"}
+    types = {"uid": pa.string(), "ts": MICROSECONDS, "written": MICROSECONDS, "val": pa.int64()}
+    rows = [{names[name]: value for name, value in row.items()} for row in ROWS]
+    file = write_rows(tmp_path / "rows.parquet", rows, **types)
+    mapping = {old: new for new, old in names.items()}
+    store = open_store(tmp_path, feature_view("v", source(file, field_mapping=mapping)))
+    assert values(store, asked(("a", 2), ("b", 9)), filter_by_created_timestamp=True) == [1, 20]
+
+
+def test_a_view_without_entities(tmp_path: Path) -> None:
+    file = write_rows(
+        tmp_path / "rows.parquet", [{k: r[k] for k in r if k != "user_id"} for r in ROWS]
+    )
+    of, fields = source(file), [Field(name="value", dtype=Int64)]
+    view = FeatureView(name="v", entities=[], schema=fields, source=of, ttl=DAY)
+    store = open_store(tmp_path, view)
+    for known_only in (False, True):
+        found = values(
+            store, asked(("a", 0), ("b", 2), ("z", 9)), filter_by_created_timestamp=known_only
+        )
+        assert found == [None, 20, 3]
+
+
+DECLARED = {
+    "int32": (Int32, pa.int64(), 7, pa.int32()),
+    "int64": (Int64, pa.int32(), 7, pa.int64()),
+    "huge": (Int64, pa.int64(), 2**53 + 1, pa.int64()),
+    "float32": (Float32, pa.float64(), 0.1, pa.float32()),
+    "float64": (Float64, pa.float32(), 0.5, pa.float64()),
+    "string": (String, pa.large_string(), "é", pa.string()),
+    "word": (String, pa.dictionary(pa.int8(), pa.string()), "é", pa.string()),
+    "bytes": (Bytes, pa.large_binary(), b"\x00", pa.binary()),
+    "bool": (Bool, pa.bool_(), True, pa.bool_()),
+    "moment": (UnixTimestamp, pa.timestamp("ns"), START.replace(tzinfo=None), MICROSECONDS),
+    "floats": (Array(Float32), pa.list_(pa.float64()), [0.1, None], pa.list_(pa.float32())),
+    "words": (Array(String), pa.large_list(pa.large_string()), ["é"], pa.list_(pa.string())),
+    "blobs": (Array(Bytes), pa.list_(pa.binary()), [b"\x00"], pa.list_(pa.binary())),
+    "json": (Json, pa.string(), "{}", pa.large_string()),
+    "nothing": (Int32, pa.null(), None, pa.int32()),
+}
+
+
+def test_declared_types_exactly(tmp_path: Path) -> None:
+    """Whatever the file has; also where some or all rows are missing, and in pandas."""
+    users = {"user_id": ["a", "b"], "event_timestamp": pa.array([at(1), at(1)], MICROSECONDS)}
+    columns = {
+        name: pa.array([value, None], kind) for name, (_, kind, value, _) in DECLARED.items()
+    }
+    pq.write_table(pa.table({**users, **columns}), tmp_path / "rows.parquet")
+    features = {name: declared for name, (declared, *_) in DECLARED.items()}
+    view = feature_view("v", source(tmp_path / "rows.parquet", created=""), features=features)
+    store = open_store(tmp_path, view)
+    references = [f"v:{name}" for name in DECLARED]
+    for row in [("a", 2), ("b", 2), ("c", 2)], [("c", 2)]:
+        table = store.get_historical_features(asked(*row), references).to_arrow()
+        assert [table.schema.field(n).type for n in DECLARED] == [d[3] for d in DECLARED.values()]
+        assert not any(table.slice(len(row) - 1)[name][0].is_valid for name in DECLARED)
+    frame = store.get_historical_features(asked(("a", 2)), references).to_df()
+    kinds = {name: str(frame[name].dtype) for name in DECLARED}
+    numbers = {n: n for n in ("int32", "int64", "float32", "float64", "bool")}
+    assert kinds.items() >= {**numbers, "huge": "int64", "moment": "datetime64[us, UTC]"}.items()
+    assert frame["huge"][0] == 2**53 + 1
+
+
+def test_names_of_features(tmp_path: Path) -> None:
+    """In full; and of one view joined twice, by two columns."""
+    file = write_rows(tmp_path / "rows.parquet", ROWS)
+    view = feature_view("v", source(file))
+    payer = view.with_name("payer").with_join_key_map({"user_id": "payer_id"})
+    store = open_store(tmp_path, view)
+    rows = asked(("a", 2), ("b", 9), payer_id=["b", "a"])
+    in_full = store.get_historical_features(rows, ["v:value"], full_feature_names=True)
+    assert in_full.to_df()["v__value"].tolist() == [1, 20]
+    store.apply(FeatureService(name="both", features=[view.with_name("own"), payer]))
+    both = store.get_historical_features(
+        rows, store.get_feature_service("both"), full_feature_names=True
+    ).to_df()
+    assert both["own__value"].tolist() == [1, 20]
+    assert both["payer__value"].fillna(-1).tolist() == [20, 3]
+
+
+def test_features_come_in_the_order_asked(tmp_path: Path) -> None:
+    rows = [{**row, "ratio": row["value"] / 2} for row in ROWS]
+    file = write_rows(tmp_path / "rows.parquet", rows)
+    features = {"value": Int64, "ratio": Float32}
+    store = open_store(tmp_path, feature_view("v", source(file), features=features))
+    answer = store.get_historical_features(asked(("a", 2)), ["v:ratio", "v:value"]).to_df()
+    assert list(answer.columns) == ["user_id", "event_timestamp", "ratio", "value"]
+
+
+def totals_in_pandas(inputs: pd.DataFrame) -> pd.DataFrame:
+    return (inputs["value"] + inputs["amount"]).to_frame("total")
+
+
+def totals_in_python(inputs: dict[str, Any]) -> dict[str, Any]:
+    pairs = zip(inputs["value"], inputs["amount"], strict=True)
+    return {"total": [float(value + amount) for value, amount in pairs]}
+
+
+@pytest.mark.parametrize(
+    ("mode", "totals"), [("pandas", totals_in_pandas), ("python", totals_in_python)]
+)
+def test_on_demand_views_on_top(tmp_path: Path, mode: str, totals: Callable[..., Any]) -> None:
+    """They get the features of all chunks, also of those that only they ask for."""
+    view = feature_view("v", source(write_rows(tmp_path / "rows.parquet", ROWS)))
+    request = RequestSource(name="request", schema=[Field(name="amount", dtype=Float64)])
+    schema = [Field(name="total", dtype=Float64)]
+    on_demand = on_demand_feature_view(sources=[view, request], schema=schema, mode=mode)(totals)
+    store = open_store(tmp_path, view, on_demand, rows_per_chunk=2)
+    rows = asked(("a", 2), ("b", 9), ("a", 9), amount=[0.5, 0.25, 0.125])
+    for frame in (rows, pa.Table.from_pandas(rows)):
+        answer = store.get_historical_features(frame, [f"{totals.__name__}:total"]).to_df()
+        assert answer["total"].tolist() == [1.5, 20.25, 3.125]
+
+
+def test_a_service_of_two_views_with_their_own_ttls(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.parquet", ROWS)
+    views = [
+        feature_view(name, source(file, name=name), USER, ttl=ttl)
+        for name, ttl in (("v", HOUR), ("w", timedelta(0)))
+    ]
+    store = open_store(tmp_path, *views)
+    answer = store.get_historical_features(
+        asked(("a", 1), ("a", 2.5)), ["v:value", "w:value"], full_feature_names=True
+    ).to_arrow()
+    assert answer["v__value"].to_pylist() == [1, None]
+    assert answer["w__value"].to_pylist() == [1, 1]

@@ -1,0 +1,126 @@
+"""The as-of store, asked through Feast, against the join by hand, on rows made to be awkward."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from asof_by_hand import by_hand
+from asof_repo import HOUR, MERCHANT, USER, Row, at, feature_view, open_store, source, write_rows
+from feast import FeatureService, FeatureStore
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+TTLS = {"short": 2 * HOUR, "long": 6 * HOUR, "endless": timedelta(0)}
+# Where a row was written, a time may have any unit and zone.
+STORED_AS = [pa.timestamp(unit, zone) for unit in ("ms", "us", "ns") for zone in ("UTC", None)]
+STORED_AS += [pa.timestamp("us", "America/New_York"), pa.timestamp("ns", "Asia/Kolkata")]
+USERS, MERCHANTS = st.sampled_from(["a", "b", None]), st.sampled_from(["x", "y"])
+MOMENTS = st.integers(0, 12).map(at)
+ROW = st.fixed_dictionaries(
+    {
+        "user_id": USERS,
+        "merchant_id": MERCHANTS,
+        "event_timestamp": MOMENTS,
+        "created": st.none() | MOMENTS,
+    }
+)
+ASKED = st.fixed_dictionaries(
+    {"user_id": USERS, "payer": USERS, "merchant_id": MERCHANTS, "event_timestamp": MOMENTS}
+)
+
+ASKED_TYPES = {
+    "user_id": pa.string(),
+    "payer": pa.string(),
+    "merchant_id": pa.string(),
+    "event_timestamp": pa.timestamp("us", "UTC"),
+    "row": pa.int64(),
+}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data") / "rows.parquet"
+
+
+@pytest.fixture(scope="module")
+def store(file: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """Every kind of view on the one file; joined three rows at a time, so that chunks meet."""
+    views = [
+        feature_view(
+            f"{ttl}_{'dated' if created else 'undated'}", of, USER, MERCHANT, ttl=TTLS[ttl]
+        )
+        for ttl in TTLS
+        for created in ("created", "")
+        for of in [source(file, created, name=f"{ttl}{created}")]
+    ]
+    services = [
+        FeatureService(
+            name=view.name,
+            features=[
+                view.with_name("own"),
+                view.with_name("paid").with_join_key_map({"user_id": "payer"}),
+            ],
+        )
+        for view in views
+    ]
+    folder = tmp_path_factory.mktemp("repo")
+    return open_store(folder, *views, *services, rows_per_chunk=3)
+
+
+def as_frame(asked: list[Row], folder: Path, kind: str) -> Any:
+    table = pa.Table.from_pylist(asked, schema=pa.schema(ASKED_TYPES))
+    if kind == "arrow":
+        return table
+    if kind == "sql":
+        pq.write_table(table, folder / "asked.parquet")
+        return f"SELECT * FROM read_parquet('{folder}/asked.parquet')"
+    return table.to_pandas().set_index(pd.Index(range(7, 7 + len(asked))))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=st.lists(ROW, min_size=1, max_size=14),
+    asked=st.lists(ASKED, min_size=1, max_size=8),
+    ttl=st.sampled_from(list(TTLS)),
+    created=st.sampled_from(["created", None]),
+    known_only=st.booleans(),
+    stored_as=st.sampled_from(STORED_AS),
+    kind=st.sampled_from(["pandas", "arrow", "sql"]),
+)
+def test_the_store_answers_as_by_hand(
+    store: FeatureStore,
+    file: Path,
+    rows: list[Row],
+    asked: list[Row],
+    ttl: str,
+    created: str | None,
+    known_only: bool,
+    stored_as: pa.DataType,
+    kind: str,
+) -> None:
+    """For two keys of which one is null at times, by its own name and by another."""
+    rows = [{**row, "value": number} for number, row in enumerate(rows)]
+    write_rows(file, rows, event_timestamp=stored_as, created=stored_as)
+    name = f"{ttl}_{'dated' if created else 'undated'}"
+    answer = store.get_historical_features(
+        as_frame([{**a, "row": n} for n, a in enumerate(asked)], file.parent, kind),
+        store.get_feature_service(name),
+        full_feature_names=True,
+        filter_by_created_timestamp=known_only,
+    ).to_df()
+
+    def expected(user: str) -> list[int | None]:
+        keys = {"user_id": user, "merchant_id": "merchant_id"}
+        options = {"time": "event_timestamp", "created": created, "known_only": known_only}
+        found = [by_hand(a, rows, keys, TTLS[ttl], **options) for a in asked]
+        return [row and row["value"] for row in found]
+
+    assert answer.index.equals(pd.RangeIndex(len(asked)))
+    assert answer["row"].tolist() == list(range(len(asked)))
+    for column, user in (("own__value", "user_id"), ("paid__value", "payer")):
+        given = [None if pd.isna(value) else value for value in answer[column]]
+        assert given == expected(user)
