@@ -75,13 +75,13 @@ def get_training_data(entity_df: pd.DataFrame, *, as_known: bool = True) -> pd.D
     rows are also held against their created timestamp; `as_known=False` shows what that hides.
     """
     store = open_store()
+    numbered = entity_df.assign(row=range(len(entity_df)))
     job = store.get_historical_features(
-        entity_df=entity_df.assign(
-            row=range(len(entity_df))
-        ),  # Feast's own stores change the order
+        entity_df=numbered,
         features=FEATURES,
         filter_by_created_timestamp=as_known,
     )
+    # In order, also where LAB_STORES=feast: Feast's own stores return the rows in another one.
     training_df = job.to_df().sort_values("row", ignore_index=True).drop(columns="row")
     return with_declared_types(training_df, store)
 

@@ -95,7 +95,7 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
         }
     )
     tables = feature_tables(rows)
-    seen = {name: t["total_transactions_30d"].eq(41).tolist() for name, t in tables.items()}
+    seen = {name: t["total_transactions_30d"].eq(41).fillna(False).tolist() for name, t in tables.items()}
     assert seen == {
         "latest": [True] * 5,
         "event time": [True] * 5,

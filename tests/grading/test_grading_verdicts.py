@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import not_passed
 from mutants import copy_reference, mutants
 
 from lab.errors import UserError
+from lab.feature_store import with_feasts_own_stores
 from lab.grading.hidden import HiddenData
 from lab.grading.outcome import Outcome, Status
 from lab.grading.results import Scorecard
@@ -38,6 +40,15 @@ def test_the_reference_passes(grade: Grade, tmp_path: Path) -> None:
     criteria = [c for exercise in written["exercises"] for c in exercise["criteria"]]
     assert len(criteria) == 35
     assert all(fields <= set(criterion) for criterion in criteria)
+
+
+def test_the_reference_passes_on_feasts_own_stores(grade: Grade, reference: Path) -> None:
+    file = reference / "exercise_01_setup" / "feature_repo" / "feature_store.yaml"
+    without_plugins = yaml.safe_dump(with_feasts_own_stores(yaml.safe_load(file.read_text())))
+    assert "feast_plugins" not in without_plugins
+    file.write_text(without_plugins)
+    card = grade(reference)
+    assert card.count(Status.PASS) == 18, not_passed(card)
 
 
 def test_another_right_solution_passes(grade: Grade) -> None:
