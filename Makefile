@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test lint check up down lock clean setup redis
+.PHONY: run test lint check bench up down lock clean setup redis
 
 run: setup redis ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -16,6 +16,9 @@ lint: setup ## style and types
 
 check: setup redis ## grade the reference only
 	$(LAB) check
+
+bench: setup redis ## the figures beside their peers, into build/bench.json; ONLY=pit for some
+	.venv/bin/python -m benchmarks.run $(ONLY)
 
 up: setup redis ## start Redis
 	$(LAB) up redis

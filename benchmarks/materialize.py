@@ -1,7 +1,7 @@
 """Materialization through FeatureStore.materialize: this project's engine and Feast's local one."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,18 +20,22 @@ TUNED = replace(
     online_options={"skip_dedup": True},
     materialization={"online_write_batch_size": 10_000},
 )
+GROWTH = {
+    "200k": (50_000, 200_000),
+    "2m": (500_000, 2_000_000),
+    "20m": (5_000_000, 20_000_000),
+}
 LOGGED_US, SLOW_LOG_LENGTH = 200, 100_000
 PEERS = {"Feast's local engine": FEASTS, "Feast's local engine, tuned": TUNED}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows, keys and repeats; by default those that the figures are named after."""
+    """Keys, rows and repeats; `growth` has keys and rows by what the figures call their number."""
 
     keys: int = 501_000
     rows: int = 2_000_000
-    keys_of_20m: int = 5_000_000
-    rows_of_20m: int = 20_000_000
+    growth: Mapping[str, tuple[int, int]] = field(default_factory=lambda: GROWTH)
     redis_memory: str = "6gb"
     repeats: int = 3
 
@@ -42,8 +46,8 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
         table = write_snapshots("user", sizes.keys, sizes.rows, Path(folder))
         yield against_feast(table, sizes)
         yield longest_script(table, sizes)
-    for name, part in (("200k", 100), ("2m", 10), ("20m", 1)):
-        cost = cost_of(sizes.keys_of_20m // part, sizes.rows_of_20m // part, sizes)
+    for name, (keys, rows) in sizes.growth.items():
+        cost = cost_of(keys, rows, sizes)
         yield Figure(f"materialize_{name}_s", cost.seconds, "s")
         yield Figure(f"materialize_{name}_peak_gib", cost.peak_gib, "GiB")
 

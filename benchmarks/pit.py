@@ -1,7 +1,7 @@
 """Point-in-time joins: through Feast with either offline store, and written by hand."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,15 +20,16 @@ FEAST, BARE = "Feast's duckdb store", "the bare join"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows, keys and repeats; by default those that the figures are named after."""
+    """Keys, days and repeats; payments by what the figures call their number."""
 
     users: int = 10_000
     merchants: int = 1_000
     days: int = 60
-    payments_100k: int = 100_000
-    payments_1m: int = 1_000_000
-    payments_10m: int = 10_000_000
     other_days: Sequence[int] = (1, 10, 500)
+    in_memory: Mapping[str, int] = field(default_factory=lambda: {"100k": 100_000, "1m": 1_000_000})
+    in_files: Mapping[str, int] = field(
+        default_factory=lambda: {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
+    )
     repeats: int = 5
 
 
@@ -40,18 +41,18 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
     with TemporaryDirectory(prefix="bench_pit_") as temporary:
         folder = Path(temporary)
         tables = write_tables(sizes, sizes.days, folder)
-        for rows, name in ((sizes.payments_100k, "100k"), (sizes.payments_1m, "1m")):
+        for name, rows in sizes.in_memory.items():
             payments = make_payments(rows, sizes, sizes.days, folder)
             yield against_feast(f"pit_{name}_vs_feast_duckdb", payments, tables, sizes, folder)
-        yield against_bare("pit_1m_vs_bare", payments, tables, sizes, folder)
-        yield from parquet_to_parquet(tables, sizes, folder)
+        yield against_bare(f"pit_{name}_vs_bare", payments, tables, sizes, folder)
+        yield from file_to_file(tables, sizes, folder)
     for days in sizes.other_days:
         with TemporaryDirectory(prefix="bench_pit_") as temporary:
             folder = Path(temporary)
             tables = write_tables(sizes, days, folder)
-            payments = make_payments(sizes.payments_1m, sizes, days, folder)
-            name = f"pit_1m_of_{days}_snapshots_vs_bare"
-            yield against_bare(name, payments, tables, sizes, folder)
+            payments = make_payments(rows, sizes, days, folder)
+            figure = f"pit_{name}_of_{days}_snapshots_vs_bare"
+            yield against_bare(figure, payments, tables, sizes, folder)
 
 
 def write_tables(sizes: Sizes, days: int, folder: Path) -> list[Snapshots]:
@@ -116,13 +117,12 @@ def require_equal(answers: Sequence[pd.DataFrame]) -> None:
         )
 
 
-def parquet_to_parquet(tables: Sequence[Snapshots], sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Time and peak memory of a join of entity rows in Parquet into Parquet, ten times as many."""
-    steps = {"100k": sizes.payments_100k, "1m": sizes.payments_1m, "10m": sizes.payments_10m}
-    for name, rows in steps.items():
+def file_to_file(tables: Sequence[Snapshots], sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """Time and peak memory of a join from Parquet to Parquet, for ten times as many rows each."""
+    for name, rows in sizes.in_files.items():
         payments = write_payments(rows, sizes.users, sizes.merchants, sizes.days, folder)
         cost = in_child(persist_join, payments, tables, folder)
-        yield Figure(f"pit_{name}_to_parquet_s", cost.seconds, "s")
+        yield Figure(f"pit_{name}_file_to_file_s", cost.seconds, "s")
         yield Figure(f"pit_{name}_peak_gib", cost.peak_gib, "GiB")
 
 

@@ -1,4 +1,4 @@
-"""Online reads of one service: this project's compiled reader and Feast's SDK, by processor time."""
+"""Online reads of one service: this project's compiled reader and Feast's SDK."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

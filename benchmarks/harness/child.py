@@ -1,6 +1,7 @@
 """Runs work in a process of its own, whose memory is then nothing but that work's."""
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -25,8 +26,13 @@ def in_child(
 ) -> Cost:
     """Run a module's function in a new process, imports included in its memory."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn, initializer=_be_quiet) as pool:
         return pool.submit(_cost, work, args, kwargs).result()
+
+
+def _be_quiet() -> None:
+    """DuckDB takes a spawned process for an interactive one, and draws a bar for each query."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _cost(work: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> Cost:

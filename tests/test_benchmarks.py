@@ -1,0 +1,136 @@
+"""The harness of `make bench`, and each benchmark once at a size that takes seconds."""
+
+import json
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lab.errors import UserError
+from lab.settings import settings
+
+sys.path.insert(0, str(settings.root))  # benchmarks are run in the repository, not installed
+
+from benchmarks import materialize, pit, reader
+from benchmarks.harness.child import in_child
+from benchmarks.harness.figures import Figure, falls_short, read_required, save
+from benchmarks.harness.timing import alternate
+from benchmarks.run import families, figures_of, run
+
+REQUIRED = {"fast": {"min": 2.0}, "small": {"max": 4.0}}
+TINY = [
+    pit.measure(
+        pit.Sizes(
+            users=100,
+            merchants=10,
+            days=4,
+            other_days=[1],
+            in_memory={"100k": 50, "1m": 300},
+            in_files={"10m": 2_000},
+            repeats=1,
+        )
+    ),
+    materialize.measure(
+        materialize.Sizes(keys=1_000, rows=4_000, growth={"20m": (500, 2_000)}, repeats=1)
+    ),
+    reader.measure(reader.Sizes(users=100, merchants=10, calls={1: 2, 100: 1}, blocks=1)),
+]
+
+
+@pytest.fixture(scope="module")
+def measured() -> list[Figure]:
+    """Every figure, of data so small that only the name means something."""
+    return [figure for family in TINY for figure in family]
+
+
+def test_every_requirement_is_about_a_figure_that_is_measured(measured: list[Figure]) -> None:
+    names = [figure.name for figure in measured]
+    assert set(read_required()) - set(names) == set()
+    assert len(names) == len(set(names))
+
+
+def test_every_figure_is_a_positive_number_in_its_unit(measured: list[Figure]) -> None:
+    assert all(figure.value > 0 and figure.unit for figure in measured)
+    compared = [figure for figure in measured if figure.peer]
+    assert {f.name for f in compared} == {f.name for f in measured if "_vs_" in f.name}
+    assert all(f.ratio == pytest.approx((f.peer_value or 0) / f.value) for f in compared)
+
+
+def test_every_family_of_the_folder_is_tried_here() -> None:
+    assert families() == ["materialize", "pit", "reader"]
+
+
+def test_a_row_replaces_the_row_of_its_name_and_leaves_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "build" / "bench.json"
+    save(Figure("small", 5, "GiB"), file, REQUIRED)
+    save(Figure.cost("fast", 2, "s", "peer", 10), file, REQUIRED)
+    save(Figure("small", 3, "GiB"), file, REQUIRED)
+    small, fast = json.loads(file.read_text())
+    assert small == {
+        "name": "small",
+        "value": 3,
+        "unit": "GiB",
+        "peer": None,
+        "peer_value": None,
+        "ratio": None,
+        "required": {"max": 4},
+    }
+    assert fast["ratio"] == 5
+    assert fast["required"] == {"min": 2}
+
+
+@pytest.mark.parametrize(
+    ("figure", "is_short"),
+    [
+        (Figure.cost("fast", 2, "s", "peer", 4), False),
+        (Figure.cost("fast", 2, "s", "peer", 3.9), True),
+        (Figure("small", 4, "GiB"), False),
+        (Figure("small", 4.1, "GiB"), True),
+        (Figure("without a bound", 1e9, "s"), False),
+    ],
+)
+def test_a_bound_is_about_the_ratio_where_there_is_one(figure: Figure, is_short: bool) -> None:
+    assert (falls_short([figure], REQUIRED) == [figure]) is is_short
+
+
+@pytest.mark.parametrize(("gib", "status"), [(1.0, 0), (100.0, 1)])
+def test_the_exit_status_tells_a_shortfall_after_all_is_written(
+    gib: float, status: int, tmp_path: Path
+) -> None:
+    def figures() -> Iterator[Figure]:
+        yield Figure("pit_10m_peak_gib", gib, "GiB")
+        yield Figure("another", 1, "s")
+
+    file, shown = tmp_path / "bench.json", Console(file=StringIO(), width=120)
+    assert run(figures(), file, shown) == status
+    assert [row["name"] for row in json.loads(file.read_text())] == ["pit_10m_peak_gib", "another"]
+    assert ("falls short" in shown.file.getvalue()) is bool(status)  # type: ignore[attr-defined]
+
+
+def test_an_unknown_name_is_a_users_mistake_that_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"(?s)called pti.*materialize, pit, reader"):
+        list(figures_of(["pti"]))
+
+
+def test_sides_are_measured_in_turn_and_by_their_median() -> None:
+    taken: list[str] = []
+
+    def side(name: str, measures: list[float]) -> float:
+        taken.append(name)
+        return measures.pop()
+
+    ours, theirs = [1.0, 100.0, 2.0], [5.0, 4.0, 6.0]
+    medians = alternate({"a": lambda: side("a", ours), "b": lambda: side("b", theirs)}, 3)
+    assert medians == {"a": 2, "b": 5}
+    assert taken == ["a", "b"] * 3
+
+
+def test_a_childs_memory_is_its_own() -> None:
+    here = bytearray(1 << 30)
+    small, large = in_child(bytearray, 1 << 20), in_child(bytearray, 1 << 29)
+    del here
+    assert small.peak_gib < 0.5
+    assert large.peak_gib - small.peak_gib == pytest.approx(0.5, abs=0.1)
