@@ -11,12 +11,12 @@ store's.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 from feast import FeatureView, OnDemandFeatureView, RepoConfig
 from feast.data_source import DataSource
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
@@ -26,9 +26,8 @@ from feast_plugins.entity_rows import Asked, EntityRows, entity_rows
 from feast_plugins.feature_source import (
     SourceError,
     check_columns,
-    check_source,
     file_path,
-    source_path,
+    read_schema,
 )
 from feast_plugins.parquet_files import append_parquet, parquet_files
 from feast_plugins.retrieval_jobs import AsofJob, QueryJob
@@ -100,12 +99,13 @@ class AsofOfflineStore(DuckDBOfflineStore):
         Raises SourceError for a source without the columns; so does pull_all.
         """
         times = [name for name in (timestamp_field, created_timestamp_column) if name]
+        columns = join_key_columns, feature_name_columns, times
+        rows, parameters = _rows(config, data_source, *columns, start_date, end_date)
         newest_first = ", ".join(f'"{name}" DESC NULLS LAST' for name in times)
         keys = ", ".join(f'"{key}"' for key in join_key_columns)
         partition = f"PARTITION BY {keys}" if keys else ""
-        newest = f" QUALIFY row_number() OVER ({partition} ORDER BY {newest_first}) = 1"
-        columns = [*join_key_columns, *feature_name_columns]
-        return _pull(config, data_source, columns, times, start_date, end_date, newest)
+        newest = f"{rows} QUALIFY row_number() OVER ({partition} ORDER BY {newest_first}) = 1"
+        return QueryJob(config, newest, parameters)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -120,8 +120,9 @@ class AsofOfflineStore(DuckDBOfflineStore):
     ) -> QueryJob:
         """Every row from `start_date` to `end_date`, both included; no date is no bound."""
         times = [name for name in (timestamp_field, created_timestamp_column) if name]
-        columns = [*join_key_columns, *feature_name_columns]
-        return _pull(config, data_source, columns, times, start_date, end_date)
+        columns = join_key_columns, feature_name_columns, times
+        rows, parameters = _rows(config, data_source, *columns, start_date, end_date)
+        return QueryJob(config, rows, parameters)
 
     @staticmethod
     def offline_write_batch(
@@ -134,8 +135,8 @@ class AsofOfflineStore(DuckDBOfflineStore):
 
         Raises SourceError for rows of other columns, or of values that its types cannot hold.
         """
-        source = check_source(feature_view, config)
-        path = source_path(feature_view, config)
+        path = file_path(feature_view.name, feature_view.batch_source, config)
+        source = read_schema(feature_view.name, path)
         if set(table.column_names) != set(source.names):
             raise SourceError(
                 f"{feature_view.name}: {path} has {', '.join(source.names)}; "
@@ -147,7 +148,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
             raise SourceError(
                 f"{feature_view.name}: {path} cannot hold the rows: {error}"
             ) from error
-        append_parquet(rows, Path(path))
+        append_parquet(rows, path)
         if progress:
             progress(len(table))
 
@@ -158,24 +159,30 @@ def _metadata(entities: EntityRows, feature_refs: list[str]) -> RetrievalMetadat
     return RetrievalMetadata(feature_refs, keys, oldest, newest)
 
 
-def _pull(
+def _rows(
     config: RepoConfig,
     source: DataSource,
-    columns: Sequence[str],
+    keys: Sequence[str],
+    features: Sequence[str],
     times: Sequence[str],
     start: datetime | None,
     end: datetime | None,
-    newest: str = "",
-) -> QueryJob:
-    """A source's columns in a range of event times, its times in UTC microseconds."""
+) -> tuple[str, list[Any]]:
+    """A query, and its parameters, for a source's rows in a range of event times.
+
+    The times come in UTC microseconds. Rows without keys get Feast's made-up one, under which it
+    materializes a view without entities. Raises SourceError.
+    """
     path = file_path(source.name, source, config)
-    check_columns(source.name, source, [*columns, *times], config)
-    plain = [f'"{name}"' for name in columns]
+    check_columns(source.name, source, [*keys, *features, *times], config)
+    key = [f'"{name}"' for name in keys] or [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
+    plain = [f'"{name}"' for name in features]
     in_utc = [f'CAST("{name}" AS TIMESTAMPTZ) AS "{name}"' for name in times]
-    moment = f'CAST("{times[0]}" AS TIMESTAMPTZ)'
-    query = (
-        f"SELECT {', '.join([*plain, *in_utc])} FROM read_parquet(?) "
-        f"WHERE {moment} BETWEEN CAST(? AS TIMESTAMPTZ) AND CAST(? AS TIMESTAMPTZ){newest}"
-    )
+    query = f"""
+        SELECT {", ".join([*key, *plain, *in_utc])}
+        FROM read_parquet(?, union_by_name = true, hive_partitioning = false)
+        WHERE CAST("{times[0]}" AS TIMESTAMPTZ)
+            BETWEEN CAST(? AS TIMESTAMPTZ) AND CAST(? AS TIMESTAMPTZ)
+    """
     files = [str(file) for file in parquet_files(path)]
-    return QueryJob(config, query, [files, start or datetime.min, end or datetime.max])
+    return query, [files, start or datetime.min, end or datetime.max]

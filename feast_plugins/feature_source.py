@@ -61,7 +61,10 @@ def check_columns(
     Raises SourceError as check_source does.
     """
     path = file_path(owner, source, config)
-    schemas = _schemas(owner, path)
+    metadata = _metadata(owner, path)
+    if not sum(file.num_rows for file in metadata.values()):
+        raise SourceError(f"{owner}: {path} has no rows")
+    schemas = {file: found.schema.to_arrow_schema() for file, found in metadata.items()}
     for file, schema in schemas.items():
         for column in columns:
             if column not in schema.names:
@@ -70,14 +73,22 @@ def check_columns(
     return schemas
 
 
-def _schemas(owner: str, path: Path) -> dict[Path, pa.Schema]:
+def read_schema(owner: str, path: Path) -> pa.Schema:
+    """The schema of a file, or of a folder's first; it may be without rows.
+
+    Raises SourceError where there is no file, or one that cannot be read.
+    """
+    metadata = _metadata(owner, path)
+    if not metadata:
+        raise SourceError(f"{owner}: {path} has no files, so that its columns are not known")
+    return next(iter(metadata.values())).schema.to_arrow_schema()
+
+
+def _metadata(owner: str, path: Path) -> dict[Path, pq.FileMetaData]:
     try:
-        metadata = {file: pq.read_metadata(file) for file in parquet_files(path)}
+        return {file: pq.read_metadata(file) for file in parquet_files(path)}
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"{owner}: {path} cannot be read: {error}") from error
-    if not sum(file.num_rows for file in metadata.values()):
-        raise SourceError(f"{owner}: {path} has no rows")
-    return {file: found.schema.to_arrow_schema() for file, found in metadata.items()}
 
 
 def source_columns(view: FeatureView) -> dict[str, str]:

@@ -61,7 +61,9 @@ def write_rows(path: Path, rows: list[Row], **types: pa.DataType) -> Path:
     return path
 
 
-def open_store(folder: Path, *objects: Any, offline: str = OURS, **options: Any) -> FeatureStore:
+def open_store(
+    folder: Path, *objects: Any, offline: str = OURS, pull_latest: bool = False, **options: Any
+) -> FeatureStore:
     """A store with `objects` applied; its registry and its SQLite are files in `folder`."""
     name = offline.rsplit(".", 1)[-1]
     config = RepoConfig(
@@ -71,6 +73,7 @@ def open_store(folder: Path, *objects: Any, offline: str = OURS, **options: Any)
         registry=str(folder / f"{name}.db"),
         online_store={"type": "sqlite", "path": str(folder / f"{name}.sqlite")},
         offline_store={"type": offline, **options},
+        materialization={"pull_latest_features": pull_latest},
         entity_key_serialization_version=3,
     )
     store = FeatureStore(config=config)

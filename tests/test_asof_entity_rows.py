@@ -1,4 +1,4 @@
-"""Entity rows of every kind, joined by the as-of store: what comes back of them, and in what order."""
+"""Entity rows of every kind, joined by the as-of store: what comes back, and in what order."""
 
 from pathlib import Path
 from typing import Any

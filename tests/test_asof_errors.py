@@ -1,0 +1,88 @@
+"""Entity rows that cannot be joined: the error says which column, and of which view, at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from asof_repo import MERCHANT, ROWS, USER, asked, at, feature_view, open_store, source, write_rows
+from feast import FeatureStore
+from feast.errors import EntityTimestampInferenceException
+
+from feast_plugins.entity_rows import EntityRowsError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    rows = [{**row, "merchant_id": "x"} for row in ROWS]
+    file = write_rows(tmp_path / "rows.parquet", rows)
+    pairs = feature_view("pairs", source(file, name="pairs"), USER, MERCHANT)
+    return open_store(tmp_path, feature_view("v", source(file)), pairs)
+
+
+def in_each_kind(frame: pd.DataFrame, folder: Path) -> list[Any]:
+    frame.to_parquet(folder / "asked.parquet")
+    return [frame, pa.Table.from_pandas(frame), "SELECT * FROM read_parquet('asked.parquet')"]
+
+
+def test_a_missing_key(store: FeatureStore, tmp_path: Path) -> None:
+    for rows in in_each_kind(asked(("a", 2)), tmp_path):
+        with pytest.raises(EntityRowsError, match=r"pairs: .* no column merchant_id"):
+            store.get_historical_features(rows, ["pairs:value"])
+
+
+def test_no_moment(store: FeatureStore, tmp_path: Path) -> None:
+    """Nor can one of two other columns be taken for it."""
+    rows = asked(("a", 2)).rename(columns={"event_timestamp": "paid_at"})
+    for frame in (rows.drop(columns="paid_at"), rows.assign(shipped_at=rows["paid_at"])):
+        for asked_rows in in_each_kind(frame, tmp_path):
+            with pytest.raises(EntityTimestampInferenceException, match="event_timestamp"):
+                store.get_historical_features(asked_rows, ["v:value"])
+
+
+@pytest.mark.parametrize("value", ["yesterday", 5, at(1).date()], ids=str)
+def test_moments_that_are_none(store: FeatureStore, value: Any) -> None:
+    table = pa.table({"user_id": ["a"], "event_timestamp": [value]})
+    with pytest.raises(EntityRowsError, match="event_timestamp of the entity rows is"):
+        store.get_historical_features(table, ["v:value"])
+
+
+def test_text_that_is_no_time(store: FeatureStore) -> None:
+    rows = asked(("a", 2), ("a", 3)).assign(event_timestamp=["2026-01-01", "yesterday"])
+    with pytest.raises(EntityRowsError, match=r"event_timestamp of the entity rows: .*yesterday"):
+        store.get_historical_features(rows, ["v:value"])
+
+
+def test_keys_of_another_kind(store: FeatureStore, tmp_path: Path) -> None:
+    for rows in in_each_kind(asked((1, 2)), tmp_path):
+        with pytest.raises(EntityRowsError, match=r"v: user_id .* is int64, .*rows\.parquet"):
+            store.get_historical_features(rows, ["v:value"])
+
+
+def test_keys_of_several_kinds(store: FeatureStore) -> None:
+    with pytest.raises(EntityRowsError, match="user_id of the entity rows"):
+        store.get_historical_features(asked(("a", 2), (1, 2)), ["v:value"])
+
+
+def test_a_column_called_like_a_feature(store: FeatureStore, tmp_path: Path) -> None:
+    for rows in in_each_kind(asked(("a", 2), value=[7]), tmp_path):
+        with pytest.raises(EntityRowsError, match=r"v: .* column value already"):
+            store.get_historical_features(rows, ["v:value"])
+        found = store.get_historical_features(rows, ["v:value"], full_feature_names=True)
+        assert found.to_df()[["value", "v__value"]].to_numpy().tolist() == [[7, 1]]
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT nothing", "CREATE TABLE t (i INT)", "SELECT * FROM 'no.csv'"]
+)
+def test_a_query_that_gives_no_rows(store: FeatureStore, query: str) -> None:
+    with pytest.raises(EntityRowsError, match="query"):
+        store.get_historical_features(query, ["v:value"])
+
+
+def test_no_entity_rows_at_all(store: FeatureStore) -> None:
+    with pytest.raises(NotImplementedError, match="entity_df"):
+        store.get_historical_features(features=["v:value"], start_date=at(0), end_date=at(9))
+    with pytest.raises(EntityRowsError, match="cannot be a list"):
+        store.get_historical_features([{"user_id": "a"}], ["v:value"])

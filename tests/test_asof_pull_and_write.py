@@ -1,0 +1,187 @@
+"""What the as-of store reads for a materialization, and what it writes: whole, or not at all."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from asof_repo import (
+    DAY,
+    HOUR,
+    MICROSECONDS,
+    ROWS,
+    START,
+    asked,
+    at,
+    feature_view,
+    open_store,
+    source,
+    values,
+    write_rows,
+)
+from feast import FeatureStore, FeatureView, Field
+from feast.errors import SavedDatasetLocationAlreadyExists
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.types import Int64
+
+from feast_plugins.feature_source import SourceError
+
+TIED = [
+    {"user_id": "a", "event_timestamp": at(1), "created": at(9), "value": 1},
+    {"user_id": "a", "event_timestamp": at(1), "created": at(5), "value": 2},
+    {"user_id": "a", "event_timestamp": at(1), "created": None, "value": 3},
+    {"user_id": "b", "event_timestamp": at(0), "created": at(0), "value": 4},
+    {"user_id": "b", "event_timestamp": at(30), "created": at(30), "value": 5},
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    write_rows(tmp_path / "rows.parquet", ROWS)
+    return open_store(tmp_path, feature_view("v", source("rows.parquet")), rows_per_chunk=2)
+
+
+def online(store: FeatureStore, *users: str) -> list[Any]:
+    rows = [{"user_id": user} for user in users]
+    return list(store.get_online_features(["v:value"], rows).to_dict()["value"])
+
+
+@pytest.mark.parametrize("pull_latest", [False, True])
+@pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.timestamp("ms", "Asia/Tokyo")], ids=str)
+def test_the_newest_rows_of_an_interval(
+    tmp_path: Path, kind: pa.DataType, pull_latest: bool
+) -> None:
+    """Both ends included; of equal times the row created last."""
+    file = write_rows(tmp_path / "rows.parquet", TIED, event_timestamp=kind, created=kind)
+    store = open_store(tmp_path, feature_view("v", source(file)), pull_latest=pull_latest)
+    store.materialize(at(0), at(29))
+    assert online(store, "a", "b", "c") == [1, 4, None]
+    store.materialize(at(29), at(30))
+    assert online(store, "a", "b") == [1, 5]
+
+
+def test_the_newest_rows_of_a_folder_under_other_names(tmp_path: Path) -> None:
+    for number, row in enumerate(TIED):
+        renamed = {"uid": row["user_id"], "ts": row["event_timestamp"], "val": row["value"]}
+        types = {"uid": pa.string(), "ts": MICROSECONDS, "val": pa.int64()}
+        write_rows(tmp_path / "data" / f"{number}.parquet", [renamed], **types)
+    mapping = {"uid": "user_id", "ts": "event_timestamp", "val": "value"}
+    store = open_store(tmp_path, feature_view("v", source("data", "", field_mapping=mapping)))
+    store.materialize(START, at(30))
+    assert online(store, "b") == [5]
+
+
+def test_the_newest_row_of_a_view_without_entities(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.parquet", TIED)
+    fields = [Field(name="value", dtype=Int64)]
+    view = FeatureView(name="v", schema=fields, source=source(file), ttl=DAY)
+    store = open_store(tmp_path, view, pull_latest=True)
+    store.materialize(START, at(29))
+    assert store.get_online_features(["v:value"], [{"__dummy_id": ""}]).to_dict()["value"] == [1]
+
+
+def test_every_row_of_an_interval(store: FeatureStore, tmp_path: Path) -> None:
+    """Kept as a data set, and in a file of the user's own."""
+    plugin, config = store._get_provider().offline_store, store.config
+    columns = (["user_id"], ["value"], "event_timestamp", "created")
+    of = source("rows.parquet")
+    job = plugin.pull_all_from_table_or_query(config, of, *columns, at(1), at(2))
+    assert sorted(job.to_df()["value"]) == [1, 20]
+    assert job.to_arrow().schema.field("event_timestamp").type == MICROSECONDS
+    job.persist(SavedDatasetFileStorage("pulled.parquet"))
+    assert pq.read_table(tmp_path / "pulled.parquet")["value"].to_pylist() == [1, 20]
+    unbounded = plugin.pull_all_from_table_or_query(config, of, *columns)
+    assert len(unbounded.to_df()) == 3
+
+
+@pytest.mark.parametrize("kind", ["pandas", "arrow", "sql"])
+def test_a_saved_data_set(store: FeatureStore, tmp_path: Path, kind: str) -> None:
+    rows = asked(("a", 2), ("c", 2), ("b", 9), ("a", 2), ("a", 9))
+    rows.to_parquet(tmp_path / "asked.parquet")
+    query = "SELECT * FROM read_parquet('asked.parquet')"
+    frame = {"pandas": rows, "arrow": pa.Table.from_pandas(rows), "sql": query}[kind]
+    job = store.get_historical_features(frame, ["v:value"])
+    storage = SavedDatasetFileStorage("saved.parquet")
+    store.create_saved_dataset(job, "saved", storage)
+    saved = pq.read_table(tmp_path / "saved.parquet")
+    assert saved.equals(job.to_arrow())
+    assert saved["value"].to_pylist() == [1, None, 20, 1, 3]
+    again = store.get_saved_dataset("saved").to_df()
+    assert sorted(again["value"].fillna(-1)) == [-1, 1, 1, 3, 20]
+
+
+def test_a_file_is_replaced_only_on_demand(store: FeatureStore, tmp_path: Path) -> None:
+    storage = SavedDatasetFileStorage("saved.parquet")
+    store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
+    other = store.get_historical_features(asked(("b", 9)), ["v:value"])
+    with pytest.raises(SavedDatasetLocationAlreadyExists, match=r"saved\.parquet"):
+        other.persist(storage)
+    other.persist(storage, allow_overwrite=True)
+    assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [20]
+
+
+def test_a_write_that_fails_leaves_what_was_there(store: FeatureStore, tmp_path: Path) -> None:
+    storage = SavedDatasetFileStorage("saved.parquet")
+    store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
+    before = sorted(file.name for file in tmp_path.iterdir())
+    query = """
+        SELECT 'a' AS user_id, TIMESTAMP '2026-01-01 02:00:00' AS event_timestamp,
+            CASE WHEN i < 9000 THEN i ELSE error('out of luck')::INT END AS n
+        FROM range(10000) numbers(i)
+    """
+    failing = store.get_historical_features(query, ["v:value"])
+    with pytest.raises(duckdb.Error, match="out of luck"):
+        failing.persist(storage, allow_overwrite=True)
+    assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [1]
+    assert sorted(file.name for file in tmp_path.iterdir()) == before
+
+
+def correction(value: Any) -> pd.DataFrame:
+    times = pd.DatetimeIndex([at(3)])
+    return pd.DataFrame(
+        {"value": [value], "user_id": ["a"], "event_timestamp": times, "created": times}
+    )
+
+
+@pytest.mark.parametrize("path", ["rows.parquet", "folder"])
+def test_rows_written_to_the_store_count(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the process runs; of rows that are equal in all times the last written."""
+    write_rows(tmp_path / (path if path.endswith("parquet") else f"{path}/0.parquet"), ROWS)
+    store = open_store(tmp_path, feature_view("v", source(path)))
+    monkeypatch.chdir("/")
+    store.write_to_offline_store("v", correction(33))
+    assert values(store, asked(("a", 2), ("a", 9), ("b", 9))) == [1, 33, 20]
+    file = tmp_path / path
+    assert pq.read_table(file).num_rows == 4
+    assert pq.read_table(file).schema.field("event_timestamp").type == MICROSECONDS
+
+
+def test_the_first_rows_are_written_to_an_empty_table(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.parquet", ROWS)
+    pq.write_table(pq.read_table(file).slice(0, 0), file)
+    store = open_store(tmp_path, feature_view("v", source(file)))
+    store.write_to_offline_store("v", correction(33))
+    assert values(store, asked(("a", 9))) == [33]
+
+
+def test_rows_that_do_not_fit_are_not_written(store: FeatureStore, tmp_path: Path) -> None:
+    before = (tmp_path / "rows.parquet").read_bytes()
+    with pytest.raises(SourceError, match=r"v: .*rows\.parquet cannot hold the rows"):
+        store.write_to_offline_store("v", correction("many"))
+    with pytest.raises(ValueError, match="missing_expected_columns"):
+        store.write_to_offline_store("v", correction(1).drop(columns="value"))
+    assert (tmp_path / "rows.parquet").read_bytes() == before
+
+
+def test_an_incremental_materialization_goes_on_where_it_ended(store: FeatureStore) -> None:
+    store.apply(feature_view("v", source("rows.parquet"), ttl=timedelta(days=100_000)))
+    store.materialize_incremental(at(2) + HOUR / 2)
+    assert online(store, "a", "b") == [1, 20]
+    store.materialize_incremental(at(4))
+    assert online(store, "a", "b") == [3, 20]

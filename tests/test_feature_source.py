@@ -1,0 +1,148 @@
+"""A source that is not as declared: one sentence names view, file and column, before any write."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from asof_repo import ROWS, asked, at, feature_view, open_store, source, write_rows
+from feast import FeatureStore
+from feast.data_format import DeltaFormat
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.types import Array, Bool, Float32, Int32, Int64, String, UnixTimestamp
+
+from feast_plugins.feature_source import SourceError
+
+
+def store_with(folder: Path, declared: Any = Int64, **options: Any) -> FeatureStore:
+    file = source("rows.parquet", **options)
+    return open_store(folder, feature_view("v", file, features={"value": declared}))
+
+
+def assert_refused(store: FeatureStore, *words: str) -> None:
+    """When asked for features, for a materialization and for a write; nothing is written."""
+    saved = Path(store.repo_path) / "saved.parquet"
+    storage = SavedDatasetFileStorage(str(saved))
+    with pytest.raises(SourceError) as refused:
+        store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
+    assert not saved.exists()
+    for word in ("v: ", "rows.parquet", *words):
+        assert word in str(refused.value)
+
+
+def without(*columns: str) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in row if name not in columns} for row in ROWS]
+
+
+@pytest.mark.parametrize("column", ["user_id", "event_timestamp", "created", "value"])
+def test_a_missing_column(tmp_path: Path, column: str) -> None:
+    write_rows(tmp_path / "rows.parquet", without(column))
+    store = store_with(tmp_path)
+    assert_refused(store, f"has no column {column}")
+    with pytest.raises(SourceError, match=f"has no column {column}"):
+        store.materialize(at(0), at(9))
+
+
+def test_a_missing_column_is_named_as_the_file_would(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.parquet", without("value"))
+    assert_refused(store_with(tmp_path, field_mapping={"val": "value"}), "has no column val")
+
+
+@pytest.mark.parametrize(
+    ("declared", "stored", "value"),
+    [
+        (Int64, pa.string(), "1"),
+        (String, pa.int64(), 1),
+        (Bool, pa.int64(), 1),
+        (UnixTimestamp, pa.int64(), 1),
+        (Int64, pa.list_(pa.int64()), [1]),
+        (Array(Int64), pa.int64(), 1),
+        (Array(String), pa.list_(pa.int64()), [1]),
+    ],
+    ids=str,
+)
+def test_a_column_of_another_kind(
+    tmp_path: Path, declared: Any, stored: pa.DataType, value: Any
+) -> None:
+    rows = [{**row, "value": value} for row in ROWS]
+    write_rows(tmp_path / "rows.parquet", rows, value=stored)
+    assert_refused(store_with(tmp_path, declared), str(stored)[:5], "declared as")
+
+
+def test_a_value_that_the_declared_type_cannot_hold(tmp_path: Path) -> None:
+    rows = [{**row, "value": 2**40} for row in ROWS]
+    write_rows(tmp_path / "rows.parquet", rows)
+    assert_refused(store_with(tmp_path, Int32), "value")
+
+
+@pytest.mark.parametrize("column", ["event_timestamp", "created"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.date32()], ids=str)
+def test_times_that_are_none(tmp_path: Path, column: str, kind: pa.DataType) -> None:
+    rows = [{**row, column: None} for row in ROWS]
+    write_rows(tmp_path / "rows.parquet", rows, **{column: kind})
+    assert_refused(store_with(tmp_path), f"{column} of", f"{kind}, not a timestamp")
+
+
+def test_one_time_with_a_zone_and_one_without(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.parquet", ROWS, created=pa.timestamp("us"))
+    store = store_with(tmp_path)
+    assert_refused(store, "event_timestamp UTC", "created none")
+    with pytest.raises(SourceError, match="differ in their zone"):
+        store.materialize(at(0), at(9))
+
+
+def damaged(file: Path) -> None:
+    """Its end is whole, so that it opens; its rows are not."""
+    content = bytearray(file.read_bytes())
+    content[4 : len(content) // 3] = b"\xff" * (len(content) // 3 - 4)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.unlink(),
+        lambda file: file.write_text("not Parquet"),
+        lambda file: file.write_bytes(file.read_bytes()[:-9]),
+        damaged,
+    ],
+    ids=["no file", "no Parquet", "cut off", "damaged"],
+)
+def test_a_file_that_cannot_be_read(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    rows = [{**row, "value": number} for number, row in enumerate(ROWS * 500)]
+    spoil(write_rows(tmp_path / "rows.parquet", rows))
+    assert_refused(store_with(tmp_path), "cannot be read")
+
+
+def test_a_view_without_data(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.parquet", ROWS)
+    pq.write_table(pq.read_table(file).slice(0, 0), file)
+    store = store_with(tmp_path)
+    assert_refused(store, "has no rows")
+    with pytest.raises(SourceError, match="has no rows"):
+        store.materialize(at(0), at(9))
+
+
+def test_a_folder_is_as_good_as_its_worst_file(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.parquet" / "1.parquet", ROWS)
+    write_rows(tmp_path / "rows.parquet" / "2.parquet", without("value"))
+    assert_refused(store_with(tmp_path), "2.parquet has no column value")
+    (tmp_path / "rows.parquet" / "2.parquet").write_text("not Parquet")
+    assert_refused(store_with(tmp_path), "cannot be read")
+
+
+def test_a_folder_without_files(tmp_path: Path) -> None:
+    (tmp_path / "rows.parquet").mkdir()
+    assert_refused(store_with(tmp_path), "has no rows")
+
+
+def test_a_source_that_is_no_parquet(tmp_path: Path) -> None:
+    assert_refused(store_with(tmp_path, file_format=DeltaFormat()), "is not Parquet")
+
+
+def test_numbers_may_be_wider_or_narrower(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.parquet", ROWS, value=pa.int8())
+    job = store_with(tmp_path, Float32).get_historical_features(asked(("a", 2)), ["v:value"])
+    assert job.to_arrow()["value"].to_pylist() == [1.0]
