@@ -1,93 +1,180 @@
-"""Encodes whole columns into Feast's Redis bytes: the same bytes, without an object per value."""
+"""Encodes whole columns into Feast's Redis bytes: the same bytes, without an object per value.
 
-import struct
-from collections.abc import Callable, Sequence
+The vectorised half of redis_encoding: cells are laid out side by side in numpy, joined in Arrow.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast import ValueType
 from feast.type_map import python_values_to_proto_values
-from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
 
-from feast_plugins.redis_encoding import Kind
+from feast_plugins.redis_encoding import (
+    KEY_NUMBERS,
+    NULL,
+    SIZED,
+    KeyLayout,
+    Kind,
+    encode_varint,
+)
 
-# Tags of the fields of Feast's protobuf Value: field number times 8, plus the wire type.
-FLOAT_TAG, DOUBLE_TAG = 6 * 8 + 5, 5 * 8 + 1
-NULL = b""
+# Each row's bytes, and which of them it has.
+Cells: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+
+INTEGERS = {Kind.INT32: pa.int32(), Kind.INT64: pa.int64(), Kind.BOOL: pa.bool_()}
+FLOATS = {Kind.FLOAT: np.dtype("<f4"), Kind.DOUBLE: np.dtype("<f8")}
+SECONDS_TAG, NANOS_TAG = b"\x08", b"\x10"  # the fields of a protobuf Timestamp
 
 
 def encode_features(column: pa.Array, declared: ValueType) -> list[bytes]:
-    """A feature's column as serialized Values; a null or NaN is Feast's null, no bytes."""
-    if declared is ValueType.FLOAT:
-        return _floats(column.cast(pa.float32()), np.dtype("<f4"), FLOAT_TAG)
-    if declared is ValueType.DOUBLE:
-        return _floats(column.cast(pa.float64()), np.dtype("<f8"), DOUBLE_TAG)
-    return _by_distinct_value(column, lambda values: _serialized(values, declared))
+    """A feature's column as serialized Values; a null or NaN is Feast's null, no bytes.
+
+    Raises pyarrow.ArrowInvalid for a number that the declared type cannot hold.
+    """
+    kind = Kind(declared.value)
+    if kind in INTEGERS:
+        return _as_list(_integers(column, kind))
+    if kind in FLOATS:
+        return _as_list(_floats(column, kind))
+    if kind in (Kind.STRING, Kind.BYTES):
+        content = _binary(column)
+        return _as_list(
+            _joined(_heads(content, lambda size: kind.tag + encode_varint(size)), content)
+        )
+    if kind is Kind.UNIX_TIMESTAMP:
+        return _as_list(_instants(column))
+    values = python_values_to_proto_values(column.to_numpy(zero_copy_only=False), declared)
+    return [value.SerializeToString() for value in values]
 
 
 def encode_times(column: pa.Array) -> list[bytes]:
-    """Event times, in UTC, as serialized Timestamps."""
-    microseconds = column.cast(pa.timestamp("us")).cast(pa.int64())
-    return _by_distinct_value(microseconds, lambda values: [_timestamp(v) for v in values])
+    """Event times, in UTC, as serialized Timestamps; raises ValueError for a null."""
+    if column.null_count:
+        raise ValueError(f"{column.null_count} event times are null")
+    microseconds = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
+    seconds, rest = np.divmod(microseconds, 1_000_000)
+    fields = [_but_zero(SECONDS_TAG, seconds), _but_zero(NANOS_TAG, rest * 1000)]
+    return _as_list(_cut(*(cells for field in fields for cells in field)))
 
 
-def entity_keys(project: str, columns: dict[str, pa.Array], version: int) -> list[bytes]:
-    """The Redis key of each row's entity, from its join keys, which are strings or integers."""
-    names = sorted(columns)
-    encoded = [name.encode() for name in names]
-    sized = [struct.pack("<II", Kind.STRING, len(name)) + name for name in encoded]
-    bare = [struct.pack("<I", Kind.STRING) + name for name in encoded]
-    head = struct.pack("<I", len(names)) + b"".join(sized) if version >= 3 else b"".join(bare)
-    values = [_key_values(columns[name]) for name in names]
-    tail = project.encode()
-    if len(values) == 1:
-        return [head + value + tail for value in values[0]]
-    return [head + b"".join(parts) + tail for parts in zip(*values, strict=True)]
+def entity_keys(
+    project: str,
+    columns: Mapping[str, pa.Array],
+    version: int,
+    kinds: Mapping[str, Kind] | None = None,
+) -> list[bytes]:
+    """The Redis key of each row's entity, from its join keys.
+
+    `kinds` are the declared types; without them a column's own type decides.
+    """
+    kinds = kinds or {name: _own_kind(column) for name, column in columns.items()}
+    layout = KeyLayout(project, kinds, version)
+    values = [_key_values(columns[name], kinds[name]) for name in layout.join_keys]
+    return _as_list(_joined(layout.head, *values, project.encode()))
 
 
-def _key_values(column: pa.Array) -> list[bytes]:
+def _own_kind(column: pa.Array) -> Kind:
     if pa.types.is_integer(column.type):
-        kind = ValueType.INT32 if column.type == pa.int32() else ValueType.INT64
-        width, code = (4, "i") if kind is ValueType.INT32 else (8, "q")
-        return [struct.pack(f"<II{code}", kind.value, width, v) for v in column.to_pylist()]
-    texts = [text.encode() for text in column.to_pylist()]
-    return [struct.pack("<II", Kind.STRING, len(text)) + text for text in texts]
+        return Kind.INT32 if column.type == pa.int32() else Kind.INT64
+    return Kind.STRING
 
 
-def _floats(
-    column: pa.Array, dtype: "np.dtype[np.float32] | np.dtype[np.float64]", tag: int
-) -> list[bytes]:
-    numbers = column.to_numpy(zero_copy_only=False).astype(dtype)
-    width = dtype.itemsize + 1
-    cells = np.empty((len(numbers), width), dtype=np.uint8)
-    cells[:, 0] = tag
-    cells[:, 1:] = numbers.view(np.uint8).reshape(len(numbers), dtype.itemsize)
-    content = cells.tobytes()
-    encoded = [content[at : at + width] for at in range(0, len(content), width)]
-    for place in np.flatnonzero(np.isnan(numbers)):
-        encoded[place] = NULL
-    return encoded
+def _key_values(column: pa.Array, kind: Kind) -> pa.Array:
+    if kind is Kind.STRING:
+        content = _binary(column)
+        return _joined(_heads(content, lambda size: SIZED.pack(kind, size)), content)
+    numbers = column.cast(INTEGERS[kind]).to_numpy()
+    head = SIZED.pack(kind, KEY_NUMBERS[kind].size - SIZED.size)
+    return _cut(_constant(head, len(numbers)), _fixed(numbers))
 
 
-def _by_distinct_value(
-    column: pa.Array, encode: Callable[[list[object]], Sequence[bytes]]
-) -> list[bytes]:
-    """Encode each distinct value once, by Feast's own function where it matters."""
-    if pa.types.is_nested(column.type):
-        return list(encode(column.to_pylist()))
-    dictionary = column.dictionary_encode()
-    encoded = [*encode(dictionary.dictionary.to_pylist()), NULL]
-    places = dictionary.indices.fill_null(len(encoded) - 1)
-    return [encoded[place] for place in places.to_pylist()]
+# ---- Values ----------------------------------------------------------------------------------
 
 
-def _serialized(values: list[object], declared: ValueType) -> list[bytes]:
-    return [v.SerializeToString() for v in python_values_to_proto_values(values, declared)]
+def _integers(column: pa.Array, kind: Kind) -> pa.Array:
+    if pa.types.is_floating(column.type):  # integers with nulls, as pandas writes them
+        column = pc.trunc(pc.if_else(pc.is_nan(column), None, column))
+    column = column.cast(INTEGERS[kind]).cast(pa.int64())
+    numbers = column.fill_null(0).to_numpy()
+    encoded = _cut(_constant(kind.tag, len(numbers)), _varints(numbers))
+    return pc.if_else(column.is_valid(), encoded, NULL)
 
 
-def _timestamp(microseconds: object) -> bytes:
-    assert isinstance(microseconds, int)
-    message = Timestamp()
-    message.FromMicroseconds(microseconds)
-    content: bytes = message.SerializeToString()
+def _floats(column: pa.Array, kind: Kind) -> pa.Array:
+    numbers = column.to_numpy(zero_copy_only=False).astype(FLOATS[kind])
+    encoded = _cut(_constant(kind.tag, len(numbers)), _fixed(numbers))
+    return pc.if_else(pa.array(~np.isnan(numbers)), encoded, NULL)
+
+
+def _instants(column: pa.Array) -> pa.Array:
+    """Seconds since 1970; a null is numpy's NaT, as in Feast."""
+    seconds = column.to_numpy(zero_copy_only=False).astype("datetime64[s]").astype(np.int64)
+    return _cut(_constant(Kind.UNIX_TIMESTAMP.tag, len(seconds)), _varints(seconds))
+
+
+def _binary(column: pa.Array) -> pa.Array:
+    return column if column.type == pa.binary() else column.cast(pa.string()).cast(pa.binary())
+
+
+def _heads(content: pa.Array, head: Callable[[int], bytes]) -> pa.Array:
+    """What stands before each text, by its length."""
+    lengths = pc.binary_length(content).dictionary_encode()
+    heads = pa.array([head(length) for length in lengths.dictionary.to_pylist()], pa.binary())
+    return heads.take(lengths.indices)
+
+
+# ---- Cells -----------------------------------------------------------------------------------
+
+
+def _constant(content: bytes, rows: int) -> Cells:
+    cells = np.broadcast_to(np.frombuffer(content, np.uint8), (rows, len(content)))
+    return cells, np.ones(cells.shape, np.bool_)
+
+
+def _fixed(numbers: NDArray[np.generic]) -> Cells:
+    """Numbers as they lie in memory."""
+    cells = np.ascontiguousarray(numbers)[:, None].view(np.uint8)
+    return cells, np.ones(cells.shape, np.bool_)
+
+
+def _varints(numbers: NDArray[np.int64]) -> Cells:
+    """Numbers in protobuf's wire format: seven bits a byte, the lowest first."""
+    unsigned = numbers.view(np.uint64)
+    width = max(1, -(-int(unsigned.max(initial=0)).bit_length() // 7))
+    rest = unsigned[:, None] >> np.arange(0, 7 * width, 7, dtype=np.uint64)
+    used = rest > 0
+    used[:, 0] = True
+    cells = (rest & 127).astype(np.uint8)
+    cells[:, :-1] += np.uint8(128) * used[:, 1:]
+    return cells, used
+
+
+def _but_zero(tag: bytes, numbers: NDArray[np.int64]) -> tuple[Cells, Cells]:
+    """A field of a message, which protobuf leaves out where it is zero."""
+    has = (numbers != 0)[:, None]
+    (tags, _), (cells, used) = _constant(tag, len(numbers)), _varints(numbers)
+    return (tags, has), (cells, used & has)
+
+
+def _cut(*parts: Cells) -> pa.Array:
+    """Each row's cells as one value."""
+    cells = np.concatenate([cells for cells, _ in parts], axis=1)
+    used = np.concatenate([used for _, used in parts], axis=1)
+    offsets = np.zeros(len(cells) + 1, np.int32)
+    np.cumsum(used.sum(axis=1), out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(cells[used])]
+    return pa.Array.from_buffers(pa.binary(), len(cells), buffers)
+
+
+def _joined(*parts: pa.Array | bytes) -> pa.Array:
+    """Values one after the other; null where one of them is."""
+    return pc.binary_join_element_wise(*parts, NULL)
+
+
+def _as_list(values: pa.Array) -> list[bytes]:
+    content: list[bytes] = values.fill_null(NULL).to_numpy(zero_copy_only=False).tolist()
     return content

@@ -13,6 +13,8 @@ from enum import IntEnum
 from functools import cached_property
 
 import mmh3
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NULL_TIME = -(2**63)  # Feast stores a missing UNIX_TIMESTAMP as numpy's NaT
@@ -179,7 +181,6 @@ def _decode_float(kind: Kind) -> Decoder:
 
 def _decode_message(kind: Kind) -> Decoder:
     from feast.protos.feast.types.Value_pb2 import Value
-    from google.protobuf.message import DecodeError
 
     parse, tag, name = Value.FromString, kind.tag, f"{kind.name.lower()}_val"
     finish = _FINISH.get(kind, list if kind.name.endswith("LIST") else None)
@@ -229,8 +230,6 @@ def decode_value(stored: bytes | None) -> object:
 
 def decode_time(stored: bytes | None) -> datetime | None:
     """The event time of a view's row; None where there is no row."""
-    from google.protobuf.timestamp_pb2 import Timestamp
-
     if stored is None:
         return None
     time = Timestamp.FromString(stored)
