@@ -8,20 +8,25 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.helpers import _mmh3
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Null, Value
+from feast.type_map import feast_value_type_to_python_type
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feast_plugins.redis_encoding import (
+    KeyLayout,
+    Kind,
+    WrongType,
     decode_time,
     decode_value,
+    decoder,
     entity_key,
     feature_field,
     time_field,
 )
 
 NAMES = st.text(min_size=1, max_size=20)
-INT64 = st.integers(-(2**63), 2**63 - 1)
+INT32, INT64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
 
 SCALARS: dict[str, Any] = {
     "bytes_val": b"\x00\xff",
@@ -53,6 +58,40 @@ def test_entity_key_is_feasts(version: int, name: str, entity: str | int, projec
     assert entity_key(project, name, entity, version) == theirs + project.encode()
 
 
+@pytest.mark.parametrize("version", [2, 3])
+@given(
+    entities=st.lists(st.tuples(NAMES, INT64, INT32), min_size=1, max_size=5),
+    names=st.lists(NAMES, min_size=3, max_size=3, unique=True),
+)
+def test_keys_of_several_join_keys_are_feasts(
+    version: int, entities: list[tuple[str, int, int]], names: list[str]
+) -> None:
+    kinds = dict(zip(names, (Kind.STRING, Kind.INT64, Kind.INT32), strict=True))
+    layout = KeyLayout("p", kinds, version)
+    columns = dict(zip(names, zip(*entities, strict=True), strict=True))
+    ours = layout.keys([columns[name] for name in layout.join_keys])
+    for key, (text, wide, narrow) in zip(ours, entities, strict=True):
+        values = [Value(string_val=text), Value(int64_val=wide), Value(int32_val=narrow)]
+        theirs = EntityKey(join_keys=names, entity_values=values)
+        assert key == serialize_entity_key(theirs, version) + b"p"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Kind.STRING, None),
+        (Kind.STRING, float("nan")),
+        (Kind.INT64, None),
+        (Kind.INT64, "seven"),
+        (Kind.INT32, 2**31),
+        (Kind.BOOL, True),
+    ],
+)
+def test_what_cannot_be_a_key_is_refused(kind: Kind, value: object) -> None:
+    with pytest.raises(ValueError, match=r"null|not an INT|of type BOOL|invalid literal"):
+        KeyLayout("p", {"k": kind}).keys([[value]])
+
+
 @given(view=NAMES, feature=NAMES)
 def test_fields_are_feasts(view: str, feature: str) -> None:
     assert feature_field(view, feature) == _mmh3(f"{view}:{feature}")
@@ -81,6 +120,63 @@ def test_lists_are_decoded(kind: str, values: list[object]) -> None:
 )
 def test_nulls_are_none(stored: bytes | None) -> None:
     assert decode_value(stored) is None
+
+
+STORED: dict[str, Any] = {**SCALARS, **LISTS}
+
+
+def stored_as(kind: str, value: Any) -> bytes:
+    message = Value()
+    if kind.endswith("list_val"):
+        getattr(message, kind).val.extend(value)
+        getattr(message, kind).SetInParent()
+    else:
+        setattr(message, kind, value)
+    content: bytes = message.SerializeToString()
+    return content
+
+
+def kind_of(field: str) -> Kind:
+    return Kind[field.removesuffix("_val").upper()]
+
+
+@pytest.mark.parametrize("field", STORED)
+def test_a_declared_type_is_decoded_as_feasts_sdk_does(field: str) -> None:
+    empty: list[Any] = [[]] if field.endswith("list_val") else []
+    for value in [STORED[field], *empty]:
+        stored = stored_as(field, value)
+        theirs = feast_value_type_to_python_type(Value.FromString(stored))
+        ours = decoder(kind_of(field))(stored)
+        assert (type(ours), ours) == (type(theirs), theirs)
+
+
+@pytest.mark.parametrize("field", STORED)
+def test_nulls_of_a_declared_type_are_none(field: str) -> None:
+    for stored in (b"", Value(null_val=Null.NULL).SerializeToString()):
+        assert decoder(kind_of(field))(stored) is None
+
+
+def test_feasts_null_among_times_is_none() -> None:
+    nothing = -(2**63)
+    assert decoder(Kind.UNIX_TIMESTAMP)(stored_as("unix_timestamp_val", nothing)) is None
+    several = stored_as("unix_timestamp_list_val", [0, nothing])
+    assert decoder(Kind.UNIX_TIMESTAMP_LIST)(several) == [datetime(1970, 1, 1, tzinfo=UTC), None]
+
+
+@pytest.mark.parametrize("field", STORED)
+def test_a_value_of_another_type_is_not_taken_for_this_one(field: str) -> None:
+    stored = stored_as(field, STORED[field])
+    for other in set(STORED) - {field}:
+        with pytest.raises(WrongType, match=kind_of(other).name):
+            decoder(kind_of(other))(stored)
+
+
+@pytest.mark.parametrize("field", STORED)
+def test_what_was_cut_off_is_not_a_value(field: str) -> None:
+    stored = stored_as(field, STORED[field])
+    for length in range(1, len(stored)):
+        with pytest.raises(WrongType):
+            decoder(kind_of(field))(stored[:length])
 
 
 @given(microseconds=st.integers(0, 4 * 10**15))

@@ -1,0 +1,81 @@
+"""Stands between a client and Redis: counts round trips, holds replies back, cuts connections."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class RedisProxy:
+    """Forwards every connection to `port`; its own is `self.port`."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._replies_flow = threading.Event()
+        self._replies_flow.set()
+        self.connections = 0
+        self.round_trips = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def hold_replies(self) -> None:
+        """Forward requests, and keep the replies."""
+        self._replies_flow.clear()
+
+    def release_replies(self) -> None:
+        """Forward what was held."""
+        self._replies_flow.set()
+
+    def cut(self) -> None:
+        """Close every connection, as a Redis that restarts does."""
+        cut, self._sockets = self._sockets, []
+        for connection in cut:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    def close(self) -> None:
+        self.release_replies()
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                self.connections += 1
+                self._sockets += [client, server]
+                asked = threading.Event()  # since the last reply
+                threading.Thread(
+                    target=self._ask, args=(client, server, asked), daemon=True
+                ).start()
+                threading.Thread(
+                    target=self._answer, args=(server, client, asked), daemon=True
+                ).start()
+
+    def _ask(self, client: socket.socket, server: socket.socket, asked: threading.Event) -> None:
+        with suppress(OSError):
+            while content := client.recv(65536):
+                self.round_trips += not asked.is_set()
+                asked.set()
+                server.sendall(content)
+
+    def _answer(self, server: socket.socket, client: socket.socket, asked: threading.Event) -> None:
+        with suppress(OSError):
+            while content := server.recv(65536):
+                self._replies_flow.wait()
+                asked.clear()
+                client.sendall(content)
+
+
+@contextmanager
+def redis_proxy(port: int) -> Iterator[RedisProxy]:
+    """A proxy that is closed at the end."""
+    proxy = RedisProxy(port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

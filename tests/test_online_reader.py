@@ -1,0 +1,280 @@
+"""The online reader gives what Feast's SDK gives, and tells missing, null and expired apart."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from feast import ValueType
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from online_reader_repo import DAY, HOUR, NOW, PROJECT, TYPES, Repo
+
+from feast_plugins.online_errors import RequestError
+from feast_plugins.online_features import OnlineFeatures, Status
+from feast_plugins.online_reader import OnlineReader
+from feast_plugins.redis_encoding import entity_key, feature_field
+from lab.stack.redis import RedisServer, private_redis
+
+PRESENT, NULL, MISSING, EXPIRED = Status.PRESENT, Status.NULL, Status.MISSING, Status.EXPIRED
+SERVICES = ["types", "stats", "some", "entities", "of_all", "only_of_all", "expiring"]
+COMPUTED = ["computed", "computed_only"]
+
+TEXT = st.text(max_size=20)
+MOMENT = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)).map(
+    lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
+)
+VALUES: dict[ValueType, st.SearchStrategy[Any]] = {
+    ValueType.INT32: st.integers(-(2**31), 2**31 - 1),
+    ValueType.INT64: st.integers(-(2**63), 2**63 - 1),
+    ValueType.FLOAT: st.floats(width=32, allow_nan=False),
+    ValueType.DOUBLE: st.floats(allow_nan=False),
+    ValueType.STRING: TEXT,
+    ValueType.BOOL: st.booleans(),
+    ValueType.BYTES: st.binary(min_size=1, max_size=20),
+    ValueType.UNIX_TIMESTAMP: MOMENT,
+}
+TYPED_ROW = st.fixed_dictionaries(
+    {
+        name: st.none()
+        | (
+            st.lists(VALUES[ValueType[kind.to_value_type().name.removesuffix("_LIST")]], max_size=3)
+            if name.endswith("_list")
+            else VALUES[kind.to_value_type()]
+        )
+        for name, kind in TYPES.items()
+    }
+)
+COUNTS = st.integers(0, 1000)
+USERS, SHOPS, SHELVES = ["u1", "ü☕", "", "u4"], [0, -1, 2**62], [-5, 7]
+ONE_ROW = st.fixed_dictionaries(
+    {
+        "user_id": st.sampled_from(USERS),
+        "payer_id": st.sampled_from(USERS),
+        "payee_id": st.sampled_from(USERS),
+        "shop_id": st.sampled_from(SHOPS),
+        "shelf_id": st.sampled_from(SHELVES),
+        "amount": st.floats(0, 100),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with private_redis(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def repo(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    return Repo(tmp_path_factory.mktemp("repo"), server)
+
+
+@pytest.fixture(scope="module")
+def file_repo(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    folder = tmp_path_factory.mktemp("file_repo")
+    return Repo(folder, server, registry=str(folder / "registry.db"))
+
+
+@pytest.fixture(autouse=True)
+def empty_redis(server: RedisServer) -> None:
+    server.client().flushall()
+
+
+def read(
+    repo: Repo, service: str, rows: Mapping[str, Sequence[Any]], **options: Any
+) -> OnlineFeatures:
+    options = {"now": lambda: NOW, **options}
+    with OnlineReader.open(repo.config, service, **options) as reader:
+        return reader.read(rows)
+
+
+@pytest.fixture(scope="module")
+def readers(repo: Repo) -> Iterator[dict[str, OnlineReader]]:
+    names = [*SERVICES, *COMPUTED, "two_users"]
+    opened = {
+        name: OnlineReader.open(
+            repo.config, name, now=lambda: NOW, full_feature_names=name == "two_users"
+        )
+        for name in names
+    }
+    yield opened
+    for reader in opened.values():
+        reader.close()
+
+
+# ---- Equal to Feast's SDK --------------------------------------------------------------------
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_every_service_answers_as_the_sdk_does(
+    repo: Repo, readers: dict[str, OnlineReader], server: RedisServer, data: st.DataObject
+) -> None:
+    server.client().flushall()
+    recent = st.integers(0, 3599).map(lambda seconds: NOW - timedelta(seconds=seconds))
+    for user in data.draw(st.sets(st.sampled_from(USERS))):
+        entity = {"user_id": user}
+        repo.write("types", entity, data.draw(TYPED_ROW), data.draw(recent))
+        values = {"count": data.draw(st.none() | COUNTS), "mean": data.draw(COUNTS) / 7}
+        repo.write("stats", entity, values, data.draw(recent))
+        repo.write("brief", entity, {"clicks": data.draw(COUNTS)}, data.draw(recent))
+        repo.write("forever", entity, {"word": data.draw(TEXT)}, data.draw(MOMENT))
+        shop = data.draw(st.sampled_from(SHOPS))
+        repo.write("pair", {"shop_id": shop, **entity}, {"visits": 1}, data.draw(recent))
+    repo.write("shelves", {"shelf_id": SHELVES[0]}, {"items": 3})
+    repo.write("all_users", {"__dummy_id": ""}, {"total": 9})
+    asked = data.draw(st.lists(ONE_ROW, min_size=1, max_size=6))
+    for service, reader in readers.items():
+        # A column of the unaliased join key would confuse Feast's SDK.
+        unused = {"user_id"} if service == "two_users" else {"payer_id", "payee_id"}
+        rows = {name: [row[name] for row in asked] for name in asked[0].keys() - unused}
+        named = {"full_feature_names": service == "two_users"}
+        theirs = repo.sdk(service, rows, **named).to_dict(include_event_timestamps=True)
+        ours = reader.read(rows)
+        hidden = {*rows, "seen"}
+        wanted = {name for name in theirs if not name.endswith("__ts")} - hidden
+        assert {name: ours.values[name] for name in wanted} == {n: theirs[n] for n in wanted}
+        assert set(ours.values) - hidden == wanted
+        for name in wanted:
+            assert theirs[f"{name}__ts"] == seconds_of(name, ours, repo, service)
+
+
+def seconds_of(feature: str, answer: OnlineFeatures, repo: Repo, service: str) -> list[int]:
+    """The event times of a feature's view, as Feast gives them; a computed feature has none."""
+    owners = {f.name: name for name, view in repo.views.items() for f in view.features}
+    view = feature.split("__")[0] if service == "two_users" else owners[feature]
+    times = answer.event_times.get(view, [None] * len(answer.values[feature]))
+    return [0 if time is None else int(time.timestamp()) for time in times]
+
+
+def test_a_registry_in_a_file_is_read_as_well(file_repo: Repo) -> None:
+    file_repo.write("stats", {"user_id": "u1"}, {"count": 7, "mean": 0.1})
+    rows = {"user_id": ["u1", "u2"]}
+    theirs = file_repo.sdk("stats", rows).to_dict()
+    assert read(file_repo, "stats", rows).values == {n: theirs[n] for n in ("count", "mean")}
+
+
+def test_features_come_in_the_services_order(repo: Repo) -> None:
+    answer = read(repo, "some", {"user_id": ["u1"]})
+    assert list(answer.values) == list(answer.statuses) == ["string", "int64_list", "mean"]
+
+
+def test_a_request_without_rows_has_an_answer_without_rows(repo: Repo) -> None:
+    answer = read(repo, "computed", {"user_id": [], "amount": []})
+    assert set(map(len, answer.values.values())) == {0}
+
+
+# ---- What was stored -------------------------------------------------------------------------
+
+
+def test_present_null_missing_and_expired_are_told_apart(repo: Repo) -> None:
+    repo.write("stats", {"user_id": "here"}, {"count": 3, "mean": None}, NOW - HOUR)
+    repo.write("stats", {"user_id": "old"}, {"count": 3, "mean": 0.5}, NOW - 2 * DAY)
+    repo.write("stats", {"user_id": "partly"}, {"count": 3}, NOW - HOUR)
+    answer = read(repo, "stats", {"user_id": ["here", "old", "partly", "nobody"]})
+    assert answer.values == {"count": [3, None, 3, None], "mean": [None] * 4}
+    assert answer.statuses == {
+        "count": [PRESENT, EXPIRED, PRESENT, MISSING],
+        "mean": [NULL, EXPIRED, MISSING, MISSING],
+    }
+    assert answer.event_times == {"stats": [NOW - HOUR, NOW - 2 * DAY, NOW - HOUR, None]}
+
+
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [(HOUR, PRESENT), (HOUR + timedelta(microseconds=1), EXPIRED), (-HOUR, PRESENT)],
+    ids=["as old as the TTL", "older", "in the future"],
+)
+def test_each_view_has_its_own_ttl(repo: Repo, age: timedelta, status: Status) -> None:
+    for view, values in (
+        ("stats", {"count": 1}),
+        ("brief", {"clicks": 2}),
+        ("forever", {"word": "w"}),
+    ):
+        repo.write(view, {"user_id": "u"}, values, NOW - age)
+    answer = read(repo, "expiring", {"user_id": ["u"]})
+    assert answer.statuses["clicks"] == [status]
+    assert answer.statuses["count"] == answer.statuses["word"] == [PRESENT]
+
+
+def test_a_view_without_a_ttl_never_expires(repo: Repo) -> None:
+    repo.write("forever", {"user_id": "u"}, {"word": "w"}, datetime(1971, 1, 1, tzinfo=UTC))
+    assert read(repo, "expiring", {"user_id": ["u"]}).values["word"] == ["w"]
+
+
+def test_a_value_of_another_type_than_declared_is_no_value(repo: Repo, server: RedisServer) -> None:
+    repo.write("stats", {"user_id": "u"}, {"count": 3, "mean": 0.5})
+    key, client = entity_key(PROJECT, "user_id", "u"), server.client()
+    client.hset(
+        key, feature_field("stats", "count"), client.hget(key, feature_field("stats", "mean"))
+    )
+    answer = read(repo, "stats", {"user_id": ["u"]}, defaults={"count": -1})
+    assert answer.statuses == {"count": [Status.WRONG_TYPE], "mean": [PRESENT]}
+    assert answer.values == {"count": [-1], "mean": [0.5]}
+
+
+def test_defaults_fill_what_is_missing_null_or_expired_before_views_are_computed(
+    repo: Repo,
+) -> None:
+    repo.write("stats", {"user_id": "here"}, {"count": 3, "mean": 4.0})
+    repo.write("stats", {"user_id": "null"}, {"count": 3, "mean": None})
+    repo.write("stats", {"user_id": "old"}, {"count": 3, "mean": 4.0}, NOW - 2 * DAY)
+    rows = {"user_id": ["here", "null", "old", "nobody"], "amount": [8.0] * 4}
+    filled = read(repo, "computed_only", rows, defaults={"mean": 2.0})
+    assert filled.values == {"ratio": [2.0, 4.0, 4.0, 4.0]}
+    unfilled = read(repo, "computed_only", rows)
+    assert unfilled.values == {"ratio": [2.0, None, None, None]}
+    assert unfilled.statuses == {"ratio": [PRESENT, NULL, NULL, NULL]}
+
+
+# ---- Names -----------------------------------------------------------------------------------
+
+
+def test_one_view_under_two_names_reads_two_entities(repo: Repo) -> None:
+    repo.write("stats", {"user_id": "a"}, {"count": 1, "mean": 1.0})
+    repo.write("stats", {"user_id": "b"}, {"count": 2, "mean": 2.0})
+    rows = {"payer_id": ["a", "b"], "payee_id": ["b", "b"]}
+    answer = read(repo, "two_users", rows, full_feature_names=True)
+    assert (answer.values["payer__count"], answer.values["payee__count"]) == ([1, 2], [2, 2])
+    assert list(answer.event_times) == ["payer", "payee"]
+
+
+def test_computed_features_have_full_names_too(repo: Repo) -> None:
+    """Feast's SDK leaves them out."""
+    rows = {"user_id": ["u"], "amount": [3.0]}
+    answer = read(repo, "computed", rows, full_feature_names=True)
+    assert answer.values["ratios__rounded"] == [1.0]
+    assert "ratios__rounded" not in repo.sdk("computed", rows, full_feature_names=True).to_dict()
+
+
+def test_a_computed_view_sees_the_request_and_the_views_that_it_declares(repo: Repo) -> None:
+    answer = read(repo, "computed", {"user_id": ["u"], "amount": [3.0], "other": [1]})
+    assert answer.values["seen"] == ["amount count mean stats__count stats__mean user_id"]
+
+
+# ---- Requests --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"user_id": ["u"]}, "no column amount: give amount, user_id"),
+        ({}, "no column amount, user_id: give"),
+        ({"user_id": ["u", "v"], "amount": [1.0]}, "columns of one length.*'user_id': 2"),
+        ({"user_id": [None], "amount": [1.0]}, "columns user_id: a join key is null"),
+    ],
+)
+def test_a_wrong_request_is_told_in_one_sentence(
+    repo: Repo, rows: dict[str, list[Any]], message: str
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        read(repo, "computed", rows)
+
+
+def test_a_join_key_of_another_type_is_told(repo: Repo) -> None:
+    rows = {"user_id": ["u"], "shop_id": ["corner"], "shelf_id": [1]}
+    with pytest.raises(RequestError, match=r"columns shop_id, user_id: .*corner"):
+        read(repo, "entities", rows)

@@ -1,0 +1,275 @@
+"""The online reader and its Redis: one round trip, bounded waits, lost connections."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from online_reader_repo import NOW, PROJECT, Repo
+from redis_proxy import RedisProxy, redis_proxy
+
+from feast_plugins.online_errors import RedisTimeout, RedisUnavailable
+from feast_plugins.online_reader import OnlineReader
+from feast_plugins.redis_encoding import entity_key
+from feast_plugins.redis_threads import POOL_SIZE
+from lab.stack.redis import RedisServer, private_redis
+
+USERS = [f"u{n}" for n in range(40)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with private_redis(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def repo(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    made = Repo(tmp_path_factory.mktemp("repo"), server)
+    for n, user in enumerate(USERS):
+        made.write("stats", {"user_id": user}, {"count": n, "mean": n / 2})
+        made.write("forever", {"user_id": user}, {"word": f"word {n}"})
+    made.write("shelves", {"shelf_id": 1}, {"items": 3})
+    return made
+
+
+@pytest.fixture
+def proxy(server: RedisServer) -> Iterator[RedisProxy]:
+    with redis_proxy(server.port) as started:
+        yield started
+
+
+def opened(
+    repo: Repo, port: int, service: str = "stats", timeout_s: float = 5.0, options: str = ""
+) -> OnlineReader:
+    config = repo.config_at(f"127.0.0.1:{port}{options}")
+    return OnlineReader.open(config, service, timeout_s=timeout_s, now=lambda: NOW)
+
+
+@pytest.fixture
+def reader(repo: Repo, proxy: RedisProxy) -> Iterator[OnlineReader]:
+    with opened(repo, proxy.port) as made:
+        yield made
+
+
+def count_of(reader: OnlineReader, user: str) -> object:
+    return reader.read({"user_id": [user]}).values["count"][0]
+
+
+async def count_of_async(reader: OnlineReader, user: str) -> object:
+    return (await reader.read_async({"user_id": [user]})).values["count"][0]
+
+
+# ---- One round trip --------------------------------------------------------------------------
+
+
+def test_many_rows_and_views_take_one_round_trip(
+    repo: Repo, server: RedisServer, proxy: RedisProxy
+) -> None:
+    client = server.client()
+    rows = {"user_id": [*USERS[:5], *USERS[:5]], "shop_id": [1] * 10, "shelf_id": [1, 2] * 5}
+    with opened(repo, proxy.port, "entities") as reader:
+        reader.read(rows)
+        client.config_resetstat()
+        before = proxy.round_trips
+        reader.read(rows)
+    assert proxy.round_trips == before + 1
+    # Five pairs of user and shop, two shelves, five users: each is asked once.
+    assert client.info("commandstats")["cmdstat_hmget"]["calls"] == 12
+
+
+def test_views_of_one_entity_share_a_command(repo: Repo, server: RedisServer) -> None:
+    client = server.client()
+    with opened(repo, server.port, "expiring") as reader:
+        client.config_resetstat()
+        reader.read({"user_id": ["u1"]})
+    assert client.info("commandstats")["cmdstat_hmget"]["calls"] == 1
+
+
+def test_a_request_larger_than_any_buffer(reader: OnlineReader) -> None:
+    users = [f"user {n} {'x' * 200}" for n in range(20_000)]
+    users[::1000] = USERS[:20]
+    answer = reader.read({"user_id": users})
+    assert answer.values["count"][::1000] == list(range(20))
+    assert answer.values["count"][1::1000] == [None] * 20
+
+
+# ---- Many at once ----------------------------------------------------------------------------
+
+
+def test_threads_share_a_bounded_pool(reader: OnlineReader, proxy: RedisProxy) -> None:
+    with ThreadPoolExecutor(3 * POOL_SIZE) as threads:
+        counts = list(threads.map(lambda user: count_of(reader, user), USERS * 20))
+    assert counts == list(range(40)) * 20
+    assert proxy.connections <= POOL_SIZE
+
+
+def test_tasks_share_one_connection(reader: OnlineReader, proxy: RedisProxy) -> None:
+    async def all_at_once() -> list[object]:
+        return await asyncio.gather(*(count_of_async(reader, user) for user in USERS * 20))
+
+    assert asyncio.run(all_at_once()) == list(range(40)) * 20
+    assert proxy.connections == 1
+
+
+def test_tasks_wait_for_replies_together(reader: OnlineReader, proxy: RedisProxy) -> None:
+    async def asked_before_any_answer() -> tuple[list[object], int]:
+        await count_of_async(reader, "u0")
+        before = proxy.round_trips
+        proxy.hold_replies()
+        reads = [asyncio.create_task(count_of_async(reader, user)) for user in USERS]
+        await asyncio.sleep(0)  # each has sent its command
+        proxy.release_replies()
+        return await asyncio.gather(*reads), proxy.round_trips - before
+
+    counts, round_trips = asyncio.run(asked_before_any_answer())
+    assert counts == list(range(40))
+    assert round_trips < len(USERS)
+
+
+def test_a_cancelled_task_leaves_the_others_their_answers(
+    reader: OnlineReader, proxy: RedisProxy
+) -> None:
+    async def one_gives_up() -> list[object]:
+        await count_of_async(reader, "u0")
+        proxy.hold_replies()
+        reads = [asyncio.create_task(count_of_async(reader, user)) for user in USERS[:5]]
+        await asyncio.sleep(0)
+        reads[2].cancel()
+        proxy.release_replies()
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    counts = asyncio.run(one_gives_up())
+    assert isinstance(counts[2], asyncio.CancelledError)
+    assert [*counts[:2], *counts[3:]] == [0, 1, 3, 4]
+
+
+def test_one_reader_serves_several_event_loops(reader: OnlineReader) -> None:
+    assert [asyncio.run(count_of_async(reader, user)) for user in ("u1", "u2")] == [1, 2]
+
+
+# ---- Redis away, slow, or back ---------------------------------------------------------------
+
+
+def test_redis_stopped_and_started_again(repo: Repo, tmp_path: Path) -> None:
+    with private_redis(tmp_path / "redis") as server, opened(repo, server.port) as reader:
+
+        async def read() -> object:
+            return await count_of_async(reader, "u1")
+
+        async def through_a_restart() -> None:
+            assert (await read(), count_of(reader, "u1")) == (None, None)
+            server.stop()
+            away = rf"Redis at 127.0.0.1:{server.port} cannot be read: "
+            with pytest.raises(RedisUnavailable, match=away):
+                await read()
+            with pytest.raises(RedisUnavailable, match=away):
+                count_of(reader, "u1")
+            server.start()
+            assert (await read(), count_of(reader, "u1")) == (None, None)
+
+        asyncio.run(through_a_restart())
+
+
+def test_a_stale_connection_is_replaced_and_counted(
+    reader: OnlineReader, proxy: RedisProxy
+) -> None:
+    count_of(reader, "u1")
+    proxy.cut()
+    assert count_of(reader, "u2") == 2
+    assert (reader.state.retries, proxy.connections) == (1, 2)
+
+
+def test_what_was_asked_on_a_lost_connection_is_asked_once_more(
+    reader: OnlineReader, proxy: RedisProxy
+) -> None:
+    async def lost_on_the_way() -> list[object]:
+        await count_of_async(reader, "u0")
+        proxy.hold_replies()
+        reads = [asyncio.create_task(count_of_async(reader, user)) for user in USERS[:3]]
+        await asyncio.sleep(0)
+        proxy.cut()
+        proxy.release_replies()
+        return await asyncio.gather(*reads)
+
+    assert asyncio.run(lost_on_the_way()) == [0, 1, 2]
+    assert (reader.state.retries, proxy.connections) == (3, 2)
+
+
+def test_a_slow_redis_is_not_waited_for(repo: Repo, proxy: RedisProxy) -> None:
+    with opened(repo, proxy.port, timeout_s=0.2) as reader:
+        assert count_of(reader, "u1") == 1
+        proxy.hold_replies()
+        with pytest.raises(RedisTimeout, match=r"did not answer within 0.2 s"):
+            count_of(reader, "u2")
+        proxy.release_replies()
+        assert count_of(reader, "u3") == 3  # and not the late answer for u2
+
+
+def test_tasks_do_not_wait_for_a_slow_redis(repo: Repo, proxy: RedisProxy) -> None:
+    with opened(repo, proxy.port, timeout_s=0.2) as reader:
+
+        async def slow_and_back() -> tuple[list[object], object]:
+            await count_of_async(reader, "u0")
+            proxy.hold_replies()
+            reads = [count_of_async(reader, user) for user in USERS]
+            late = await asyncio.gather(*reads, return_exceptions=True)
+            proxy.release_replies()
+            return late, await count_of_async(reader, "u3")
+
+        late, after = asyncio.run(slow_and_back())
+    assert {type(error) for error in late} == {RedisTimeout}
+    assert after == 3
+    assert proxy.connections == 2
+
+
+def test_threads_that_find_no_free_connection_wait_no_longer(repo: Repo, proxy: RedisProxy) -> None:
+    with opened(repo, proxy.port, timeout_s=0.2) as reader:
+        proxy.hold_replies()
+        with ThreadPoolExecutor(POOL_SIZE + 1) as threads:
+            reads = [threads.submit(count_of, reader, "u1") for _ in range(POOL_SIZE + 1)]
+        assert {type(read.exception()) for read in reads} == {RedisTimeout}
+
+
+# ---- What Redis may refuse -------------------------------------------------------------------
+
+
+def test_a_refused_command_fails_alone(reader: OnlineReader, server: RedisServer) -> None:
+    server.client().set(entity_key(PROJECT, "user_id", "text"), "not a hash")
+
+    async def refused_and_served() -> list[object]:
+        reads = [count_of_async(reader, user) for user in ("u1", "text", "u2")]
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    first, refused, last = asyncio.run(refused_and_served())
+    assert (first, last) == (1, 2)
+    with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+        raise refused  # type: ignore[misc]
+    with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+        count_of(reader, "text")
+    assert count_of(reader, "u3") == 3
+
+
+def test_a_password_and_a_database_are_given_first(repo: Repo, tmp_path: Path) -> None:
+    with private_redis(tmp_path / "redis") as server:
+        client = server.client()
+        client.config_set("requirepass", "secret")
+        with opened(repo, server.port) as reader, pytest.raises(RedisUnavailable, match="NOAUTH"):
+            count_of(reader, "u1")
+        with opened(repo, server.port, options=",db=3,password=secret") as reader:
+            assert count_of(reader, "u1") is None
+            assert asyncio.run(count_of_async(reader, "u1")) is None
+            client.execute_command("AUTH", "secret")
+            assert {int(known["db"]) for known in client.client_list()} >= {3}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(",ssl_cert_reqs=none", "ssl_cert_reqs"), (",127.0.0.1:7000", "2 nodes")],
+)
+def test_an_unknown_connection_string_is_refused(
+    repo: Repo, server: RedisServer, options: str, message: str
+) -> None:
+    with pytest.raises(RedisUnavailable, match=message):
+        opened(repo, server.port, options=options)
