@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from feast import FeatureStore, RepoConfig
+from feast import RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig, RedisType
 
 from feast_plugins.online_errors import UnreadableService
@@ -23,7 +23,7 @@ from feast_plugins.redis_address import RedisAddress
 from feast_plugins.redis_tasks import RedisTasks
 from feast_plugins.redis_threads import RedisPool
 from feast_plugins.registry_watch import RegistryWatch, WatchState
-from feast_plugins.service_definition import load_service
+from feast_plugins.service_definition import load_service, open_registry
 
 REFRESH_S = 10.0
 TIMEOUT_S = 1.0
@@ -71,7 +71,7 @@ class OnlineReader:
         Raises UnknownService, UnreadableService, RegistryUnavailable.
         """
         address = _address(config)
-        registry = FeatureStore(config=config).registry
+        registry = open_registry(config)
         compiler = PlanCompiler(config, defaults or {}, full_feature_names)
         watch = RegistryWatch(
             lambda: load_service(registry, config.project, service),

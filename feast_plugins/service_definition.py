@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from feast import FeatureView, OnDemandFeatureView
+from feast import FeatureStore, FeatureView, OnDemandFeatureView, RepoConfig
 from feast.errors import FeastObjectNotFoundException
 from feast.feature_view_projection import FeatureViewProjection
 from feast.infra.registry.base_registry import BaseRegistry
@@ -43,6 +43,17 @@ def _is_on_demand(view: AnyView) -> bool:
 def sources_of(view: OnDemandFeatureView) -> list[FeatureViewProjection]:
     """The projections of the stored views that an on-demand view reads."""
     return list(view.source_feature_view_projections.values())
+
+
+def open_registry(config: RepoConfig) -> BaseRegistry:
+    """The registry of a repository; raises RegistryUnavailable."""
+    folder = str(config.repo_path) if config.repo_path else None
+    try:
+        return FeatureStore(repo_path=folder, config=config).registry
+    except Exception as error:
+        raise RegistryUnavailable(
+            f"the registry of {config.project} cannot be read: {error}"
+        ) from error
 
 
 def load_service(registry: BaseRegistry, project: str, name: str) -> ServiceDefinition:

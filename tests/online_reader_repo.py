@@ -1,9 +1,11 @@
 """A Feast repository for the tests of the online reader: every type, entity and sort of service."""
 
+import shutil
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -80,14 +82,25 @@ class Repo:
     def __init__(self, folder: Path, server: RedisServer, registry: Any = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.registry = registry or {
-            "registry_type": "sql",
-            "path": f"sqlite:///{folder}/registry.db",
-        }
-        self.config = self.config_at(f"127.0.0.1:{server.port}")
-        self.store = FeatureStore(config=self.config)
+        self._server = server
+        self._connect(registry)
         self._define()
         self.store.apply([user, shop, shelf, *self.views.values(), *self.services.values()])
+
+    def _connect(self, registry: Any = None) -> None:
+        database = f"sqlite:///{self.folder}/registry.db"
+        self.registry = registry or {"registry_type": "sql", "path": database}
+        self.config = self.config_at(f"127.0.0.1:{self._server.port}")
+        self.store = FeatureStore(config=self.config)
+
+    def copied(self, folder: Path) -> Self:
+        """The same repository with a registry of its own, which a test may change."""
+        folder.mkdir(parents=True)
+        shutil.copy(self.folder / "registry.db", folder)
+        copied = copy(self)
+        copied.folder = folder
+        copied._connect()
+        return copied
 
     def config_at(self, connection_string: str) -> RepoConfig:
         """This repository over another Redis."""
