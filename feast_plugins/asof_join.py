@@ -13,7 +13,7 @@ import polars as pl
 
 TIME, CREATED = "__time", "__created"
 ASKED = "__asked"
-PLACE, BEST = "__place", "__best"
+PLACE, AGE, BEST = "__place", "__age", "__best"
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,19 @@ def timeline(
     all other columns are features.
     """
     known_only = known_only and CREATED in rows.columns
-    rows = rows.drop_nulls([*keys, TIME, *([CREATED] if known_only else [])])
-    rows = rows[_oldest_first(rows)].with_row_index(PLACE)
+    rows = _coded(rows.drop_nulls([*keys, TIME, *([CREATED] if known_only else [])]), keys)
+    order = _oldest_first(rows)
+    moments = rows.select(*keys, TIME)[order].with_columns(order.alias(BEST))
     if known_only:
-        moments = _when_known(rows, keys)
-    else:
-        moments = rows.select(*keys, TIME, pl.col(PLACE).alias(BEST))
-    features = rows.drop([*keys, PLACE, CREATED], strict=False)
+        moments = _when_known(moments.with_columns(rows[CREATED][order]), keys)
+    features = rows.drop([*keys, CREATED], strict=False)
     return Timeline(tuple(keys), moments, features, ttl or None)
+
+
+def _coded(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Keys that are text as codes: these are cheaper to move and to compare."""
+    texts = [key for key in keys if rows.schema[key] == pl.String]
+    return rows.with_columns(pl.col(key).cast(pl.Enum(rows[key].unique())) for key in texts)
 
 
 def _oldest_first(rows: pl.DataFrame) -> pl.Series:
@@ -61,27 +66,35 @@ def _oldest_first(rows: pl.DataFrame) -> pl.Series:
     return order[PLACE]
 
 
-def _when_known(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+def _when_known(oldest_first: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """From each arrival on, the newest row that had arrived: rows need not arrive in order."""
-    arrivals = rows.select(
-        *keys, pl.max_horizontal(TIME, CREATED).alias(TIME), pl.col(PLACE).alias(BEST)
-    ).sort(TIME, maintain_order=True)
-    newest_so_far = pl.col(BEST).cum_max()
-    return arrivals.with_columns(newest_so_far.over(keys) if keys else newest_so_far)
+    arrivals = (
+        oldest_first.with_columns(pl.max_horizontal(TIME, CREATED).alias(TIME))
+        .with_row_index(AGE)
+        .sort(TIME, maintain_order=True)
+    )
+    newest_so_far = pl.col(AGE).cum_max()
+    newest = arrivals.select(newest_so_far.over(keys) if keys else newest_so_far)
+    return arrivals.select(*keys, TIME, oldest_first[BEST][newest[AGE]].alias(BEST))
 
 
 def in_order(asked: pl.DataFrame) -> pl.DataFrame:
-    """Asked rows in order of TIME, ready for any number of joins; each keeps its place, ASKED."""
-    return asked.with_row_index(ASKED).sort(TIME)
+    """The moments of asked rows, TIME, in order, each with its place, ASKED; for any join of them.
 
-
-def join(asked: pl.DataFrame, of: Timeline) -> pl.DataFrame:
-    """The features of each asked row, in the order of ASKED; null where no row counts.
-
-    `asked` comes from `in_order`; it has the timeline's keys and TIME, in UTC microseconds.
+    TIME is in UTC microseconds.
     """
-    keys = [_alike(key, asked.schema[key], of.moments.schema[key]) for key in of.keys]
-    found = asked.select(ASKED, TIME, *keys).join_asof(
+    return asked.select(TIME).with_row_index(ASKED).sort(TIME)
+
+
+def join(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.DataFrame:
+    """The features of each row of `asked`, in its order; null where no row counts.
+
+    `asked` has the timeline's keys; `moments` is what `in_order` made of it.
+    """
+    types = of.moments.schema
+    keys = asked.select(_alike(key, asked.schema[key], types[key]) for key in of.keys)
+    questions = moments.with_columns(keys[key].gather(moments[ASKED]) for key in of.keys)
+    found = questions.join_asof(
         of.moments, on=TIME, by=list(of.keys) or None, check_sortedness=False
     )
     if of.ttl is not None:
@@ -95,6 +108,8 @@ def _alike(key: str, asked: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     """A key in the timeline's type; null, which no row has, if that type has no such value."""
     if asked == wanted:
         return pl.col(key)
+    if isinstance(wanted, pl.Enum):
+        return pl.col(key).cast(pl.String).cast(wanted, strict=False)
     converted = pl.col(key).cast(wanted, strict=False)
     is_same = converted.cast(asked, strict=False) == pl.col(key)
     return pl.when(is_same).then(converted).alias(key)

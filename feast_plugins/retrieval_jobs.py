@@ -130,10 +130,11 @@ class AsofJob(ChunkedJob):
         return [*keys, self._entities.event_time]
 
     def _features_of(self, rows: pa.Table) -> pa.Table:
-        keys = pl.from_arrow(rows.select(self._asked_columns))
-        assert isinstance(keys, pl.DataFrame)
-        asked = in_order(keys.with_columns(as_utc(pl.col(self._entities.event_time)).alias(TIME)))
-        return pa.table(dict(pair for view in self._joins for pair in view.features_of(asked)))
+        asked = pl.from_arrow(rows.select(self._asked_columns))
+        assert isinstance(asked, pl.DataFrame)
+        moments = in_order(asked.select(as_utc(pl.col(self._entities.event_time)).alias(TIME)))
+        pairs = (pair for view in self._joins for pair in view.features_of(asked, moments))
+        return pa.table(dict(pairs))
 
 
 def _beside(rows: pa.Table, features: pa.Table) -> pa.Table:

@@ -27,13 +27,15 @@ class ViewJoin:
     output_name: dict[str, str]
     declared: dict[str, pa.DataType]
 
-    def features_of(self, asked: pl.DataFrame) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        """The view's features by their output names, in the declared types.
+    def features_of(
+        self, entities: pl.DataFrame, moments: pl.DataFrame
+    ) -> Iterator[tuple[str, pa.ChunkedArray]]:
+        """The view's features by their output names, in the declared types and in order.
 
-        `asked` comes from asof_join's `in_order`, with the entity columns.
+        `moments` is what asof_join's `in_order` made of the entity rows.
         """
         keys = [pl.col(column).alias(key) for key, column in self.entity_column.items()]
-        answers = join(asked.with_columns(keys), self.timeline)
+        answers = join(entities.select(keys), moments, self.timeline)
         columns = answers.to_arrow(compat_level=pl.CompatLevel.oldest())
         for feature, name in self.output_name.items():
             yield name, columns[feature].cast(self.declared[feature])

@@ -33,7 +33,7 @@ def test_the_join_is_what_it_says(
         by_hand(a, numbered, {"key": "key"}, ttl, time=TIME, created=CREATED, known_only=known_only)
         for a in asked
     ]
-    answers = join(in_order(questions), of)["value"].to_list()
+    answers = join(questions, in_order(questions), of)["value"].to_list()
     assert answers == [row and row["value"] for row in expected]
 
 
@@ -41,5 +41,6 @@ def test_a_key_is_asked_in_the_type_of_the_rows() -> None:
     """A whole number in a float column is that number; what the type cannot hold has no row."""
     rows = pl.DataFrame({"key": [1, 2], TIME: [START, START], "value": [10, 20]})
     asked = pl.DataFrame({"key": [2.0, 1.5, None, float("nan"), 1e300], TIME: [START] * 5})
-    answers = join(in_order(asked), timeline(rows, ["key"], None, known_only=False))
+    of = timeline(rows, ["key"], None, known_only=False)
+    answers = join(asked, in_order(asked), of)
     assert answers["value"].to_list() == [20, None, None, None, None]
