@@ -1,5 +1,6 @@
 """Materialization through FeatureStore.materialize: this project's engine and Feast's local one."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ GROWTH = {
     "2m": (500_000, 2_000_000),
     "20m": (5_000_000, 20_000_000),
 }
+LAST = 19  # the highest niceness
 LOGGED_US, SLOW_LOG_LENGTH = 200, 100_000
 PEERS = {"Feast's local engine": FEASTS, "Feast's local engine, tuned": TUNED}
 
@@ -87,13 +89,19 @@ def longest_script(table: Snapshots, sizes: Sizes) -> Figure:
     with TemporaryDirectory(prefix="bench_redis_") as temporary:
         folder = Path(temporary)
         with private_redis(folder, maxmemory=sizes.redis_memory) as server:
-            store = open_store(OURS, [table], folder, server)
             with server.client() as client:
                 log_scripts(client)
-                materialize(store, table)
+            in_child(materialize_behind_redis, table, folder, server)
+            with server.client() as client:
                 slow = client.slowlog_get(SLOW_LOG_LENGTH)
     longest = max((entry["duration"] for entry in slow), default=LOGGED_US)
     return Figure("materialize_longest_script_ms", longest / 1_000, "ms")
+
+
+def materialize_behind_redis(table: Snapshots, folder: Path, server: RedisServer) -> None:
+    """Materialize and let Redis go first: a script that waits for a processor seems to be long."""
+    os.nice(LAST)
+    open_and_materialize(table, folder, server)
 
 
 def log_scripts(client: redis.Redis) -> None:

@@ -1,6 +1,7 @@
 """Measures every family of figures, or the named ones: python -m benchmarks.run [pit …]"""
 
 import pkgutil
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -19,10 +20,9 @@ from benchmarks.harness.figures import (
     save,
 )
 from lab.errors import UserError
-from lab.feature_store import silence_known_warnings
 from lab.settings import settings
 
-SOME_FALL_SHORT, USER_ERROR = 1, 2
+SOME_FALL_SHORT, USER_ERROR, STOPPED = 1, 2, 128 + signal.SIGTERM
 
 
 def families() -> list[str]:
@@ -53,8 +53,8 @@ def run(figures: Iterable[Figure], file: Path, console: Console) -> int:
 
 
 def main() -> int:
-    """The entry point; a wrong name is one sentence and status 2."""
-    silence_known_warnings()
+    """The entry point; a wrong name is one sentence and status 2, and what is stopped cleans up."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     try:
         return run(figures_of(sys.argv[1:]), settings.build_dir / "bench.json", Console())
     except UserError as error:

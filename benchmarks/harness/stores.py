@@ -11,6 +11,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConf
 from feast.types import FeastType, Float32, Float64, Int64, String
 
 from benchmarks.harness.workload import DAY, START, TTL, Snapshots
+from lab.feature_store import silence_known_warnings
 from lab.stack.redis import RedisServer
 
 # Longer than the views' TTL, as it must be.
@@ -51,6 +52,7 @@ def open_store(
     stores: Stores, tables: Sequence[Snapshots], folder: Path, server: RedisServer | None = None
 ) -> FeatureStore:
     """A feature store with a view of each table; without a server nothing is online."""
+    silence_known_warnings()
     online = {
         "type": stores.online,
         "connection_string": server.address if server else "",
