@@ -18,7 +18,7 @@ ROOT = settings.root
 CONTRACT = ROOT / "docs" / "contract.md"
 DOCUMENTS = sorted(
     file
-    for pattern in ("README.md", "docs/*.md", "exercise_*/README.md")
+    for pattern in ("README.md", "docs/**/*.md", "exercise_*/README.md")
     for file in ROOT.glob(pattern)
 )
 OTHER_COMMANDS = {"feast", "redis-cli", "git", "cd", "source"}
