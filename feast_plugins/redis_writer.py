@@ -7,6 +7,7 @@ from typing import Self
 
 import redis
 
+from feast_plugins.redis_address import pack
 from feast_plugins.redis_encoding import feature_field, time_field
 from feast_plugins.redis_online_store import WRITE_UNLESS_OLDER, rows_per_script
 
@@ -65,8 +66,3 @@ class RowWriter:
         while self._in_flight > leave:
             self._in_flight -= 1
             self._connection.read_response()
-
-
-def pack(command: Sequence[bytes]) -> bytes:
-    """A command in Redis's protocol."""
-    return b"*%d\r\n" % len(command) + b"".join([b"$%d\r\n%b\r\n" % (len(c), c) for c in command])

@@ -143,6 +143,7 @@ def test_a_cancelled_task_leaves_the_others_their_answers(
     counts = asyncio.run(one_gives_up())
     assert isinstance(counts[2], asyncio.CancelledError)
     assert [*counts[:2], *counts[3:]] == [0, 1, 3, 4]
+    assert reader.state.retries == 0
 
 
 def test_one_reader_serves_several_event_loops(reader: OnlineReader) -> None:
