@@ -158,22 +158,34 @@ def read_source(view: FeatureView, features: Sequence[str], config: RepoConfig) 
     Raises SourceError as check_source does, before a row is read, and for a value that has no place
     in the declared type.
     """
-    schema, columns, source = check_source(view, config), source_columns(view), view.batch_source
+    schema, columns = check_source(view, config), source_columns(view)
     declared = {field.name: arrow_type(field.dtype) for field in view.features}
-    types = {name: declared[name] for name in features}
-    keys = (key for key in view.join_keys if key in columns)
-    types = {key: schema.field(columns[key]).type for key in keys} | types
-    times = {TIME: source.timestamp_field, CREATED: source.created_timestamp_column}
-    selected = [
-        *(as_utc(pl.col(columns[name])).alias(alias) for alias, name in times.items() if name),
-        *(pl.col(columns[name]).cast(_polars_type(t)).alias(name) for name, t in types.items()),
-    ]
-    path = file_path(view.name, source, config)
-    files = [pl.scan_parquet(file).select(selected) for file in parquet_files(path)]
+    types = {key: schema.field(columns[key]).type for key in view.join_keys if key in columns}
+    types |= {name: declared[name] for name in features}
+    path = file_path(view.name, view.batch_source, config)
     try:
-        return pl.concat(files).collect()
+        return pl.concat(_rows(file, view, types) for file in parquet_files(path)).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError(f"{view.name}: {path} cannot be read as declared: {error}") from error
+
+
+def _rows(file: Path, view: FeatureView, types: dict[str, pa.DataType]) -> pl.LazyFrame:
+    columns, source = source_columns(view), view.batch_source
+    times = {TIME: source.timestamp_field, CREATED: source.created_timestamp_column}
+    scan = pl.scan_parquet(file)
+    found = scan.collect_schema()
+    return scan.select(
+        *(as_utc(pl.col(columns[name])).alias(alias) for alias, name in times.items() if name),
+        *(_cast(columns[n], found[columns[n]], _polars_type(t)).alias(n) for n, t in types.items()),
+    )
+
+
+def _cast(column: str, found: pl.DataType, wanted: pl.DataType) -> pl.Expr:
+    """A column in another type; polars raises for what has no place there, but cuts fractions."""
+    value = pl.col(column)
+    if found.is_float() and wanted.is_integer():
+        value = pl.when(value != value.floor()).then(float("nan")).otherwise(value)
+    return value.cast(wanted)
 
 
 def as_utc(times: pl.Expr) -> pl.Expr:

@@ -71,9 +71,12 @@ def test_a_column_of_another_kind(
     assert_refused(store_with(tmp_path, declared), str(stored)[:5], "declared as")
 
 
-def test_a_value_that_the_declared_type_cannot_hold(tmp_path: Path) -> None:
-    rows = [{**row, "value": 2**40} for row in ROWS]
-    write_rows(tmp_path / "rows.parquet", rows)
+@pytest.mark.parametrize(("value", "stored"), [(2**40, pa.int64()), (1.5, pa.float64())], ids=str)
+def test_a_value_that_has_no_place_in_the_declared_type(
+    tmp_path: Path, value: float, stored: pa.DataType
+) -> None:
+    rows = [{**row, "value": value} for row in ROWS]
+    write_rows(tmp_path / "rows.parquet", rows, value=stored)
     assert_refused(store_with(tmp_path, Int32), "value")
 
 
@@ -146,3 +149,11 @@ def test_numbers_may_be_wider_or_narrower(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.parquet", ROWS, value=pa.int8())
     job = store_with(tmp_path, Float32).get_historical_features(asked(("a", 2)), ["v:value"])
     assert job.to_arrow()["value"].to_pylist() == [1.0]
+
+
+def test_whole_numbers_may_be_stored_as_floats(tmp_path: Path) -> None:
+    """As pandas does it, where one of them is missing."""
+    rows = [*ROWS, {**ROWS[0], "user_id": "c", "value": None}]
+    write_rows(tmp_path / "rows.parquet", rows, value=pa.float64())
+    job = store_with(tmp_path).get_historical_features(asked(("a", 2), ("c", 2)), ["v:value"])
+    assert job.to_arrow()["value"].equals(pa.chunked_array([[1, None]], pa.int64()))
