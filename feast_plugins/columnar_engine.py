@@ -18,6 +18,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import FeatureView
+from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.common.materialization_job import MaterializationJobStatus, MaterializationTask
 from feast.infra.compute_engines.local.compute import LocalComputeEngine, LocalComputeEngineConfig
 from feast.infra.compute_engines.local.job import LocalMaterializationJob
@@ -25,9 +26,11 @@ from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisType
 from feast.infra.registry.base_registry import BaseRegistry
 
-from feast_plugins.asof_offline_store import connect
 from feast_plugins.columnar_encoding import encode_features, encode_times, entity_keys
+from feast_plugins.duckdb_session import connect
 from feast_plugins.feature_source import check_source, source_columns, source_path
+from feast_plugins.parquet_files import parquet_files
+from feast_plugins.redis_encoding import Kind
 from feast_plugins.redis_writer import RowWriter
 
 ROWS_PER_PARTITION = 4_000_000
@@ -38,7 +41,7 @@ ROWS_PER_BATCH = 20_000
 # $known are not there yet.
 NEWEST = """
 SELECT {columns}
-FROM read_parquet($files)
+FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
 WHERE {happened} <= $end AND ({happened} >= $start OR {created} > $start)
   AND {created} <= $known AND {has_key} AND {partition}
 QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest_first}) = 1
@@ -77,9 +80,11 @@ class ColumnarEngine(LocalComputeEngine):
         view, store = task.feature_view, self.online_store
         return (
             type(view) is FeatureView
+            and DUMMY_ENTITY_NAME not in view.entities
             and isinstance(view.batch_source, FileSource)
             and isinstance(store, RedisOnlineStore)
             and self.repo_config.online_store.redis_type == RedisType.redis
+            and {field.dtype.to_value_type().value for field in view.features} <= set(Kind)
             and task.only_latest
             and not task.disable_event_timestamp
         )
@@ -89,14 +94,15 @@ class ColumnarEngine(LocalComputeEngine):
         check_source(view, config)
         store = config.online_store
         features = {field.name: field.dtype.to_value_type() for field in view.features}
+        key_kinds = {key.name: Kind(key.dtype.to_value_type().value) for key in view.entity_columns}
         client = self.online_store._get_client(store)
         version = config.entity_key_serialization_version
         progress = _progress(task)
         with RowWriter(client, view.name, list(features), store.key_ttl_seconds or 0) as writer:
             for batch in self._newest_rows(task):
-                keys = {key: batch[key] for key in view.join_keys}
+                keys = {key: batch[key] for key in key_kinds}
                 writer.write(
-                    entity_keys(task.project, keys, version),
+                    entity_keys(task.project, keys, version, key_kinds),
                     encode_times(batch[view.batch_source.timestamp_field]),
                     [encode_features(batch[name], kind) for name, kind in features.items()],
                 )
@@ -106,15 +112,21 @@ class ColumnarEngine(LocalComputeEngine):
     def _newest_rows(self, task: MaterializationTask) -> Iterator[pa.RecordBatch]:
         """The newest row of each entity, in batches, one hash partition of the keys at a time."""
         view = task.feature_view
-        files = _files(Path(source_path(view, self.repo_config)))
-        partitions = 1 + sum(_row_count(file) for file in files) // ROWS_PER_PARTITION
-        moments = {"start": task.start_time, "end": task.end_time, "known": _known_until(task)}
+        files = parquet_files(Path(source_path(view, self.repo_config)))
+        rows = sum(pq.ParquetFile(file).metadata.num_rows for file in files)
+        partitions = 1 + rows // ROWS_PER_PARTITION
+        parameters = {
+            "files": [str(file) for file in files],
+            "start": task.start_time,
+            "end": task.end_time,
+            "known": _known_until(task),
+        }
         with tempfile.TemporaryDirectory() as spill, connect() as connection:
             connection.execute("SET memory_limit = ?", [self._memory_limit])
             connection.execute("SET temp_directory = ?", [spill])
             for partition in range(partitions):
                 query = _query(view, partition, partitions)
-                reader = connection.execute(query, {"files": files, **moments})
+                reader = connection.execute(query, parameters)
                 yield from reader.to_arrow_reader(ROWS_PER_BATCH)
 
 
@@ -124,15 +136,17 @@ def _known_until(task: MaterializationTask) -> datetime:
     So a run ignores what a later one will bring, and a backfill of an old interval sees the
     corrections that are in the online store already.
     """
-    last_run = task.feature_view.most_recent_end_time
-    return max(task.end_time, last_run) if last_run else task.end_time
+    last_run: datetime | None = task.feature_view.most_recent_end_time
+    end: datetime = task.end_time
+    return max(end, last_run) if last_run else end
 
 
 def _progress(task: MaterializationTask) -> Callable[[int], object]:
     """Feast's progress bar, where somebody looks; how many entities come is not known before."""
     if task.tqdm_builder is None or not sys.stderr.isatty():
         return lambda rows: None
-    return task.tqdm_builder(None).update
+    bar = task.tqdm_builder(None)
+    return lambda rows: bar.update(rows)
 
 
 def _query(view: FeatureView, partition: int, partitions: int) -> str:
@@ -151,12 +165,3 @@ def _query(view: FeatureView, partition: int, partitions: int) -> str:
         keys=", ".join(keys),
         newest_first=", ".join(f"{cast} DESC" for cast in in_utc.values()),
     )
-
-
-def _files(path: Path) -> list[str]:
-    return [str(file) for file in sorted(path.rglob("*.parquet"))] if path.is_dir() else [str(path)]
-
-
-def _row_count(file: str) -> int:
-    rows: int = pq.ParquetFile(file).metadata.num_rows
-    return rows

@@ -123,7 +123,7 @@ def test_no_created_column_several_join_keys_and_renamed_columns(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
     file = tmp_path / "rows.parquet"
-    shops = pa.array([7, 7, 8], pa.int64())
+    shops = pa.array([7, 7, 8], pa.int32())  # the entity is declared as Int64
     pq.write_table(pa.table(simple_rows(created=None, shop=shops)), file)
     source = FileSource(
         path=file.name,  # relative to the repository
