@@ -22,8 +22,8 @@ def store_with(folder: Path, declared: Any = Int64, **options: Any) -> FeatureSt
 
 
 def assert_refused(store: FeatureStore, *words: str) -> None:
-    """When asked for features, for a materialization and for a write; nothing is written."""
-    saved = Path(store.repo_path) / "saved.parquet"
+    """When asked for features, before anything is written."""
+    saved = Path(store.config.repo_path) / "saved.parquet"
     storage = SavedDatasetFileStorage(str(saved))
     with pytest.raises(SourceError) as refused:
         store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
