@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     label_maturity: timedelta = timedelta(days=7)
     recount_sample: int = 2_000
 
+    # Serving
+    model_dir: Path = ROOT / "build" / "models"
+
     # Grading
     hidden_transactions: int = 12_000
     import_timeout_s: float = 120
