@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,8 +57,25 @@ class Settings(BaseSettings):
     label_maturity: timedelta = timedelta(days=7)
     recount_sample: int = 2_000
 
-    # Serving
+    # Serving; LAB_API_HOST=0.0.0.0 is needed to be reached from elsewhere
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    api_workers: int = Field(default=2, ge=1)
+    api_key: SecretStr | None = None
     model_dir: Path = ROOT / "build" / "models"
+    feature_cache: Literal["on", "off"] = "on"
+    cache_ttl_s: int = 300
+    cache_poll_s: float = 1
+    cache_entries_in_process: int = 20_000
+    cache_entries_in_redis: int = 100_000
+    cache_timeout_s: float = 0.25
+    warm_entities: int = 1_000
+    warm_timeout_s: float = 2
+    online_read_timeout_s: float = 1
+    request_timeout_s: float = 2.5
+    drain_timeout_s: int = 10
+    max_in_flight: int = 1_000
+    max_body_bytes: int = 262_144
 
     # Grading
     hidden_transactions: int = 12_000
