@@ -1,0 +1,44 @@
+"""The same payments by Locust, which adds and removes users while it runs, in a browser.
+
+locust -f exercise_04_serving/locustfile.py        # then http://127.0.0.1:8089
+locust -f exercise_04_serving/locustfile.py --headless --users 50 --run-time 30s
+"""
+
+from itertools import cycle
+from typing import Any
+from urllib.parse import urlsplit
+
+from locust import FastHttpUser, constant_throughput, events, task
+from locust.env import Environment
+
+from exercise_04_serving.traffic import Traffic
+from lab.settings import settings
+
+PAYMENTS, BATCH = 20_000, 20
+
+payments = cycle(Traffic.of_dataset().payments(PAYMENTS))
+
+
+@events.test_start.add_listener
+def only_here(environment: Environment, **_: Any) -> None:
+    """Stop before the first request when the host is another machine's."""
+    if urlsplit(environment.host or Customer.host).hostname != settings.host:
+        environment.process_exit_code = 2
+        environment.runner.quit()
+        raise SystemExit(f"a load test goes to {settings.host} only, not to {environment.host}")
+
+
+class Customer(FastHttpUser):
+    """Ten payments a second, one in twenty of them as a batch."""
+
+    host = f"http://{settings.host}:{settings.api_port}"
+    wait_time = constant_throughput(10)
+
+    @task(19)
+    def pay(self) -> None:
+        self.client.post("/predict", json=next(payments))
+
+    @task(1)
+    def pay_many(self) -> None:
+        batch = [next(payments) for _ in range(BATCH)]
+        self.client.post("/predict/batch", json={"transactions": batch})
