@@ -21,7 +21,6 @@ from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineS
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 
-from feast_plugins.duckdb_session import connect as connect
 from feast_plugins.entity_rows import Asked, EntityRows, entity_rows
 from feast_plugins.feature_source import (
     SourceError,
