@@ -18,8 +18,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
-# Fields for one run of the script, which holds Redis while it runs: a millisecond or two.
-FIELDS_PER_SCRIPT = 1_000
+# Fields for one run of the script, which holds Redis while it runs: about a millisecond.
+FIELDS_PER_SCRIPT = 500
 
 # KEYS: one hash per row. ARGV: the field of the event time, the key's TTL in seconds (0: none), the
 # number of features, their fields, then for each row its event time and its values.
