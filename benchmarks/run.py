@@ -10,15 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 import benchmarks
-from benchmarks.harness.figures import (
-    Figure,
-    as_table,
-    falls_short,
-    ours_of,
-    peer_of,
-    read_required,
-    save,
-)
+from benchmarks.harness.figures import Figure, as_line, as_table, falls_short, read_required, save
 from lab.errors import UserError
 from lab.settings import settings
 
@@ -47,7 +39,7 @@ def run(figures: Iterable[Figure], file: Path, console: Console) -> int:
     for figure in figures:
         save(figure, file, required)
         measured.append(figure)
-        console.print(figure.name, ours_of(figure), peer_of(figure), highlight=False)
+        console.print(as_line(figure), highlight=False)
     console.print(as_table(measured, required))
     return SOME_FALL_SHORT if falls_short(measured, required) else 0
 

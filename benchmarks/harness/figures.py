@@ -20,7 +20,7 @@ Required = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value; beside a peer's value, the ratio says how many times better ours is."""
+    """One measured value; beside a peer's, the ratio of both, as its constructor says."""
 
     name: str
     value: float
@@ -33,6 +33,11 @@ class Figure:
     def cost(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Self:
         """A time or another cost beside the peer's: the ratio is above one where ours is less."""
         return cls(name, value, unit, peer, peer_value, peer_value / value)
+
+    @classmethod
+    def multiple(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Self:
+        """A rate, or another value, in the peer's: the ratio is above one where ours is more."""
+        return cls(name, value, unit, peer, peer_value, value / peer_value)
 
     @property
     def judged(self) -> float:
@@ -66,25 +71,26 @@ def save(figure: Figure, file: Path, required: Required) -> None:
 
 
 def as_table(figures: Iterable[Figure], required: Required) -> Table:
-    """The figures, their peers and the verdicts."""
-    table = Table(box=box.SIMPLE, title="Figures", title_justify="left")
-    for heading in ("figure", "ours", "ratio", "required", "verdict"):
+    """The figures, the peers' values and the verdicts."""
+    table = Table(box=box.SIMPLE, title="Figures", title_justify="left", pad_edge=False)
+    for heading in ("figure", "ours", "peer", "ratio", "required", "verdict"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("peer")
     for figure in figures:
         bound = required.get(figure.name, {})
         limits = ", ".join(f"{SIGN[kind]} {limit:g}" for kind, limit in bound.items())
         verdict = ("holds" if figure.holds(bound) else "[red]falls short[/]") if bound else ""
+        ours, peer = (measured(v, figure.unit) for v in (figure.value, figure.peer_value))
         ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
-        table.add_row(figure.name, ours_of(figure), ratio, limits, verdict, peer_of(figure))
+        table.add_row(figure.name, ours, peer, ratio, limits, verdict)
     return table
 
 
-def ours_of(figure: Figure) -> str:
-    """The value, with its unit."""
-    return f"{figure.value:.3g} {figure.unit}"
+def as_line(figure: Figure) -> str:
+    """The figure as soon as it is measured, and which peer it is beside."""
+    peer = f"; {figure.peer}: {measured(figure.peer_value, figure.unit)}" if figure.peer else ""
+    return f"{figure.name}: {measured(figure.value, figure.unit)}{peer}"
 
 
-def peer_of(figure: Figure) -> str:
-    """The peer's value, with its unit, and its name."""
-    return f"{figure.peer_value:.3g} {figure.unit}, {figure.peer}" if figure.peer else ""
+def measured(value: float | None, unit: str) -> str:
+    """A value with its unit, to three digits; nothing where there is none."""
+    return "" if value is None else f"{value:.3g} {unit}"
