@@ -6,7 +6,7 @@
 What it guarantees, and where it differs from Feast's SDK: docs/plugins/online_reader.md.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,7 +18,7 @@ from feast.infra.online_stores.redis import RedisOnlineStoreConfig, RedisType
 from feast_plugins.online_errors import UnreadableService
 from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.plan_compiler import PlanCompiler
-from feast_plugins.read_plan import Rows
+from feast_plugins.read_plan import Asked, Reply, Rows
 from feast_plugins.redis_address import RedisAddress
 from feast_plugins.redis_tasks import RedisTasks
 from feast_plugins.redis_threads import RedisPool
@@ -56,6 +56,7 @@ class OnlineReader:
         config: RepoConfig,
         service: str,
         *,
+        views: Collection[str] | None = None,
         defaults: Mapping[str, object] | None = None,
         full_feature_names: bool = False,
         refresh_s: float = REFRESH_S,
@@ -64,9 +65,10 @@ class OnlineReader:
     ) -> Self:
         """Compile `service`; Redis is first asked by the first read.
 
-        `defaults` stand for values that are missing, null, expired or of another type, before
-        on-demand views are computed. The registry is read again every `refresh_s`; a read takes
-        `timeout_s` at most. Open it after a process has forked, not before.
+        `views` are those of the service to read, all unless given. `defaults` stand for values
+        that are missing, null, expired or of another type, before on-demand views are computed.
+        The registry is read again every `refresh_s`; a read takes `timeout_s` at most. Open it
+        after a process has forked, not before.
 
         Raises UnknownService, UnreadableService, RegistryUnavailable.
         """
@@ -74,7 +76,7 @@ class OnlineReader:
         registry = open_registry(config)
         compiler = PlanCompiler(config, defaults or {}, full_feature_names)
         watch = RegistryWatch(
-            lambda: load_service(registry, config.project, service),
+            lambda: load_service(registry, config.project, service, views),
             compiler.compile,
             refresh_s,
             now,
@@ -86,16 +88,29 @@ class OnlineReader:
 
         Raises RequestError, RedisUnavailable, RedisTimeout.
         """
-        plan = self._watch.plan
-        asked = plan.ask(rows)
-        return plan.answer(asked, self._pool.ask(asked.packed, asked.commands), self._now())
+        asked = self.ask(rows)
+        commands = asked.commands
+        return self.answer(asked, self._pool.ask(b"".join(commands), len(commands)))
 
     async def read_async(self, rows: Rows) -> OnlineFeatures:
         """The same in asyncio."""
-        plan = self._watch.plan
-        asked = plan.ask(rows)
-        replies = await self._tasks.ask(asked.packed, asked.commands)
-        return plan.answer(asked, replies, self._now())
+        asked = self.ask(rows)
+        return self.answer(asked, await self.fetch(asked.commands))
+
+    def ask(self, rows: Rows) -> Asked:
+        """The first step of a read: its `commands`, one for each entity. Raises RequestError."""
+        return self._watch.plan.ask(rows)
+
+    async def fetch(self, commands: Sequence[bytes]) -> list[Reply]:
+        """The second step: the replies to commands of any reader of this store, in one round trip.
+
+        Who keeps replies fetches only what is not known. Raises RedisUnavailable, RedisTimeout.
+        """
+        return await self._tasks.ask(b"".join(commands), len(commands))
+
+    def answer(self, asked: Asked, replies: Sequence[Reply]) -> OnlineFeatures:
+        """The third step: what the replies to all commands of `asked` mean by now."""
+        return asked.plan.answer(asked, replies, self._now())
 
     def refresh(self) -> bool:
         """Read the registry now; whether the service has changed."""

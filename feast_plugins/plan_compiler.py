@@ -20,7 +20,14 @@ from feast_plugins.read_plan import (
     StoredFeature,
     ViewRead,
 )
-from feast_plugins.redis_encoding import KeyLayout, Kind, decoder, feature_field, time_field
+from feast_plugins.redis_encoding import (
+    KeyLayout,
+    Kind,
+    column_decoder,
+    decoder,
+    feature_field,
+    time_field,
+)
 from feast_plugins.service_definition import ServiceDefinition, sources_of
 
 EntityKey = tuple[tuple[str, Kind, str], ...]  # each join key, its type, the request's column
@@ -134,6 +141,7 @@ class PlanCompiler:
                     name=name,
                     place=places.setdefault(feature_field(view.name, name), len(places)),
                     decode=decoder(kind_of(view.name, declared[name])),
+                    decode_all=column_decoder(kind_of(view.name, declared[name])),
                     default=self.defaults.get(self._name((stored.name, name))),
                 )
                 for name in stored.features

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from feast_plugins.online_errors import OnlineReadError, RequestError
 from feast_plugins.online_features import OnlineFeatures, Status
 from feast_plugins.redis_address import pack_argument
-from feast_plugins.redis_encoding import Decoder, KeyLayout, WrongType, decode_time
+from feast_plugins.redis_encoding import ColumnDecoder, Decoder, KeyLayout, WrongType, decode_time
 
 Rows = Mapping[str, Sequence[object]]
+Reply = Sequence[bytes | None]  # the fields that a command asked for
 Column = tuple[str, str]  # a view and its feature; of a request, "" and the column
 REQUEST = ""
 
@@ -35,30 +36,40 @@ class StoredFeature:
     name: str
     place: int
     decode: Decoder
+    decode_all: ColumnDecoder
     default: object
 
     def read(
         self, stored: Sequence[bytes | None], states: Sequence[Status]
     ) -> tuple[list[object], list[Status]]:
         """Values and statuses, given each row's field and the status of the row as a whole."""
-        values: list[object] = []
-        statuses: list[Status] = []
-        for content, status in zip(stored, states, strict=True):
-            value = None
-            if status is Status.PRESENT:
-                if content is None:
-                    status = Status.MISSING
-                else:
-                    try:
-                        value = self.decode(content)
-                    except WrongType:
-                        status = Status.WRONG_TYPE
-                    else:
-                        if value is None:
-                            status = Status.NULL
-            values.append(self.default if value is None else value)
-            statuses.append(status)
-        return values, statuses
+        if (values := self._all_present(stored, states)) is not None:
+            return values, list(states)
+        pairs = [self._one(*row) for row in zip(stored, states, strict=True)]
+        return [value for value, _ in pairs], [status for _, status in pairs]
+
+    def _all_present(
+        self, stored: Sequence[bytes | None], states: Sequence[Status]
+    ) -> list[object] | None:
+        """The values where every row has one, which is the rule, and worth a way of its own."""
+        if None in stored or states.count(Status.PRESENT) != len(states):
+            return None
+        try:
+            values = self.decode_all(cast(Sequence[bytes], stored))
+        except WrongType:
+            return None
+        return None if None in values else values
+
+    def _one(self, stored: bytes | None, status: Status) -> tuple[object, Status]:
+        if status is not Status.PRESENT:
+            return self.default, status
+        if stored is None:
+            return self.default, Status.MISSING
+        try:
+            value = self.decode(stored)
+        except WrongType:
+            return self.default, Status.WRONG_TYPE
+        return (self.default, Status.NULL) if value is None else (value, Status.PRESENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +85,16 @@ class ViewRead:
         self, stored: Sequence[bytes | None], now: datetime
     ) -> tuple[list[datetime | None], list[Status]]:
         """Each row's event time, and whether the row is there and within its TTL."""
+        oldest = None if self.ttl is None else now - self.ttl
         moments = {content: decode_time(content) for content in set(stored)}
-        verdicts = {content: self._status(moment, now) for content, moment in moments.items()}
+        verdicts = {content: _status(moment, oldest) for content, moment in moments.items()}
         return [moments[content] for content in stored], [verdicts[content] for content in stored]
 
-    def _status(self, moment: datetime | None, now: datetime) -> Status:
-        if moment is None:
-            return Status.MISSING
-        is_old = self.ttl is not None and moment < now - self.ttl
-        return Status.EXPIRED if is_old else Status.PRESENT
+
+def _status(moment: datetime | None, oldest: datetime | None) -> Status:
+    if moment is None:
+        return Status.MISSING
+    return Status.PRESENT if oldest is None or moment >= oldest else Status.EXPIRED
 
 
 @dataclass(frozen=True)
@@ -99,9 +111,9 @@ class EntityRead:
 
     @cached_property
     def _command(self) -> tuple[bytes, bytes]:
-        """What stands before and after the key in a packed HMGET."""
-        head = b"*%d\r\n" % (len(self.fields) + 2) + pack_argument(b"HMGET")
-        return head, b"".join(pack_argument(field) for field in self.fields)
+        """What stands before and after the key's length and the key in a packed HMGET."""
+        head = b"*%d\r\n" % (len(self.fields) + 2) + pack_argument(b"HMGET") + b"$"
+        return head, b"\r\n" + b"".join(pack_argument(field) for field in self.fields)
 
     def ask(self, columns: Rows, commands: dict[bytes, int]) -> list[int]:
         """The number of each row's command, added to `commands` unless it is there already."""
@@ -110,11 +122,10 @@ class EntityRead:
         except ValueError as error:
             raise RequestError(f"columns {', '.join(self.columns)}: {error}") from error
         head, tail = self._command
-        return [
-            commands.setdefault(head + pack_argument(key) + tail, len(commands)) for key in keys
-        ]
+        packed = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in keys]
+        return [commands.setdefault(command, len(commands)) for command in packed]
 
-    def read(self, replies: Sequence[Sequence[bytes | None]], now: datetime, found: Found) -> None:
+    def read(self, replies: Sequence[Reply], now: datetime, found: Found) -> None:
         """Add the features of all views, given each row's reply."""
         fields = list(zip(*replies, strict=True)) or [()] * len(self.fields)
         for view in self.views:
@@ -154,12 +165,12 @@ class OnDemandCall:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: its columns, the packed commands, and for each entity each row's command."""
+    """A request: its columns, its packed commands, and for each entity each row's command."""
 
+    plan: "ReadPlan"
     columns: Rows
     rows: int
-    packed: bytes
-    commands: int
+    commands: tuple[bytes, ...]
     places: Sequence[Sequence[int]]
 
 
@@ -178,11 +189,9 @@ class ReadPlan:
         columns, count = self._checked(rows)
         commands: dict[bytes, int] = {}
         places = [entity.ask(columns, commands) for entity in self.entities]
-        return Asked(columns, count, b"".join(commands), len(commands), places)
+        return Asked(self, columns, count, tuple(commands), places)
 
-    def answer(
-        self, asked: Asked, replies: Sequence[Sequence[bytes | None]], now: datetime
-    ) -> OnlineFeatures:
+    def answer(self, asked: Asked, replies: Sequence[Reply], now: datetime) -> OnlineFeatures:
         """The features of a request, given the replies to its commands."""
         found = Found({(REQUEST, name): list(values) for name, values in asked.columns.items()})
         for entity, places in zip(self.entities, asked.places, strict=True):

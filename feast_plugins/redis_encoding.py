@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import cached_property
+from operator import attrgetter
 
 import mmh3
 from google.protobuf.message import DecodeError
@@ -109,8 +110,9 @@ class KeyLayout:
 def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
     """The values of a join key as they stand in keys; raises ValueError as KeyLayout.keys does."""
     if kind is Kind.STRING:
-        texts = [_text(value).encode() for value in values]
-        return [SIZED.pack(kind, len(text)) + text for text in texts]
+        texts = [value.encode() if type(value) is str else _text(value) for value in values]
+        pack_head, number = SIZED.pack, int(kind)
+        return [pack_head(number, len(text)) + text for text in texts]
     if kind not in KEY_NUMBERS:
         raise ValueError(f"a join key of type {kind.name} is not written by this layout")
     pack = KEY_NUMBERS[kind].pack
@@ -121,12 +123,10 @@ def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
         raise ValueError(f"not an {kind.name}: {error}") from error
 
 
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
+def _text(value: object) -> bytes:
     if value is None or value != value:
         raise ValueError("a join key is null")
-    return str(value)
+    return str(value).encode()
 
 
 def entity_key(project: str, join_key: str, entity: str | int, version: int = 3) -> bytes:
@@ -148,6 +148,7 @@ def time_field(view: str) -> bytes:
 # ---- Values ----------------------------------------------------------------------------------
 
 Decoder = Callable[[bytes], object]
+ColumnDecoder = Callable[[Sequence[bytes]], list[object]]
 FLOATS = {Kind.FLOAT: struct.Struct("<cf").unpack, Kind.DOUBLE: struct.Struct("<cd").unpack}
 
 
@@ -161,6 +162,43 @@ def decoder(kind: Kind) -> Decoder:
     The function raises WrongType for anything but a null or a value of this type.
     """
     return _decode_float(kind) if kind in FLOATS else _decode_message(kind)
+
+
+def column_decoder(kind: Kind) -> ColumnDecoder:
+    """The same for many values at once, of which none is null: a null is of the wrong type here."""
+    return _decode_floats(kind) if kind in FLOATS else _decode_messages(kind)
+
+
+def _decode_floats(kind: Kind) -> ColumnDecoder:
+    number = struct.Struct({Kind.FLOAT: "<xf", Kind.DOUBLE: "<xd"}[kind])
+
+    def decode(stored: Sequence[bytes]) -> list[object]:
+        content = b"".join(stored)
+        is_plain = set(map(len, stored)) <= {number.size}
+        if not is_plain or content[:: number.size] != kind.tag * len(stored):
+            raise WrongType(f"not all are values of type {kind.name}")
+        return [value for (value,) in number.iter_unpack(content)]
+
+    return decode
+
+
+def _decode_messages(kind: Kind) -> ColumnDecoder:
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    if kind in _FINISH or kind.name.endswith("LIST"):
+        one = decoder(kind)
+        return lambda stored: list(map(one, stored))
+    parse, tag, content_of = Value.FromString, kind.tag, attrgetter(f"{kind.name.lower()}_val")
+
+    def decode(stored: Sequence[bytes]) -> list[object]:
+        if not all(value.startswith(tag) for value in stored):
+            raise WrongType(f"not all are values of type {kind.name}")
+        try:
+            return list(map(content_of, map(parse, stored)))
+        except DecodeError as error:
+            raise WrongType(f"not all are values of type {kind.name}: {error}") from error
+
+    return decode
 
 
 def _decode_float(kind: Kind) -> Decoder:
@@ -233,4 +271,4 @@ def decode_time(stored: bytes | None) -> datetime | None:
     if stored is None:
         return None
     time = Timestamp.FromString(stored)
-    return EPOCH + timedelta(seconds=time.seconds, microseconds=time.nanos // 1000)
+    return EPOCH + timedelta(0, time.seconds, time.nanos // 1000)

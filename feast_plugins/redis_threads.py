@@ -14,7 +14,7 @@ import hiredis
 
 from feast_plugins.redis_address import RedisAddress, first_error, parsed
 
-RECEIVE_BYTES = 256 * 1024
+RECEIVE_BYTES = 64 * 1024
 POOL_SIZE = 16
 
 

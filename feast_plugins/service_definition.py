@@ -1,10 +1,10 @@
 """What a Feast registry says about one feature service, and whether it can be read online."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from feast import FeatureStore, FeatureView, OnDemandFeatureView, RepoConfig
+from feast import FeatureService, FeatureStore, FeatureView, OnDemandFeatureView, RepoConfig
 from feast.errors import FeastObjectNotFoundException
 from feast.feature_view_projection import FeatureViewProjection
 from feast.infra.registry.base_registry import BaseRegistry
@@ -56,15 +56,19 @@ def open_registry(config: RepoConfig) -> BaseRegistry:
         ) from error
 
 
-def load_service(registry: BaseRegistry, project: str, name: str) -> ServiceDefinition:
-    """Read a service from the registry itself, not from its cache.
+def load_service(
+    registry: BaseRegistry, project: str, name: str, only: Collection[str] | None = None
+) -> ServiceDefinition:
+    """Read a service, or only some of its views, from the registry itself, not from its cache.
 
     Raises UnknownService, RegistryUnavailable, UnreadableService.
     """
     try:
         service = registry.get_feature_service(name, project, allow_cache=False)
-        projections = service.feature_view_projections
+        projections = _chosen(service, only)
         views = {view.name: view for view in _views(registry, project, projections)}
+    except UnreadableService:
+        raise
     except FeastObjectNotFoundException as error:
         raise UnknownService(
             f"project {project} cannot serve {name!r}: {error}; was it applied?"
@@ -76,6 +80,18 @@ def load_service(registry: BaseRegistry, project: str, name: str) -> ServiceDefi
     definition = ServiceDefinition(name, projections, views, fingerprint)
     _check(definition)
     return definition
+
+
+def _chosen(
+    service: FeatureService, only: Collection[str] | None
+) -> Sequence[FeatureViewProjection]:
+    """The service's projections, or those of the views in `only`, by the service's names."""
+    projections: Sequence[FeatureViewProjection] = service.feature_view_projections
+    if only is None:
+        return projections
+    if unknown := set(only) - {projection.name_to_use() for projection in projections}:
+        raise UnreadableService(f"{service.name} has no view {', '.join(sorted(unknown))}")
+    return [projection for projection in projections if projection.name_to_use() in only]
 
 
 def _views(

@@ -1,5 +1,6 @@
 """The online reader and its registry: what it refuses, what it notices, what it reads through."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,42 @@ def test_reading_asks_the_registry_nothing(repo: Repo) -> None:
     with opened(repo) as reader:
         (repo.folder / "registry.db").unlink()
         assert reader.read(ROWS).values["count"] == [7]
+
+
+# ---- Some views of a service -----------------------------------------------------------------
+
+
+def test_views_that_are_not_named_are_not_read(repo: Repo) -> None:
+    apply_with_clicks(repo)
+    for view, answer in (("stats", {"count": [7], "mean": [0.5]}), ("brief", {"clicks": [3]})):
+        with opened(repo, views=[view]) as reader:
+            assert reader.read(ROWS).values == answer
+            assert list(reader.read(ROWS).event_times) == [view]
+
+
+def test_an_on_demand_view_brings_what_it_reads(repo: Repo) -> None:
+    with opened(repo, "computed", views=["ratios"]) as reader:
+        answer = reader.read({**ROWS, "amount": [3.0]})
+        assert answer.values == {"ratio": [6.0], "rounded": [1.0]}
+        assert list(answer.event_times) == ["stats"]
+
+
+def test_a_view_that_the_service_lacks_is_an_error(repo: Repo) -> None:
+    with pytest.raises(UnreadableService, match="stats has no view brief"):
+        opened(repo, views=["brief", "stats"])
+
+
+def test_replies_that_are_kept_are_answered_as_if_read(repo: Repo) -> None:
+    async def in_steps(first: OnlineReader, second: OnlineReader) -> None:
+        asked, other = first.ask(ROWS), second.ask(ROWS)
+        replies = await first.fetch([*asked.commands, *other.commands])  # one round trip
+        kept = len(asked.commands)
+        assert first.answer(asked, replies[:kept]) == first.read(ROWS)
+        assert second.answer(other, replies[kept:]) == second.read(ROWS)
+
+    apply_with_clicks(repo)
+    with opened(repo, views=["stats"]) as first, opened(repo, views=["brief"]) as second:
+        asyncio.run(in_steps(first, second))
 
 
 # ---- What it reads through -------------------------------------------------------------------
