@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,6 @@ GROWTH = {
     "2m": (500_000, 2_000_000),
     "20m": (5_000_000, 20_000_000),
 }
-LAST = 19  # the highest niceness
 LOGGED_US, SLOW_LOG_LENGTH = 200, 100_000
 PEERS = {"Feast's local engine": FEASTS, "Feast's local engine, tuned": TUNED}
 
@@ -47,7 +47,8 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
     with TemporaryDirectory(prefix="bench_materialize_") as folder:
         table = write_snapshots("user", sizes.keys, sizes.rows, Path(folder))
         yield against_feast(table, sizes)
-        yield longest_script(table, sizes)
+        runs = [longest_script(table, sizes) for _ in range(sizes.repeats)]
+        yield Figure("materialize_longest_script_ms", min(runs), "ms")
     for name, (keys, rows) in sizes.growth.items():
         cost = cost_of(keys, rows, sizes)
         yield Figure(f"materialize_{name}_s", cost.seconds, "s")
@@ -84,24 +85,28 @@ def require_all_keys(server: RedisServer, table: Snapshots) -> None:
     assert held == table.keys, f"Redis holds {held} keys of {table.keys}"
 
 
-def longest_script(table: Snapshots, sizes: Sizes) -> Figure:
-    """The longest that one script of ours held Redis, by Redis's own slow log."""
+def longest_script(table: Snapshots, sizes: Sizes) -> float:
+    """The milliseconds that the longest script of a run held Redis, by Redis's own slow log.
+
+    The log counts wall-clock time: a Redis that waits for a processor seems to be held. So Redis
+    goes first, and of several runs the least disturbed counts.
+    """
     with TemporaryDirectory(prefix="bench_redis_") as temporary:
         folder = Path(temporary)
         with private_redis(folder, maxmemory=sizes.redis_memory) as server:
             with server.client() as client:
                 log_scripts(client)
-            in_child(materialize_behind_redis, table, folder, server)
+                run_first(int(client.info("server")["process_id"]))
+            in_child(open_and_materialize, table, folder, server)
             with server.client() as client:
                 slow = client.slowlog_get(SLOW_LOG_LENGTH)
-    longest = max((entry["duration"] for entry in slow), default=LOGGED_US)
-    return Figure("materialize_longest_script_ms", longest / 1_000, "ms")
+    return max((entry["duration"] for entry in slow), default=LOGGED_US) / 1_000
 
 
-def materialize_behind_redis(table: Snapshots, folder: Path, server: RedisServer) -> None:
-    """Materialize and let Redis go first: a script that waits for a processor seems to be long."""
-    os.nice(LAST)
-    open_and_materialize(table, folder, server)
+def run_first(process: int) -> None:
+    """Let a process run whenever it can, where this one may ask for that."""
+    with suppress(PermissionError):
+        os.sched_setscheduler(process, os.SCHED_FIFO, os.sched_param(1))
 
 
 def log_scripts(client: redis.Redis) -> None:
