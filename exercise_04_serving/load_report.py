@@ -13,7 +13,7 @@ from rich.table import Table
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
 CLIENT, SERVER, WITHOUT_INFERENCE = "client", "server", "server, without inference"
-INFERENCE = re.compile(r"\binference;dur=([\d.e+-]+)")
+INFERENCE = re.compile(r"\bmodel;dur=([\d.e+-]+)")
 
 
 def inference_of(headers: Mapping[str, str]) -> float | None:
@@ -37,6 +37,13 @@ class Sample:
     inference_ms: float | None = None
     error: str | None = None
 
+    @property
+    def without_inference_ms(self) -> float | None:
+        """What the server took beside its model; None where it does not tell."""
+        if self.server_ms is None or self.inference_ms is None:
+            return None
+        return self.server_ms - self.inference_ms
+
 
 @dataclass(frozen=True)
 class Run:
@@ -55,14 +62,9 @@ class Run:
         """Milliseconds of the requests that were answered, by where they are measured."""
         good = [sample for sample in self.samples if sample.error is None]
         measured = {
-            CLIENT: [s.client_ms for s in good],
-            SERVER: [s.server_ms for s in good],
-            WITHOUT_INFERENCE: [
-                None
-                if s.server_ms is None or s.inference_ms is None
-                else s.server_ms - s.inference_ms
-                for s in good
-            ],
+            CLIENT: [sample.client_ms for sample in good],
+            SERVER: [sample.server_ms for sample in good],
+            WITHOUT_INFERENCE: [sample.without_inference_ms for sample in good],
         }
         known = {
             where: [ms for ms in all_ms if ms is not None] for where, all_ms in measured.items()

@@ -10,10 +10,12 @@ to its last, so a stalled server is asked less; it measures throughput, and flat
 """
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -23,19 +25,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from exercise_04_serving.load_report import Run, Sample, draw, inference_of, table
-from exercise_04_serving.traffic import Traffic, packed
+from exercise_04_serving.traffic import Traffic, headers, packed
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
 ADDRESS = f"http://{settings.host}:{settings.api_port}"
 PLOT = settings.build_dir / "load_test.png"
-JSON = {"Content-Type": "application/json"}
 TIMEOUT_S = 10
 
 console = Console()
 
 Send = Callable[[bytes, float], Awaitable[Sample]]
-Tick = Callable[[], None]
+Tick = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,25 @@ class Client:
     async def send(self, payment: bytes, due: float) -> Sample:
         """One request, whose latency counts from `due`, a time.perf_counter()."""
         sent = time.perf_counter()
+        server_ms = inference_ms = error = None
         try:
             async with self.session.post("/predict", data=payment, allow_redirects=False) as answer:
-                body = await answer.json()
-                error = None if answer.status == 200 else f"status {answer.status}"
-                inference = inference_of(answer.headers)
+                body = await answer.read()
+                if answer.status != 200:
+                    error = f"status {answer.status}"
+                else:
+                    server_ms = json.loads(body).get("latency_ms")
+                    inference_ms = inference_of(answer.headers)
         except TimeoutError:
-            body, error, inference = {}, f"no answer within {TIMEOUT_S} s", None
+            error = f"no answer within {TIMEOUT_S} s"
         except (aiohttp.ClientError, ValueError) as failure:
-            body, error, inference = {}, type(failure).__name__, None
+            error = type(failure).__name__
         return Sample(
             due_s=due - self.began,
             late_ms=(sent - due) * 1e3,
             client_ms=(time.perf_counter() - due) * 1e3,
-            server_ms=None if error else body.get("latency_ms"),
-            inference_ms=None if error else inference,
+            server_ms=server_ms,
+            inference_ms=inference_ms,
             error=error,
         )
 
@@ -106,7 +111,7 @@ async def load(
     connector = aiohttp.TCPConnector(limit=connections)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with aiohttp.ClientSession(
-        address, connector=connector, timeout=timeout, headers=JSON
+        address, connector=connector, timeout=timeout, headers=headers()
     ) as session:
         began = time.perf_counter()
         send = Client(session, began).send
@@ -146,11 +151,10 @@ def main(
     count = requests if closed else round(rate * seconds)
     how = f"{connections} at a time" if closed else f"{rate:g} a second"
     console.print(f"Load test: {count:,} payments to {address}, {how}")
-    payments = packed(Traffic.of_dataset(seed).payments(count))
+    payments = packed(Traffic.of_dataset(seed=seed).payments(count))
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("  sending", total=count)
+        tick = partial(progress.advance, progress.add_task("  sending", total=count))
         offered = None if closed else rate
-        tick = lambda: progress.advance(task)  # noqa: E731
         run = asyncio.run(load(address, payments, connections=connections, rate=offered, tick=tick))
     console.print(table(run))
     console.print(f"  {run.summary}", highlight=False)

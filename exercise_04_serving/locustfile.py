@@ -4,6 +4,8 @@ locust -f exercise_04_serving/locustfile.py        # then http://127.0.0.1:8089
 locust -f exercise_04_serving/locustfile.py --headless --users 50 --run-time 30s
 """
 
+import logging
+import sys
 from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +13,7 @@ from urllib.parse import urlsplit
 from locust import FastHttpUser, constant_throughput, events, task
 from locust.env import Environment
 
-from exercise_04_serving.traffic import Traffic
+from exercise_04_serving.traffic import Traffic, headers
 from lab.settings import settings
 
 PAYMENTS, BATCH = 20_000, 20
@@ -21,11 +23,10 @@ payments = cycle(Traffic.of_dataset().payments(PAYMENTS))
 
 @events.test_start.add_listener
 def only_here(environment: Environment, **_: Any) -> None:
-    """Stop before the first request when the host is another machine's."""
+    """End before the first request when the host is another machine."""
     if urlsplit(environment.host or Customer.host).hostname != settings.host:
-        environment.process_exit_code = 2
-        environment.runner.quit()
-        raise SystemExit(f"a load test goes to {settings.host} only, not to {environment.host}")
+        logging.error("a load test goes to %s only, not to %s", settings.host, environment.host)
+        sys.exit(2)
 
 
 class Customer(FastHttpUser):
@@ -36,9 +37,9 @@ class Customer(FastHttpUser):
 
     @task(19)
     def pay(self) -> None:
-        self.client.post("/predict", json=next(payments))
+        self.client.post("/predict", json=next(payments), headers=headers())
 
     @task(1)
     def pay_many(self) -> None:
         batch = [next(payments) for _ in range(BATCH)]
-        self.client.post("/predict/batch", json={"transactions": batch})
+        self.client.post("/predict/batch", json={"transactions": batch}, headers=headers())

@@ -10,9 +10,11 @@ A pickle runs code when it is loaded, so the service never loads one.
 import hashlib
 import platform
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from datetime import datetime
 from importlib.metadata import version
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +149,24 @@ def _to_onnx(model: Any, features: Sequence[str]) -> bytes:
     from skl2onnx.common.data_types import FloatTensorType
 
     rows = [(INPUT, FloatTensorType([None, len(features)]))]
-    converted = to_onnx(model, initial_types=rows, options={"zipmap": False})
+    converted = to_onnx(_split_at_float32(model), initial_types=rows, options={"zipmap": False})
     converted.metadata_props.add(key="features", value=",".join(features))
     return bytes(converted.SerializeToString())
+
+
+def _split_at_float32(model: Any) -> Any:
+    """Boosted trees whose borders are float32; any other classifier as it is.
+
+    ONNX rounds a border to the nearest float32, which may be an input's value just above it.
+    Rounded down, the border has all float32 inputs on the same sides as before.
+    """
+    rounded = deepcopy(model)
+    for tree in chain.from_iterable(getattr(rounded, "_predictors", [])):
+        borders = tree.nodes["num_threshold"]
+        nearest = borders.astype(np.float32)
+        below = np.nextafter(nearest, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(nearest > borders, below, nearest)
+    return rounded
 
 
 def _require_same_scores(model: Any, scoring: ScoringModel, rows: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,9 @@ class Traffic:
     seed: int = settings.seed
 
     @classmethod
-    def of_dataset(cls, seed: int = settings.seed) -> "Traffic":
-        """The ids and amounts of data/transactions.parquet; UserError when it is not there."""
-        file = settings.data_dir / "transactions.parquet"
+    def of_dataset(cls, folder: Path | None = None, seed: int = settings.seed) -> "Traffic":
+        """Those of transactions.parquet in `folder`, by default the lab's; UserError without it."""
+        file = (folder or settings.data_dir) / "transactions.parquet"
         if not file.exists():
             raise UserError(f"there are no payments to send: {file} is missing", "lab run 1")
         paid = pd.read_parquet(file, columns=["user_id", "merchant_id", "amount"])
@@ -58,3 +59,10 @@ def _draw(random: np.random.Generator, ids: Sequence[str], count: int) -> list[s
 def packed(payments: Sequence[dict[str, Any]]) -> list[bytes]:
     """The payments as JSON, ready to be sent: a client under load has no time for it."""
     return [json.dumps(payment).encode() for payment in payments]
+
+
+def headers() -> dict[str, str]:
+    """What each request carries: the type of its body, and the API key where one is set."""
+    key = settings.api_key
+    credentials = {"X-API-Key": key.get_secret_value()} if key else {}
+    return {"Content-Type": "application/json", **credentials}
