@@ -1,0 +1,226 @@
+"""A client that asks a server for all it can give: prepared requests, raw samples, nothing else.
+
+It runs in a process of its own, and says what share of a processor it used: well under one, it was
+not what held the server back.
+"""
+
+import asyncio
+import multiprocessing
+import re
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from math import inf
+from typing import Any
+
+import numpy as np
+import uvloop
+
+from lab.settings import settings
+
+LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """Whole HTTP requests, sent one after the other and again from the first, `count` in all.
+
+    With a `rate`, each has its moment and its latency counts from there (open loop); without, a
+    connection sends its next one after the answer to its last, for `seconds` (closed loop).
+    """
+
+    port: int
+    requests: Sequence[bytes]
+    connections: int = 50
+    count: int | None = None
+    seconds: float = inf
+    rate: float | None = None
+    keep: bool = False
+
+
+@dataclass
+class Answers:
+    """Latencies in milliseconds in the order of the answers, which are kept where `keep` is set."""
+
+    milliseconds: np.ndarray
+    seconds: float
+    cpu_seconds: float
+    errors: Counter[str]
+    kept: list[bytes] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        """Answers a second, errors left out."""
+        return (len(self.milliseconds) - self.errors.total()) / self.seconds
+
+    @property
+    def cpu_share(self) -> float:
+        """How much of one processor the client used."""
+        return self.cpu_seconds / self.seconds
+
+    def percentile(self, rank: float) -> float:
+        """A latency that some request really had."""
+        return float(np.percentile(self.milliseconds, rank, method="inverted_cdf"))
+
+
+def post(path: str, body: bytes) -> bytes:
+    """A POST of JSON as it goes over the wire."""
+    head = f"POST {path} HTTP/1.1\r\nHost: {settings.host}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class HttpClient:
+    """Sends loads, one at a time, from its own process."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def send(self, load: Load) -> Answers:
+        """All samples of a load."""
+        return self._pool.submit(_send, load).result()
+
+
+@contextmanager
+def http_client() -> Iterator[HttpClient]:
+    """The client's process, as long as the block runs."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        yield HttpClient(pool)
+
+
+def _send(load: Load) -> Answers:
+    return uvloop.run(_Sender(load).run())
+
+
+class _Sender:
+    """One load under way."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._requests = islice(cycle(load.requests), load.count)
+        self._due: deque[tuple[float, bytes]] = deque()
+        self._idle: list[_Connection] = []
+        self._in_flight = 0
+        self._all_sent = False
+        self._finished = asyncio.Event()
+        self._stop_at = inf
+        self._milliseconds: list[float] = []
+        self._errors: Counter[str] = Counter()
+        self._kept: list[bytes] = []
+
+    async def run(self) -> Answers:
+        loop = asyncio.get_running_loop()
+        for _ in range(self._load.connections):
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self), settings.host, self._load.port
+            )
+            self._idle.append(connection)
+        began, cpu = time.perf_counter(), time.process_time()
+        self._stop_at = began + self._load.seconds
+        if self._load.rate is None:
+            self._send_what_is_due()
+        else:
+            await self._keep_pace(began, self._load.rate)
+        await self._wait_for_the_last()
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        for connection in self._idle.copy():
+            connection.close()
+        return Answers(np.array(self._milliseconds), seconds, cpu, self._errors, self._kept)
+
+    async def _keep_pace(self, began: float, rate: float) -> None:
+        for number, request in enumerate(self._requests):
+            due = began + number / rate
+            if (ahead := due - time.perf_counter()) > 0:
+                await asyncio.sleep(ahead)
+            self._due.append((due, request))
+            self._send_what_is_due()
+        self._all_sent = True
+
+    async def _wait_for_the_last(self) -> None:
+        patience = PATIENCE_S + (0 if self._load.seconds == inf else self._load.seconds)
+        self._note_end()
+        try:
+            await asyncio.wait_for(self._finished.wait(), patience)
+        except TimeoutError:
+            self._errors["no answer"] += self._in_flight + len(self._due)
+
+    def _next(self) -> tuple[float, bytes] | None:
+        if self._load.rate is not None:
+            return self._due.popleft() if self._due else None
+        now = time.perf_counter()
+        request = next(self._requests, None) if now < self._stop_at else None
+        self._all_sent = request is None
+        return None if request is None else (now, request)
+
+    def _send_what_is_due(self) -> None:
+        while self._idle and (work := self._next()):
+            self._in_flight += 1
+            self._idle.pop().send(*work)
+
+    def answered(self, connection: "_Connection", due: float, answer: bytes) -> None:
+        """Note a sample; the connection is free again."""
+        self._milliseconds.append((time.perf_counter() - due) * 1e3)
+        if not answer.startswith(b"HTTP/1.1 200"):
+            self._errors[answer[9:12].decode()] += 1
+        if self._load.keep:
+            self._kept.append(answer)
+        self._in_flight -= 1
+        self._idle.append(connection)
+        self._send_what_is_due()
+        self._note_end()
+
+    def lost(self, connection: "_Connection", due: float | None) -> None:
+        """Note a connection that the server closed, perhaps with a request on it."""
+        if due is None:
+            self._idle.remove(connection)
+        else:
+            self._milliseconds.append((time.perf_counter() - due) * 1e3)
+            self._errors["connection lost"] += 1
+            self._in_flight -= 1
+            self._note_end()
+
+    def _note_end(self) -> None:
+        if self._all_sent and not self._in_flight and not self._due:
+            self._finished.set()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one request on it at a time."""
+
+    def __init__(self, sender: _Sender) -> None:
+        self._sender = sender
+        self._answer = b""
+        self._due: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport: asyncio.WriteTransport = transport
+
+    def send(self, due: float, request: bytes) -> None:
+        self._due = due
+        self._transport.write(request)
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head = self._answer.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        length = LENGTH.search(self._answer, 0, head)
+        assert length, "an answer without Content-Length"
+        if len(self._answer) < head + 4 + int(length[1]):
+            return
+        answer, self._answer = self._answer, b""
+        due, self._due = self._due, None
+        assert due is not None, "an answer without a request"
+        self._sender.answered(self, due, answer)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        due, self._due = self._due, None
+        self._sender.lost(self, due)

@@ -1,0 +1,60 @@
+"""Latency over load: at each offered rate, what clients waited, until the server is saturated."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness.http_client import Answers
+
+RANKS = {50: ":", 95: "-", 99: "--"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """Milliseconds by percentile, at a number of requests offered a second."""
+
+    rate: int
+    milliseconds: Mapping[int, float]
+
+    @classmethod
+    def of(cls, rate: int, answers: Answers) -> "Point":
+        return cls(rate, {rank: answers.percentile(rank) for rank in RANKS})
+
+
+def draw(
+    curves: Mapping[str, Sequence[Point]], saturation: Mapping[str, float], file: Path
+) -> None:
+    """The curves as a PNG; `saturation` is each side's requests a second in a closed loop."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, points) in enumerate(curves.items()):
+        for rank, style in RANKS.items():
+            latencies = [point.milliseconds[rank] for point in points]
+            axes.plot(
+                [point.rate for point in points],
+                latencies,
+                style,
+                color=f"C{number}",
+                marker=".",
+                label=f"{name}, p{rank}",
+            )
+    for number, (name, rate) in enumerate(saturation.items()):
+        axes.axvline(rate, color=f"C{number}", alpha=0.4, lw=1)
+        axes.annotate(
+            f" {name}: {rate:,.0f}/s",
+            (rate, 1),
+            rotation=90,
+            fontsize=8,
+            va="top",
+            xycoords=("data", "axes fraction"),
+            ha="right",
+        )
+    axes.set(yscale="log", xlabel="requests offered a second, in an open loop")
+    axes.set(ylabel="latency as the client sees it, ms", xlim=(0, None))
+    axes.set_title("Latency over load; vertical: most requests a second in a closed loop")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8, loc="upper left")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=120, format="png")

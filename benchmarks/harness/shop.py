@@ -1,0 +1,49 @@
+"""A shop that can be served: simulated data, all views in Redis, a model of the usual size.
+
+Run as a module, in an environment whose LAB_… variables say where everything goes.
+"""
+
+import numpy as np
+
+from benchmarks.harness.bare_get import KEY
+from exercise_01_setup.setup_store import apply_definitions
+from exercise_02_pit_training.generate_training_data import MODEL_INPUTS
+from exercise_04_serving.model_file import save_model
+from exercise_04_serving.traffic import Traffic
+from exercise_04_serving.train_model import Split, train
+from lab import dataset
+from lab.dataset.simulate import simulate
+from lab.feature_store import connect_redis, feast_says_nothing, open_store
+from lab.settings import settings, utc_now
+
+ROWS = 20_000
+VALUE = b"x" * 100
+
+
+def main() -> None:
+    """Make everything that the servers need; only the model's size and inputs are the usual ones.
+
+    It learns noise, which takes as many trees and leaves as fraud does.
+    """
+    as_of = utc_now().replace(minute=0, second=0, microsecond=0)
+    simulate(
+        settings.data_dir,
+        transactions=settings.transactions,
+        seed=settings.seed,
+        as_of=as_of,
+        history=settings.history,
+    )
+    with feast_says_nothing():
+        apply_definitions()
+        store = open_store()
+        store.materialize(dataset.as_of() - settings.history, dataset.as_of())
+    users = Traffic.of_dataset().users
+    connect_redis().mset({KEY.format(user_id=user): VALUE for user in users})
+    random = np.random.default_rng(settings.seed)
+    rows = random.gamma(1.0, 30.0, (ROWS, len(MODEL_INPUTS))).astype(np.float32)
+    model = train(Split(rows, (random.random(ROWS) < 0.1).astype(np.int64)))
+    save_model(settings.model_dir, model, MODEL_INPUTS, threshold=0.5, metrics={}, proof=rows)
+
+
+if __name__ == "__main__":
+    main()
