@@ -118,6 +118,8 @@ def draw(run: Run, file: Path) -> None:
     distribution.set(xlabel="slower than this, % of requests", ylabel="latency, ms")
     distribution.set(xscale="log", yscale="log")
     distribution.invert_xaxis()
+    for axis in (over_time.yaxis, distribution.xaxis, distribution.yaxis):
+        axis.set_major_formatter("{x:g}")
     for part in (over_time, distribution):
         part.grid(alpha=0.3)
         if part.get_legend_handles_labels()[0]:

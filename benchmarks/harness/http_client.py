@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from math import inf
@@ -23,7 +23,7 @@ import uvloop
 from lab.settings import settings
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-PATIENCE_S = 30.0
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,16 @@ class _Sender:
         self._all_sent = True
 
     async def _wait_for_the_last(self) -> None:
-        patience = PATIENCE_S + (0 if self._load.seconds == inf else self._load.seconds)
+        """Until all is answered, or nothing more is for PATIENCE_S."""
         self._note_end()
-        try:
-            await asyncio.wait_for(self._finished.wait(), patience)
-        except TimeoutError:
-            self._errors["no answer"] += self._in_flight + len(self._due)
+        answers = -1
+        while not self._finished.is_set():
+            if answers == len(self._milliseconds):
+                self._errors["no answer"] += self._in_flight + len(self._due)
+                return
+            answers = len(self._milliseconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), PATIENCE_S)
 
     def _next(self) -> tuple[float, bytes] | None:
         if self._load.rate is not None:

@@ -27,7 +27,7 @@ def draw(
     """The curves as a PNG; `saturation` is each side's requests a second in a closed loop."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = Figure(figsize=(10, 5.5), layout="constrained")
     axes = figure.subplots()
     for number, (name, points) in enumerate(curves.items()):
         for rank, style in RANKS.items():
@@ -41,20 +41,12 @@ def draw(
                 label=f"{name}, p{rank}",
             )
     for number, (name, rate) in enumerate(saturation.items()):
-        axes.axvline(rate, color=f"C{number}", alpha=0.4, lw=1)
-        axes.annotate(
-            f" {name}: {rate:,.0f}/s",
-            (rate, 1),
-            rotation=90,
-            fontsize=8,
-            va="top",
-            xycoords=("data", "axes fraction"),
-            ha="right",
-        )
+        axes.axvline(rate, color=f"C{number}", lw=1, alpha=0.5, label=f"{name}: {rate:,.0f}/s")
     axes.set(yscale="log", xlabel="requests offered a second, in an open loop")
     axes.set(ylabel="latency as the client sees it, ms", xlim=(0, None))
     axes.set_title("Latency over load; vertical: most requests a second in a closed loop")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8, loc="upper left")
+    figure.legend(fontsize=8, loc="outside right upper")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120, format="png")
