@@ -16,6 +16,7 @@ from lab.grading.online import delete_entities, read_online
 from lab.grading.outcome import CounterExample, Outcome
 from lab.grading.placing import place_feature_tables
 from lab.grading.registry import View
+from lab.grading.rounds import best_of_rounds
 from lab.grading.submission import Submission
 from lab.settings import utc_now
 
@@ -106,14 +107,30 @@ def features_are_read_fast(submission: Submission) -> Outcome:
     )
     keys = pd.DataFrame({view.join_keys[0]: chosen})
     references = [f"{view.name}:{feature}" for feature in view.features]
-    answers = submission.probe("timed_reads", features=references, rows=keys)
-    right = equal_rows(expected.loc[chosen], submission.names.canonical(answers), known.features)
-    p95_ms = float(np.percentile(answers["seconds"], 95) * 1000)
-    return Outcome(
-        bool(right.all()) and p95_ms < submission.config.online_read_p95_ms,
-        f"p95 {p95_ms:.2f} ms over {len(answers)} reads, {int(right.sum())} right",
-        f"p95 under {submission.config.online_read_p95_ms:g} ms, all right",
-    )
+    limit_ms = submission.config.online_read_p95_ms
+
+    def measure() -> Outcome:
+        answers = submission.probe("timed_reads", features=references, rows=keys)
+        named = submission.names.canonical(answers)
+        right = equal_rows(expected.loc[chosen], named, known.features)
+        p95_ms = float(np.percentile(answers["seconds"], 95) * 1000)
+        return Outcome(
+            bool(right.all()) and p95_ms < limit_ms,
+            f"p95 {p95_ms:.2f} ms over {len(answers)} reads, {int(right.sum())} right",
+            f"p95 under {limit_ms:g} ms, all right",
+        )
+
+    return best_of_rounds(measure, lambda: _bare_read_ms(submission), limit_ms, submission.config)
+
+
+def _bare_read_ms(submission: Submission) -> float:
+    """The 95th percentile of a question to Redis that needs no Feast."""
+    client, seconds = submission.sandbox.redis.client(), []
+    for _ in range(submission.config.online_reads):
+        start = time.perf_counter()
+        client.ping()
+        seconds.append(time.perf_counter() - start)
+    return float(np.percentile(seconds, 95) * 1000)
 
 
 @criterion("3.3")

@@ -1,5 +1,6 @@
 """Every port, path, limit and threshold of the lab, in one frozen object."""
 
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -87,6 +88,20 @@ class Settings(BaseSettings):
     materialize_entities: int = 100_000
     materialize_limit_s: float = 300
     redis_bytes_per_entity: int = 4_096
+    serving_start_s: float = 90
+    serving_patience_s: float = 10
+    serving_pairs: int = 200
+    serving_p95_ms: float = 15
+    serving_rate: int = 100
+    serving_load_s: float = 10
+    serving_hit_rate: float = 0.7
+    serving_down_s: float = 5
+    serving_up_s: float = 10
+    serving_connections: int = 1_000
+    serving_connections_s: float = 60
+    timed_rounds: int = 3
+    timing_dir: Path = Path(tempfile.gettempdir()) / "lab-timing"
+    timing_turn_s: float = 900
 
 
 settings = Settings()

@@ -16,11 +16,15 @@ SECTIONS = {"entities", "features", "data", "serving", "streaming"}
 
 @dataclass(frozen=True)
 class Names:
-    """The submission's own names for entities and features, and its command that prepares data."""
+    """The submission's own names for entities and features, and its own commands.
+
+    `prepare` makes its data, `start` its API; `{port}` stands for the port.
+    """
 
     entities: dict[str, str] = field(default_factory=dict)
     features: dict[str, str] = field(default_factory=dict)
     prepare: str | None = None
+    start: str | None = None
 
     def key(self, canonical: str) -> str:
         """The join key that stands for the brief's `canonical` one."""
@@ -71,4 +75,5 @@ def read_names(folder: Path) -> Names:
         entities=content.get("entities", {}),
         features=content.get("features", {}),
         prepare=content.get("data", {}).get("prepare"),
+        start=content.get("serving", {}).get("start"),
     )

@@ -47,5 +47,9 @@ class SubmissionError(Exception):
         self.log_tail = log_tail
 
 
+class MachineTooBusyError(Exception):
+    """The machine was too busy to time anything on it: no fault of the submission's."""
+
+
 class NotAttemptedError(Exception):
     """What the criterion is about is not there yet."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
 from lab.grading.hidden import HiddenData, make_hidden_data
-from lab.grading.outcome import NotAttemptedError, Status, SubmissionError
+from lab.grading.outcome import MachineTooBusyError, NotAttemptedError, Status, SubmissionError
 from lab.grading.results import Result, Scorecard
 from lab.grading.sandbox import Sandbox, sandbox
 from lab.grading.submission import Submission
@@ -85,6 +85,8 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission) -> Resu
         return Result(
             item, Status.FAIL, message=error.message, hint=error.hint, log_tail=error.log_tail
         )
+    except MachineTooBusyError as busy:
+        return Result(item, Status.ERROR, message=str(busy))
     except Exception as bug:  # noqa: BLE001 - our own fault is a status, and the run says so
         message = f"{type(bug).__name__}: {bug}"
         return Result(item, Status.ERROR, message=message, log_tail=traceback.format_exc())

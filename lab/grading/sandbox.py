@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -10,13 +11,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
 from lab.grading.outcome import SubmissionError
 from lab.settings import settings
@@ -57,18 +59,33 @@ class Child:
             raise self._error(str(reply.get("error", "no answer")))
         return _value(reply["value"]) if "value" in reply else reply
 
+    def tell(self, **request: Any) -> None:
+        """Send a request that may take for ever, such as a server's command; nothing is awaited."""
+        self._send(request)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether what it was told to do came to an end, or the process died."""
+        return self.closed or bool(select.select([self._socket], [], [], 0)[0])
+
     def close(self) -> None:
-        """End the process and everything that it started in its session."""
+        """End the process, everything in its session, and what it started in other ones."""
+        if self.closed:
+            return
         self.closed = True
         self._socket.close()
-        try:
+        for process in _with_descendants(self._pid):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        with suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, message: dict[str, Any]) -> None:
         self._lines.write(json.dumps(message) + "\n")
         self._lines.flush()
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._send(message)
         line = self._lines.readline()
         if not line:
             raise ConnectionError
@@ -77,6 +94,14 @@ class Child:
 
     def _error(self, message: str) -> SubmissionError:
         return SubmissionError(message, log_tail=log_tail(self.log))
+
+
+def _with_descendants(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def log_tail(log: Path) -> str:

@@ -1,13 +1,13 @@
 """A submission while it is graded: a scratch copy, its own services, and ways to ask it things."""
 
-import ast
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
@@ -17,8 +17,12 @@ from lab.grading.hidden import HiddenData
 from lab.grading.names import OVERRIDES, read_names
 from lab.grading.outcome import NotAttemptedError, SubmissionError
 from lab.grading.registry import Registry, View, read_registry
-from lab.grading.sandbox import Child, Sandbox, encoded
+from lab.grading.sandbox import Child, Sandbox, encoded, log_tail
+from lab.grading.scripts import script_that_defines, scripts
 from lab.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from lab.grading.server import Server
 
 EXERCISE_FOLDER = re.compile(r"exercise[_-]?0*(\d)(\D|$)", re.IGNORECASE)
 NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".git", "build", "node_modules")
@@ -40,6 +44,7 @@ class Submission:
         self.names = read_names(folder)
         self.root = sandbox.directory / "submission"
         self.log = sandbox.directory / "submission.log"
+        self.server: Server | None = None
         self._children: dict[str, Child] = {}
         self._copy()
 
@@ -49,7 +54,7 @@ class Submission:
         """The folder of an exercise; NotAttemptedError when it is missing or empty."""
         for folder in sorted(self.root.iterdir()):
             match = EXERCISE_FOLDER.match(folder.name)
-            if match and int(match[1]) == number and any(folder.rglob("*.py")):
+            if match and int(match[1]) == number and scripts(folder):
                 return folder
         raise NotAttemptedError(f"no exercise_{number:02d}… folder with a script in it")
 
@@ -130,7 +135,7 @@ class Submission:
         file defines the function.
         """
         folder = self.exercise(number)
-        file = _file_that_defines(folder, default_file, function)
+        file = script_that_defines(folder, default_file, function)
         child = self._loaded(folder, file)
         scratch = self.sandbox.directory
         return child.ask(
@@ -142,9 +147,9 @@ class Submission:
             kwargs={name: encoded(value, scratch) for name, value in kwargs.items()},
         )
 
-    def probe(self, function: str, **kwargs: Any) -> Any:
-        """Run one of our probes with the submission's feature store, in a process of its own."""
-        child = self._child([self.repo], self.log)
+    def probe(self, function: str, *, exercise: int | None = None, **kwargs: Any) -> Any:
+        """Run one of our probes in a process of its own: in the repository, or in an exercise."""
+        child = self._command_child(exercise, {})
         scratch = self.sandbox.directory
         keywords = {name: encoded(value, scratch) for name, value in kwargs.items()}
         try:
@@ -154,20 +159,25 @@ class Submission:
         finally:
             child.close()
 
-    def run(self, command: str) -> None:
-        """Run the submission's own command that prepares its data."""
-        child = self._child([self.repo], self.log)
+    def run(self, command: str, exercise: int | None = None) -> None:
+        """Run a command of the submission in an exercise's folder; without one, in the repository.
+
+        Raises SubmissionError when it fails.
+        """
+        child = self._command_child(exercise, {})
         try:
-            status = child.ask(
-                self.config.call_timeout_s,
-                do="probe",
-                function="shell",
-                kwargs={"command": {"json": command}},
-            )
+            status = child.ask(self.config.call_timeout_s, do="run", command=command)
         finally:
             child.close()
         if status:
-            raise SubmissionError(f"`{command}` ended with status {status}")
+            said = log_tail(self.log)
+            raise SubmissionError(f"`{command}` ended with status {status}", log_tail=said)
+
+    def start(self, command: str, exercise: int, **env: str) -> Child:
+        """Start a command in an exercise's folder; it runs until the child is closed."""
+        child = self._command_child(exercise, env)
+        child.tell(do="run", command=command)
+        return child
 
     def outputs(self, folders: Sequence[Path], name: str, newer_than: float) -> pd.DataFrame | None:
         """A Parquet file `data/NAME` written after `newer_than` (seconds since 1970), or None."""
@@ -206,29 +216,28 @@ class Submission:
             self._children[str(file)] = child
         return child
 
-    def _child(self, path: Sequence[Path], log: Path) -> Child:
-        env = {"LAB_DATA_DIR": str(self.repo / "data"), "LAB_FEATURE_REPO": str(self.repo)}
+    def _command_child(self, exercise: int | None, env: Mapping[str, str]) -> Child:
+        if exercise is None:
+            return self._child([self.repo], self.log, env=env)
+        folder = self.exercise(exercise)
+        if not (folder / "data").exists():  # a registry in SQLite is relative to where one runs
+            (folder / "data").symlink_to(self.repo / "data")
+        ours = {"LAB_MODEL_DIR": str(folder / "models")}
+        path = [folder, self.repo, self.root]
+        return self._child(path, self.log, cwd=folder, env={**ours, **env})
+
+    def _child(
+        self,
+        path: Sequence[Path],
+        log: Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> Child:
+        ours = {"LAB_DATA_DIR": str(self.repo / "data"), "LAB_FEATURE_REPO": str(self.repo)}
         return self.sandbox.child(
-            cwd=self.repo,
+            cwd=cwd or self.repo,
             path=path,
-            env=env,
+            env={**ours, **env},
             log=log,
             memory_bytes=int(self.config.memory_limit_gib * 2**30),
         )
-
-
-def _file_that_defines(folder: Path, default: str, function: str) -> Path:
-    files = sorted(folder.rglob("*.py"), key=lambda file: (file.name != default, str(file)))
-    for file in files:
-        if file.name != "checks.py" and _defines(file.read_text(errors="replace"), function):
-            return file
-    raise NotAttemptedError(f"no file in {folder.name} defines {function}()")
-
-
-def _defines(source: str, function: str) -> bool:
-    """Whether a file defines `function` at its top level; it is only parsed."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:
-        return False
-    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in body)

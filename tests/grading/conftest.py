@@ -29,6 +29,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         "call_timeout_s": 60,
         "online_reads": 100,
         "online_read_p95_ms": 40,
+        "serving_start_s": 60,
+        "serving_pairs": 60,
+        "serving_p95_ms": 40,
+        "serving_load_s": 1,
+        "serving_connections": 200,
+        "serving_connections_s": 30,
     }
     return settings.model_copy(update=lowered)
 
@@ -66,12 +72,15 @@ def grade(box: Sandbox, hidden: HiddenData, config: Settings) -> Grade:
 
 
 @pytest.fixture
-def assert_fails_alone(grade: Grade, reference: Path) -> Callable[[Mutant], None]:
-    """Its criterion fails, what needs that is skipped, all others of the exercise pass."""
+def assert_fails_alone(grade: Grade, reference: Path) -> Callable[..., None]:
+    """Its criterion fails, what needs that is skipped, all others of the exercise pass.
 
-    def check(mutant: Mutant) -> None:
-        mutant.write(reference)
-        card = grade(reference, mutant.exercise, **mutant.limits)
+    The mistake is made in `right`, which is the reference if nothing else is given.
+    """
+
+    def check(mutant: Mutant, right: Path = reference) -> None:
+        mutant.write(right)
+        card = grade(right, mutant.exercise, **mutant.limits)
         assert card.status_of() == mutant.expected(), not_passed(card)
 
     return check

@@ -1,0 +1,292 @@
+"""The six criteria of exercise 4: what the API answers, how soon, and from where."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lab.grading.bare_server import bare_server
+from lab.grading.compare import differences, equal_rows
+from lab.grading.criterion import criterion
+from lab.grading.feature_reads import StoredFeatures
+from lab.grading.http_probe import Answer, Body, ask, at_once, at_rate
+from lab.grading.outcome import CounterExample, Outcome, SubmissionError
+from lab.grading.payments import (
+    NEW,
+    NEW_ENTITIES,
+    PAIR,
+    PROBABILITY,
+    VIEWS,
+    add_new_entities,
+    answered,
+    bodies,
+    bodies_of,
+    expected_features,
+    hot_payments,
+    payments,
+    skewed_payments,
+)
+from lab.grading.placing import place_feature_tables
+from lab.grading.redis_monitor import monitored
+from lab.grading.rounds import best_of_rounds
+from lab.grading.server import Server, running_server, says_healthy, start_command
+from lab.grading.serving_model import inference_seconds, provide_model
+from lab.grading.submission import Submission
+
+PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
+BATCH_SIZE = 100
+STATS_TOLERANCE = 0.05
+PATIENCE = 3  # answers that may stay away before no more are asked for
+POLL_S = 0.1
+
+
+def nothing() -> None:
+    """What is done before a request, unless a check says otherwise."""
+
+
+def ask_in_turn(
+    server: Server, requests: Sequence[Body], before: Callable[[], None] = nothing
+) -> list[Any]:
+    """What /predict answers to each request, one after the other; `before` is called before each.
+
+    Null where nothing came; after a few of those no more are asked for.
+    """
+    answers: list[Answer] = []
+    for request in requests:
+        before()
+        answers.append(server.post(PREDICT, request))
+        if sum(not answer.status for answer in answers) == PATIENCE:
+            break
+    found = bodies_of(answers)
+    return found + [None] * (len(requests) - len(found))
+
+
+def right_rows(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
+    """Whether each answer is about its own pair and has the right features."""
+    return equal_rows(asked, got, [*PAIR, *expected_features(submission.hidden)])
+
+
+def wrong_values(
+    submission: Submission, asked: pd.DataFrame, got: pd.DataFrame
+) -> list[CounterExample]:
+    columns = [*PAIR, *expected_features(submission.hidden)]
+    return differences(asked, got, columns, of=asked[[*PAIR, "transaction_amount"]])
+
+
+@criterion("4.1")
+def api_serves_predictions(submission: Submission) -> Outcome:
+    """POST /predict answers with the pair's features, stored and computed, and a probability."""
+    start_command(submission)
+    _materialize(submission)
+    provide_model(submission)
+    server, hidden = running_server(submission), submission.hidden
+    count = submission.config.serving_pairs
+    asked = pd.concat(
+        [payments(hidden, count, 1), payments(hidden, NEW_ENTITIES, 2, only=NEW)],
+        ignore_index=True,
+    )
+    predictions = ask_in_turn(server, bodies(asked))
+    got = answered(submission, predictions)
+    right = right_rows(submission, asked, got)
+    usable = [_is_prediction(found) for found in predictions]
+    values = got[PROBABILITY].nunique()
+    return Outcome(
+        bool(right.all()) and all(usable) and values > 1,
+        f"{int(right.sum())} of {len(asked)} with the right features, {sum(usable)} with a verdict "
+        f"and a probability, {values} different ones",
+        "all, all, and more than one",
+        hint="features hold the stored values and those of the request, by the brief's names",
+        examples=wrong_values(submission, asked, got),
+        notes=[_unknown_user(server)],
+    )
+
+
+def _materialize(submission: Submission) -> None:
+    """Fill Redis afresh by exercise 3: other criteria left in it what they needed."""
+    add_new_entities(submission.hidden)
+    place_feature_tables(submission)
+    submission.sandbox.redis.client().flushall()
+    submission.call(3, "materialize.py", "initial_materialization", days_back=7)
+
+
+def _is_prediction(found: Any) -> bool:
+    """Whether it has a verdict, and a probability between 0 and 1."""
+    if not isinstance(found, dict) or not isinstance(found.get("is_fraud"), bool):
+        return False
+    probability = found.get(PROBABILITY)
+    return isinstance(probability, int | float) and 0 <= probability <= 1
+
+
+def _unknown_user(server: Server) -> str:
+    body = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 10.0}
+    return f"a user and a merchant without features: {server.post(PREDICT, body)}"
+
+
+@criterion("4.2")
+def predictions_are_fast(submission: Submission) -> Outcome:
+    """At a steady 100 requests a second the 95th percentile, less inference, is under 15 ms."""
+    server, config = running_server(submission), submission.config
+    inference_ms = inference_seconds(submission) * 1000
+    ask_in_turn(server, bodies(hot_payments(submission.hidden)))
+    count = round(config.serving_rate * config.serving_load_s)
+    requests = bodies(skewed_payments(submission.hidden, count, 3))
+
+    def load(url: str, sent: Sequence[Body]) -> tuple[float, int]:
+        answers = at_rate(url + PREDICT, sent, config.serving_rate, config.serving_patience_s)
+        p95 = float(np.percentile([answer.seconds for answer in answers], 95) * 1000)
+        return p95, sum(answer.is_object for answer in answers)
+
+    def measure() -> Outcome:
+        p95_ms, right = load(server.url, requests)
+        own_ms = p95_ms - inference_ms
+        return Outcome(
+            right == count and own_ms < config.serving_p95_ms,
+            f"p95 {own_ms:.1f} ms (client {p95_ms:.1f}, inference {inference_ms:.2f}), "
+            f"{right} of {count} answered",
+            f"p95 under {config.serving_p95_ms:g} ms at {config.serving_rate} requests/s, all",
+            hint="one store for all requests, and nothing that blocks the event loop: "
+            "docs/errata.md#async-that-blocks",
+        )
+
+    with bare_server() as bare:
+        few = requests[: config.serving_rate]
+        return best_of_rounds(measure, lambda: load(bare, few)[0], config.serving_p95_ms, config)
+
+
+@criterion("4.3")
+def cache_is_hit(submission: Submission) -> Outcome:
+    """Once warm, most requests are answered without reading stored features, and /stats agrees."""
+    server, hidden = running_server(submission), submission.hidden
+    ask_in_turn(server, bodies(hot_payments(hidden)))
+    asked = skewed_payments(hidden, submission.config.serving_pairs, 4)
+    hits_before, misses_before = _counted(server)
+    with monitored(submission.sandbox.redis) as monitor:
+        predictions = ask_in_turn(server, bodies(asked), before=monitor.mark)
+        groups = monitor.groups()
+    hits_after, misses_after = _counted(server)
+    hits, misses = hits_after - hits_before, misses_after - misses_before
+    got = answered(submission, predictions)
+    right = right_rows(submission, asked, got)
+    stored = StoredFeatures.of(submission)
+    read = np.array([len(stored.read_by(group)) for group in groups])
+    by_request, by_entity = float(np.mean(read == 0)), 1 - float(np.mean(read)) / len(VIEWS)
+    claimed = hits / max(hits + misses, 1)
+    agrees = min(abs(claimed - by_request), abs(claimed - by_entity)) <= STATS_TOLERANCE
+    least = submission.config.serving_hit_rate
+    return Outcome(
+        by_request > least and agrees and bool(right.all()),
+        f"{by_request:.0%} of {len(read)} requests read no stored features, {by_entity:.0%} of "
+        f"entities; /stats says {claimed:.0%}; {int(right.sum())} answers right",
+        f"more than {least:.0%} of requests; /stats within {STATS_TOLERANCE:.0%} points; all right",
+        hint="keep stored features by pair or by entity, without the amount; count hits and "
+        "misses where they happen: docs/errata.md#the-hit-rate",
+        examples=wrong_values(submission, asked, got),
+    )
+
+
+def _counted(server: Server) -> tuple[float, float]:
+    """Hits and misses, as /stats tells them."""
+    said = server.get(STATS)
+    counts = said.body if said.is_object else {}
+    hits, misses = counts.get("cache_hits"), counts.get("cache_misses")
+    if not isinstance(hits, int | float) or not isinstance(misses, int | float):
+        raise SubmissionError(f"GET {STATS} gives no cache_hits and cache_misses: {said}")
+    return hits, misses
+
+
+@criterion("4.4")
+def batches_equal_singles(submission: Submission) -> Outcome:
+    """A batch of 100 answers what 100 single requests do, in their order; 101 are too many."""
+    server = running_server(submission)
+    asked = skewed_payments(submission.hidden, BATCH_SIZE, 5)
+    requests = bodies(asked)
+    singles = answered(submission, ask_in_turn(server, requests))
+    batch = server.post(BATCH, {"transactions": requests})
+    found = batch.body.get("predictions") if batch.is_object else None
+    if not isinstance(found, list):
+        raise SubmissionError(f"POST {BATCH} gives no list of predictions: {batch}")
+    got = answered(submission, [*found, *[None] * BATCH_SIZE][:BATCH_SIZE])
+    columns = [*PAIR, PROBABILITY, *expected_features(submission.hidden)]
+    same = equal_rows(singles, got, columns) & singles[PROBABILITY].notna()
+    too_many = server.post(BATCH, {"transactions": [*requests, requests[0]]})
+    return Outcome(
+        bool(same.all()) and len(found) == BATCH_SIZE and 400 <= too_many.status < 500,
+        f"{int(same.sum())} of {BATCH_SIZE} equal their single request, {len(found)} in all; "
+        f"101 give status {too_many.status}",
+        f"{BATCH_SIZE} of {BATCH_SIZE}, in order; a 4xx",
+        examples=differences(singles, got, columns, of=asked[[*PAIR, "transaction_amount"]]),
+    )
+
+
+@criterion("4.5")
+def health_tells_the_truth(submission: Submission) -> Outcome:
+    """/health is unhealthy soon after Redis stops, and healthy again soon after it is back."""
+    server, config = running_server(submission), submission.config
+    redis = submission.sandbox.redis
+    at_first = _seconds_until(server, config.serving_up_s, healthy=True)
+    redis.stop()
+    try:
+        down = _seconds_until(server, config.serving_down_s, healthy=False)
+    finally:
+        redis.start()
+    up = _seconds_until(server, config.serving_up_s, healthy=True)
+    body = bodies(payments(submission.hidden, 1, 6))[0]
+    return Outcome(
+        None not in (at_first, down, up),
+        f"{'unhealthy' if at_first is None else 'healthy'} at first; unhealthy {_after(down)} "
+        f"Redis stopped; healthy {_after(up)} it was back",
+        f"healthy; within {config.serving_down_s:g} s; within {config.serving_up_s:g} s",
+        hint="ask Redis at every /health, with a short time-out",
+        notes=[f"a prediction afterwards: status {server.post(PREDICT, body).status}"],
+    )
+
+
+def _seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | None:
+    """How long until /health answers that it is healthy, or is not; None if it never does."""
+    start = time.monotonic()
+    while (passed := time.monotonic() - start) < limit_s:
+        answer = ask(server.url + HEALTH, None, limit_s - passed)
+        if answer.status and says_healthy(answer) is healthy:
+            return time.monotonic() - start
+        time.sleep(POLL_S)
+    return None
+
+
+def _after(seconds: float | None) -> str:
+    return "not in time after" if seconds is None else f"{seconds:.1f} s after"
+
+
+@criterion("4.6")
+def many_connections_are_served(submission: Submission) -> Outcome:
+    """A thousand requests on as many connections are all answered, each with its own values."""
+    server, config = running_server(submission), submission.config
+    count, limit_s = config.serving_connections, config.serving_connections_s
+    asked = payments(submission.hidden, count, 7)
+    requests = bodies(asked)
+
+    def measure() -> Outcome:
+        answers = at_once(server.url + PREDICT, requests, limit_s)
+        got = answered(submission, bodies_of(answers))
+        right = right_rows(submission, asked, got)
+        failed = next((str(answer) for answer in answers if not answer.is_object), "")
+        return Outcome(
+            bool(right.all()),
+            f"{int(right.sum())} of {len(asked)} right, the last after {_last(answers):.1f} s",
+            f"all of {len(asked)} at once, within {limit_s:g} s",
+            f"one of the others: {failed}" if failed else "",
+            "a pool that waits rather than refuses, and no state shared between requests",
+            examples=[] if failed else wrong_values(submission, asked, got),
+        )
+
+    with bare_server() as bare:
+
+        def probe() -> float:
+            return _last(at_once(bare, requests, limit_s))
+
+        return best_of_rounds(measure, probe, limit_s, config)
+
+
+def _last(answers: Sequence[Answer]) -> float:
+    return max(answer.seconds for answer in answers)

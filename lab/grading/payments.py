@@ -1,0 +1,127 @@
+"""Payments to ask a submission's API about, the right features of each, and what it answered."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+
+from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, HiddenData
+from lab.grading.http_probe import Answer, Body
+from lab.grading.submission import Submission
+
+VIEWS = ("user_transaction_features", "merchant_risk_features")
+PAIR = ["user_id", "merchant_id"]
+REQUEST_FEATURES = ("amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity")
+PROBABILITY = "fraud_probability"
+NEW = "new_"
+NEW_ENTITIES = 20
+WINDOW = timedelta(days=7) - timedelta(hours=1)
+AMOUNTS_OVER_AVERAGE = (0.3, 0.9, 1.5, 3.0, 7.0)
+HOT_PAIRS = 40
+COLD_SHARE = 0.2
+
+
+def add_new_entities(hidden: HiddenData) -> None:
+    """Add users and merchants whose ids nobody can know beforehand."""
+    for name in VIEWS:
+        key = KNOWN_VIEWS[name].key
+        rows = hidden.newest(name).sample(NEW_ENTITIES, random_state=hidden.seed).reset_index()
+        ids = [f"{NEW}{key}_{uuid4().hex}" for _ in range(NEW_ENTITIES)]
+        at = pd.Timestamp(hidden.as_of - timedelta(hours=1)).as_unit("us")
+        added = rows.assign(**{key: ids, EVENT_TIME: at, CREATED: at})
+        hidden.append(name, added[hidden.tables[name].columns])
+
+
+def payments(hidden: HiddenData, count: int, draw: int, *, only: str = "") -> pd.DataFrame:
+    """`count` distinct pairs of recent entities, amounts, and their features, under our names.
+
+    `draw` tells samples apart; `only` takes users whose id begins with it.
+    """
+    random = np.random.default_rng([hidden.seed, draw])
+    users, merchants = (_recent(hidden, view) for view in VIEWS)
+    users = users[users.index.str.startswith(only) & (users["avg_transaction_amount"] > 0)]
+    drawn = [
+        table.sample(2 * count, replace=True, random_state=random).reset_index()
+        for table in (users, merchants)
+    ]
+    pairs = pd.concat(drawn, axis=1).drop_duplicates(PAIR).head(count)
+    return _with_amounts(pairs, random)
+
+
+def hot_payments(hidden: HiddenData) -> pd.DataFrame:
+    """One payment of each pair that is asked for again and again."""
+    return payments(hidden, HOT_PAIRS, 0)
+
+
+def skewed_payments(hidden: HiddenData, count: int, draw: int) -> pd.DataFrame:
+    """Payments of hot pairs, the hottest most often, and a share of new pairs among them."""
+    random = np.random.default_rng([hidden.seed, draw])
+    cold = payments(hidden, round(count * COLD_SHARE), draw)
+    hot = hot_payments(hidden)
+    weights = 1 / np.arange(1, len(hot) + 1)
+    repeated = hot.sample(count - len(cold), replace=True, weights=weights, random_state=random)
+    return _with_amounts(pd.concat([repeated, cold]).sample(frac=1, random_state=random), random)
+
+
+def bodies(asked: pd.DataFrame) -> list[Body]:
+    """The requests; every other one has a time."""
+    now = pd.Timestamp.now("UTC").isoformat()
+    requests: list[Body] = asked[[*PAIR, "transaction_amount"]].to_dict("records")
+    return [
+        {**request, "timestamp": now} if number % 2 else request
+        for number, request in enumerate(requests)
+    ]
+
+
+def expected_features(hidden: HiddenData) -> list[str]:
+    """The features that an answer has to hold, under the brief's names."""
+    stored = [name for view in VIEWS for name in KNOWN_VIEWS[view].critical]
+    return [*(name for name in stored if name in hidden.critical), *REQUEST_FEATURES]
+
+
+def answered(submission: Submission, predictions: Iterable[object]) -> pd.DataFrame:
+    """Pair, probability and features of each prediction, under our names; null where absent."""
+    objects = [found if isinstance(found, dict) else {} for found in predictions]
+    given = [found.get("features") for found in objects]
+    features = pd.DataFrame(
+        [{str(n): _plain(v) for n, v in f.items()} if isinstance(f, dict) else {} for f in given]
+    )
+    named = submission.names.canonical(features)
+    own = {name: [_plain(found.get(name)) for found in objects] for name in [*PAIR, PROBABILITY]}
+    return named.loc[:, ~named.columns.duplicated()].assign(**own)
+
+
+def bodies_of(answers: Sequence[Answer]) -> list[Any]:
+    """The predictions that answers hold; null where one holds none."""
+    return [answer.body if answer.is_object else None for answer in answers]
+
+
+def _recent(hidden: HiddenData, view: str) -> pd.DataFrame:
+    """The newest row of each entity that a materialization of the last week has to find."""
+    newest = hidden.newest(view)
+    features = list(KNOWN_VIEWS[view].features)
+    return newest.loc[newest[EVENT_TIME] >= hidden.as_of - WINDOW, features]
+
+
+def _with_amounts(pairs: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+    average = pairs["avg_transaction_amount"].astype("float64")
+    over_average = random.choice(AMOUNTS_OVER_AVERAGE, len(pairs)) * random.uniform(
+        0.9, 1.1, len(pairs)
+    )
+    amount = (average * over_average).round(2).clip(lower=0.5)
+    return pairs.assign(
+        transaction_amount=amount,
+        amount_vs_avg_ratio=amount / average,
+        is_large_transaction=(amount > 2 * average).astype("int64"),
+        transaction_velocity=pairs["transaction_count_30d"] / 30,
+    ).reset_index(drop=True)
+
+
+def _plain(value: object) -> object:
+    """A number or a text; whatever else an answer holds, as text."""
+    if isinstance(value, bool):
+        return int(value)
+    return value if value is None or isinstance(value, int | float | str) else str(value)

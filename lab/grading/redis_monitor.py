@@ -1,0 +1,76 @@
+"""Watches which commands a Redis executes, by its MONITOR."""
+
+import ast
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from lab.settings import settings
+from lab.stack.redis import RedisServer
+
+LINE = re.compile(rb"^\+[\d.]+ \[(\d+) [^\]]*\] (.*)$")
+WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a client asked for: the database, the command's name in capitals, its arguments."""
+
+    database: int
+    name: str
+    arguments: tuple[bytes, ...]
+
+
+class Monitor:
+    """The commands since each mark."""
+
+    def __init__(self, redis: RedisServer, connection: socket.socket) -> None:
+        self._client, self._lines = redis.client(), connection.makefile("rb")
+        self._token = uuid4().hex
+        self._lines.readline()
+
+    def mark(self) -> None:
+        """Begin a new group of commands."""
+        self._client.echo(self._token)
+
+    def groups(self) -> list[list[Command]]:
+        """The commands from each mark to the next; what came before the first is left out."""
+        self._client.echo(f"{self._token} end")
+        found: list[list[Command]] = [[]]
+        for line in self._lines:
+            command = _command(line)
+            if command is None:
+                continue
+            if command.arguments == (f"{self._token} end".encode(),):
+                return found[1:]
+            if command.arguments == (self._token.encode(),):
+                found.append([])
+            else:
+                found[-1].append(command)
+        raise ConnectionError("Redis closed the connection of its monitor")
+
+
+@contextmanager
+def monitored(redis: RedisServer) -> Iterator[Monitor]:
+    """Watch every command of every client of `redis`."""
+    address = (settings.host, redis.port)
+    with socket.create_connection(address, settings.socket_timeout_s) as connection:
+        connection.sendall(b"MONITOR\r\n")
+        yield Monitor(redis, connection)
+
+
+def _command(line: bytes) -> Command | None:
+    match = LINE.match(line.rstrip(b"\r\n"))
+    if match is None:
+        return None
+    name, *arguments = (_unescaped(word) for word in WORD.findall(match[2]))
+    return Command(int(match[1]), name.decode(errors="replace").upper(), tuple(arguments))
+
+
+def _unescaped(word: bytes) -> bytes:
+    """Redis escapes as Python's literals do."""
+    value: bytes = ast.literal_eval(f'b"{word.decode("ascii")}"')
+    return value
