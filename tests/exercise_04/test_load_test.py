@@ -124,8 +124,9 @@ def test_in_an_open_loop_each_request_has_its_moment_whatever_the_answers_do() -
     async def scenario() -> tuple[float, list[float], int]:
         silence, began = Silence(), time.perf_counter()
         sending = asyncio.create_task(open_loop(silence.send, PAYMENTS, 2_000, began, nothing))
-        while len(silence.dues) < len(PAYMENTS):
-            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while len(silence.dues) < len(PAYMENTS):
+                await asyncio.sleep(0)
         silence.speak.set()
         return began, silence.dues, len(await sending)
 
