@@ -95,7 +95,8 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
         }
     )
     tables = feature_tables(rows)
-    seen = {name: t["total_transactions_30d"].eq(41).fillna(False).tolist() for name, t in tables.items()}
+    totals = {name: table["total_transactions_30d"] for name, table in tables.items()}
+    seen = {name: total.eq(41).fillna(False).tolist() for name, total in totals.items()}
     assert seen == {
         "latest": [True] * 5,
         "event time": [True] * 5,
