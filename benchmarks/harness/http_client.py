@@ -104,7 +104,7 @@ class _Sender:
         self._load = load
         self._requests = islice(cycle(load.requests), load.count)
         self._due: deque[tuple[float, bytes]] = deque()
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()
         self._in_flight = 0
         self._all_sent = False
         self._finished = asyncio.Event()
@@ -164,7 +164,7 @@ class _Sender:
     def _send_what_is_due(self) -> None:
         while self._idle and (work := self._next()):
             self._in_flight += 1
-            self._idle.pop().send(*work)
+            self._idle.popleft().send(*work)  # in turn: a server closes one that rests for long
 
     def answered(self, connection: "_Connection", due: float, answer: bytes) -> None:
         """Note a sample; the connection is free again."""
