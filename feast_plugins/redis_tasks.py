@@ -46,9 +46,8 @@ class SharedConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport  # uvloop's is no subclass of asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -16,8 +16,11 @@ class RedisProxy:
         self._sockets: list[socket.socket] = []
         self._replies_flow = threading.Event()
         self._replies_flow.set()
+        self._delay_s = 0.0
+        self._closed = threading.Event()
         self.connections = 0
         self.round_trips = 0
+        self.reads = 0  # HMGET commands
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hold_replies(self) -> None:
@@ -28,6 +31,10 @@ class RedisProxy:
         """Forward what was held."""
         self._replies_flow.set()
 
+    def delay_replies(self, seconds: float) -> None:
+        """Forward each reply that much later."""
+        self._delay_s = seconds
+
     def cut(self) -> None:
         """Close every connection, as a Redis that restarts does."""
         cut, self._sockets = self._sockets, []
@@ -37,6 +44,7 @@ class RedisProxy:
             connection.close()
 
     def close(self) -> None:
+        self._closed.set()
         self.release_replies()
         self._listener.close()
         self.cut()
@@ -60,6 +68,7 @@ class RedisProxy:
         with suppress(OSError):
             while content := client.recv(65536):
                 self.round_trips += not asked.is_set()
+                self.reads += content.count(b"HMGET")
                 asked.set()
                 server.sendall(content)
 
@@ -67,6 +76,7 @@ class RedisProxy:
         with suppress(OSError):
             while content := server.recv(65536):
                 self._replies_flow.wait()
+                self._closed.wait(self._delay_s)
                 asked.clear()
                 client.sendall(content)
 

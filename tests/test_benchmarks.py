@@ -1,6 +1,7 @@
 """The harness of `make bench`, and each benchmark once at a size that takes seconds."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from io import StringIO
@@ -14,7 +15,7 @@ from lab.settings import settings
 
 sys.path.insert(0, str(settings.root))  # benchmarks are run in the repository, not installed
 
-from benchmarks import materialize, pit, reader
+from benchmarks import materialize, pit, reader, serving
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
@@ -37,6 +38,24 @@ TINY = [
         materialize.Sizes(keys=1_000, rows=4_000, growth={"20m": (500, 2_000)}, repeats=1)
     ),
     reader.measure(reader.Sizes(users=100, merchants=10, calls={1: 2, 100: 1}, blocks=1)),
+    serving.measure(
+        serving.Sizes(
+            transactions=2_000,
+            payments=200,
+            workers=1,
+            seconds=0.2,
+            repeats=1,
+            rate=100,
+            rate_seconds=0.2,
+            at_once=20,
+            batches=20,
+            singles=200,
+            curve=(100, 200),
+            curve_seconds=0.2,
+            lifetime=200,
+            plot=Path(os.devnull),
+        )
+    ),
 ]
 
 
@@ -53,14 +72,16 @@ def test_every_requirement_is_about_a_figure_that_is_measured(measured: list[Fig
 
 
 def test_every_figure_is_a_positive_number_in_its_unit(measured: list[Figure]) -> None:
-    assert all(figure.value > 0 and figure.unit for figure in measured)
+    assert all(figure.value > 0 or figure.unit == "errors" for figure in measured)
+    assert all(figure.unit for figure in measured)
     compared = [figure for figure in measured if figure.peer]
     assert {f.name for f in compared} == {f.name for f in measured if "_vs_" in f.name}
-    assert all(f.ratio == pytest.approx((f.peer_value or 0) / f.value) for f in compared)
+    ratios = [(f.ratio, (f.peer_value or 0) / f.value) for f in compared]
+    assert all(ratio in (pytest.approx(r), pytest.approx(1 / r)) for ratio, r in ratios)
 
 
 def test_every_family_of_the_folder_is_tried_here() -> None:
-    assert families() == ["materialize", "pit", "reader"]
+    assert families() == ["materialize", "pit", "reader", "serving"]
 
 
 def test_a_row_replaces_the_row_of_its_name_and_leaves_the_others(tmp_path: Path) -> None:
@@ -111,7 +132,7 @@ def test_the_exit_status_tells_a_shortfall_after_all_is_written(
 
 
 def test_an_unknown_name_is_a_users_mistake_that_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"(?s)called pti.*materialize, pit, reader"):
+    with pytest.raises(UserError, match=r"(?s)called pti.*materialize, pit, reader, serving"):
         list(figures_of(["pti"]))
 
 

@@ -188,6 +188,7 @@ fraud_detection = FeatureService(
             ["transaction_count_7d", "transaction_count_30d", "avg_transaction_amount"]
         ],
         merchant_risk_features[["chargeback_rate", "total_transactions_30d"]],
+        user_streaming_features,
         transaction_request_features,
     ],
     description="What is known about a payment at the moment it is made",

@@ -1,0 +1,188 @@
+"""The serving API under load, beside `feast serve` and a bare FastAPI endpoint with one GET."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness.figures import Figure
+from benchmarks.harness.http_client import Answers, post
+from benchmarks.harness.latency_curve import Point, draw
+from benchmarks.harness.serving_sides import BARE, CACHED, FEAST, OURS, Sides, serving_sides
+from benchmarks.harness.timing import alternate
+from exercise_02_pit_training.generate_training_data import MODEL_INPUTS
+from lab.settings import settings
+
+BATCH = 100
+COMPARED = 200
+TIMING = re.compile(rb"\b(model|total);dur=([\d.e+-]+)")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything; `rate` and `curve` are requests offered a second."""
+
+    transactions: int = 50_000
+    payments: int = 20_000
+    workers: int = 2
+    seconds: float = 5
+    repeats: int = 5
+    rate: int = 1_000
+    rate_seconds: float = 10
+    at_once: int = 1_000
+    batches: int = 100
+    singles: int = 2_000
+    curve: Sequence[int] = (250, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000)
+    curve_seconds: float = 4
+    lifetime: int = 200_000
+    plot: Path = settings.build_dir / "serving_curve.png"
+
+
+def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
+    """Throughput, latency at a rate, 1,000 at once, batches, the curve, and memory."""
+    with serving_sides(sizes.transactions, sizes.payments, sizes.workers) as sides:
+        require_equal_answers(sides)
+        saturation = throughput(sides, sizes)
+        yield from against_peers(saturation)
+        for name, prefix in {OURS: "serving", CACHED: "serving_cached"}.items():
+            yield from latency_at_rate(sides, name, prefix, sizes)
+        yield from at_once(sides, sizes)
+        yield batch_against_singles(sides, sizes)
+        yield from latency_over_load(sides, saturation, sizes)
+        yield memory(sides, sizes)
+        yield Figure("serving_client_cpu_share", max(sides.client_shares), "of a processor")
+
+
+def require_equal_answers(sides: Sides) -> None:
+    """AssertionError unless the model's inputs are the same from our sides and Feast's server."""
+    ours, cached, feasts = (
+        sides.send_all(name, connections=1, count=COMPARED, keep=True).kept
+        for name in (OURS, CACHED, FEAST)
+    )
+    names = set(MODEL_INPUTS) - {"transaction_amount"}
+    for answer, from_cache, from_feast in zip(ours, cached, feasts, strict=True):
+        expected = by_name(body(from_feast))
+        for features in (body(answer)["features"], body(from_cache)["features"]):
+            assert {n: features[n] for n in names} == {n: expected[n] for n in names}
+
+
+def body(answer: bytes) -> dict[str, Any]:
+    """The JSON of an HTTP answer."""
+    content: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return content
+
+
+def by_name(columns: dict[str, Any]) -> dict[str, float]:
+    """The one row of an answer of Feast's server."""
+    names = columns["metadata"]["feature_names"]
+    return {name: c["values"][0] for name, c in zip(names, columns["results"], strict=True)}
+
+
+# ---- Throughput ------------------------------------------------------------------------------
+
+
+def throughput(sides: Sides, sizes: Sizes) -> dict[str, float]:
+    """Each side's requests a second, in a closed loop; the caches are warm where there are any."""
+
+    def side(name: str) -> Callable[[], float]:
+        return lambda: sides.send_all(name, seconds=sizes.seconds).per_second
+
+    measures = {name: side(name) for name in sides.by_name}
+    for warm_up in measures.values():
+        warm_up()
+    return alternate(measures, sizes.repeats)
+
+
+def against_peers(saturation: dict[str, float]) -> Iterator[Figure]:
+    """Our requests a second in those of the peers."""
+    for figure, ours, peer in (
+        ("serving_vs_feast_serve", OURS, FEAST),
+        ("serving_cached_vs_feast_serve", CACHED, FEAST),
+        ("serving_vs_bare_get", OURS, BARE),
+        ("serving_cached_vs_bare_get", CACHED, BARE),
+    ):
+        yield Figure.multiple(figure, saturation[ours], "requests/s", peer, saturation[peer])
+
+
+# ---- Latency ---------------------------------------------------------------------------------
+
+
+def latency_at_rate(sides: Sides, name: str, prefix: str, sizes: Sizes) -> Iterator[Figure]:
+    """The 95th percentiles at a rate: the client's, and the server's without inference."""
+    count = round(sizes.rate * sizes.rate_seconds)
+    runs = [
+        sides.send_all(name, rate=sizes.rate, count=count, keep=True) for _ in range(sizes.repeats)
+    ]
+    client, server = median(r.percentile(95) for r in runs), median(map(server_p95, runs))
+    yield Figure(f"{prefix}_client_p95_ms", client, "ms")
+    yield Figure(f"{prefix}_server_p95_ms", server, "ms")
+
+
+def server_p95(answers: Answers) -> float:
+    """What the server says that it took, without what its model took."""
+    timings = [dict(TIMING.findall(answer)) for answer in answers.kept]
+    taken = [float(timing[b"total"]) - float(timing[b"model"]) for timing in timings]
+    return float(np.percentile(taken, 95, method="inverted_cdf"))
+
+
+def at_once(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
+    """All requests at the same moment, each on a connection of its own."""
+    runs = [
+        sides.send(OURS, connections=sizes.at_once, count=sizes.at_once)
+        for _ in range(sizes.repeats)
+    ]
+    errors = sum(run.errors.total() for run in runs)
+    yield Figure("serving_1000_at_once_errors", errors, "errors")
+    yield Figure("serving_1000_at_once_s", max(run.seconds for run in runs), "s")
+
+
+def latency_over_load(sides: Sides, saturation: dict[str, float], sizes: Sizes) -> Iterator[Figure]:
+    """The whole curve, and a picture of it."""
+    curves: dict[str, list[Point]] = {OURS: [], CACHED: []}
+    for rate in sizes.curve:
+        for name, points in curves.items():
+            count = round(rate * sizes.curve_seconds)
+            points.append(Point.of(rate, sides.send_all(name, rate=rate, count=count)))
+        yield Figure(f"serving_p95_ms_at_{rate}", curves[OURS][-1].milliseconds[95], "ms")
+        yield Figure(f"serving_cached_p95_ms_at_{rate}", curves[CACHED][-1].milliseconds[95], "ms")
+    draw(curves, saturation, sizes.plot)
+
+
+# ---- Cost ------------------------------------------------------------------------------------
+
+
+def batch_against_singles(sides: Sides, sizes: Sizes) -> Figure:
+    """The processor time of a batch of 100, in that of single requests."""
+    transactions = [sides.payments[at : at + BATCH] for at in range(0, len(sides.payments), BATCH)]
+    requests = [
+        post("/predict/batch", json.dumps({"transactions": batch}).encode())
+        for batch in transactions
+    ]
+
+    def cost(count: int, requests: Sequence[bytes] | None = None) -> float:
+        server = sides.by_name[OURS].server
+        before = server.cpu_seconds()
+        sides.send_all(OURS, requests, count=count)
+        return (server.cpu_seconds() - before) / count * 1e3
+
+    measures = {"batch": lambda: cost(sizes.batches, requests), "one": lambda: cost(sizes.singles)}
+    costs = alternate(measures, sizes.repeats)
+    return Figure.multiple(
+        "serving_batch100_vs_singles", costs["batch"], "ms", "one single request", costs["one"]
+    )
+
+
+def memory(sides: Sides, sizes: Sizes) -> Figure:
+    """The service's memory at the end of a long life, in that at a tenth of it; caches on."""
+    server = sides.by_name[CACHED].server
+    early = sizes.lifetime // 10
+    sides.send_all(CACHED, count=early)
+    before = server.memory_mib()
+    sides.send_all(CACHED, count=sizes.lifetime - early)
+    peer = f"after {early:,} requests"
+    return Figure.multiple("serving_memory_vs_early", server.memory_mib(), "MiB", peer, before)

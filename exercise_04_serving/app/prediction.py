@@ -1,0 +1,66 @@
+"""From payments to verdicts: one read and one inference for all that came together."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from exercise_04_serving.model_file import ScoringModel
+
+from . import telemetry
+from .schema import PredictionRequest
+from .stored_features import AMOUNT, RowFeatures, StoredFeatures, served
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Each payment's probability and features, and the seconds that its parts took."""
+
+    probabilities: list[float]
+    threshold: float
+    features: list[RowFeatures]
+    reading_s: float
+    inference_s: float
+
+
+class Predictor:
+    """A model and where its features come from.
+
+    A read that waits for a thousand others to be packed and unpacked would count that as Redis's
+    time, so only `reads_at_once` are under way; the others wait for their turn.
+    """
+
+    def __init__(self, stored: StoredFeatures, model: ScoringModel, reads_at_once: int) -> None:
+        self.stored, self.model = stored, model
+        self._turn = asyncio.Semaphore(reads_at_once)
+
+    async def predict(self, payments: Sequence[PredictionRequest]) -> Verdicts:
+        """Judge payments; raises RedisUnavailable, RedisTimeout."""
+        started = perf_counter()
+        amounts = [payment.transaction_amount for payment in payments]
+        rows = {
+            "user_id": [payment.user_id for payment in payments],
+            "merchant_id": [payment.merchant_id for payment in payments],
+            AMOUNT: amounts,
+        }
+        async with self._turn:
+            answer = await self.stored.read(rows)
+        features = served(answer, len(payments))
+        read = perf_counter()
+        probabilities = self.model.score(self._inputs(features, amounts)).tolist()
+        telemetry.PREDICTIONS.inc(len(payments))
+        inference_s = perf_counter() - read
+        telemetry.INFERENCE.observe(inference_s)
+        threshold = self.model.threshold
+        return Verdicts(probabilities, threshold, features, read - started, inference_s)
+
+    def _inputs(self, features: Sequence[RowFeatures], amounts: Sequence[float]) -> np.ndarray:
+        """(n, k) float32, in the model's order."""
+        names = self.model.features
+        rows = [
+            [amount if name == AMOUNT else row.values[name] for name in names]
+            for row, amount in zip(features, amounts, strict=True)
+        ]
+        return np.array(rows, dtype=np.float32)

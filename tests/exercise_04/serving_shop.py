@@ -1,0 +1,132 @@
+"""How the tests of the serving API start it, in this process or as its own, and ask it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import redis
+from fastapi.testclient import TestClient
+
+from lab.settings import settings
+from lab.stack.ports import free_port
+
+STORED = [
+    "transaction_count_7d",
+    "transaction_count_30d",
+    "avg_transaction_amount",
+    "chargeback_rate",
+    "total_transactions_30d",
+]
+REQUEST_TIME = ["amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"]
+MODEL_INPUTS = [*STORED, *REQUEST_TIME, "transaction_amount"]
+STREAMING_VIEW = "user_streaming_features"
+SECONDS = 30.0  # a wait that is longer is a failure
+
+Body = dict[str, Any]
+
+
+def payments(count: int) -> list[Body]:
+    """The last payments of the data."""
+    columns = ["user_id", "merchant_id", "amount"]
+    table = pq.read_table(settings.data_dir / "transactions.parquet", columns=columns)
+    rows = table.slice(len(table) - count).rename_columns([*columns[:2], "transaction_amount"])
+    made: list[Body] = rows.to_pylist()
+    return made
+
+
+def cache_database() -> redis.Redis:
+    """Database 1 of the shop's Redis."""
+    return redis.Redis(settings.host, settings.redis_port, db=1, socket_timeout=5)
+
+
+@contextmanager
+def running_api(**changes: Any) -> Iterator[TestClient]:
+    """The API in this process, with other settings than usual."""
+    from exercise_04_serving.app.main import create_app
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changes.items():
+            patch.setitem(vars(settings), name, value)
+        with TestClient(create_app(), raise_server_exceptions=False) as client:
+            yield client
+
+
+def eventually(condition: Any) -> None:
+    """Wait until `condition()` holds."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class LiveApi:
+    """The API as its own process, by serve.py."""
+
+    def __init__(self, log: Path, changes: Mapping[str, Any]) -> None:
+        self.port = free_port()
+        named = ("data_dir", "build_dir", "model_dir", "redis_port")
+        places = {name: getattr(settings, name) for name in named}
+        given = places | {"api_port": self.port} | changes
+        environment = {f"LAB_{name.upper()}": str(value) for name, value in given.items()}
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "exercise_04_serving.serve"],
+                env=os.environ | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=SECONDS)
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.client.get("/live").is_success
+        except httpx.TransportError:
+            return False
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """Those that serve; multiprocessing has helpers of its own."""
+        return [child for child in psutil.Process(self.process.pid).children() if _serves(child)]
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        self.client.close()
+        self.process.terminate()
+        try:
+            self.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+def _serves(child: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:  # a dead one that nobody has waited for is one too
+        return False
+
+
+@contextmanager
+def live_api(log: Path, **changes: Any) -> Iterator[LiveApi]:
+    """Started, and ended with the test."""
+    api = LiveApi(log, changes)
+    try:
+        yield api
+    finally:
+        api.close()

@@ -1,0 +1,144 @@
+"""What the API refuses: always a 4xx that names the field, never a value of the request."""
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+GOOD: dict[str, Any] = {"user_id": "user_1", "merchant_id": "merchant_1", "transaction_amount": 9.5}
+JSON = {"content-type": "application/json"}
+
+
+def post(api: TestClient, content: str | bytes, path: str = "/predict") -> Any:
+    return api.post(path, content=content, headers=JSON)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("transaction_amount", float("nan")),
+        ("transaction_amount", float("inf")),
+        ("transaction_amount", float("-inf")),
+        ("transaction_amount", 0),
+        ("transaction_amount", -1.5),
+        ("transaction_amount", 1e300),
+        ("transaction_amount", 10**400),
+        ("transaction_amount", "12"),
+        ("transaction_amount", True),
+        ("transaction_amount", None),
+        ("transaction_amount", [1]),
+        ("user_id", ""),
+        ("user_id", "u" * 129),
+        ("user_id", 7),
+        ("user_id", None),
+        ("user_id", "\ud800"),
+        ("merchant_id", ""),
+        ("merchant_id", "m" * 100_000),
+        ("merchant_id", {"id": "m"}),
+        ("timestamp", "yesterday"),
+        ("timestamp", ""),
+        ("timestamp", "2026-13-01T00:00:00Z"),
+        ("timestamp", "2026-02-30"),
+        ("timestamp", 1_700_000_000),
+    ],
+)
+def test_a_wrong_field_is_named(api: TestClient, field: str, value: Any) -> None:
+    for content, path in (
+        (json.dumps(GOOD | {field: value}), f"body.{field}: "),
+        (json.dumps({k: v for k, v in GOOD.items() if k != field}), f"body.{field}: "),
+    ):
+        answer = post(api, content)
+        if field == "timestamp" and "timestamp" not in content:
+            continue  # it is optional
+        assert answer.status_code == 422, answer.text
+        assert [error["msg"].startswith(path) for error in answer.json()["detail"]] == [True]
+        assert answer.json()["detail"][0]["loc"] == ["body", field]
+
+
+def test_a_bad_row_of_a_batch_is_named_by_its_index(api: TestClient) -> None:
+    rows = [GOOD, GOOD, GOOD | {"transaction_amount": -1}, GOOD, {"user_id": "u"}]
+    answer = post(api, json.dumps({"transactions": rows}), "/predict/batch")
+    assert answer.status_code == 422
+    assert [error["msg"].partition(": ")[0] for error in answer.json()["detail"]] == [
+        "body.transactions[2].transaction_amount",
+        "body.transactions[4].merchant_id",
+        "body.transactions[4].transaction_amount",
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_a_batch_has_1_to_100_rows(api: TestClient, count: int) -> None:
+    answer = post(api, json.dumps({"transactions": [GOOD] * count}), "/predict/batch")
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["msg"].startswith("body.transactions: ")
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_batch_of_the_smallest_and_the_largest_size(api: TestClient, count: int) -> None:
+    answer = post(api, json.dumps({"transactions": [GOOD] * count}), "/predict/batch")
+    assert answer.status_code == 200
+    assert len(answer.json()["predictions"]) == count
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"user_id": "u', b"null", b"[]", b"7", b"\xff\xfe", b"NaN", b"[" * 100_000],
+    ids=["empty", "brace", "truncated", "null", "list", "number", "bytes", "NaN", "deep"],
+)
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_what_is_no_json_object_is_refused(api: TestClient, path: str, content: bytes) -> None:
+    answer = post(api, content, path)
+    assert answer.status_code in (400, 422), answer.text
+    assert "body" in str(answer.json()["detail"])
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_another_content_type_is_refused(api: TestClient, kind: str | None) -> None:
+    headers = {"content-type": kind} if kind else {}
+    answer = api.post("/predict", content=json.dumps(GOOD), headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Type" in answer.json()["detail"]
+
+
+def test_a_content_type_with_a_charset_is_taken(api: TestClient) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert api.post("/predict", content=json.dumps(GOOD), headers=headers).status_code == 200
+
+
+def in_chunks(megabytes: int) -> Any:
+    yield from (b" " * 2**20 for _ in range(megabytes))
+
+
+def test_a_large_body_is_refused_however_it_is_sent(api: TestClient) -> None:
+    for content in (b" " * (10 * 2**20), in_chunks(10)):
+        answer = api.post("/predict", content=content, headers=JSON)
+        assert answer.status_code == 413
+        assert answer.json()["detail"].startswith("body: ")
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-06-01T12:00:00Z", "2026-06-01T12:00:00+02:00", "2026-06-01 12:00:00.5", None]
+)
+def test_good_timestamps(api: TestClient, moment: str | None) -> None:
+    assert post(api, json.dumps(GOOD | {"timestamp": moment})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["user 1", "ü☕", "\0", "a\r\nGET /", "*", "' OR 1=1 --", "u" * 128]
+)
+def test_any_text_may_be_an_id(api: TestClient, name: str) -> None:
+    answer = post(api, json.dumps(GOOD | {"user_id": name}))
+    assert (answer.status_code, answer.json()["user_id"]) == (200, name)
+
+
+def test_unknown_paths_and_methods(api: TestClient) -> None:
+    assert api.get("/nowhere").status_code == 404
+    assert api.get("/predict").status_code == 405
+
+
+def test_a_refusal_repeats_no_value_of_the_request(api: TestClient) -> None:
+    secret = GOOD | {"user_id": "secret-user" * 20, "transaction_amount": -123456.5}
+    text = post(api, json.dumps(secret)).text
+    assert "secret-user" not in text
+    assert "123456" not in text

@@ -1,0 +1,198 @@
+"""What the API predicts from: features as the feature store has them, and named defaults."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+from serving_shop import (
+    MODEL_INPUTS,
+    REQUEST_TIME,
+    STORED,
+    Body,
+    payments,
+    running_api,
+)
+
+from exercise_04_serving.app import telemetry
+from exercise_04_serving.app.stored_features import DEFAULTS, LIVE_VIEW
+from exercise_04_serving.model_file import ModelFile
+from feast_plugins.redis_encoding import entity_key, feature_field, time_field
+from lab.feature_store import open_store
+from lab.settings import settings
+from lab.stack.redis import RedisServer
+
+PROJECT = "ml_platform_features"
+USERS, MERCHANTS = "user_transaction_features", "merchant_risk_features"
+NOBODY = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 10.0}
+ROWS, BATCH = 1_000, 100
+
+
+@pytest.fixture(params=["on", "off"])
+def either_api(shop: Path, request: pytest.FixtureRequest) -> Iterator[TestClient]:
+    """With a cache, and without."""
+    with running_api(feature_cache=request.param) as client:
+        yield client
+
+
+def predict(api: TestClient, payment: Body) -> Body:
+    answer = api.post("/predict", json=payment)
+    assert answer.status_code == 200, answer.text
+    body: Body = answer.json()
+    return body
+
+
+def predict_batch(api: TestClient, batch: list[Body]) -> list[Body]:
+    answer = api.post("/predict/batch", json={"transactions": batch})
+    assert answer.status_code == 200, answer.text
+    rows: list[Body] = answer.json()["predictions"]
+    return rows
+
+
+# ---- As trained, so served -------------------------------------------------------------------
+
+
+def test_features_are_those_of_training_bit_for_bit(either_api: TestClient) -> None:
+    asked = payments(ROWS)
+    online = [
+        row["features"]
+        for start in range(0, ROWS, BATCH)
+        for row in predict_batch(either_api, asked[start : start + BATCH])
+    ]
+    expected = offline_features(asked)
+    served = pd.DataFrame(online)
+    for name in (*STORED, *REQUEST_TIME):
+        ours, theirs = (
+            values.to_numpy("float64").view("int64") for values in (served[name], expected[name])
+        )
+        assert (ours == theirs).all(), name
+    assert (served[STORED] != 0).any().all()
+
+
+def offline_features(asked: list[Body]) -> pd.DataFrame:
+    """By Feast's historical join at the moment of the materialization."""
+    from lab import dataset
+    from lab.feature_store import with_declared_types
+
+    store = open_store()
+    frame = pd.DataFrame(asked).assign(event_timestamp=dataset.as_of(), row=range(len(asked)))
+    services = [f"{USERS}:{name}" for name in STORED[:3]]
+    services += [f"{MERCHANTS}:{name}" for name in STORED[3:]]
+    services += [f"transaction_request_features:{name}" for name in REQUEST_TIME]
+    job = store.get_historical_features(
+        entity_df=frame, features=services, filter_by_created_timestamp=True
+    )
+    return with_declared_types(job.to_df().sort_values("row", ignore_index=True), store)
+
+
+def test_the_verdict_is_the_models_on_these_features(either_api: TestClient) -> None:
+    model = ModelFile.load(settings.model_dir)
+    for payment in payments(20):
+        answer = predict(either_api, payment)
+        inputs = {**answer["features"], **payment}
+        row = np.array([[inputs[name] for name in MODEL_INPUTS]], dtype=np.float32)
+        assert answer["fraud_probability"] == float(model.score(row)[0])
+        assert answer["is_fraud"] == (answer["fraud_probability"] >= model.threshold)
+        assert (answer["user_id"], answer["merchant_id"]) == (
+            payment["user_id"],
+            payment["merchant_id"],
+        )
+        assert answer["missing"] == []
+
+
+# ---- Batches ---------------------------------------------------------------------------------
+
+
+def without_latency(answer: Body) -> Body:
+    return {name: value for name, value in answer.items() if name != "latency_ms"}
+
+
+def test_a_batch_is_its_singles_in_their_order(either_api: TestClient) -> None:
+    batch = [*payments(98), NOBODY, payments(1)[0]]
+    batch = batch[::-1]
+    singles = [without_latency(predict(either_api, payment)) for payment in batch]
+    assert [without_latency(row) for row in predict_batch(either_api, batch)] == singles
+
+
+def test_a_batch_is_one_read_and_one_inference(shop: Path, shop_redis: RedisServer) -> None:
+    client = shop_redis.client()
+    batch = payments(50) * 2
+    entities = len({p["user_id"] for p in batch}) + len({p["merchant_id"] for p in batch})
+    with running_api(feature_cache="off") as api:
+        inferences = telemetry.totals()["inference_latency_seconds_count"]
+        client.config_resetstat()
+        predict_batch(api, batch)
+        assert client.info("commandstats")["cmdstat_hmget"]["calls"] == entities
+        assert telemetry.totals()["inference_latency_seconds_count"] == inferences + 1
+
+
+# ---- What is missing -------------------------------------------------------------------------
+
+
+def defaulted(feature: str, reason: str) -> float:
+    samples = telemetry.DEFAULTS.collect()[0].samples
+    labels = {"feature": feature, "reason": reason}
+    return sum(s.value for s in samples if s.labels == labels and s.name.endswith("_total"))
+
+
+def test_the_unknown_get_defaults_that_are_named_and_counted(either_api: TestClient) -> None:
+    before = {name: defaulted(name, "missing") for name in STORED}
+    answer = predict(either_api, NOBODY)
+    assert answer["missing"] == STORED
+    defaults = {name: value for view in DEFAULTS.values() for name, value in view.items()}
+    assert {name: answer["features"][name] for name in defaults} == defaults
+    assert 0 <= answer["fraud_probability"] <= 1
+    assert {name: defaulted(name, "missing") for name in STORED} == {
+        name: count + 1 for name, count in before.items()
+    }
+
+
+def test_only_the_unknown_half_is_missing(either_api: TestClient) -> None:
+    payment = payments(1)[0] | {"merchant_id": "nowhere"}
+    assert predict(either_api, payment)["missing"] == STORED[3:]
+
+
+@pytest.fixture
+def own_user(shop_redis: RedisServer) -> Iterator[tuple[str, bytes, Any]]:
+    """A user whose row a test may spoil."""
+    client, known = shop_redis.client(), entity_key(PROJECT, "user_id", payments(1)[0]["user_id"])
+    key = entity_key(PROJECT, "user_id", "spoiled")
+    client.hset(key, mapping=client.hgetall(known))
+    yield "spoiled", key, client
+    client.delete(key)
+
+
+@pytest.mark.parametrize("reason", ["null", "expired", "wrong type", "not a number"])
+def test_a_row_that_cannot_be_used_is_a_default(
+    shop: Path, own_user: tuple[str, bytes, Any], reason: str
+) -> None:
+    from feast.protos.feast.types.Value_pb2 import Value
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    user, key, client = own_user
+    field = feature_field(USERS, "avg_transaction_amount")
+    contents: dict[str, tuple[bytes, Any]] = {
+        "null": (field, Value()),
+        "wrong type": (field, Value(string_val="12")),
+        "not a number": (field, Value(float_val=float("nan"))),
+        "expired": (time_field(USERS), Timestamp(seconds=1_600_000_000)),
+    }
+    name, content = contents[reason]
+    client.hset(key, name, content.SerializeToString())
+    spoiled = STORED[:3] if reason == "expired" else ["avg_transaction_amount"]
+    before = defaulted("avg_transaction_amount", reason)
+    with running_api(feature_cache="off") as api:
+        answer = predict(api, payments(1)[0] | {"user_id": user})
+    assert answer["missing"] == spoiled
+    assert answer["features"]["avg_transaction_amount"] == 0.0
+    assert answer["features"]["amount_vs_avg_ratio"] == 0.0
+    assert defaulted("avg_transaction_amount", reason) == before + 1
+
+
+def test_a_quiet_user_has_zeros_and_nothing_is_missing(either_api: TestClient) -> None:
+    answer = predict(either_api, payments(1)[0])
+    assert {name: answer["features"][name] for name in DEFAULTS[LIVE_VIEW]} == DEFAULTS[LIVE_VIEW]
+    assert answer["missing"] == []

@@ -1,0 +1,109 @@
+"""Redis away, slow, full and back: what the API answers meanwhile, and that it needs no restart."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from redis_proxy import RedisProxy, redis_proxy
+from serving_shop import Body, cache_database, eventually, payments, running_api
+
+from lab.settings import settings
+from lab.stack.redis import RedisServer
+
+BACK_S = 2.0
+
+
+def predict(api: TestClient, payment: Body) -> int:
+    answer = api.post("/predict", json=payment)
+    if answer.status_code == 503:
+        assert answer.headers["retry-after"] == "1"
+        assert "Redis" in answer.json()["detail"] or "no answer" in answer.json()["detail"]
+    return answer.status_code
+
+
+def health(api: TestClient) -> tuple[int, str]:
+    answer = api.get("/health")
+    return answer.status_code, answer.json()["status"]
+
+
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_redis_stopped_and_back(shop: Path, shop_redis: RedisServer, cache: str) -> None:
+    payment = payments(1)[0]
+    with running_api(feature_cache=cache) as api:
+        assert (predict(api, payment), health(api)) == (200, (200, "healthy"))
+        shop_redis.stop()
+        try:
+            assert [predict(api, payment) for _ in range(3)] == [503] * 3
+            assert health(api) == (503, "unhealthy")
+            assert api.get("/ready").status_code == 503
+            assert api.get("/live").status_code == 200
+            assert api.get("/stats").json()["redis_keys"] is None
+            assert api.get("/metrics").status_code == 200
+        finally:
+            shop_redis.start()
+        back = time.monotonic()
+        eventually(lambda: predict(api, payment) == 200 and health(api) == (200, "healthy"))
+        assert time.monotonic() - back < BACK_S
+        assert api.get("/ready").status_code == 200
+
+
+def test_it_starts_while_redis_is_away(shop: Path, shop_redis: RedisServer) -> None:
+    shop_redis.stop()
+    try:
+        with running_api() as api:
+            assert predict(api, payments(1)[0]) == 503
+            shop_redis.start()
+            eventually(lambda: predict(api, payments(1)[0]) == 200)
+    finally:
+        if not shop_redis.is_running():
+            shop_redis.start()
+
+
+@pytest.fixture
+def slow(shop_redis: RedisServer) -> Iterator[RedisProxy]:
+    with redis_proxy(shop_redis.port) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_each_reply_comes_two_seconds_late(shop: Path, slow: RedisProxy, cache: str) -> None:
+    changes = {"redis_port": slow.port, "feature_cache": cache}
+    with running_api(**changes) as api:
+        slow.delay_replies(2.0)
+        for payment in payments(2):
+            asked = time.monotonic()
+            assert predict(api, payment) == 503
+            assert time.monotonic() - asked < settings.request_timeout_s + 0.5
+        assert health(api) == (503, "unhealthy")
+        slow.delay_replies(0.0)
+        eventually(lambda: predict(api, payments(1)[0]) == 200 and health(api)[0] == 200)
+
+
+def test_a_full_redis_predicts_without_caching(shop: Path, shop_redis: RedisServer) -> None:
+    client = shop_redis.client()
+    cache_database().flushdb()
+    with running_api(cache_poll_s=0.05) as api:
+        client.config_set("maxmemory", 1)
+        try:
+            assert [predict(api, payment) for payment in payments(20)] == [200] * 20
+            assert health(api) == (200, "degraded")
+            assert api.get("/health").json()["cache"] == "full"
+            assert api.get("/ready").status_code == 200
+            assert cache_database().keys("features:*") == []
+        finally:
+            client.config_set("maxmemory", "256mb")
+        eventually(lambda: health(api) == (200, "healthy"))
+
+
+def test_a_registry_that_is_away_degrades(shop: Path, tmp_path: Path) -> None:
+    registry = settings.data_dir / "registry.db"
+    with running_api() as api:
+        aside = registry.rename(tmp_path / "registry.db")
+        try:
+            api.app.state.predictor.stored._slow.refresh()  # type: ignore[attr-defined]
+            assert health(api) == (200, "degraded")
+            assert predict(api, payments(1)[0]) == 200
+        finally:
+            aside.rename(registry)

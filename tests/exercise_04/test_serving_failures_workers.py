@@ -1,0 +1,159 @@
+"""Several workers as serve.py starts them: one count over all, deaths, endings, floods."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from redis_proxy import redis_proxy
+from serving_shop import SECONDS, LiveApi, eventually, live_api, payments
+
+from lab.stack.redis import RedisServer
+
+WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def served(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApi]:
+    folder = tmp_path_factory.mktemp("api")
+    with live_api(folder / "api.log", api_workers=WORKERS, max_in_flight=1_000) as api:
+        yield api
+
+
+async def at_once(api: LiveApi, bodies: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """Each on a connection of its own, all at the same time."""
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(api.url, connector=connector) as session:
+
+        async def ask(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+            async with session.post("/predict", json=body) as answer:
+                return answer.status, await answer.json()
+
+        return list(await asyncio.gather(*(ask(body) for body in bodies)))
+
+
+def total(api: LiveApi) -> int:
+    with httpx.Client(base_url=api.url) as fresh:  # whichever worker takes the connection
+        count: int = fresh.get("/stats").json()["total_predictions"]
+    return count
+
+
+def test_counts_are_of_all_workers_also_of_a_dead_one(served: LiveApi) -> None:
+    before = total(served)
+    bodies = payments(200)
+    for status, _ in asyncio.run(at_once(served, bodies)):
+        assert status == 200
+    assert {total(served) for _ in range(20)} == {before + 200}
+    victim = served.workers[0]
+    victim.kill()
+    eventually(lambda: len(served.workers) == WORKERS and victim not in served.workers)
+    eventually(lambda: is_answered(served))
+    assert {total(served) for _ in range(20)} == {before + 200}
+    status, _ = asyncio.run(at_once(served, bodies[:1]))[0]
+    assert status == 200
+    assert {total(served) for _ in range(20)} == {before + 201}
+    with httpx.Client(base_url=served.url) as fresh:
+        assert "\nrequests_in_flight 1.0\n" in fresh.get("/metrics").text  # this one
+
+
+def is_answered(api: LiveApi) -> bool:
+    try:
+        with httpx.Client(base_url=api.url, timeout=SECONDS) as fresh:
+            return fresh.get("/live").is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_a_thousand_at_once_get_their_own_answers(served: LiveApi) -> None:
+    bodies = payments(1_000)
+    answers = asyncio.run(at_once(served, bodies))
+    assert {status for status, _ in answers} == {200}
+    asked = [(body["user_id"], body["merchant_id"]) for body in bodies]
+    assert [(answer["user_id"], answer["merchant_id"]) for _, answer in answers] == asked
+    alone = served.client.post("/predict", json=bodies[7]).json()
+    latencies = {"latency_ms": 0.0}
+    assert answers[7][1] | latencies == alone | latencies
+
+
+def test_a_flood_is_refused_and_over_when_it_is_over(served: LiveApi) -> None:
+    answers = asyncio.run(at_once(served, payments(1) * 3_000))
+    assert {status for status, _ in answers} <= {200, 503}
+    eventually(lambda: served.client.post("/predict", json=payments(1)[0]).status_code == 200)
+
+
+def test_a_body_of_ten_megabytes_gets_its_answer(served: LiveApi) -> None:
+    answer = served.client.post(
+        "/predict",
+        content=b" " * (10 * 2**20),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code == 413
+    assert served.client.post("/predict", json=payments(1)[0]).status_code == 200
+
+
+def test_a_client_that_sends_half_a_body_and_goes(served: LiveApi) -> None:
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 500\r\n\r\n{"user_id": "u'
+    )
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.sendall(head)
+    assert served.client.post("/predict", json=payments(1)[0]).status_code == 200
+    assert '"status":500' not in served.log.read_text()
+
+
+def test_sigterm_finishes_what_is_in_flight(
+    shop: Path, shop_redis: RedisServer, tmp_path: Path
+) -> None:
+    with (
+        redis_proxy(shop_redis.port) as proxy,
+        live_api(
+            tmp_path / "api.log",
+            redis_port=proxy.port,
+            api_workers=WORKERS,
+            feature_cache="off",
+            online_read_timeout_s=SECONDS,
+            request_timeout_s=SECONDS,
+            drain_timeout_s=int(SECONDS),
+        ) as api,
+        ThreadPoolExecutor(20) as threads,
+    ):
+        api.client.post("/predict", json=payments(1)[0])
+        proxy.hold_replies()
+        before = proxy.reads
+        asked = [
+            threads.submit(httpx.post, f"{api.url}/predict", json=body, timeout=SECONDS)
+            for body in payments(20)
+        ]
+        eventually(lambda: proxy.reads >= before + 20)
+        api.terminate()
+        eventually(lambda: api.log.read_text().count("Shutting down") == WORKERS)
+        proxy.release_replies()
+        assert [answer.result().status_code for answer in asked] == [200] * 20
+        assert api.process.wait(SECONDS) == 0
+
+
+def test_a_missing_model_is_one_sentence(shop: Path, tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    from lab.settings import settings
+
+    places = {"DATA_DIR": settings.data_dir, "MODEL_DIR": tmp_path}
+    environment = os.environ | {f"LAB_{name}": str(place) for name, place in places.items()}
+    run = subprocess.run(
+        [sys.executable, "-m", "exercise_04_serving.serve"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: there is no model in ")
+    assert "Traceback" not in run.stderr
