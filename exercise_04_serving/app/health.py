@@ -55,7 +55,7 @@ class Checks:
             await self.cache.ask(PROBE)
         except RedisUnavailable:
             return "full"
-        return self.stored.cache_state
+        return "up" if self.stored.has_cache else "off"
 
     async def stats(self) -> Stats:
         """Counts over all workers, and what the cache takes."""

@@ -46,7 +46,7 @@ class SharedCache:
         self._database, self._entries, self._ttl_s, self._now = database, entries, ttl_s, now
         self._fills: set[asyncio.Task[None]] = set()
         self._is_at_bound = False
-        self.refusal: str | None = None  # why Redis took the last fill not
+        self._is_refused = False
 
     async def get(self, generation: bytes, commands: Sequence[bytes]) -> dict[bytes, Kept]:
         """What is kept of the commands' replies; nothing when Redis does not say."""
@@ -85,11 +85,11 @@ class SharedCache:
         try:
             await self._database.ask(*commands)
         except RedisUnavailable as error:
-            if self.refusal is None:
+            if not self._is_refused:
                 log.warning("nothing is kept in the shared cache: %s", error)
-            self.refusal = str(error)
+            self._is_refused = True
         else:
-            self.refusal = None
+            self._is_refused = False
 
 
 def _name(generation: bytes, command: bytes) -> bytes:

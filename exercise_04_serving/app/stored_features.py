@@ -111,8 +111,8 @@ class StoredFeatures(Protocol):
         """How the reader stands to the registry."""
 
     @property
-    def cache_state(self) -> str:
-        """The cache in a word: up, off, or why it keeps nothing."""
+    def has_cache(self) -> bool:
+        """Whether replies are kept."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -142,7 +142,7 @@ def _names(reader: OnlineReader) -> Collection[str]:
 class DirectFeatures:
     """Every request is one round trip to the store."""
 
-    cache_state = "off"
+    has_cache = False
 
     def __init__(self) -> None:
         self._reader = _reader([LIVE_VIEW, *SLOW_VIEWS])
@@ -168,6 +168,8 @@ class DirectFeatures:
 
 class CachedFeatures:
     """The slow views come from a cache, the streaming view from the store."""
+
+    has_cache = True
 
     def __init__(self) -> None:
         self._slow, self._live = _reader(SLOW_VIEWS), _reader([LIVE_VIEW])
@@ -237,10 +239,6 @@ class CachedFeatures:
     @property
     def state(self) -> ReaderState:
         return self._slow.state
-
-    @property
-    def cache_state(self) -> str:
-        return "full" if self._shared.refusal else "up"
 
     def close(self) -> None:
         for connection in (self._slow, self._live, self._store, self._database):
