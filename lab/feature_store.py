@@ -1,6 +1,7 @@
 """Opens the shared Feast repository from any folder, with the ports and paths of the settings."""
 
 import io
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -48,6 +49,7 @@ def feast(*arguments: str) -> None:
     from feast.cli.cli import cli
 
     silence_known_warnings()
+    sys.modules.pop("features", None)  # or a second time they would be those of other settings
     file = settings.build_dir / "feature_store.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(effective_config()))

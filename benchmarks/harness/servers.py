@@ -61,6 +61,7 @@ def running(
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
+            cwd=settings.root,
             env={**os.environ, **environment},
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.harness.http_client import Answers, HttpClient, Load, http_client, post
 from benchmarks.harness.servers import HttpServer, running, wait_for
 from exercise_04_serving.traffic import Traffic, packed
+from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import private_redis
 
@@ -74,7 +75,7 @@ def serving_sides(transactions: int, payments: int, workers: int) -> Iterator[Si
             "LAB_TRANSACTIONS": str(transactions),
         }
         made = [sys.executable, "-m", "benchmarks.harness.shop"]
-        subprocess.run(made, env=os.environ | shop, check=True)
+        subprocess.run(made, cwd=settings.root, env=os.environ | shop, check=True)
         servers = [
             stack.enter_context(running(name, command, port, shop | own, folder / f"{port}.log"))
             for name, command, port, own in commands(workers)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -21,32 +22,44 @@ def session_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 
 @pytest.fixture(scope="session")
-def lab_folder(
+def lab_places(
     tmp_path_factory: pytest.TempPathFactory, session_redis: RedisServer
-) -> Iterator[Path]:
-    """The settings point into one folder and to one Redis; the definitions are applied there."""
+) -> dict[str, Any]:
+    """Settings that point into one folder and to one Redis; the definitions are applied there."""
     from exercise_01_setup.setup_store import apply_definitions
 
     folder = tmp_path_factory.mktemp("lab")
-    places = {"data_dir": folder / "data", "build_dir": folder / "build"}
+    places = {
+        "data_dir": folder / "data",
+        "build_dir": folder / "build",
+        "redis_port": session_redis.port,
+    }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (places | {"redis_port": session_redis.port}).items():
-            patch.setitem(vars(settings), name, value)
+        point_settings(patch, places)
         simulate(
             settings.data_dir, transactions=6_000, seed=7, as_of=AS_OF, history=timedelta(days=120)
         )
         apply_definitions()
-        shutil.copytree(folder / "data", folder / "pristine")
-        yield folder
+    shutil.copytree(folder / "data", folder / "pristine")
+    return places
+
+
+def point_settings(patch: pytest.MonkeyPatch, places: dict[str, Any]) -> None:
+    for name, value in places.items():
+        patch.setitem(vars(settings), name, value)
 
 
 @pytest.fixture
-def lab(lab_folder: Path, session_redis: RedisServer) -> Path:
-    """The shop as it was applied, and nothing in Redis."""
-    shutil.rmtree(lab_folder / "data")
-    shutil.copytree(lab_folder / "pristine", lab_folder / "data")
+def lab(
+    lab_places: dict[str, Any], session_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The shop as it was applied, and nothing in Redis; the settings point to it."""
+    point_settings(monkeypatch, lab_places)
+    folder: Path = settings.data_dir.parent
+    shutil.rmtree(folder / "data")
+    shutil.copytree(folder / "pristine", folder / "data")
     session_redis.client().flushall()
-    return lab_folder
+    return folder
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """One small shop with features in Redis and a model, for the serving API."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,18 +24,22 @@ def shop_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory, shop_redis: RedisServer) -> Iterator[Path]:
-    """The settings point to it: data, registry, features in Redis, model."""
+def shop_places(
+    tmp_path_factory: pytest.TempPathFactory, shop_redis: RedisServer
+) -> dict[str, Any]:
+    """Settings that point to data, a registry, features in Redis and a model."""
     from exercise_01_setup.setup_store import apply_definitions
     from exercise_03_materialize.materialize import initial_materialization
     from lab.dataset.simulate import simulate
 
     folder = tmp_path_factory.mktemp("shop")
-    places = {"data_dir": "data", "build_dir": "build", "model_dir": "models"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, place in places.items():
-            patch.setitem(vars(settings), name, folder / place)
-        patch.setitem(vars(settings), "redis_port", shop_redis.port)
+    places = {
+        "data_dir": folder / "data",
+        "build_dir": folder / "build",
+        "model_dir": folder / "models",
+        "redis_port": shop_redis.port,
+    }
+    with pointed(places):
         as_of = utc_now().replace(minute=0, second=0, microsecond=0)
         simulate(
             settings.data_dir,
@@ -45,7 +51,22 @@ def shop(tmp_path_factory: pytest.TempPathFactory, shop_redis: RedisServer) -> I
         apply_definitions()
         initial_materialization(days_back=30)
         save_a_model(settings.model_dir)
-        yield folder
+    return places
+
+
+@contextmanager
+def pointed(places: dict[str, Any]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in places.items():
+            patch.setitem(vars(settings), name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shop(shop_places: dict[str, Any]) -> Iterator[Path]:
+    """The shop's folder; the settings point to it for as long as a file's tests run."""
+    with pointed(shop_places):
+        yield settings.data_dir.parent
 
 
 def save_a_model(folder: Path) -> None:
