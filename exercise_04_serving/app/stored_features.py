@@ -31,7 +31,8 @@ AMOUNT = "transaction_amount"
 NO_ROWS: Rows = {"user_id": [], "merchant_id": [], AMOUNT: []}
 
 # What stands for a feature that is missing, null, expired or of another type. It is what no history
-# means: this user has paid nothing yet, and nothing was taken back from this merchant.
+# means: this user has paid nothing yet, and nothing was taken back from this merchant. Request-time
+# features get the null instead, as they do in training: no mean is not a mean of zero.
 DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "user_transaction_features": {
         "transaction_count_7d": 0,
@@ -52,6 +53,7 @@ DEFAULTS: Mapping[str, Mapping[str, float]] = {
 SLOW_VIEWS = [view for view in DEFAULTS if view != LIVE_VIEW] + [REQUEST_VIEW]
 # A user without an event has no row of these, and the mean of no payment is null: zeros are true.
 QUIET = frozenset(DEFAULTS[LIVE_VIEW])
+DEFAULT = {name: value for view in DEFAULTS.values() for name, value in view.items()}
 WARM_CHUNK = 100
 
 log = logging.getLogger(__name__)
@@ -81,12 +83,13 @@ def _row(
     for name, values, statuses, may_be_quiet in columns:
         value, status = values[row], statuses[row]
         is_number = isinstance(value, int | float) and isfinite(value)
-        features[name] = value if is_number else 0.0
+        features[name] = value if is_number else DEFAULT.get(name, 0.0)
         if status is Status.PRESENT and is_number:
             continue
         if not may_be_quiet or status is Status.WRONG_TYPE:
             missing.append(name)
-            telemetry.count_default(name, status if is_number else "not a number")
+            reason = "not a number" if status is Status.PRESENT else status
+            telemetry.count_default(name, reason)
     return RowFeatures(features, missing)
 
 
@@ -125,12 +128,10 @@ def open_features() -> StoredFeatures:
 
 
 def _reader(views: Sequence[str]) -> OnlineReader:
-    defaults = {name: value for view in views for name, value in DEFAULTS.get(view, {}).items()}
     return OnlineReader.open(
         open_store().config,
         SERVICE,
         views=views,
-        defaults=defaults,
         timeout_s=settings.online_read_timeout_s,
     )
 

@@ -144,6 +144,7 @@ def test_the_unknown_get_defaults_that_are_named_and_counted(either_api: TestCli
     assert answer["missing"] == STORED
     defaults = {name: value for view in DEFAULTS.values() for name, value in view.items()}
     assert {name: answer["features"][name] for name in defaults} == defaults
+    assert [answer["features"][name] for name in REQUEST_TIME] == [0.0, 0, 0.0]  # as of a null
     assert 0 <= answer["fraud_probability"] <= 1
     assert {name: defaulted(name, "missing") for name in STORED} == {
         name: count + 1 for name, count in before.items()
