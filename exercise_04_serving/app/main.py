@@ -12,15 +12,14 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response, Security
-from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from exercise_04_serving.model_file import ModelFile
-from feast_plugins.online_errors import OnlineReadError
 from lab.settings import settings
 
 from . import logs, telemetry
+from .errors import REFUSALS, add_error_handlers
 from .guards import ApiKey, JsonBody, LoadShedder, RequestLog
 from .health import VERSION, Checks
 from .json_route import JsonRoute
@@ -29,25 +28,12 @@ from .schema import (
     BatchPredictionRequest,
     BatchPredictionResponse,
     Health,
-    InvalidRequest,
     PredictionRequest,
     PredictionResponse,
-    Problem,
     State,
     Stats,
 )
 from .stored_features import open_features
-
-RETRY_AFTER = {"Retry-After": "1"}
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body is not JSON in UTF-8"},
-    401: {"model": Problem, "description": "X-API-Key is missing or wrong"},
-    408: {"model": Problem, "description": "The body did not arrive in time"},
-    413: {"model": Problem, "description": "The body is too large"},
-    415: {"model": Problem, "description": "The body is not application/json"},
-    422: {"model": InvalidRequest, "description": "A field is wrong"},
-    503: {"model": Problem, "description": "Redis is away or slow, or too many are in flight"},
-}
 
 PREDICTION, OPERATION = ["predictions"], ["operation"]
 TICK_S = 0.5
@@ -168,34 +154,6 @@ async def metrics() -> Response:
     return Response(telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def store_is_away(_: Request, error: Exception) -> Response:
-    """Redis does not answer: come again, it is not your request."""
-    body = orjson.dumps({"detail": str(error)})
-    return Response(body, 503, RETRY_AFTER, "application/json")
-
-
-async def no_turn(_: Request, __: Exception) -> Response:
-    """Too many are before it."""
-    body = orjson.dumps({"detail": f"no turn within {settings.turn_timeout_s:g} s"})
-    return Response(body, 503, RETRY_AFTER, "application/json")
-
-
-async def invalid_request(_: Request, error: Exception) -> Response:
-    """Name every wrong field; the values stay where they are, NaN for one is not JSON."""
-    assert isinstance(error, RequestValidationError)
-    detail = [
-        {"loc": one["loc"], "msg": f"{_path(one['loc'])}: {one['msg']}", "type": one["type"]}
-        for one in error.errors()
-    ]
-    return Response(orjson.dumps({"detail": detail}), 422, media_type="application/json")
-
-
-def _path(location: Sequence[str | int]) -> str:
-    """body.transactions[3].transaction_amount"""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-    return "".join(parts).lstrip(".")
-
-
 def add_endpoints(app: FastAPI) -> None:
     """To the application itself: an included router is made anew for every request."""
     for path, endpoint, answer in (
@@ -231,9 +189,7 @@ def create_app() -> FastAPI:
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if key else [],
     )
     add_endpoints(app)
-    app.add_exception_handler(OnlineReadError, store_is_away)
-    app.add_exception_handler(TimeoutError, no_turn)
-    app.add_exception_handler(RequestValidationError, invalid_request)
+    add_error_handlers(app)
     app.add_middleware(
         JsonBody, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )

@@ -10,8 +10,9 @@ import numpy as np
 from exercise_04_serving.model_file import ScoringModel
 
 from . import telemetry
+from .row_features import RowFeatures, served
 from .schema import PredictionRequest
-from .stored_features import AMOUNT, RowFeatures, StoredFeatures, served
+from .stored_features import AMOUNT, StoredFeatures
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from serving_shop import (
 )
 
 from exercise_04_serving.app import telemetry
-from exercise_04_serving.app.stored_features import DEFAULTS, LIVE_VIEW
+from exercise_04_serving.app.row_features import DEFAULTS, LIVE_VIEW
 from exercise_04_serving.model_file import ModelFile
 from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.feature_store import open_store
