@@ -61,9 +61,9 @@ def running_api(**changes: Any) -> Iterator[TestClient]:
             yield client
 
 
-def eventually(condition: Any) -> None:
+def eventually(condition: Any, seconds: float = SECONDS) -> None:
     """Wait until `condition()` holds."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -88,14 +88,14 @@ class LiveApi:
             )
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=SECONDS)
-        eventually(self._answers)
+        workers = given.get("api_workers", settings.api_workers)
+        eventually(lambda: self._started() == workers, 3 * SECONDS)
 
-    def _answers(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            return self.client.get("/live").is_success
-        except httpx.TransportError:
-            return False
+    def _started(self) -> int:
+        """How many workers answer; the first does so long before the last."""
+        log = self.log.read_text()
+        assert self.process.poll() is None, log
+        return log.count("Application startup complete")
 
     @property
     def workers(self) -> list[psutil.Process]:
