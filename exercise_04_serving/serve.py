@@ -43,6 +43,7 @@ def server_config() -> uvicorn.Config:
         http="httptools",
         log_config=None,  # the service logs its requests itself
         access_log=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
 

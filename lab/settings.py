@@ -73,7 +73,8 @@ class Settings(BaseSettings):
     warm_entities: int = 1_000
     warm_timeout_s: float = 2
     online_read_timeout_s: float = 1
-    request_timeout_s: float = 5
+    turn_timeout_s: float = 3
+    body_timeout_s: float = 5
     drain_timeout_s: int = 10
     max_in_flight: int = 1_000
     max_reads_at_once: int = 128

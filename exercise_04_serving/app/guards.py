@@ -1,7 +1,7 @@
 """What stands before the endpoints, as plain ASGI: Starlette's own base class costs much more.
 
 From the outside in: a request id, one line of log and a 500 for what nobody caught; a bound on the
-requests in work; the API key; the whole body, within bounds of size and time; a deadline.
+requests in work; the API key; the whole body, within bounds of size and time.
 """
 
 import asyncio
@@ -15,12 +15,14 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import telemetry
-from .logs import FIELDS, LOGGER
+from .logs import FIELDS, LOGGER, request_lines
+from .telemetry import in_work
 
 PREDICTIONS = frozenset({"/predict", "/predict/batch"})
 PROBES = frozenset({"/live", "/ready", "/health"})
 DOCS = frozenset({"/docs", "/openapi.json"})
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
+BODY = "lab.body"  # where an endpoint finds it in the scope
 RETRY_AFTER = ((b"retry-after", b"1"),)
 
 log = logging.getLogger(f"{LOGGER}.requests")
@@ -74,36 +76,27 @@ class RequestLog:
                 await refuse(send_with_id, 500, "the service failed; its log has the request id")
         route = getattr(scope.get("route"), "path", "none")
         telemetry.count_response(route, status)
-        if log.isEnabledFor(logging.INFO):
-            fields = {
-                "request_id": request_id.decode(),
-                "method": scope["method"],
-                "route": route,
-                "status": status,
-                "ms": round((perf_counter() - started) * 1000, 2),
-            }
-            log.info("request", extra={FIELDS: fields})
+        milliseconds = (perf_counter() - started) * 1000
+        request_lines.add(request_id, scope["method"], route, status, milliseconds)
 
 
 class LoadShedder:
     """Refuses what comes while `limit` requests are in work in this worker: queues only grow."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit, self._in_flight = app, limit, 0
+        self._app, self._limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PROBES:
             return await self._app(scope, receive, send)
-        if self._in_flight >= self._limit:
+        if in_work.requests >= self._limit:
             telemetry.SHED.inc()
             return await refuse(send, 503, "too many requests are in work", RETRY_AFTER)
-        self._in_flight += 1
-        telemetry.IN_FLIGHT.inc()
+        in_work.requests += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._in_flight -= 1
-            telemetry.IN_FLIGHT.dec()
+            in_work.requests -= 1
 
 
 class ApiKey:
@@ -139,16 +132,8 @@ class JsonBody:
             return await refuse(send, 408, f"body: not complete after {self._timeout_s:g} s")
         if body is None:
             return await refuse(send, 413, f"body: more than {self._max_bytes} bytes")
-        taken = False
-
-        async def receive_whole() -> Message:
-            nonlocal taken
-            if taken:
-                return await receive()
-            taken = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, receive_whole, send)
+        scope[BODY] = body
+        await self._app(scope, receive, send)
 
     async def _received(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body; None when it is too large. What a client that goes away has sent is enough."""
@@ -162,20 +147,3 @@ class JsonBody:
                     message = await receive()
                     body += message.get("body", b"")
         return body if len(body) <= self._max_bytes else None
-
-
-class Deadline:
-    """Gives a request up after `timeout_s`."""
-
-    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
-        self._app, self._timeout_s = app, timeout_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._app(scope, receive, send)
-        except TimeoutError:
-            # The answer of an endpoint is sent at once, so nothing of it is out yet.
-            await refuse(send, 503, f"no answer within {self._timeout_s:g} s", RETRY_AFTER)

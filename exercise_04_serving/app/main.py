@@ -6,49 +6,37 @@ Run it with `python -m exercise_04_serving.serve`, or here with `uvicorn app.mai
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request, Response, Security
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from exercise_04_serving.model_file import ModelFile
-from feast_plugins.online_errors import OnlineReadError
 from lab.settings import settings
 
 from . import logs, telemetry
-from .guards import ApiKey, Deadline, JsonBody, LoadShedder, RequestLog
+from .errors import REFUSALS, add_error_handlers
+from .guards import ApiKey, JsonBody, LoadShedder, RequestLog
 from .health import VERSION, Checks
+from .json_route import JsonRoute
 from .prediction import AMOUNT, Predictor, Verdicts
 from .schema import (
     BatchPredictionRequest,
     BatchPredictionResponse,
     Health,
-    InvalidRequest,
     PredictionRequest,
     PredictionResponse,
-    Problem,
     State,
     Stats,
 )
 from .stored_features import open_features
 
-RETRY_AFTER = {"Retry-After": "1"}
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body is not JSON in UTF-8"},
-    401: {"model": Problem, "description": "X-API-Key is missing or wrong"},
-    408: {"model": Problem, "description": "The body did not arrive in time"},
-    413: {"model": Problem, "description": "The body is too large"},
-    415: {"model": Problem, "description": "The body is not application/json"},
-    422: {"model": InvalidRequest, "description": "A field is wrong"},
-    503: {"model": Problem, "description": "Redis is away or slow, or too many are in flight"},
-}
-
-api = APIRouter()
+PREDICTION, OPERATION = ["predictions"], ["operation"]
+TICK_S = 0.5
 
 
 @asynccontextmanager
@@ -58,21 +46,31 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     stored = open_features()
     model = ModelFile.load(settings.model_dir, served={*stored.names, AMOUNT})
     await stored.warm()
-    app.state.predictor = Predictor(stored, model, settings.max_reads_at_once)
+    app.state.predictor = Predictor(
+        stored, model, settings.max_reads_at_once, settings.turn_timeout_s
+    )
     app.state.checks = Checks.of(stored)
-    current = asyncio.create_task(stored.keep_current())
+    beside = [asyncio.create_task(work) for work in (stored.keep_current(), tell_regularly())]
     # What was made so far stays: the collector need not look through all of Feast again and again.
     gc.collect()
     gc.freeze()
     yield
-    current.cancel()
-    with suppress(asyncio.CancelledError):
-        await current
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    logs.request_lines.write()
     app.state.checks.close()
     stored.close()
 
 
-@api.post("/predict", response_model=PredictionResponse, responses=REFUSALS, tags=["predictions"])
+async def tell_regularly() -> None:
+    """Write what requests only note."""
+    while True:
+        logs.request_lines.write()
+        telemetry.in_work.tell()
+        await asyncio.sleep(TICK_S)
+
+
 async def predict(payment: PredictionRequest, request: Request) -> Response:
     """Judge one payment."""
     started = perf_counter()
@@ -83,12 +81,6 @@ async def predict(payment: PredictionRequest, request: Request) -> Response:
     return _json(content, verdicts, total_s)
 
 
-@api.post(
-    "/predict/batch",
-    response_model=BatchPredictionResponse,
-    responses=REFUSALS,
-    tags=["predictions"],
-)
 async def predict_batch(batch: BatchPredictionRequest, request: Request) -> Response:
     """Judge up to 100 payments by one read and one inference."""
     started = perf_counter()
@@ -123,14 +115,15 @@ def _responses(
 
 def _json(content: dict[str, Any], verdicts: Verdicts, total_s: float) -> Response:
     """The answer as it is: to check our own numbers against the schema again costs a tenth."""
-    parts = {"features": verdicts.reading_s, "model": verdicts.inference_s, "total": total_s}
-    timing = ", ".join(f"{part};dur={seconds * 1000:.3f}" for part, seconds in parts.items())
+    timing = (
+        f"features;dur={verdicts.reading_s * 1000:.3f}, "
+        f"model;dur={verdicts.inference_s * 1000:.3f}, total;dur={total_s * 1000:.3f}"
+    )
     return Response(
         orjson.dumps(content), headers={"Server-Timing": timing}, media_type="application/json"
     )
 
 
-@api.get("/health", responses={503: {"model": Health}}, tags=["operation"])
 async def health(request: Request, response: Response) -> Health:
     """What works; 503 when it cannot predict."""
     found = await request.app.state.checks.health()
@@ -138,13 +131,11 @@ async def health(request: Request, response: Response) -> Health:
     return found
 
 
-@api.get("/live", tags=["operation"])
 async def live() -> State:
     """The process answers; if it does not, restart it."""
     return State(status="live")
 
 
-@api.get("/ready", responses={503: {"model": State}}, tags=["operation"])
 async def ready(request: Request, response: Response) -> State:
     """Send it requests; 503 while Redis is away."""
     if await request.app.state.checks.redis_answers():
@@ -153,38 +144,36 @@ async def ready(request: Request, response: Response) -> State:
     return State(status="not ready")
 
 
-@api.get("/stats", tags=["operation"])
 async def stats(request: Request) -> Stats:
     """Counts over all workers."""
     return await request.app.state.checks.stats()
 
 
-@api.get("/metrics", response_class=Response, tags=["operation"])
 async def metrics() -> Response:
     """The same and more, for Prometheus."""
     return Response(telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def store_is_away(_: Request, error: Exception) -> Response:
-    """Redis does not answer: come again, it is not your request."""
-    body = orjson.dumps({"detail": str(error)})
-    return Response(body, 503, RETRY_AFTER, "application/json")
-
-
-async def invalid_request(_: Request, error: Exception) -> Response:
-    """Name every wrong field; the values stay where they are, NaN for one is not JSON."""
-    assert isinstance(error, RequestValidationError)
-    detail = [
-        {"loc": one["loc"], "msg": f"{_path(one['loc'])}: {one['msg']}", "type": one["type"]}
-        for one in error.errors()
-    ]
-    return Response(orjson.dumps({"detail": detail}), 422, media_type="application/json")
-
-
-def _path(location: Sequence[str | int]) -> str:
-    """body.transactions[3].transaction_amount"""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-    return "".join(parts).lstrip(".")
+def add_endpoints(app: FastAPI) -> None:
+    """To the application itself: an included router is made anew for every request."""
+    for path, endpoint, answer in (
+        ("/predict", predict, PredictionResponse),
+        ("/predict/batch", predict_batch, BatchPredictionResponse),
+    ):
+        app.router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            response_model=answer,
+            responses=REFUSALS,
+            tags=PREDICTION,
+            route_class_override=JsonRoute,
+        )
+    app.get("/health", responses={503: {"model": Health}}, tags=OPERATION)(health)
+    app.get("/live", tags=OPERATION)(live)
+    app.get("/ready", responses={503: {"model": State}}, tags=OPERATION)(ready)
+    app.get("/stats", tags=OPERATION)(stats)
+    app.get("/metrics", response_class=Response, tags=OPERATION)(metrics)
 
 
 def create_app() -> FastAPI:
@@ -199,12 +188,10 @@ def create_app() -> FastAPI:
         # It only tells the documentation of the header; a guard compares the key.
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if key else [],
     )
-    app.include_router(api)
-    app.add_exception_handler(OnlineReadError, store_is_away)
-    app.add_exception_handler(RequestValidationError, invalid_request)
-    app.add_middleware(Deadline, timeout_s=settings.request_timeout_s)
+    add_endpoints(app)
+    add_error_handlers(app)
     app.add_middleware(
-        JsonBody, max_bytes=settings.max_body_bytes, timeout_s=settings.request_timeout_s
+        JsonBody, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )
     if key:
         app.add_middleware(ApiKey, key=key.get_secret_value())

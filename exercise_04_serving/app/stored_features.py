@@ -1,4 +1,4 @@
-"""The features of a payment: read in one round trip, cached where they are slow, never with a hole.
+"""The features of payments: read in one round trip, and cached where they are slow.
 
 Slow features change with a materialization and are cached. The streaming view changes with every
 event: it is read for each request, and with a warm cache it is all that is read.
@@ -6,12 +6,11 @@ event: it is read for each request, and with a warm cache it is all that is read
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from math import isfinite
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from feast_plugins.online_errors import OnlineReadError, RedisUnavailable
-from feast_plugins.online_features import OnlineFeatures, Status
+from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.online_reader import OnlineReader, ReaderState
 from feast_plugins.read_plan import Asked, Rows
 from lab.feature_store import feast_says_nothing, open_store
@@ -22,72 +21,18 @@ from .cache import LocalCache, ReplyCache
 from .database import CACHE, FEATURES, Database
 from .generation import Generation
 from .hot_entities import HotEntities
+from .row_features import DEFAULTS, LIVE_VIEW
 from .shared_cache import SharedCache
 
 SERVICE = "fraud_detection"
-LIVE_VIEW = "user_streaming_features"
 REQUEST_VIEW = "transaction_request_features"
 AMOUNT = "transaction_amount"
 NO_ROWS: Rows = {"user_id": [], "merchant_id": [], AMOUNT: []}
 
-# What stands for a feature that is missing, null, expired or of another type. It is what no history
-# means: this user has paid nothing yet, and nothing was taken back from this merchant.
-DEFAULTS: Mapping[str, Mapping[str, float]] = {
-    "user_transaction_features": {
-        "transaction_count_7d": 0,
-        "transaction_count_30d": 0,
-        "avg_transaction_amount": 0.0,
-    },
-    "merchant_risk_features": {"chargeback_rate": 0.0, "total_transactions_30d": 0},
-    LIVE_VIEW: {
-        "transaction_count_5m": 0,
-        "total_amount_5m": 0.0,
-        "avg_amount_5m": 0.0,
-        "max_amount_5m": 0.0,
-        "declined_count_5m": 0,
-        "transaction_count_1h": 0,
-        "avg_amount_1h": 0.0,
-    },
-}
 SLOW_VIEWS = [view for view in DEFAULTS if view != LIVE_VIEW] + [REQUEST_VIEW]
-# A user without an event has no row of these, and the mean of no payment is null: zeros are true.
-QUIET = frozenset(DEFAULTS[LIVE_VIEW])
 WARM_CHUNK = 100
 
 log = logging.getLogger(__name__)
-
-
-class RowFeatures(NamedTuple):
-    """A row's features, all of them numbers, and the names of those that a default stands for."""
-
-    values: dict[str, float]
-    missing: list[str]
-
-
-def served(answer: OnlineFeatures, rows: int) -> list[RowFeatures]:
-    """The answer row by row; what a default stands for is named, and counted with the reason."""
-    columns = [
-        (name, values, answer.statuses[name], name in QUIET)
-        for name, values in answer.values.items()
-    ]
-    return [_row(columns, row) for row in range(rows)]
-
-
-def _row(
-    columns: Sequence[tuple[str, Sequence[object], Sequence[Status], bool]], row: int
-) -> RowFeatures:
-    features: dict[str, float] = {}
-    missing = []
-    for name, values, statuses, may_be_quiet in columns:
-        value, status = values[row], statuses[row]
-        is_number = isinstance(value, int | float) and isfinite(value)
-        features[name] = value if is_number else 0.0
-        if status is Status.PRESENT and is_number:
-            continue
-        if not may_be_quiet or status is Status.WRONG_TYPE:
-            missing.append(name)
-            telemetry.count_default(name, status if is_number else "not a number")
-    return RowFeatures(features, missing)
 
 
 class StoredFeatures(Protocol):
@@ -125,12 +70,10 @@ def open_features() -> StoredFeatures:
 
 
 def _reader(views: Sequence[str]) -> OnlineReader:
-    defaults = {name: value for view in views for name, value in DEFAULTS.get(view, {}).items()}
     return OnlineReader.open(
         open_store().config,
         SERVICE,
         views=views,
-        defaults=defaults,
         timeout_s=settings.online_read_timeout_s,
     )
 

@@ -12,7 +12,15 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from redis_proxy import redis_proxy
-from serving_shop import STREAMING_VIEW, Body, cache_database, eventually, payments, running_api
+from serving_shop import (
+    SECONDS,
+    STREAMING_VIEW,
+    Body,
+    cache_database,
+    eventually,
+    payments,
+    running_api,
+)
 
 from exercise_04_serving.app.cache import LocalCache, ReplyCache
 from exercise_04_serving.app.database import CACHE, FEATURES, Database
@@ -299,7 +307,7 @@ def test_who_comes_after_a_materialization_does_not_join_a_read_from_before(
     client: redis.Redis,
 ) -> None:
     async def joins_too_late() -> None:
-        async with opened() as caches:
+        async with asyncio.timeout(SECONDS), opened() as caches:
             caches.store.let_go.clear()
             early = asyncio.create_task(caches.values(COMMANDS[0]))
             await caches.store.asked.wait()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from redis_proxy import redis_proxy
-from serving_shop import cache_database, payments, running_api
+from serving_shop import SECONDS, cache_database, eventually, payments, running_api
 
-from exercise_04_serving.app.guards import Deadline, JsonBody, LoadShedder, RequestLog
+from exercise_04_serving.app.guards import JsonBody, LoadShedder, RequestLog
 from lab.stack.redis import RedisServer
 
 DESCRIBED = ["/predict", "/predict/batch", "/health", "/live", "/ready", "/stats", "/metrics"]
@@ -198,11 +199,6 @@ def test_above_the_limit_it_sheds_and_below_it_again_it_does_not() -> None:
     asyncio.run(shed())
 
 
-def test_what_takes_too_long_is_given_up() -> None:
-    (answer,) = asyncio.run(ask(Deadline(Waiting(), 0.05)))
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-
-
 def test_a_body_that_does_not_come_is_given_up() -> None:
     async def never_whole() -> Any:
         yield b'{"user_id":'
@@ -215,14 +211,22 @@ def test_a_body_that_does_not_come_is_given_up() -> None:
     assert answer.json()["detail"].startswith("body: ")
 
 
-def test_the_deadline_holds_for_a_prediction(shop: Path, shop_redis: RedisServer) -> None:
+def test_who_gets_no_turn_is_told_so(shop: Path, shop_redis: RedisServer) -> None:
+    changes = {"max_reads_at_once": 1, "turn_timeout_s": 0.1, "online_read_timeout_s": SECONDS}
     with (
         redis_proxy(shop_redis.port) as proxy,
-        running_api(redis_port=proxy.port, request_timeout_s=0.2) as api,
+        running_api(redis_port=proxy.port, feature_cache="off", **changes) as api,
+        ThreadPoolExecutor() as threads,
     ):
         proxy.hold_replies()
+        before = proxy.reads
+        first = threads.submit(api.post, "/predict", json=payments(1)[0])
+        eventually(lambda: proxy.reads > before)
         answer = api.post("/predict", json=payments(1)[0])
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        proxy.release_replies()
+        assert first.result().status_code == 200
+        assert api.post("/predict", json=payments(1)[0]).status_code == 200
 
 
 # ---- Documentation ---------------------------------------------------------------------------

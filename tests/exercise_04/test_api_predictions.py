@@ -18,7 +18,7 @@ from serving_shop import (
 )
 
 from exercise_04_serving.app import telemetry
-from exercise_04_serving.app.stored_features import DEFAULTS, LIVE_VIEW
+from exercise_04_serving.app.row_features import DEFAULTS, LIVE_VIEW
 from exercise_04_serving.model_file import ModelFile
 from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.feature_store import open_store
@@ -144,6 +144,7 @@ def test_the_unknown_get_defaults_that_are_named_and_counted(either_api: TestCli
     assert answer["missing"] == STORED
     defaults = {name: value for view in DEFAULTS.values() for name, value in view.items()}
     assert {name: answer["features"][name] for name in defaults} == defaults
+    assert [answer["features"][name] for name in REQUEST_TIME] == [0.0, 0, 0.0]  # as of a null
     assert 0 <= answer["fraud_probability"] <= 1
     assert {name: defaulted(name, "missing") for name in STORED} == {
         name: count + 1 for name, count in before.items()
