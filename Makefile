@@ -1,23 +1,23 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test lint check bench up down lock clean setup redis
+.PHONY: run test lint check bench up down lock clean setup redis java
 
-run: setup redis ## run the exercises, grade the reference; DATA=complete_journey for the real data
+run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
 
-test: setup redis ## all tests, on a Redis and a Kafka of their own
+test: setup redis java ## all tests, on a Redis and a Kafka of their own
 	@docker compose version >/dev/null 2>&1 || scripts/system-packages docker-compose || true
-	@scripts/system-packages java mvn || true
+	@scripts/system-packages promtool chromium || true
 	.venv/bin/pytest
 
 lint: setup ## style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-check: setup redis ## grade the reference only
+check: setup redis java ## grade the reference only
 	$(LAB) check
 
-bench: setup redis ## the figures beside their peers, into build/bench.json; ONLY=pit for some
+bench: setup redis java ## the figures beside their peers, into build/bench.json; ONLY=pit for some
 	.venv/bin/python -m benchmarks.run $(ONLY)
 
 up: setup redis ## start Redis
@@ -41,3 +41,5 @@ setup:
 redis:
 	@docker info >/dev/null 2>&1 || scripts/system-packages redis-server
 
+java: # Flink, its Kafka connector, and Kafka where no Docker answers
+	@scripts/system-packages java mvn
