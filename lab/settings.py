@@ -80,6 +80,13 @@ class Settings(BaseSettings):
     max_reads_at_once: int = 128
     max_body_bytes: int = 262_144
 
+    # Streaming
+    transactions_topic: str = "transactions"
+    tiles_topic: str = "user_tiles"
+    dead_letter_topic: str = "transactions_dead"
+    kafka_timeout_s: float = 10
+    kafka_delivery_timeout_s: float = 60
+
     # Grading
     hidden_transactions: int = 12_000
     import_timeout_s: float = 120
