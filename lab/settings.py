@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     dead_letter_topic: str = "transactions_dead"
     kafka_timeout_s: float = 10
     kafka_delivery_timeout_s: float = 60
+    session_gap: timedelta = timedelta(minutes=30)
+    tiles_at_once: int = 10_000
+    tiles_poll_s: float = 0.05
+    redis_check_s: float = 1
+    writer_patience_s: float = 60
 
     # Monitoring: alerts go to the receivers that the usual variables name, else to the console
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
