@@ -192,9 +192,11 @@ OPERATIONS = {"load": load, "call": call, "probe": probe, "feast": feast, "run":
 
 
 def decode(value: Message) -> Any:
-    """A value of a request: a table by its path, a moment, or plain JSON."""
+    """A value of a request: a table or a series by its path, a moment, or plain JSON."""
     import pandas as pd
 
+    if "series" in value:
+        return pd.read_parquet(value["series"]).iloc[:, 0]
     if "table" in value:
         return pd.read_parquet(value["table"])
     if "moment" in value:
@@ -203,14 +205,21 @@ def decode(value: Message) -> Any:
 
 
 def encode(value: Any, out: str) -> Message:
-    """A result as data: a table as Parquet, the rest as JSON, and what fits neither by its type."""
+    """A result as data: a table as Parquet, the rest as JSON, and what fits neither by its type.
+
+    A table of which a column mixes types, as a column of measurements may, goes as records.
+    """
     import pandas as pd
+    import pyarrow as pa
 
     if isinstance(value, pd.Series):
         value = value.to_frame()
     if isinstance(value, pd.DataFrame):
-        value.reset_index(drop=True).to_parquet(out)
-        return {"table": out}
+        try:
+            value.reset_index(drop=True).to_parquet(out)
+            return {"table": out}
+        except pa.ArrowException:
+            value = value.to_dict("records")
     try:
         return {"json": json.loads(json.dumps(value, default=as_builtin))}
     except (TypeError, ValueError):

@@ -11,20 +11,22 @@ from lab.errors import UserError
 
 OVERRIDES = "submission.toml"
 CANONICAL_KEYS = ("user_id", "merchant_id", "product_id")
-SECTIONS = {"entities", "features", "data", "serving", "streaming"}
+SECTIONS = {"entities", "features", "data", "serving", "streaming", "monitoring"}
 
 
 @dataclass(frozen=True)
 class Names:
     """The submission's own names for entities and features, and its own commands.
 
-    `prepare` makes its data, `start` its API; `{port}` stands for the port.
+    `prepare` makes its data, `start` its API; `{port}` stands for the port. `monitor` is a run of
+    its monitoring.
     """
 
     entities: dict[str, str] = field(default_factory=dict)
     features: dict[str, str] = field(default_factory=dict)
     prepare: str | None = None
     start: str | None = None
+    monitor: str | None = None
 
     def key(self, canonical: str) -> str:
         """The join key that stands for the brief's `canonical` one."""
@@ -76,4 +78,5 @@ def read_names(folder: Path) -> Names:
         features=content.get("features", {}),
         prepare=content.get("data", {}).get("prepare"),
         start=content.get("serving", {}).get("start"),
+        monitor=content.get("monitoring", {}).get("start"),
     )

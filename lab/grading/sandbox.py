@@ -120,10 +120,10 @@ def _value(value: dict[str, Any]) -> Any:
 
 def encoded(value: Any, scratch: Path) -> dict[str, Any]:
     """An argument as the child's `decode` takes it."""
-    if isinstance(value, pd.DataFrame):
+    if isinstance(value, pd.DataFrame | pd.Series):
         path = scratch / f"{uuid.uuid4().hex}.parquet"
-        value.to_parquet(path, coerce_timestamps="us")
-        return {"table": str(path)}
+        pd.DataFrame(value).to_parquet(path, coerce_timestamps="us")
+        return {"table" if isinstance(value, pd.DataFrame) else "series": str(path)}
     if isinstance(value, datetime):
         return {"moment": value.isoformat()}
     return {"json": value}

@@ -159,12 +159,19 @@ class Submission:
         finally:
             child.close()
 
-    def run(self, command: str, exercise: int | None = None) -> None:
-        """Run a command of the submission in an exercise's folder; without one, in the repository.
+    def run(
+        self,
+        command: str,
+        exercise: int | None = None,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Run a command of the submission in `cwd`: an exercise's folder, or else the repository.
 
         Raises SubmissionError when it fails.
         """
-        child = self._command_child(exercise, {})
+        child = self._command_child(exercise, env, cwd)
         try:
             status = child.ask(self.config.call_timeout_s, do="run", command=command)
         finally:
@@ -216,15 +223,17 @@ class Submission:
             self._children[str(file)] = child
         return child
 
-    def _command_child(self, exercise: int | None, env: Mapping[str, str]) -> Child:
+    def _command_child(
+        self, exercise: int | None, env: Mapping[str, str], cwd: Path | None = None
+    ) -> Child:
         if exercise is None:
-            return self._child([self.repo], self.log, env=env)
+            return self._child([self.repo], self.log, cwd=cwd, env=env)
         folder = self.exercise(exercise)
         if not (folder / "data").exists():  # a registry in SQLite is relative to where one runs
             (folder / "data").symlink_to(self.repo / "data")
         ours = {"LAB_MODEL_DIR": str(folder / "models")}
         path = [folder, self.repo, self.root]
-        return self._child(path, self.log, cwd=folder, env={**ours, **env})
+        return self._child(path, self.log, cwd=cwd or folder, env={**ours, **env})
 
     def _child(
         self,
@@ -233,7 +242,11 @@ class Submission:
         cwd: Path | None = None,
         env: Mapping[str, str] = MappingProxyType({}),
     ) -> Child:
-        ours = {"LAB_DATA_DIR": str(self.repo / "data"), "LAB_FEATURE_REPO": str(self.repo)}
+        ours = {
+            "LAB_DATA_DIR": str(self.repo / "data"),
+            "LAB_FEATURE_REPO": str(self.repo),
+            "PYTHONPATH": os.pathsep.join(str(folder) for folder in path),  # of what it starts
+        }
         return self.sandbox.child(
             cwd=cwd or self.repo,
             path=path,
