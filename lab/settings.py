@@ -98,6 +98,19 @@ class Settings(BaseSettings):
     redis_check_s: float = 1
     writer_patience_s: float = 60
 
+    # Drift; days are counted back from the as-of, and windows are whole weeks
+    drift_reference_days: tuple[int, int] = (60, 32)
+    drift_current_days: int = 7
+    drift_history_days: int = 28
+    drift_entities: int = 20_000
+    drift_significance: float = 0.05
+    drift_psi_medium: float = 0.1
+    drift_psi_high: float = 0.25
+    drift_ks_least: float = 0.05
+    drift_null_change: float = 0.05
+    drift_new_category: float = 0.01
+    drift_memory_gib: float = 1
+
     # Monitoring: alerts go to the receivers that the usual variables name, else to the console
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
     smtp_host: str | None = Field(None, validation_alias="SMTP_HOST")
