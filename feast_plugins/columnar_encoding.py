@@ -4,13 +4,11 @@ The vectorised half of redis_encoding: cells are laid out side by side in numpy,
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast import ValueType
-from feast.type_map import python_values_to_proto_values
 from numpy.typing import NDArray
 
 from feast_plugins.redis_encoding import (
@@ -22,6 +20,9 @@ from feast_plugins.redis_encoding import (
     encode_varint,
 )
 
+if TYPE_CHECKING:
+    from feast import ValueType
+
 # Each row's bytes, and which of them it has.
 Cells: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
@@ -30,7 +31,7 @@ FLOATS = {Kind.FLOAT: np.dtype("<f4"), Kind.DOUBLE: np.dtype("<f8")}
 SECONDS_TAG, NANOS_TAG = b"\x08", b"\x10"  # the fields of a protobuf Timestamp
 
 
-def encode_features(column: pa.Array, declared: ValueType) -> list[bytes]:
+def encode_features(column: pa.Array, declared: "ValueType | Kind") -> list[bytes]:
     """A feature's column as serialized Values; a null or NaN is Feast's null, no bytes.
 
     Raises pyarrow.ArrowInvalid for a number that the declared type cannot hold.
@@ -47,6 +48,8 @@ def encode_features(column: pa.Array, declared: ValueType) -> list[bytes]:
         )
     if kind is Kind.UNIX_TIMESTAMP:
         return _as_list(_instants(column))
+    from feast.type_map import python_values_to_proto_values  # plain types need no Feast
+
     values = python_values_to_proto_values(column.to_numpy(zero_copy_only=False), declared)
     return [value.SerializeToString() for value in values]
 
