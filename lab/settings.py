@@ -155,6 +155,14 @@ class Settings(BaseSettings):
     serving_up_s: float
     serving_connections: int
     serving_connections_s: float
+    streaming_start_s: float
+    streaming_alive_s: float
+    streaming_events: int
+    streaming_users: int
+    streaming_settle_s: float
+    streaming_fresh_events: int
+    streaming_fresh_s: float
+    streaming_served_s: float
     timed_rounds: int
     timing_dir: Path = Path(tempfile.gettempdir()) / "lab-timing"
     timing_turn_s: float = 900

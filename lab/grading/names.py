@@ -18,14 +18,17 @@ SECTIONS = {"entities", "features", "data", "serving", "streaming", "monitoring"
 class Names:
     """The submission's own names for entities and features, and its own commands.
 
-    `prepare` makes its data, `start` its API; `{port}` stands for the port. `monitor` is a run of
-    its monitoring.
+    `prepare` makes its data, `start` its API; `{port}` stands for the port. `stream` is its job,
+    `stream_read` how its values are read. `monitor` is a run of its monitoring.
     """
 
     entities: dict[str, str] = field(default_factory=dict)
     features: dict[str, str] = field(default_factory=dict)
     prepare: str | None = None
     start: str | None = None
+    stream: str | None = None
+    stream_read: str = "feast"
+    allowed_lateness_s: float = 0
     monitor: str | None = None
 
     def key(self, canonical: str) -> str:
@@ -73,10 +76,14 @@ def read_names(folder: Path) -> Names:
     unknown = set(content) - SECTIONS
     if unknown:
         raise UserError(f"{file} has unknown sections: {', '.join(sorted(unknown))}")
+    streaming = content.get("streaming", {})
     return Names(
         entities=content.get("entities", {}),
         features=content.get("features", {}),
         prepare=content.get("data", {}).get("prepare"),
         start=content.get("serving", {}).get("start"),
+        stream=streaming.get("start"),
+        stream_read=streaming.get("read", "feast"),
+        allowed_lateness_s=float(streaming.get("allowed_lateness_s", 0)),
         monitor=content.get("monitoring", {}).get("start"),
     )
