@@ -1,7 +1,6 @@
 """The command line: lab up · down · status · data · run · check."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,15 +8,13 @@ from rich.console import Console
 
 from lab.dataset.cli import data_app
 from lab.errors import UserError
-from lab.grading.outcome import Status
-from lab.grading.results import Scorecard
-from lab.settings import settings
+from lab.grading.cli import USER_ERROR, check, exit_status, render
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
+for command in (check, render):
+    app.command()(command)
 console = Console()
-
-SOME_FAILED, USER_ERROR, OUR_ERROR = 1, 2, 3
 
 
 @app.command()
@@ -61,25 +58,6 @@ def run(
     else:
         card = pipeline.run_all(data, console)
         sys.exit(exit_status(card))
-
-
-@app.command()
-def check(
-    number: Annotated[int | None, typer.Argument(help="One exercise; without it all 35")] = None,
-    submission: Annotated[Path, typer.Option(help="The folder of a solution")] = settings.root,
-    seed: Annotated[int | None, typer.Option(help="Replay the hidden data of a verdict")] = None,
-) -> None:
-    """Check a solution against the success criteria."""
-    from lab import pipeline
-
-    sys.exit(exit_status(pipeline.check(submission, number, seed, console)))
-
-
-def exit_status(card: Scorecard) -> int:
-    """0 when nothing failed, 1 when a criterion did, 3 when the error is ours."""
-    if card.count(Status.ERROR):
-        return OUR_ERROR
-    return SOME_FAILED if card.count(Status.FAIL) or card.count(Status.SKIPPED) else 0
 
 
 def main() -> None:

@@ -1,6 +1,4 @@
-"""What `lab run` and `lab check` do: data, services, the exercises in order, the grading."""
-
-from pathlib import Path
+"""What `lab run` does: data, services, the exercises in order, the grading of the reference."""
 
 from rich.console import Console
 
@@ -11,10 +9,8 @@ from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
 from lab.errors import UserError
 from lab.exercises import EXERCISES, Exercise
-from lab.grading.outcome import Status
-from lab.grading.results import Result, Scorecard
-from lab.grading.runner import criteria_of, grader
-from lab.grading.terminal import SIGNS, show
+from lab.grading.checking import check
+from lab.grading.results import Scorecard
 from lab.settings import settings, utc_now
 
 SCORECARD = settings.build_dir / "scorecard.json"
@@ -65,19 +61,3 @@ def _run(exercises: list[Exercise], data: str | None) -> None:
     stack.up(sorted({service for exercise in exercises for service in exercise.services}))
     for exercise in exercises:
         exercise.run()
-
-
-def check(folder: Path, number: int | None, seed: int | None, console: Console) -> Scorecard:
-    """Grade a submission: one exercise, or all 35 criteria."""
-
-    def say(result: Result) -> None:
-        if result.status is not Status.NOT_ATTEMPTED:
-            name = f"{result.criterion.id} {result.criterion.title}"
-            line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"
-            console.print(line, highlight=False)
-
-    console.print(f"checking {folder.resolve().name}")
-    with grader(seed) as judge:
-        card = judge.grade(folder, criteria_of(number), say)
-    show(card, console)
-    return card

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lab.grading.plain_text import plain
+
 
 class Status(StrEnum):
     """How a criterion stands; ERROR is our own fault, never the learner's."""
@@ -14,14 +16,23 @@ class Status(StrEnum):
     NOT_ATTEMPTED = "not_attempted"
     ERROR = "error"
 
+    @property
+    def label(self) -> str:
+        """As a person writes it."""
+        return self.value.replace("_", " ")
+
 
 @dataclass(frozen=True)
 class CounterExample:
-    """One case in which the submission was wrong."""
+    """One case in which the submission was wrong; what it gave is cleaned before it is shown."""
 
     input: str
     expected: str
     got: str
+
+    def __post_init__(self) -> None:
+        for name in ("input", "expected", "got"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
 
 
 @dataclass(frozen=True)

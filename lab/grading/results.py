@@ -6,15 +6,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.grading.brief import EXERCISES, BriefCriterion
+from lab.errors import UserError
+from lab.grading.brief import BY_ID, EXERCISES, BriefCriterion
 from lab.grading.outcome import CounterExample, Status
+from lab.grading.plain_text import plain
+from lab.grading.provenance import Provenance
 
 TOTAL = 35
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one criterion stands, and what was measured."""
+    """How one criterion stands, what was measured, and the evidence; texts are safe to show."""
 
     criterion: BriefCriterion
     status: Status
@@ -26,11 +29,30 @@ class Result:
     notes: Sequence[str] = field(default=())
     log_tail: str = ""
     seconds: float = 0.0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("measured", "required", "message", "hint"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(self, "log_tail", plain(self.log_tail, keep_end=True))
+        object.__setattr__(self, "notes", tuple(plain(note) for note in self.notes))
+
+    @property
+    def points(self) -> float:
+        return self.weight if self.status is Status.PASS else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         values = asdict(self)
         del values["criterion"]
         return {"id": self.criterion.id, "title": self.criterion.title, **values}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Result":
+        """The inverse of `as_dict`; KeyError, TypeError or ValueError when it is none."""
+        given = {name: value for name, value in values.items() if name not in ("id", "title")}
+        given["status"] = Status(given["status"])
+        given["examples"] = tuple(CounterExample(**case) for case in given["examples"])
+        return cls(BY_ID[values["id"]], **given)
 
 
 @dataclass(frozen=True)
@@ -40,10 +62,37 @@ class Scorecard:
     submission: str
     seed: int
     results: Sequence[Result]
+    provenance: Provenance
     data: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "submission", plain(self.submission))
 
     def count(self, status: Status) -> int:
         return sum(result.status is status for result in self.results)
+
+    @property
+    def score(self) -> float:
+        """The weights of what passed; of `max_score`."""
+        return sum(result.points for result in self.results)
+
+    @property
+    def max_score(self) -> float:
+        return sum(result.weight for result in self.results)
+
+    @property
+    def summary(self) -> str:
+        """One line: how many of the criteria stand how."""
+        others = [
+            f"{self.count(status)} {status.label}"
+            for status in Status
+            if status is not Status.PASS and self.count(status)
+        ]
+        return ", ".join([f"{self.count(Status.PASS)} of {len(self.results)} passed", *others])
+
+    @property
+    def seconds(self) -> float:
+        return round(sum(result.seconds for result in self.results), 2)
 
     def of_exercise(self, number: int) -> list[Result]:
         return [r for r in self.results if r.criterion.exercise == number]
@@ -52,27 +101,67 @@ class Scorecard:
         """Status by criterion id."""
         return {result.criterion.id: result.status for result in self.results}
 
+    def replay(self, result: Result) -> str:
+        """The command that makes the verdict again, on the same hidden data."""
+        number = result.criterion.exercise
+        return f"lab check {number} --submission {self.submission} --seed {self.seed}"
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "submission": self.submission,
             "passed": self.count(Status.PASS),
             "total": TOTAL,
+            "score": self.score,
+            "max_score": self.max_score,
             "seed": self.seed,
+            **asdict(self.provenance),
             "data": self.data,
             "exercises": [
                 {
                     "number": number,
                     "title": title,
-                    "criteria": [result.as_dict() for result in self.of_exercise(number)],
+                    "criteria": [
+                        {**result.as_dict(), "replay": self.replay(result)}
+                        for result in self.of_exercise(number)
+                    ],
                 }
                 for number, title in EXERCISES.items()
                 if self.of_exercise(number)
             ],
         }
 
+    def as_json(self) -> str:
+        return json.dumps(self.as_dict(), indent=2) + "\n"
+
     def write(self, file: Path) -> None:
         """Write the scorecard as JSON, whole or not at all."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(".new")
-        beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
-        beside.rename(file)
+        write_whole(file, self.as_json())
+
+
+def read_scorecard(file: Path) -> Scorecard:
+    """A scorecard that was written before; UserError when the file holds none."""
+    try:
+        content = json.loads(file.read_text())
+        criteria = [c for exercise in content["exercises"] for c in exercise["criteria"]]
+        results = [Result.from_dict(_without(values, "replay")) for values in criteria]
+        return Scorecard(
+            submission=content["submission"],
+            seed=content["seed"],
+            results=results,
+            provenance=Provenance.from_dict(content),
+            data=content["data"],
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} holds no scorecard of this version", "lab grade DIR") from error
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_text(text)
+    beside.rename(file)
+
+
+def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}

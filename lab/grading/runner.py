@@ -12,6 +12,7 @@ from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
 from lab.grading.hidden import HiddenData, make_hidden_data
 from lab.grading.outcome import MachineTooBusyError, NotAttemptedError, Status, SubmissionError
+from lab.grading.provenance import provenance
 from lab.grading.results import Result, Scorecard
 from lab.grading.sandbox import Sandbox, sandbox
 from lab.grading.submission import Submission
@@ -37,12 +38,14 @@ class Grader:
     ) -> Scorecard:
         """Judge the criteria `ids` of the submission in `folder`; `on_result` hears of each."""
         wanted = set(ids)
+        made_with = provenance(self._config)
         self._box.redis.client().flushall()
         submission = Submission(folder, self._box, self._hidden.unchanged(), self._config)
         results: dict[str, Result] = {}
         try:
             for item in with_needs(wanted):
                 result = self._judge(item, submission, results)
+                result = replace(result, weight=self._config.weights.get(item.id, 1.0))
                 results[item.id] = result
                 if item.id in wanted:
                     on_result(result)
@@ -52,6 +55,7 @@ class Grader:
             submission=folder.resolve().name,
             seed=self._hidden.seed,
             results=[result for identifier, result in results.items() if identifier in wanted],
+            provenance=made_with,
             data={
                 "source": self._hidden.source.name,
                 "shifted_weeks": self._hidden.source.shifted_weeks,

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from lab.grading.brief import EXERCISES
 from lab.grading.outcome import Status
-from lab.grading.results import TOTAL, Result, Scorecard
+from lab.grading.results import Result, Scorecard
 
 SIGNS = {
     Status.PASS: "[green]✓ pass[/]",
@@ -17,10 +17,14 @@ SIGNS = {
     Status.ERROR: "[magenta]! error[/]",
 }
 
+BAR_WIDTH = 35
+
 
 def show(card: Scorecard, console: Console) -> None:
     """Print the whole scorecard: the table, then what to mend."""
-    table = Table(title=f"{card.submission}: scorecard", title_justify="left", box=box.SIMPLE)
+    table = Table(
+        title=f"{escape(card.submission)}: scorecard", title_justify="left", box=box.SIMPLE
+    )
     for heading in ("", "criterion", "status", "measured"):
         table.add_column(heading, overflow="fold")
     for number, title in EXERCISES.items():
@@ -31,7 +35,13 @@ def show(card: Scorecard, console: Console) -> None:
     for result in card.results:
         if result.status in (Status.FAIL, Status.ERROR):
             show_failure(result, console)
-    console.print(summary(card))
+    console.print(f"{bar(card)} {card.summary}", highlight=False)
+
+
+def bar(card: Scorecard) -> str:
+    """The share of points, as a bar of text."""
+    filled = round(BAR_WIDTH * card.score / card.max_score) if card.max_score else 0
+    return f"[green]{'█' * filled}[/][dim]{'░' * (BAR_WIDTH - filled)}[/]"
 
 
 def add_exercise(table: Table, number: int, title: str, results: list[Result]) -> None:
@@ -83,18 +93,4 @@ def show_failure(result: Result, console: Console) -> None:
         )
     if result.log_tail:
         console.print(f"  their last lines:\n{escape(result.log_tail)}", highlight=False)
-    number = result.criterion.exercise
-    console.print(f"  next: lab check {number}", highlight=False)
-
-
-def summary(card: Scorecard) -> str:
-    """One line: how many of the criteria stand how."""
-    others = [
-        f"{card.count(status)} {status.value.replace('_', ' ')}"
-        for status in Status
-        if status is not Status.PASS and card.count(status)
-    ]
-    total = TOTAL if len(card.results) == TOTAL else len(card.results)
-    return f"{card.count(Status.PASS)} of {total} passed" + (
-        f", {', '.join(others)}" if others else ""
-    )
+    console.print(f"  next: lab check --explain {result.criterion.id}", highlight=False)
