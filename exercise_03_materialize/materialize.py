@@ -11,10 +11,8 @@ import pandas as pd
 from feast import FeatureStore
 from rich.console import Console
 
-from exercise_03_materialize.consistency import offline_values, online_values
 from exercise_03_materialize.journal import BackfillJournal
 from exercise_03_materialize.online_report import measure_online_store, online_table
-from exercise_03_materialize.progress import Progress
 from lab import dataset
 from lab.errors import run_script
 from lab.feature_store import (
@@ -24,7 +22,9 @@ from lab.feature_store import (
     open_store,
     out_of_memory_is_loud,
 )
+from lab.feature_values import differing, offline_values, online_values
 from lab.figures import record
+from lab.materialized import Progress
 
 CHUNK = timedelta(days=7)
 
@@ -94,10 +94,10 @@ def validate_materialization() -> bool:
     for view in MATERIALIZED_VIEWS:
         offline = offline_values(store, view, progress.known_until(view))
         online = online_values(store, view, offline.index)
-        equal = (offline == online).fillna(False).astype(bool) | (offline.isna() & online.isna())
-        differs = ~equal.all(axis=1)
+        differs = differing(offline, online)
         wrong += int(differs.sum())
-        console.print(f"  {view}: {len(equal) - differs.sum():,} of {len(equal):,} entities agree")
+        agree = len(differs) - differs.sum()
+        console.print(f"  {view}: {agree:,} of {len(differs):,} entities agree")
         for entity in offline.index[differs][:3]:
             console.print(f"    [red]{entity} differs[/]")
     return wrong == 0

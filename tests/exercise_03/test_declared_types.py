@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from small_shop import AS_OF, TABLES
 
-from exercise_03_materialize.consistency import offline_values, online_values
 from exercise_03_materialize.materialize import initial_materialization
 from lab.feature_store import open_store, with_declared_types
+from lab.feature_values import offline_values, online_values
 from lab.settings import settings
 
 REQUEST_FEATURES = ["amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"]

@@ -1,19 +1,29 @@
 """A view's values, offline and online, entity by entity and in their declared types."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from feast import FeatureStore
 
 from lab.feature_store import with_declared_types
 from lab.settings import settings
 
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
 ENTITIES_PER_READ = 1_000
 
 
-def offline_values(store: FeatureStore, view: str, moment: datetime) -> pd.DataFrame:
-    """What the offline store knew at `moment` of each entity that had not expired by then."""
+def offline_values(
+    store: "FeatureStore", view: str, moment: datetime, sample: int | None = None
+) -> pd.DataFrame:
+    """What the offline store knew at `moment` of each entity that had not expired by then.
+
+    Of `sample` of them, other ones at every moment and the same at the same one, if it is given.
+    """
     entities = known_entities(store, view, moment)
+    if sample is not None and sample < len(entities):
+        entities = entities.sample(sample, random_state=int(moment.timestamp()))
     job = store.get_historical_features(
         entity_df=entities.to_frame().assign(event_timestamp=moment),
         features=references(store, view),
@@ -23,7 +33,7 @@ def offline_values(store: FeatureStore, view: str, moment: datetime) -> pd.DataF
     return _typed(job.to_df(), store, view)
 
 
-def online_values(store: FeatureStore, view: str, entities: pd.Index) -> pd.DataFrame:
+def online_values(store: "FeatureStore", view: str, entities: pd.Index) -> pd.DataFrame:
     """What Redis holds of each of `entities`, read through Feast a thousand at a time."""
     answers = []
     for start in range(0, len(entities), ENTITIES_PER_READ):
@@ -32,7 +42,7 @@ def online_values(store: FeatureStore, view: str, entities: pd.Index) -> pd.Data
     return _typed(pd.concat(answers), store, view)
 
 
-def known_entities(store: FeatureStore, view: str, moment: datetime) -> pd.Series:
+def known_entities(store: "FeatureStore", view: str, moment: datetime) -> pd.Series:
     """The keys of all entities with a row that had arrived at `moment`, and not expired."""
     definition = store.get_feature_view(view)
     (key,) = definition.join_keys
@@ -43,12 +53,18 @@ def known_entities(store: FeatureStore, view: str, moment: datetime) -> pd.Serie
     return rows[is_alive & (rows[created] <= moment)][key].drop_duplicates()
 
 
-def references(store: FeatureStore, view: str) -> list[str]:
+def references(store: "FeatureStore", view: str) -> list[str]:
     """A view's features as Feast is asked for them."""
     return [f"{view}:{field.name}" for field in store.get_feature_view(view).features]
 
 
-def _typed(values: pd.DataFrame, store: FeatureStore, view: str) -> pd.DataFrame:
+def _typed(values: pd.DataFrame, store: "FeatureStore", view: str) -> pd.DataFrame:
     (key,) = store.get_feature_view(view).join_keys
     names = [reference.split(":")[1] for reference in references(store, view)]
     return with_declared_types(values.set_index(key).sort_index(), store)[names]
+
+
+def differing(offline: pd.DataFrame, online: pd.DataFrame) -> pd.Series:
+    """For each entity whether a value differs; two nulls agree."""
+    equal = (offline == online).fillna(False).astype(bool) | (offline.isna() & online.isna())
+    return ~equal.all(axis=1)

@@ -1,23 +1,26 @@
 """Until when each view is materialized."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import redis
-from feast import FeatureStore
 
 from lab.errors import UserError
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 
 class Progress:
     """Kept in Redis, beside the features: there it lives and dies with what it describes."""
 
-    def __init__(self, store: FeatureStore, client: redis.Redis) -> None:
+    def __init__(self, store: "FeatureStore", client: redis.Redis) -> None:
         self._client = client
         self._key = f"materialized_until:{store.project}"
 
     def until(self, view: str) -> datetime | None:
         """Rows that arrived by then are in Redis; None before the first run."""
-        moment = self._client.hget(self._key, view)
+        moment: Any = self._client.hget(self._key, view)
         return datetime.fromisoformat(moment.decode()) if moment else None
 
     def known_until(self, view: str) -> datetime:

@@ -1,0 +1,46 @@
+"""From the outbox to the receivers: with retries, once each, and nothing lost by a failure."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from exercise_06_monitoring.alerts import ledger
+from exercise_06_monitoring.alerts.channels import Channel, DeliveryError
+from exercise_06_monitoring.alerts.notice import Notice
+from exercise_06_monitoring.database import folder
+from lab.settings import settings
+from lab.stack.lock import locked
+
+
+def deliver(channels: Iterable[Channel], wait: Callable[[float], None] = time.sleep) -> list[str]:
+    """Send what is in the outbox; one sentence for each channel that failed.
+
+    A channel that fails is left until the next run, so that a receiver that hangs costs one
+    time-out and not one for each alert. A notice whose channel is no longer configured stays too.
+    A run that is killed between a receiver's answer and the note of it sends that notice again.
+    """
+    failures: list[str] = []
+    with locked(folder() / "delivery", timeout_s=settings.alert_turn_timeout_s):
+        waiting = ledger.pending()
+        for channel in channels:
+            mine = [item for item in waiting if item.channel == channel.name]
+            for number, item in enumerate(mine):
+                try:
+                    send_with_retries(channel, item.notice, wait)
+                except DeliveryError as error:
+                    ledger.not_delivered(item, str(error))
+                    kept = len(mine) - number
+                    failures.append(f"{error}; {kept} kept for the next run")
+                    break
+                ledger.delivered(item)
+    return failures
+
+
+def send_with_retries(channel: Channel, notice: Notice, wait: Callable[[float], None]) -> None:
+    """Try again while the trouble may pass, each time after twice the pause."""
+    for attempt in range(1, settings.alert_attempts + 1):
+        try:
+            return channel.send(notice)
+        except DeliveryError as error:
+            if attempt == settings.alert_attempts or not error.passing:
+                raise
+            wait(settings.alert_backoff_s * 2 ** (attempt - 1))

@@ -1,0 +1,103 @@
+"""All checks of a feature view's data, as they stand at a moment."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from statistics import median
+
+import polars as pl
+from feast import FeatureStore
+
+from exercise_06_monitoring.quality.arrivals import Arrivals
+from exercise_06_monitoring.quality.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.quality.columns import check_columns
+from exercise_06_monitoring.quality.expectations import ViewExpectation, expectations
+from exercise_06_monitoring.quality.schema import check_schema
+from feast_plugins.feature_source import SourceError
+from lab.dataset import manifest
+from lab.dataset.tables import MANIFEST
+from lab.settings import settings
+
+DAYS_BEFORE = 7
+USUAL = (0.33, 3)  # times the median of the days before
+
+
+def check_views(store: FeatureStore, as_of: datetime) -> dict[str, list[Check]]:
+    """The checks of every view by name, over the rows that arrived in the quality window."""
+    arrivals = {
+        view.name: Arrivals(store, view, as_of)
+        for view in store.list_feature_views()
+        if view.name in expectations()
+    }
+    return {name: check_view(arrivals, name, as_of) for name in arrivals}
+
+
+def check_view(arrivals: Mapping[str, Arrivals], name: str, as_of: datetime) -> list[Check]:
+    """One view; `arrivals` has those that it refers to as well."""
+    mine, expected = arrivals[name], expectations()[name]
+    try:
+        rows = mine.within(settings.quality_window)
+        return [
+            *check_schema(mine, rows, expected),
+            _freshness(mine, expected, as_of),
+            _row_count(mine),
+            *_rates(mine, rows, expected),
+            *_references(arrivals, name, rows, expected),
+        ]
+    except (SourceError, pl.exceptions.ComputeError, OSError) as error:
+        return [Check(WHOLE_TABLE, "readable", 1, False, f"it cannot be read: {error}")]
+
+
+def _rates(mine: Arrivals, rows: pl.DataFrame, expected: ViewExpectation) -> list[Check]:
+    names = [field.name for field in mine.view.features if field.name in rows.columns]
+    limits = {name: expected.features[name] for name in names if name in expected.features}
+    nulls = {name: limit.max_null_rate for name, limit in limits.items()}
+    return check_columns(
+        rows.select(names).to_pandas(),
+        null_limits=nulls | dict.fromkeys(_absent_at_the_source(), 1.0),
+        outlier_limits={name: limit.max_outlier_rate for name, limit in limits.items()},
+    )
+
+
+def _absent_at_the_source() -> list[str]:
+    """Features that the imported data cannot give: null everywhere, and known to be."""
+    if not (settings.data_dir / MANIFEST).exists():
+        return []
+    return [name.split(".")[1] for name in manifest.read(settings.data_dir).null_features]
+
+
+def _freshness(mine: Arrivals, expected: ViewExpectation, as_of: datetime) -> Check:
+    newest, limit = mine.newest(), timedelta(minutes=expected.fresh_within_minutes)
+    if newest is None:
+        return Check(WHOLE_TABLE, "freshness", float("inf"), False, "nothing has ever arrived")
+    age = as_of - newest
+    message = f"the newest row arrived {_minutes(age)} ago, at most {_minutes(limit)} is expected"
+    return Check(WHOLE_TABLE, "freshness", age.total_seconds(), age <= limit, message)
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span / timedelta(minutes=1):,.0f} min"
+
+
+def _row_count(mine: Arrivals) -> Check:
+    today, *before = mine.by_day(1 + DAYS_BEFORE)
+    usual = median(before)
+    low, high = (share * usual for share in USUAL)
+    message = f"{today:,} rows arrived in a day, {usual:,.0f} are usual"
+    return Check(WHOLE_TABLE, "row_count", today, low <= today <= high or not usual, message)
+
+
+def _references(
+    arrivals: Mapping[str, Arrivals], name: str, rows: pl.DataFrame, expected: ViewExpectation
+) -> Iterator[Check]:
+    (key,) = arrivals[name].view.join_keys
+    referred = {
+        feature: limits.refers_to
+        for feature, limits in expected.features.items()
+        if limits.refers_to
+    }
+    referred |= {key: expected.keys_refer_to} if expected.keys_refer_to else {}
+    for column, view in referred.items():
+        if column in rows.columns:
+            unknown = set(rows[column].drop_nulls()) - arrivals[view].ids()
+            message = f"{len(unknown)} ids that {view} does not know"
+            yield Check(column, "references", len(unknown), not unknown, message)
