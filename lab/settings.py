@@ -160,6 +160,7 @@ class Settings(BaseSettings):
     streaming_events: int
     streaming_users: int
     streaming_settle_s: float
+    streaming_after_window_s: float
     streaming_fresh_events: int
     streaming_fresh_s: float
     streaming_served_s: float

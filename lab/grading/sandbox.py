@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ import psutil
 
 from lab.grading.outcome import SubmissionError
 from lab.settings import settings
+from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 
 LOG_TAIL_LINES = 12
@@ -68,17 +68,20 @@ class Child:
         """Whether what it was told to do came to an end, or the process died."""
         return self.closed or bool(select.select([self._socket], [], [], 0)[0])
 
+    def processes(self) -> list[psutil.Process]:
+        """The process, everything in its session, and what it started in other ones."""
+        in_session = [p for p in psutil.process_iter() if _session_of(p.pid) == self._pid]
+        return list({*_with_descendants(self._pid), *in_session})
+
     def close(self) -> None:
         """End the process, everything in its session, and what it started in other ones."""
         if self.closed:
             return
         self.closed = True
         self._socket.close()
-        for process in _with_descendants(self._pid):
+        for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        with suppress(ProcessLookupError):
-            os.killpg(self._pid, signal.SIGKILL)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._lines.write(json.dumps(message) + "\n")
@@ -102,6 +105,13 @@ def _with_descendants(pid: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def log_tail(log: Path) -> str:
@@ -137,6 +147,7 @@ class Sandbox:
     redis: RedisServer
     server: Path
     _children: list[Child] = field(default_factory=list)
+    _services: ExitStack = field(default_factory=ExitStack)
 
     def child(
         self, *, cwd: Path, path: Sequence[Path], env: dict[str, str], log: Path, memory_bytes: int
@@ -153,11 +164,17 @@ class Sandbox:
         self._children.append(child)
         return child
 
+    def kafka(self) -> KafkaBroker:
+        """A broker with nothing in it, for one submission: it ends with that one's processes."""
+        directory = tempfile.mkdtemp(prefix="kafka-", dir=self.directory)
+        return self._services.enter_context(private_kafka(Path(directory)))
+
     def close_children(self) -> None:
-        """End every process that a submission started."""
+        """End every process that a submission started, and what was started for it."""
         for child in self._children:
             child.close()
         self._children.clear()
+        self._services.close()
 
     def _environment(self) -> dict[str, str]:
         return {
