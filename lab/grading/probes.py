@@ -1,6 +1,7 @@
-"""Our own questions to a submission's feature store, asked inside its sandbox through Feast."""
+"""Our own questions to a submission, asked inside its sandbox through Feast, or Airflow."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,27 @@ def timed_inference(file: str) -> float:
         model.predict_proba(row)
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds))
+
+
+def dags(folder: str) -> list[dict[str, str]]:
+    """When Airflow would run each DAG of a folder; a file that it cannot read has an error."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(folder, include_examples=False)
+    broken = [
+        {"id": Path(file).stem, "when": Path(file).name, "timetable": "", "error": str(error)}
+        for file, error in bag.import_errors.items()
+    ]
+    read = [
+        {
+            "id": dag.dag_id,
+            "when": str(dag.schedule),
+            "timetable": type(dag.timetable).__name__,
+            "error": "",
+        }
+        for dag in bag.dags.values()
+    ]
+    return read + broken
 
 
 def _read(store: Any, features: list[str], entity: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""Finds when a submission's monitoring runs, and runs it once as Airflow or cron would."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from croniter import croniter  # type: ignore[import-untyped]
+
+from lab.grading.outcome import SubmissionError
+from lab.grading.sandbox import Sandbox
+from lab.grading.submission import Submission
+
+EXERCISE = 6
+DAGS = "airflow_dags"
+CRONTABS = ("crontab", "crontab.txt", "*.crontab", "*.cron")
+CRON_LINE = re.compile(r"(@\w+|\S+(?:\s+\S+){4})\s+(.+)")
+ASSIGNMENT = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
+OURS = ("LAB_", "PYTHON", "AIRFLOW", "PATH", "HOME", "TZ", "SHELL")
+NOT_RECURRING = ("OnceTimetable", "NullTimetable")
+
+
+@dataclass(frozen=True)
+class Job:
+    """When a command runs; `problem` says why it never would."""
+
+    when: str
+    command: str
+    problem: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, submission: Submission) -> None:
+        """Run it once from the root of the file system; SubmissionError when it fails."""
+        submission.run(self.command, EXERCISE, cwd=Path("/"), env=self.environment)
+
+
+def scheduled_jobs(submission: Submission) -> list[Job]:
+    """The DAGs of airflow_dags/ and the lines of a crontab, in the exercise's folder."""
+    folder = submission.exercise(EXERCISE)
+    return [*_of_airflow(submission, folder / DAGS), *_of_cron(submission, folder)]
+
+
+def _of_airflow(submission: Submission, folder: Path) -> Iterator[Job]:
+    if not any(folder.glob("*.py")):
+        return
+    environment = {
+        "AIRFLOW_HOME": str(_airflow_home(submission)),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    for dag in submission.probe("dags", exercise=EXERCISE, folder=str(folder)):
+        never = "it has no schedule" if dag["timetable"] in NOT_RECURRING else ""
+        command = f"airflow dags test {shlex.quote(str(dag['id']))}"
+        yield Job(str(dag["when"]), command, dag["error"] or never, environment)
+
+
+def _airflow_home(submission: Submission) -> Path:
+    """A home for Airflow with an empty database, which is made once for all submissions."""
+    made = _empty_database(submission.sandbox)
+    home = submission.root / "airflow"
+    home.mkdir(exist_ok=True)
+    shutil.copy(made, home / made.name)
+    return home
+
+
+def _empty_database(sandbox: Sandbox) -> Path:
+    home = sandbox.directory / "airflow_database"
+    if not home.exists():
+        airflow = Path(sys.executable).with_name("airflow")
+        environment = {**os.environ, "AIRFLOW_HOME": str(home)}
+        subprocess.run([airflow, "db", "migrate"], env=environment, check=True, capture_output=True)
+    return home / "airflow.db"
+
+
+def _of_cron(submission: Submission, folder: Path) -> Iterator[Job]:
+    theirs, ours = str(submission.folder.resolve()), str(submission.root)
+    files = [file for pattern in CRONTABS for file in sorted(folder.glob(pattern))]
+    for file in files:
+        environment: dict[str, str] = {}
+        for line in file.read_text(errors="replace").replace(theirs, ours).splitlines():
+            if assigned := ASSIGNMENT.fullmatch(line):
+                if not assigned[1].startswith(OURS):
+                    environment[assigned[1]] = assigned[2].strip("'\" ")
+            elif line.strip() and not line.lstrip().startswith("#"):
+                yield _job(line.strip(), environment)
+
+
+def _job(line: str, environment: dict[str, str]) -> Job:
+    parts = CRON_LINE.fullmatch(line)
+    if parts is None:
+        return Job(line, "", "not a line of a crontab: five fields, then a command")
+    when, command = parts[1], parts[2].replace("\\%", "%")
+    problem = "" if croniter.is_valid(when) else f"{when} is not a time"
+    return Job(when, command, problem, environment)
+
+
+def new_reports(submission: Submission, newer_than: float, features: Iterable[str]) -> list[Path]:
+    """Files below data/ that were written after `newer_than`, and name one of the features."""
+    folders = (submission.repo / "data", submission.exercise(EXERCISE) / "data")
+    files = {file.resolve() for folder in folders for file in folder.rglob("*") if file.is_file()}
+    names = [feature.encode() for feature in features]
+    return [
+        file
+        for file in sorted(files - {submission.registry_path.resolve()})
+        if file.stat().st_mtime >= newer_than and any(name in _content(file) for name in names)
+    ]
+
+
+def _content(file: Path) -> bytes:
+    return (
+        pd.read_parquet(file).to_csv().encode() if file.suffix == ".parquet" else file.read_bytes()
+    )
+
+
+def run_for_a_report(
+    submission: Submission, jobs: list[Job], features: Iterable[str]
+) -> tuple[Job | None, str]:
+    """The first job that writes a report when it is run once; else what the last one said."""
+    said, names = "", list(features)
+    for job in jobs:
+        start = time.time() - 1  # file systems keep coarse times
+        try:
+            job.run(submission)
+            said = f"`{job.command}` wrote no report"
+        except SubmissionError as error:
+            said = error.message
+        if new_reports(submission, start, names):
+            return job, ""
+    return None, said

@@ -1,0 +1,131 @@
+"""Hidden feature tables with drift where it is planted, and none anywhere else.
+
+On every day the values of a feature are the same set, spread over the entities: each keeps its rank
+among them, but for a change of places with its neighbour every other day. So two windows without
+planted drift hold the same distribution, whether rows are compared, or one value of each entity,
+and whatever the test.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, HiddenData, KnownView
+from lab.grading.placing import place_feature_tables
+from lab.grading.submission import Submission
+
+HISTORY = timedelta(days=120)
+DRIFTED_SINCE = timedelta(days=10)
+RATE_STEP = 1 / 4096  # sums of such rates are exact, in whatever order they are taken
+
+# From the smallest to the largest value of a feature: numbers of events, amounts, shares
+RANGES = {
+    "transaction_count_7d": (5, 60),
+    "transaction_count_30d": (60, 240),
+    "avg_transaction_amount": (20, 120),
+    "total_amount_30d": (1_000, 9_000),
+    "chargeback_rate": (0.01, 0.06),
+    "refund_rate": (0.01, 0.06),
+    "total_transactions_30d": (100, 900),
+    "view_count_7d": (50, 250),
+    "purchase_count_30d": (20, 120),
+    "purchase_rate": (0.05, 0.25),
+}
+
+Values = NDArray[np.float64]
+Drift = Callable[[Values], Values]
+
+
+def larger(values: Values) -> Values:
+    """Most lie above all earlier ones."""
+    return values * 3
+
+
+def smaller(values: Values) -> Values:
+    """Most lie below all earlier ones."""
+    return values / 4
+
+
+def split(values: Values) -> Values:
+    """Half of them near the smallest, half near the largest; the mean stays."""
+    low, high = values.min(), values.max()
+    is_low = values < (low + high) / 2
+    ends: Values = np.where(is_low, low + (values - low) / 8, high - (high - values) / 8)
+    return ends
+
+
+DRIFTS = (larger, smaller, split)
+
+
+def features_of(submission: Submission) -> dict[str, str]:
+    """The brief's features that the submission registered: its own name of each, by the brief's."""
+    found, views = {}, submission.registry.views
+    for known in KNOWN_VIEWS.values():
+        for feature in known.features:
+            view, own = submission.names.feature(known.name, feature)
+            if view in views and own in views[view].features:
+                found[feature] = own
+    return found
+
+
+def planted_in_half(features: Iterable[str], seed: int) -> dict[str, Drift]:
+    """Half of the features, each with one of the kinds of drift."""
+    random = np.random.default_rng([seed, 64])
+    chosen = random.permutation(sorted(features))
+    return {
+        str(feature): DRIFTS[number % len(DRIFTS)]
+        for number, feature in enumerate(chosen[: len(chosen) // 2])
+    }
+
+
+def place_windows(submission: Submission, now: datetime, drift: Mapping[str, Drift]) -> None:
+    """Write the tables of the known views anew; the features in `drift` have drifted."""
+    for view in KNOWN_VIEWS.values():
+        submission.hidden.tables[view.name] = _table(submission.hidden, view, now, drift)
+    place_feature_tables(submission)
+
+
+def _table(
+    hidden: HiddenData, view: KnownView, now: datetime, drift: Mapping[str, Drift]
+) -> pd.DataFrame:
+    """A row of each entity at each midnight, and one at the last whole hour."""
+    entities = hidden.entities(view.name)
+    end = pd.Timestamp(now).floor("h")
+    moments = pd.date_range((end - HISTORY).ceil("D"), end, freq="D").union([end])
+    random = np.random.default_rng([hidden.seed, len(entities)])
+    rows = {
+        view.key: np.tile(entities, len(moments)),
+        EVENT_TIME: np.repeat(moments, len(entities)),
+        CREATED: np.repeat(moments, len(entities)),
+    }
+    is_current = moments > end - DRIFTED_SINCE
+    for feature in view.features:
+        places = random.permutation(len(entities))
+        usual = values_of(feature, len(entities))
+        drifted = _rounded(feature, drift[feature](usual)) if feature in drift else usual
+        days = [
+            (drifted if current else usual)[_swapped(places, day)]
+            for day, current in enumerate(is_current)
+        ]
+        rows[feature] = np.concatenate(days)
+    return pd.DataFrame(rows)
+
+
+def values_of(feature: str, count: int) -> Values:
+    """As many values over the range of a feature, from the smallest to the largest."""
+    return _rounded(feature, np.linspace(*RANGES[feature], count))
+
+
+def _rounded(feature: str, values: Values) -> Values:
+    step = RATE_STEP if feature.endswith("_rate") else 1
+    rounded: Values = np.round(values / step) * step
+    return rounded
+
+
+def _swapped(places: NDArray[np.int64], day: int) -> NDArray[np.int64]:
+    """Every other day each two neighbours change places."""
+    neighbours = places ^ 1
+    return np.where((day % 2 == 1) & (neighbours < len(places)), neighbours, places)
