@@ -129,6 +129,8 @@ class Settings(BaseSettings):
     null_rate_limit: float = 0.05
     outlier_rate_limit: float = 0.10
     consistency_sample: int = 200
+    materialized_within: timedelta = timedelta(hours=3)
+    monitoring_memory: timedelta = timedelta(days=100)
     monitored_p95_ms: float = 50
     monitored_error_rate: float = 0.01
     monitored_requests: int = 100
