@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from exercise_06_monitoring.quality.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.check import WHOLE_TABLE, Check
 from exercise_06_monitoring.quality.outliers import outliers
 from lab.settings import settings
 

@@ -8,7 +8,7 @@ import polars as pl
 from feast import FeatureView
 
 from exercise_06_monitoring.quality.arrivals import Arrivals, times_of
-from exercise_06_monitoring.quality.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.check import WHOLE_TABLE, Check
 from exercise_06_monitoring.quality.expectations import FeatureExpectation, ViewExpectation
 from feast_plugins.feature_source import arrow_type, same_kind, source_columns
 
@@ -92,7 +92,9 @@ def _types(arrivals: Arrivals) -> Iterator[Check]:
 def _ranges(expected: ViewExpectation, outside: Counter[str]) -> Iterator[Check]:
     for name, limits in expected.features.items():
         if limits.min is not None or limits.max is not None:
-            low, high = ("…" if limit is None else f"{limit:g}" for limit in (limits.min, limits.max))
+            low, high = (
+                "…" if limit is None else f"{limit:g}" for limit in (limits.min, limits.max)
+            )
             message = f"{outside[name]} values outside {low} to {high}"
             yield Check(name, "range", outside[name], not outside[name], message)
 

@@ -8,7 +8,7 @@ import polars as pl
 from feast import FeatureStore
 
 from exercise_06_monitoring.quality.arrivals import Arrivals
-from exercise_06_monitoring.quality.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.check import WHOLE_TABLE, Check
 from exercise_06_monitoring.quality.columns import check_columns
 from exercise_06_monitoring.quality.expectations import ViewExpectation, expectations
 from exercise_06_monitoring.quality.schema import check_schema
