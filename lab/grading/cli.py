@@ -1,4 +1,4 @@
-"""The commands of grading: lab check · render."""
+"""The commands of grading: lab check · render · compare."""
 
 import sys
 from contextlib import suppress
@@ -16,6 +16,9 @@ from lab.grading.results import Scorecard, read_scorecard, write_whole
 from lab.settings import settings
 
 SOME_FAILED, USER_ERROR, OUR_ERROR = 1, 2, 3
+
+REFERENCE = settings.build_dir / "scorecard.json"
+console = Console()
 
 Out = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output")]
 
@@ -59,6 +62,22 @@ def render(
 ) -> None:
     """Write a scorecard that was kept in another form; nothing is graded again."""
     deliver(read_scorecard(scorecard), form, out)
+
+
+def compare(
+    scorecards: Annotated[list[Path], typer.Argument(help="Scorecards, or folders that hold some")],
+    out: Annotated[Path, typer.Option(help="The folder to write")] = Path("compared"),
+    reference: Annotated[
+        Path | None, typer.Option(help="The scorecard that stands first; else the last lab run's")
+    ] = None,
+) -> None:
+    """Put submissions side by side: a page, a CSV and a JSON file, and a page for each."""
+    from lab.grading import comparison
+
+    if reference is None and REFERENCE.exists():
+        reference = REFERENCE
+    columns = comparison.compare(scorecards, reference, out)
+    console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
 
 
 def deliver(card: Scorecard, form: Form, out: Path | None) -> None:

@@ -1,6 +1,6 @@
 """What a check says: what it measured against what is required, and how a criterion stands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,7 +37,10 @@ class CounterExample:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The verdict of one check; notes are measured and shown, never scored."""
+    """The verdict of one check; notes are measured and shown, never scored.
+
+    Figures are what submissions are compared by, each under its name and unit, such as "p95, ms".
+    """
 
     passed: bool
     measured: str
@@ -46,6 +49,7 @@ class Outcome:
     hint: str = ""
     examples: Sequence[CounterExample] = ()
     notes: Sequence[str] = field(default=())
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 class SubmissionError(Exception):

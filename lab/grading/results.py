@@ -1,6 +1,7 @@
 """The result of grading one submission, as plain data that every renderer starts from."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ class Result:
     hint: str = ""
     examples: Sequence[CounterExample] = ()
     notes: Sequence[str] = field(default=())
+    figures: dict[str, float] = field(default_factory=dict)
     log_tail: str = ""
     seconds: float = 0.0
     weight: float = 1.0
@@ -103,8 +105,8 @@ class Scorecard:
 
     def replay(self, result: Result) -> str:
         """The command that makes the verdict again, on the same hidden data."""
-        number = result.criterion.exercise
-        return f"lab check {number} --submission {self.submission} --seed {self.seed}"
+        number, folder = result.criterion.exercise, shlex.quote(self.submission)
+        return f"lab check {number} --submission {folder} --seed {self.seed}"
 
     def as_dict(self) -> dict[str, Any]:
         return {

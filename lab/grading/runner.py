@@ -103,6 +103,7 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission) -> Resu
         hint=outcome.hint,
         examples=tuple(outcome.examples)[:3],
         notes=tuple(outcome.notes),
+        figures={name: float(value) for name, value in outcome.figures.items()},
     )
 
 
