@@ -118,6 +118,7 @@ def features_are_read_fast(submission: Submission) -> Outcome:
             bool(right.all()) and p95_ms < limit_ms,
             f"p95 {p95_ms:.2f} ms over {len(answers)} reads, {int(right.sum())} right",
             f"p95 under {limit_ms:g} ms, all right",
+            figures={"p95, ms": p95_ms},
         )
 
     return best_of_rounds(measure, lambda: _bare_read_ms(submission), limit_ms, submission.config)
@@ -199,6 +200,7 @@ def memory_stays_within_limits(submission: Submission) -> Outcome:
         f"{after / before - 1:.1%} of bytes; {evicted} evicted",
         f"at most {limit} bytes per entity; 0, at most {GROWTH - 1:.0%}, and 0",
         hint="a hash per entity, written over by the next run; a history belongs in the files",
+        figures={"Redis, bytes per entity": per_entity},
     )
 
 
@@ -228,6 +230,7 @@ def materialization_is_fast(submission: Submission) -> Outcome:
         f"{len(many):,} entities in {seconds:.1f} s, {int(complete.right.sum()):,} right at return",
         f"under {limit:g} s, all of them",
         examples=complete.examples(),
+        figures={f"{len(many):,} entities, s": seconds},
     )
 
 

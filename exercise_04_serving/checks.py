@@ -148,6 +148,7 @@ def predictions_are_fast(submission: Submission) -> Outcome:
             f"p95 under {config.serving_p95_ms:g} ms at {config.serving_rate} requests/s, all",
             hint="one store for all requests, and nothing that blocks the event loop: "
             "docs/errata.md#async-that-blocks",
+            figures={"p95 without inference, ms": own_ms, "inference, ms": inference_ms},
         )
 
     with bare_server() as bare:
@@ -183,6 +184,7 @@ def cache_is_hit(submission: Submission) -> Outcome:
         hint="keep stored features by pair or by entity, without the amount; count hits and "
         "misses where they happen: docs/errata.md#the-hit-rate",
         examples=wrong_values(submission, asked, got),
+        figures={"hit rate, %": 100 * by_request},
     )
 
 
@@ -278,6 +280,7 @@ def many_connections_are_served(submission: Submission) -> Outcome:
             f"one of the others: {failed}" if failed else "",
             "a pool that waits rather than refuses, and no state shared between requests",
             examples=[] if failed else wrong_values(submission, asked, got),
+            figures={"the last answer, s": _last(answers)},
         )
 
     with bare_server() as bare:
