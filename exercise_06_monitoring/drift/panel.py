@@ -1,0 +1,152 @@
+"""A view's rows by day: for each entity and day one row, drawn by a hash."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from tempfile import TemporaryDirectory
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from exercise_06_monitoring.drift.catalogue import View
+from exercise_06_monitoring.drift.past import Age, Steps
+from exercise_06_monitoring.drift.statistics import Counts
+from lab.dataset.session import count, literal, quoted
+from lab.errors import UserError
+from lab.settings import settings
+
+WEEK = 7
+
+# Day 0 is the 24 hours that end at the as-of. Which row is drawn is a matter of its entity and time
+# alone, so a window that has moved on by a day still holds the rows that it had drawn before.
+VISIBLE = """
+CREATE VIEW visible AS
+SELECT *, (epoch_us({as_of}) - epoch_us(moment)) // 86_400_000_000 AS day
+FROM (
+    SELECT {key} AS entity, {timestamp} AS moment, {created} - {timestamp} AS delay, {features}
+    FROM source
+    WHERE {timestamp} <= {as_of} AND {created} <= {as_of}
+)
+"""
+DRAWN = """
+SELECT entity, day::INTEGER AS day, min(hash(entity, moment)) AS draw,
+    unnest(arg_min(struct_pack({features}), hash(entity, moment)))
+FROM visible
+WHERE day < $days AND hash(entity) % $parts = 0
+GROUP BY entity, day
+ORDER BY entity, draw
+"""
+
+EXTENT = """
+WITH before AS (SELECT moment, delay FROM visible WHERE day >= $last AND day < $first),
+moments AS (SELECT DISTINCT moment FROM before),
+pauses AS (SELECT moment - lag(moment) OVER (ORDER BY moment) AS pause FROM moments)
+SELECT (SELECT min(moment) FROM visible), (SELECT max(moment) FROM visible),
+    (SELECT max(pause) FROM pauses), (SELECT max(delay) FROM before)
+"""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Columns `entity`, `day` (0 is the last), `draw` and the features; by entity, then draw.
+
+    `filled_days`: for how many days, counted back, the longest feature window has been full.
+    """
+
+    view: View
+    rows: pd.DataFrame
+    age: Age | None
+    filled_days: int
+
+    @cached_property
+    def entity(self) -> Counts:
+        """The entities, numbered in the order of the rows."""
+        return pd.factorize(self.rows["entity"])[0].astype(np.int64)
+
+    @cached_property
+    def day(self) -> Counts:
+        return self.rows["day"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def draw_of_entity(self) -> Counts:
+        """A number for each row that its entity's name alone decides."""
+        return pd.util.hash_array(self.rows["entity"].to_numpy(dtype=object)) % 2**31
+
+    def week(self, first_day: int) -> Counts:
+        """Numbers of rows: one of each entity that has any in the week that begins so far back."""
+        inside = np.flatnonzero((self.day >= first_day) & (self.day < first_day + WEEK))
+        is_first = np.diff(self.entity[inside], prepend=-1) != 0
+        return inside[is_first]
+
+    def steps(self, feature: str, first_day: int, days: int) -> Steps:
+        """How often the feature moved between the days of the same entity in a window."""
+        inside = np.flatnonzero((self.day >= first_day) & (self.day < first_day + days))
+        inside = inside[np.lexsort((self.day[inside], self.entity[inside]))]
+        same = np.diff(self.entity[inside]) == 0
+        values = pd.factorize(self.rows[feature].to_numpy()[inside])[0]
+        return Steps(int((np.diff(values)[same] != 0).sum()), int(same.sum()))
+
+
+def read_panel(view: View, as_of: datetime, days: int) -> Panel:
+    """What was known at as_of of the last `days` days; of many entities a sample, by their hash.
+
+    Raises UserError if the view has no table.
+    """
+    with visible_rows(view, as_of) as connection:
+        entities = count(connection, "(SELECT DISTINCT entity FROM visible)")
+        named = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in view.features)
+        rows = connection.execute(
+            DRAWN.format(features=named),
+            {"days": days, "parts": max(1, entities // settings.drift_entities)},
+        ).df()
+        return Panel(view, rows, *extent(connection, as_of))
+
+
+def extent(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[Age | None, int]:
+    """How old the newest row is, and for how many days the longest feature window has been full."""
+    first, last = settings.drift_reference_days
+    found = connection.execute(EXTENT, {"last": last, "first": first}).fetchall()
+    ((oldest, newest, pause, delay),) = found
+    if newest is None:
+        return None, 0
+    age = Age(as_of - newest, pause + delay) if pause is not None else None
+    return age, (as_of - oldest - settings.warm_up) // timedelta(days=1)
+
+
+@contextmanager
+def visible_rows(view: View, as_of: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session whose table `visible` holds the rows that happened and had arrived by then."""
+    if not view.file.exists():
+        raise UserError(f"{view.name} has no table: {view.file} is missing", "lab data simulate")
+    with TemporaryDirectory(prefix="drift_") as scratch, duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{settings.drift_memory_gib}GiB'")
+        connection.execute("SET temp_directory = ?", [scratch])
+        connection.execute(f"CREATE VIEW source AS FROM read_parquet({literal(view.file)})")
+        types = {name: kind for name, kind, *_ in connection.execute("DESCRIBE source").fetchall()}
+        connection.execute(
+            VISIBLE.format(
+                key=quoted(view.key),
+                timestamp=quoted(view.timestamp),
+                created=quoted(view.created),
+                features=", ".join(selected(view, name, types.get(name)) for name in view.features),
+                as_of=f"{literal(as_of.isoformat())}::TIMESTAMPTZ",
+            )
+        )
+        yield connection
+
+
+def selected(view: View, feature: str, kind: str | None) -> str:
+    """A feature in SQL: a time as its age in seconds, and null where the table has no such column.
+
+    A missing column is for the check of the schema to report.
+    """
+    name = quoted(feature)
+    if kind is None:
+        return f"NULL::DOUBLE AS {name}"
+    if kind.startswith(("TIMESTAMP", "DATE")):
+        return f"epoch({quoted(view.timestamp)}) - epoch({name}) AS {name}"
+    return name

@@ -1,0 +1,36 @@
+"""What a feature's own history says, beside the two windows that are compared."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How often an entity's value moved from one of its days to the next."""
+
+    moved: int
+    all: int
+
+    @property
+    def rate(self) -> float:
+        return self.moved / self.all if self.all else float("nan")
+
+
+@dataclass(frozen=True)
+class Age:
+    """How old a view's newest row is, and how old it was at most in the reference."""
+
+    newest: timedelta
+    usual: timedelta
+
+
+@dataclass(frozen=True)
+class Past:
+    """`usual_psi`: what PSI tended to be on earlier days, with windows as far apart."""
+
+    usual_psi: float = 0.0
+    steps: tuple[Steps, Steps] = (Steps(0, 0), Steps(0, 0))
+    age: Age | None = None
+
+
+NO_PAST = Past()

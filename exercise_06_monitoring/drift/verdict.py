@@ -1,0 +1,110 @@
+"""When a feature has drifted, how badly, and why: in sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from exercise_06_monitoring.drift.measure import Measured
+from exercise_06_monitoring.drift.past import Age, Past, Steps
+from exercise_06_monitoring.drift.result import Severity
+from exercise_06_monitoring.drift.statistics import proportion_p_value
+from lab.settings import settings
+
+FEW_STEPS = 0.01  # a feature that hardly ever moves is not frozen
+FROZEN = 0.1
+LATE = 2
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A feature's counts, its past, and what was computed; `features` are judged together."""
+
+    measured: Measured
+    past: Past
+    psi: float
+    psi_threshold: float
+    q_value: float
+    features: int
+
+    def differs(self, before: tuple[int, int], now: tuple[int, int]) -> bool:
+        """Whether two shares, as (part, whole), differ by more than chance gives any feature."""
+        counts = [np.array([count]) for count in (*before, *now)]
+        return bool(proportion_p_value(*counts)[0] < settings.drift_significance / self.features)
+
+
+def reasons_for(evidence: Evidence) -> tuple[str, ...]:
+    """Why it drifted, one sentence each; none if it did not."""
+    rows, rows_now = evidence.measured.rows
+    if rows == 0:
+        return ()
+    gone = "there are no current rows" if rows_now == 0 else None
+    compared = [distribution, nulls, new_categories, frozen] if rows_now else []
+    found = [stale(evidence.past.age), gone, *(rule(evidence) for rule in compared)]
+    return tuple(reason for reason in found if reason)
+
+
+def distribution(evidence: Evidence) -> str | None:
+    """An effect that matters (PSI), above what is usual here, and beyond chance (the q-value)."""
+    limit = max(settings.drift_psi_medium, evidence.psi_threshold)
+    is_certain = evidence.q_value < settings.drift_significance
+    if not (evidence.psi >= limit and is_certain):
+        return None
+    return (
+        f"the values are distributed otherwise: PSI {evidence.psi:.2f}, "
+        f"above {limit:.2f} (q {evidence.q_value:.2g})"
+    )
+
+
+def nulls(evidence: Evidence) -> str | None:
+    """More nulls or fewer, by enough to matter."""
+    (hits, hits_now), (rows, rows_now) = evidence.measured.nulls, evidence.measured.rows
+    before, now = hits / rows, hits_now / rows_now
+    matters = abs(now - before) >= settings.drift_null_change
+    if not matters or not evidence.differs((hits, rows), (hits_now, rows_now)):
+        return None
+    return f"nulls went from {before:.1%} to {now:.1%}"
+
+
+def new_categories(evidence: Evidence) -> str | None:
+    """Rows of categories that the reference lacks, more than it would lack anyway."""
+    known, known_now = evidence.measured.known
+    if not evidence.measured.labels or 0 in (known, known_now):
+        return None
+    expected, new = int(evidence.measured.reference[-1]), int(evidence.measured.current[-1])
+    matters = new / known_now - expected / known >= settings.drift_new_category
+    if not matters or not evidence.differs((expected, known), (new, known_now)):
+        return None
+    return f"{new / known_now:.1%} of the values are of categories that were not there before"
+
+
+def frozen(evidence: Evidence) -> str | None:
+    """Values that moved from day to day, and hardly do so any more."""
+    before, now = evidence.past.steps
+    if 0 in (before.all, now.all) or before.rate < FEW_STEPS or now.rate > FROZEN * before.rate:
+        return None
+    if not evidence.differs((before.moved, before.all), (now.moved, now.all)):
+        return None
+    return (
+        f"{now.rate:.1%} of the values moved from a day to the next, and {before.rate:.1%} before"
+    )
+
+
+def stale(age: Age | None) -> str | None:
+    """No new rows for more than twice the longest pause of the reference."""
+    if age is None or age.newest <= LATE * age.usual:
+        return None
+    return (
+        f"the newest row is {age.newest / HOUR:.0f} hours old, "
+        f"and was never more than {age.usual / HOUR:.1f} hours old before"
+    )
+
+
+def severity_of(evidence: Evidence, reasons: Sequence[str]) -> Severity:
+    """High where PSI is above its upper border, or where values stopped coming or moving."""
+    if not reasons:
+        return "low"
+    stopped = evidence.measured.rows[1] == 0 or frozen(evidence) or stale(evidence.past.age)
+    return "high" if stopped or evidence.psi >= settings.drift_psi_high else "medium"
