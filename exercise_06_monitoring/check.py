@@ -21,6 +21,7 @@ class Check:
     value: float
     passed: bool
     message: str
+    limit: float | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -33,5 +34,5 @@ def not_measured(check: str, why: str) -> Check:
 
 
 def as_table(checks: Iterable[Check]) -> pd.DataFrame:
-    """A row for each check: column, check, value, passed, message."""
-    return pd.DataFrame(checks, columns=["column", "check", "value", "passed", "message"])
+    """A row for each check: column, check, value, passed, message, limit."""
+    return pd.DataFrame(checks, columns=["column", "check", "value", "passed", "message", "limit"])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ class Run:
     as_of: datetime
     seconds: float
     results: dict[str, Any]
+    finished: datetime = field(default_factory=utc_now)
 
 
 def period_of(job: Job, moment: datetime) -> datetime:
@@ -32,7 +33,7 @@ def period_of(job: Job, moment: datetime) -> datetime:
 def save(run: Run, *, scheduled: bool = False) -> None:
     """Keep a run in the place of an earlier one of its period; forget what is too old to matter."""
     key = (run.job, period_of(run.job, run.as_of).isoformat())
-    facts = (run.as_of.isoformat(), utc_now().isoformat(), run.seconds, scheduled)
+    facts = (run.as_of.isoformat(), run.finished.isoformat(), run.seconds, scheduled)
     rows = [(*key, name, json.dumps(result)) for name, result in run.results.items()]
     oldest = (run.as_of - settings.monitoring_memory).isoformat()
     with transaction() as database:
@@ -55,7 +56,8 @@ def latest(job: Job) -> Run | None:
             "SELECT name, result FROM results WHERE job = ? AND period = ?", (job, row["period"])
         ).fetchall()
     found = {result["name"]: json.loads(result["result"]) for result in results}
-    return Run(job, datetime.fromisoformat(row["as_of"]), row["seconds"], found)
+    as_of, finished = (datetime.fromisoformat(row[name]) for name in ("as_of", "finished"))
+    return Run(job, as_of, row["seconds"], found, finished)
 
 
 def history(job: Job, name: str) -> Mapping[datetime, Any]:

@@ -1,5 +1,6 @@
 """Which alerts are open, and what has still to be delivered."""
 
+import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,11 +52,7 @@ def close_alerts(
     """End the open alerts of `types` that are no longer wrong; the notices of their recovery."""
     with transaction() as database:
         over = [
-            Notice(
-                Alert(row["type"], row["feature"], row["message"], Severity(row["severity"])),
-                row["since"],
-                recovered=True,
-            )
+            _notice_of(row, recovered=True)
             for row in database.execute("SELECT * FROM open_alerts").fetchall()
             if row["type"] in types and (row["type"], row["feature"]) not in still_wrong
         ]
@@ -69,6 +66,13 @@ def close_alerts(
                 _rows(notice, now, channels),
             )
     return over
+
+
+def open_notices() -> list[Notice]:
+    """What is wrong at the moment, the most urgent and then the oldest first."""
+    with transaction() as database:
+        rows = database.execute("SELECT * FROM open_alerts ORDER BY since").fetchall()
+    return sorted(map(_notice_of, rows), key=lambda notice: -notice.alert.severity.rank)
 
 
 def pending() -> list[Pending]:
@@ -90,6 +94,11 @@ def not_delivered(item: Pending, error: str) -> None:
         database.execute(
             "UPDATE outbox SET attempts = attempts + 1, error = ? WHERE id = ?", (error, item.id)
         )
+
+
+def _notice_of(row: sqlite3.Row, *, recovered: bool = False) -> Notice:
+    alert = Alert(row["type"], row["feature"], row["message"], Severity(row["severity"]))
+    return Notice(alert, row["since"], recovered)
 
 
 def _is_due(severity: str, last_sent: str, alert: Alert, now: datetime) -> bool:

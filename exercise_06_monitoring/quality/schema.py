@@ -7,8 +7,8 @@ import pandera.polars as pandera
 import polars as pl
 from feast import FeatureView
 
-from exercise_06_monitoring.quality.arrivals import Arrivals, times_of
 from exercise_06_monitoring.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.quality.arrivals import Arrivals, times_of
 from exercise_06_monitoring.quality.expectations import FeatureExpectation, ViewExpectation
 from feast_plugins.feature_source import arrow_type, same_kind, source_columns
 

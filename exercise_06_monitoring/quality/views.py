@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from math import inf
 from statistics import median
 
 import polars as pl
 from feast import FeatureStore
 
-from exercise_06_monitoring.quality.arrivals import Arrivals
 from exercise_06_monitoring.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.quality.arrivals import Arrivals
 from exercise_06_monitoring.quality.columns import check_columns
 from exercise_06_monitoring.quality.expectations import ViewExpectation, expectations
 from exercise_06_monitoring.quality.schema import check_schema
@@ -68,10 +69,11 @@ def _absent_at_the_source() -> list[str]:
 def _freshness(mine: Arrivals, expected: ViewExpectation, as_of: datetime) -> Check:
     newest, limit = mine.newest(), timedelta(minutes=expected.fresh_within_minutes)
     if newest is None:
-        return Check(WHOLE_TABLE, "freshness", float("inf"), False, "nothing has ever arrived")
+        return Check(WHOLE_TABLE, "freshness", inf, False, "nothing has ever arrived")
     age = as_of - newest
     message = f"the newest row arrived {_minutes(age)} ago, at most {_minutes(limit)} is expected"
-    return Check(WHOLE_TABLE, "freshness", age.total_seconds(), age <= limit, message)
+    seconds = age.total_seconds()
+    return Check(WHOLE_TABLE, "freshness", seconds, age <= limit, message, limit.total_seconds())
 
 
 def _minutes(span: timedelta) -> str:

@@ -1,4 +1,4 @@
-"""Whether Redis holds what the offline store says: some entities at each run, others at the next."""
+"""Whether Redis holds what the offline store says: a sample at each run, another at the next."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from lab.settings import settings
 def check_consistency(
     store: FeatureStore, client: redis.Redis, as_of: datetime
 ) -> dict[str, list[Check]]:
-    """For each materialized view the share of sampled entities that differ, and its age in Redis."""
+    """For each materialized view the share of sampled entities that differ, and Redis's age."""
     progress = Progress(store, client)
     return {view: _check_view(store, progress, view, as_of) for view in MATERIALIZED_VIEWS}
 
@@ -35,7 +35,7 @@ def _check_view(store: FeatureStore, progress: Progress, view: str, as_of: datet
             "online_offline",
             wrong / max(len(differs), 1),
             not wrong,
-            f"{wrong} of {len(differs)} sampled entities differ between Redis and the offline store",
+            f"{wrong} of {len(differs)} sampled entities differ from the offline store",
         ),
         Check(
             "",

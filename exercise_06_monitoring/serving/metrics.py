@@ -1,4 +1,4 @@
-"""The serving API's own counts, from /metrics, and what they say of the time since the last look."""
+"""The serving API's own counts, from /metrics: what they say of the time since the last look."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -9,8 +9,8 @@ from exercise_06_monitoring.check import Check, not_measured
 from exercise_06_monitoring.serving.consistency import check_consistency
 from exercise_06_monitoring.serving.metrics import (
     Counts,
-    Serving,
     ServiceUnreachableError,
+    Serving,
     scrape,
     since,
 )
