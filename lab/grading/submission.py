@@ -23,6 +23,7 @@ from lab.settings import Settings, settings
 
 if TYPE_CHECKING:
     from lab.grading.server import Server
+    from lab.grading.streaming.stream import Stream
 
 EXERCISE_FOLDER = re.compile(r"exercise[_-]?0*(\d)(\D|$)", re.IGNORECASE)
 NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".git", "build", "node_modules")
@@ -45,6 +46,7 @@ class Submission:
         self.root = sandbox.directory / "submission"
         self.log = sandbox.directory / "submission.log"
         self.server: Server | None = None
+        self.stream: Stream | None = None
         self._children: dict[str, Child] = {}
         self._copy()
 
@@ -229,7 +231,8 @@ class Submission:
         if exercise is None:
             return self._child([self.repo], self.log, cwd=cwd, env=env)
         folder = self.exercise(exercise)
-        if not (folder / "data").exists():  # a registry in SQLite is relative to where one runs
+        # A registry in SQLite is relative to where one runs.
+        if not os.path.lexists(folder / "data"):
             (folder / "data").symlink_to(self.repo / "data")
         ours = {"LAB_MODEL_DIR": str(folder / "models")}
         path = [folder, self.repo, self.root]

@@ -29,6 +29,7 @@ app = FastAPI()
 store = FeatureStore(repo_path=os.environ.get("LAB_FEATURE_REPO", "../exercise_01_setup"))
 port = int(os.environ.get("LAB_REDIS_PORT", "6379"))
 cache = redis.Redis(port=port, db=1, socket_timeout=1)
+stream = redis.Redis(port=port, socket_timeout=1)
 model = joblib.load("models/fraud_detector.pkl")
 counts = {"hits": 0, "misses": 0, "predictions": 0}
 lock = threading.Lock()
@@ -66,6 +67,10 @@ def stored_features(user, merchant):
     return values
 
 
+def streaming_features(user):
+    return json.loads(stream.get(f"streaming_features:user:{user}") or "{}")
+
+
 def answer(transaction):
     start = time.perf_counter()
     count("predictions")
@@ -74,6 +79,7 @@ def answer(transaction):
     features["amount_vs_avg_ratio"] = amount / average if average else 0
     features["is_large_transaction"] = int(amount > 2 * average)
     features["transaction_velocity"] = features["transaction_count_30d"] / 30
+    features.update(streaming_features(transaction.user_id))
     row = [[features[name] for name in INPUTS] + [amount]]
     probability = float(model.predict_proba(row)[0][1])
     return {

@@ -1,0 +1,218 @@
+"""The six criteria of exercise 5: whether Flink runs, what reaches Redis, how soon, how late."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from lab.grading.compare import differences, equal_rows
+from lab.grading.criterion import criterion
+from lab.grading.outcome import Outcome
+from lab.grading.payments import answered, bodies, bodies_of, payments
+from lab.grading.rounds import best_of_rounds
+from lab.grading.server import running_server
+from lab.grading.streaming.events import FEATURES, Event, drawn, nonces, recount
+from lab.grading.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
+from lab.grading.streaming.settling import settled
+from lab.grading.streaming.stream import PARTITIONS, Stream, running_stream
+from lab.grading.submission import Submission
+from lab.settings import utc_now
+
+PREDICT = "/predict"
+SERVED = "transaction_count_5m"
+WARMING = 2
+SOME_USERS = 20
+MARGIN_S = 10.0
+ROOM_S = 30.0  # of the five minutes, for what is sent and awaited
+RESTART_ROOM_S = 60.0
+BEFORE_THE_KILL, WHILE_DOWN, AFTER_THE_START = 0.4, 0.2, 0.4
+DISORDER_S = (0.0, 4.0, 1.0, 3.0, 2.0)
+WATERMARK_PASSES_S = 8.0
+MOST_LATE_S = 60.0
+TOO_LATE_S = 7_200.0
+
+
+@criterion("5.1")
+def flink_job_runs(submission: Submission) -> Outcome:
+    """The command starts a Flink job, which runs on without being restarted."""
+    stream, config = running_stream(submission), submission.config
+    stream.pause_until(
+        lambda: stream.flink.is_running() or not stream.is_alive, config.streaming_start_s
+    )
+    if not stream.flink.is_running():
+        raise stream.error("has no Flink job that runs" if stream.is_alive else "ended")
+    restarts = stream.flink.restarts()
+    stopped = stream.pause_until(lambda: not stream.flink.is_running(), config.streaming_alive_s)
+    restarted = stream.flink.restarts() != restarts
+    state = "stopped" if stopped else "was restarted" if restarted else "runs"
+    return Outcome(
+        state == "runs",
+        f"it {state} within {config.streaming_alive_s:g} s of its start",
+        "it runs, and is not restarted",
+        hint="`./flink_streaming_features.py` in the exercise's folder",
+    )
+
+
+@criterion("5.2")
+def events_are_consumed(submission: Submission) -> Outcome:
+    """Users of whom nothing was known appear, whichever partition their event is in."""
+    stream = running_stream(submission)
+    stream.wait_until_ready()
+    stream.await_window(before_s=ROOM_S)
+    now, users = utc_now(), nonces(SOME_USERS, "user")
+    sent = [
+        Event(user, now, 1.25 * number, number % 3 > 0, number % PARTITIONS)
+        for number, user in enumerate(users, start=1)
+    ]
+    stream.send(sent)
+    found = settled(stream, recount(sent))
+    partition = pd.Series({event.user: event.partition for event in sent})
+    right = found.right.groupby(partition).agg(["sum", "size"])
+    counts = ", ".join(f"{row['sum']} of {row['size']}" for _, row in right.iterrows())
+    return Outcome(
+        bool(found.right.all()),
+        f"right values of new users, by partition: {counts}",
+        f"all of {PARTITIONS} partitions",
+        hint="the topic is `transactions`: docs/contract.md#exercise-5",
+        examples=found.examples(),
+    )
+
+
+@criterion("5.3")
+def values_equal_a_recount(submission: Submission) -> Outcome:
+    """Every user's values equal a recount, also after kill -9 of the job and its start anew."""
+    stream, config = running_stream(submission), submission.config
+    stream.await_window(before_s=RESTART_ROOM_S)
+    random = np.random.default_rng([submission.hidden.seed, 5])
+    users = nonces(config.streaming_users, "user")
+
+    def send(share: float) -> list[Event]:
+        events = drawn(random, users, round(share * config.streaming_events), utc_now())
+        stream.send(events)
+        return events
+
+    sent = send(BEFORE_THE_KILL)
+    stream.pause_until(lambda: stream.has_values(users), config.streaming_settle_s)
+    stream.kill()
+    sent += send(WHILE_DOWN)
+    stream.start()
+    sent += send(AFTER_THE_START)
+    stream.wait_until_ready()
+    found = settled(stream, recount(sent))
+    return Outcome(
+        bool(found.right.all()),
+        f"{int(found.right.sum())} of {len(found.right)} users right, after {len(sent):,} events "
+        "and a kill -9 among them",
+        "all: none lost, none counted twice",
+        hint="the same command has to go on where the killed job was: "
+        "docs/errata.md#a-restart-skips-events",
+        examples=found.examples(),
+    )
+
+
+@criterion("5.4")
+def values_are_fresh(submission: Submission) -> Outcome:
+    """In the middle of five minutes an event's values can be read in under 10 s."""
+    stream, config = running_stream(submission), submission.config
+    count, limit_s = config.streaming_fresh_events, config.streaming_fresh_s
+
+    def measure() -> Outcome:
+        stream.await_window(after_s=limit_s, before_s=count * EVERY_S + 2 * limit_s)
+        took = np.sort(event_to_value(stream, count, limit_s))
+        fresh = int((took < limit_s).sum())
+        return Outcome(
+            fresh >= 0.95 * count,
+            f"{fresh} of {count} in time, half of them within {np.median(took):.1f} s",
+            f"{int(np.ceil(0.95 * count))} of {count} under {limit_s:g} s",
+            hint="a window that is emitted at its end comes up to five minutes late: "
+            "docs/errata.md#results-at-the-end-of-a-window",
+            figures={"event to value, median, s": float(np.median(took))},
+        )
+
+    return best_of_rounds(measure, lambda: bare_round_trip(stream), limit_s, config)
+
+
+@criterion("5.5")
+def api_serves_the_stream(submission: Submission) -> Outcome:
+    """/predict shows an event's values soon, though its answer for the pair was cached before."""
+    stream, server = running_stream(submission), running_server(submission)
+    limit_s = submission.config.streaming_served_s
+    asked = payments(submission.hidden, SOME_USERS, 8).drop_duplicates("user_id")
+    requests = bodies(asked)
+
+    def predicted() -> pd.DataFrame:
+        return answered(submission, bodies_of([server.post(PREDICT, body) for body in requests]))
+
+    for _ in range(WARMING):
+        predicted()
+    stream.await_window(before_s=ROOM_S)
+    now = utc_now()
+    sent = [Event(user, now, 10.25 + n, n > 0) for user in asked["user_id"] for n in range(3)]
+    stream.send(sent)
+    expected = recount(sent).loc[asked["user_id"]]
+    seconds, got = first_right(stream, expected, predicted, limit_s)
+    served = [name for name in FEATURES if name in got]
+    right = equal_rows(expected, got, [SERVED, *served])
+    return Outcome(
+        bool(right.all()),
+        f"{int(right.sum())} of {len(asked)} users with the right values after {seconds:.1f} s; "
+        f"served: {', '.join(served) or 'none'}",
+        f"all within {limit_s:g} s; {SERVED}, and whatever else of the view is served",
+        hint="ask for the streaming features, and keep them out of the cache: "
+        "docs/errata.md#the-stale-cache",
+        examples=differences(expected, got, [SERVED, *served], of=asked[["user_id"]]),
+    )
+
+
+def first_right(
+    stream: Stream, expected: pd.DataFrame, ask: Callable[[], pd.DataFrame], limit_s: float
+) -> tuple[float, pd.DataFrame]:
+    """Ask until all that is served is right, or for `limit_s`; the time, and the last answer."""
+    began = time.monotonic()
+    while True:
+        got = ask()
+        seconds = time.monotonic() - began
+        served = [SERVED, *(name for name in FEATURES if name in got)]
+        if equal_rows(expected, got, served).all() or seconds > limit_s:
+            return seconds, got
+        stream.pause()
+
+
+@criterion("5.6")
+def late_events_are_handled(submission: Submission) -> Outcome:
+    """Disorder and declared lateness are counted; what is hours late changes nothing current."""
+    stream = running_stream(submission)
+    late_by_s = min(0.8 * submission.names.allowed_lateness_s, MOST_LATE_S)
+    stream.await_window(after_s=late_by_s + MARGIN_S, before_s=RESTART_ROOM_S)
+    users = {kind: nonces(SOME_USERS, kind) for kind in ("disordered", "late", "old")}
+
+    def send(kind: str, amount: float, behind_s: float = 0) -> list[Event]:
+        at = utc_now() - timedelta(seconds=behind_s)
+        return stream.send(Event(user, at, amount) for user in users[kind])
+
+    sent = [*send("late", 20.0), *send("old", 21.0)]
+    for behind_s in DISORDER_S:
+        sent += send("disordered", 5.0 + behind_s, behind_s)
+    stream.pause_until(lambda: False, WATERMARK_PASSES_S)
+    if late_by_s:
+        sent += send("late", 30.0, late_by_s)
+    send("old", 4_000.0, TOO_LATE_S)
+    stream.pause_until(lambda: False, WATERMARK_PASSES_S)
+    while_old = settled(stream, recount(sent))
+    sent += send("old", 40.0)
+    at_last = settled(stream, recount(sent))
+    stream.kill()
+    right = while_old.right & at_last.right
+    counted = {kind: f"{int(right[ids].sum())} of {len(ids)}" for kind, ids in users.items()}
+    wrong = while_old if not while_old.right.all() else at_last
+    return Outcome(
+        bool(right.all()),
+        f"right with events up to {max(DISORDER_S):g} s in disorder: {counted['disordered']}; "
+        f"{late_by_s:g} s late: {counted['late']}; two hours late: {counted['old']}",
+        "all: the first two counted, the last not, and the event after it",
+        hint="a watermark, and the lateness that submission.toml declares: "
+        "docs/contract.md#exercise-5",
+        examples=wrong.examples(),
+    )

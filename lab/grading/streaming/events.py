@@ -1,0 +1,85 @@
+"""Events of users whom nobody can know beforehand, and the right values that they give."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+
+VIEW = "user_streaming_features"
+FIVE_MINUTES = (
+    "transaction_count_5m",
+    "total_amount_5m",
+    "avg_amount_5m",
+    "max_amount_5m",
+    "declined_count_5m",
+)
+HOUR = ("transaction_count_1h", "avg_amount_1h")
+FEATURES = (*FIVE_MINUTES, *HOUR)
+MOST_CENTS = 100_000
+ANY = -1  # what Kafka's client takes for no partition
+
+
+@dataclass(frozen=True)
+class Event:
+    """A transaction as the brief's producer sends it; its user decides on the partition, or we."""
+
+    user: str
+    at: datetime
+    amount: float
+    is_approved: bool = True
+    partition: int = ANY
+
+    def packed(self) -> bytes:
+        """The brief's JSON; its time in UTC, without a zone."""
+        event = {
+            "user_id": self.user,
+            "merchant_id": "merchant_0",
+            "amount": self.amount,
+            "is_approved": self.is_approved,
+            "event_time": self.at.replace(tzinfo=None).isoformat(timespec="milliseconds"),
+            "transaction_id": uuid4().hex,
+        }
+        return json.dumps(event).encode()
+
+
+def nonces(count: int, prefix: str) -> list[str]:
+    """Ids of users that were never seen before."""
+    return [f"{prefix}_{uuid4().hex}" for _ in range(count)]
+
+
+def drawn(
+    random: np.random.Generator, users: Sequence[str], count: int, at: datetime
+) -> list[Event]:
+    """`count` events of one moment: users, amounts in cents, and one in ten declined."""
+    chosen = random.integers(len(users), size=count)
+    cents = random.integers(1, MOST_CENTS, size=count)
+    approved = random.random(count) > 0.1
+    return [
+        Event(users[user], at, int(amount) / 100, bool(is_approved))
+        for user, amount, is_approved in zip(chosen, cents, approved, strict=True)
+    ]
+
+
+def recount(events: Iterable[Event]) -> pd.DataFrame:
+    """A row per user, in order: the features, where all events are of one five minutes."""
+    rows = pd.DataFrame(
+        [(e.user, round(e.amount * 100), not e.is_approved) for e in events],
+        columns=["user", "cents", "is_declined"],
+    )
+    by_user = rows.groupby("user")
+    count, total = by_user.size(), by_user["cents"].sum() / 100
+    return pd.DataFrame(
+        {
+            "transaction_count_5m": count,
+            "total_amount_5m": total,
+            "avg_amount_5m": total / count,
+            "max_amount_5m": by_user["cents"].max() / 100,
+            "declined_count_5m": by_user["is_declined"].sum(),
+            "transaction_count_1h": count,
+            "avg_amount_1h": total / count,
+        }
+    )

@@ -1,0 +1,107 @@
+"""A Flink for a submission's job, and what its JVM tells of the jobs in it."""
+
+import http.client
+import json
+import urllib.request
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lab.grading.sandbox import Child
+from lab.settings import settings
+
+RUNNING, FINISHED = "RUNNING", "FINISHED"
+REST_TIMEOUT_S = 2
+PARTS = ("bin", "conf", "opt", "plugins")
+
+
+def flink_home(directory: Path, connector: Path) -> Path:
+    """Flink as PyFlink brings it, with the connector's jar among its libraries; made of links."""
+    pyflink = find_spec("pyflink")
+    assert pyflink is not None
+    assert pyflink.origin is not None
+    installed = Path(pyflink.origin).parent
+    (directory / "lib").mkdir(parents=True, exist_ok=True)
+    (directory / "log").mkdir(exist_ok=True)
+    links = {directory / part: installed / part for part in PARTS}
+    jars = [*(installed / "lib").glob("*.jar"), connector]
+    for link, target in {**links, **{directory / "lib" / jar.name: jar for jar in jars}}.items():
+        if not link.exists():
+            link.symlink_to(target)
+    return directory
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as Flink's REST API tells of it; when it was restarted last, in ms since 1970, or 0."""
+
+    id: str
+    state: str
+    restarted_ms: int
+
+
+class FlinkProcesses:
+    """The Flink in a child's processes; which of its ports is REST is found by asking."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._is_rest: dict[int, bool] = {}
+
+    def jvms(self) -> list[psutil.Process]:
+        """The Java processes that run Flink."""
+        return [process for process in self._child.processes() if _runs_flink(process)]
+
+    def jobs(self) -> list[Job]:
+        """The jobs of all its clusters; one within the script's own JVM has a REST API, too."""
+        return [
+            job for jvm in self.jvms() for port in self._rest_ports(jvm) for job in _jobs_at(port)
+        ]
+
+    def is_running(self) -> bool:
+        """Whether it has a job, and each one that has not finished runs."""
+        return {job.state for job in self.jobs()} - {FINISHED} == {RUNNING}
+
+    def restarts(self) -> dict[str, int]:
+        """When each job was restarted last."""
+        return {job.id: job.restarted_ms for job in self.jobs()}
+
+    def _rest_ports(self, jvm: psutil.Process) -> list[int]:
+        try:
+            connections = jvm.net_connections(kind="tcp")
+        except psutil.Error:
+            return []
+        ports = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
+        for port in ports - self._is_rest.keys():
+            self._is_rest[port] = _get(port, "/jobs/overview") is not None
+        return [port for port in ports if self._is_rest[port]]
+
+
+def _runs_flink(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "java" and "flink" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _jobs_at(port: int) -> list[Job]:
+    listed = _get(port, "/jobs") or {}
+    found = [_get(port, f"/jobs/{job['id']}") for job in listed.get("jobs", [])]
+    return [
+        Job(job["jid"], job["state"], job["timestamps"].get("RESTARTING", 0))
+        for job in found
+        if job is not None
+    ]
+
+
+def _get(port: int, path: str) -> dict[str, Any] | None:
+    """The JSON object at a path; None where the port speaks something else, or is gone."""
+    try:
+        url = f"http://{settings.host}:{port}{path}"
+        with urllib.request.urlopen(url, timeout=REST_TIMEOUT_S) as answer:
+            found = json.load(answer)
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    return found if isinstance(found, dict) else None
