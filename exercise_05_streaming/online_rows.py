@@ -99,9 +99,8 @@ class OnlineRows:
         if self._connection is None:
             raise redis.ConnectionError("ask has_lost_rows() first")
         try:
-            commands = list(self._commands(rows, now_ms))
-            self._connection.send_packed_command([b"".join(commands)])
-            return sum(self._connection.read_response() for _ in commands)
+            sent = [self._connection.send_packed_command([c]) for c in self._commands(rows, now_ms)]
+            return sum(int(self._connection.read_response()) for _ in sent)
         except redis.RedisError:
             self._disconnect()
             raise

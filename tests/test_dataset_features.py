@@ -25,14 +25,21 @@ Events = dict[str, list[Row]]
 START = datetime(2026, 3, 1, tzinfo=UTC)  # a Sunday
 AS_OF = START + timedelta(days=34, hours=7, minutes=30)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 TILE = timedelta(minutes=5)
+GAP = timedelta(minutes=30)
+MICROSECOND = timedelta(microseconds=1)
 
 
-def hours(first: datetime, until: datetime, step: timedelta = HOUR) -> Iterator[datetime]:
-    moment = datetime.fromtimestamp(first.timestamp() // step.seconds * step.seconds, UTC) + step
+def hours(first: datetime, until: datetime) -> Iterator[datetime]:
+    moment = floor(first, HOUR) + HOUR
     while moment <= until:
         yield moment
-        moment += step
+        moment += HOUR
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    return moment - (moment - START) % step
 
 
 def before(rows: Iterable[Row], moment: datetime, window: timedelta | None = None) -> list[Row]:
@@ -105,16 +112,41 @@ def user_preferences(events: Events, user: str, t: datetime) -> Values:
 
 def user_streaming(events: Events, user: str, t: datetime) -> Values:
     mine = [row for row in events["transactions"] if row["user_id"] == user]
-    now, hour = before(mine, t, TILE), before(mine, t, HOUR)
+    begins = (floor(t, TILE), floor(t, TILE) - 11 * TILE, floor(t, HOUR) - 23 * HOUR)
+    windows = [before(mine, t, t - begin) for begin in begins]
+    session = running_session(before(mine, t), t)
+    return tuple(value for rows in (*windows, session) for value in streaming_values(rows))
+
+
+def streaming_values(rows: list[Row]) -> Values:
     return (
-        len(now),
-        dollars(now),
-        mean(now),
-        max((row["amount"] for row in now), default=None),
-        sum(not row["is_approved"] for row in now),
-        len(hour),
-        mean(hour),
+        len(rows),
+        dollars(rows),
+        mean(rows),
+        max((row["amount"] for row in rows), default=None),
+        sum(not row["is_approved"] for row in rows),
     )
+
+
+def running_session(mine: list[Row], t: datetime) -> list[Row]:
+    session: list[Row] = []
+    for row in sorted(mine, key=lambda row: row["event_timestamp"]):
+        if session and row["event_timestamp"] - session[-1]["event_timestamp"] > GAP:
+            session = []
+        session.append(row)
+    return session if session and t - session[-1]["event_timestamp"] < GAP else []
+
+
+def streaming_changes(events: Events, user: str) -> set[datetime]:
+    """When an event begins to count, leaves a window, or ends a session."""
+    times = [row["event_timestamp"] for row in events["transactions"] if row["user_id"] == user]
+    moments = set()
+    for time in times:
+        leaves = (floor(time, TILE) + TILE, floor(time, TILE) + HOUR, floor(time, HOUR) + DAY)
+        moments |= {time + MICROSECOND, *leaves}
+        if not any(time < other < time + GAP for other in times):
+            moments.add(time + GAP)
+    return {moment for moment in moments if moment + settings.streaming_delay <= AS_OF}
 
 
 RECOUNTS: dict[str, tuple[Callable[[Events, str, datetime], Values], list[str]]] = {
@@ -129,7 +161,6 @@ RECOUNTS: dict[str, tuple[Callable[[Events, str, datetime], Values], list[str]]]
 def recount(events: Events, table: str) -> dict[tuple[str, datetime], Values]:
     """All rows that the definition asks for, had they arrived at once."""
     values_of, sources = RECOUNTS[table]
-    streaming = table == "user_streaming"
     entity = FEATURE_TABLES[table].names[0]
     firsts: dict[str, datetime] = defaultdict(lambda: AS_OF)
     for source in sources:
@@ -137,10 +168,14 @@ def recount(events: Events, table: str) -> dict[tuple[str, datetime], Values]:
             firsts[row[entity]] = min(firsts[row[entity]], row["event_timestamp"])
     rows = {}
     for name, first in firsts.items():
+        if table == "user_streaming":
+            for moment in streaming_changes(events, name):
+                rows[name, moment] = values_of(events, name, moment)
+            continue
         last: Values | None = None
-        for moment in hours(first, AS_OF, TILE if streaming else HOUR):
+        for moment in hours(first, AS_OF):
             values = values_of(events, name, moment)
-            if values != last or (moment.hour == moment.minute == 0 and not streaming):
+            if values != last or moment.hour == 0:
                 rows[name, moment] = values
             last = values
     return rows

@@ -49,6 +49,7 @@ def set_variables(connection: duckdb.DuckDBPyConnection, data_dir: Path, as_of: 
         "arrival_us": microseconds(settings.arrival_delay),
         "late_arrival_us": microseconds(settings.late_arrival_delay),
         "streaming_us": microseconds(settings.streaming_delay),
+        "session_gap_us": microseconds(settings.session_gap),
     }
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = ?", [value])

@@ -81,13 +81,17 @@ FEATURE_TABLES: dict[str, pa.Schema] = {
     ),
     "user_streaming": feature_schema(
         "user_id",
-        transaction_count_5m=pa.int64(),
-        total_amount_5m=pa.float64(),
-        avg_amount_5m=pa.float64(),
-        max_amount_5m=pa.float64(),
-        declined_count_5m=pa.int64(),
-        transaction_count_1h=pa.int64(),
-        avg_amount_1h=pa.float64(),
+        **{
+            f"{what}_{window}": kind
+            for window in ("5m", "1h", "24h", "session")
+            for what, kind in (
+                ("transaction_count", pa.int64()),
+                ("total_amount", pa.float64()),
+                ("avg_amount", pa.float64()),
+                ("max_amount", pa.float64()),
+                ("declined_count", pa.int64()),
+            )
+        },
     ),
 }
 

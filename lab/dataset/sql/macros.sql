@@ -1,25 +1,25 @@
--- The words of the feature queries. Time is counted in whole hours (or five-minute tiles) since
--- 1970 in UTC, so that windows are sums of integers: an event counts from the next full hour on
--- (it lies strictly before it), and leaves a window of n days exactly n days after that.
+-- The words of the feature queries. Time is counted in whole hours since 1970 in UTC, so that
+-- windows are sums of integers: an event counts from the next full hour on (it lies strictly before
+-- it), and leaves a window of n days exactly n days after that. Streaming counts microseconds.
 CREATE MACRO next_hour(ts) AS epoch_us(ts) // 3_600_000_000 + 1;
-CREATE MACRO next_tile(ts) AS epoch_us(ts) // 300_000_000 + 1;
 CREATE MACRO days(n) AS 24 * n;
 CREATE MACRO moment(hour) AS make_timestamptz(hour * 3_600_000_000);
-CREATE MACRO tile_end(tile) AS make_timestamptz(tile * 300_000_000);
 CREATE MACRO is_midnight(hour) AS hour % 24 = 0;
 CREATE MACRO is_weekend(ts) AS (epoch_us(ts) // 86_400_000_000 + 4) % 7 IN (0, 6);
 
+CREATE MACRO tile_us() AS 300_000_000::BIGINT;
+CREATE MACRO hour_us() AS 3_600_000_000::BIGINT;
+CREATE MACRO gap_us() AS getvariable('session_gap_us');
+CREATE MACRO floor_us(us, step) AS us // step * step;
+
 CREATE MACRO as_of() AS make_timestamptz(getvariable('as_of_us'));
 CREATE MACRO last_hour() AS getvariable('as_of_us') // 3_600_000_000;
-CREATE MACRO last_tile() AS getvariable('as_of_us') // 300_000_000;
 CREATE MACRO midnights(first_hour) AS range((first_hour + 23) // 24 * 24, last_hour() + 1, 24);
 
 -- Most rows arrive soon, one in fifty late; which one is a matter of its entity and hour alone.
 CREATE MACRO created(entity, hour) AS make_timestamptz(hour * 3_600_000_000 + CASE
     WHEN hash(entity, hour) % 50 = 0 THEN getvariable('late_arrival_us')
     ELSE getvariable('arrival_us') END);
-CREATE MACRO created_at_once(tile) AS
-    make_timestamptz(tile * 300_000_000 + getvariable('streaming_us'));
 
 -- A double holds whole numbers exactly up to 2^53, and DuckDB sums it faster than a BIGINT.
 CREATE MACRO whole(number) AS number::DOUBLE;
