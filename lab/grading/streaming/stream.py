@@ -32,8 +32,6 @@ CONNECTOR = Path.home() / (
     ".m2/repository/org/apache/flink/flink-sql-connector-kafka/5.0.0-2.2"
     "/flink-sql-connector-kafka-5.0.0-2.2.jar"
 )
-    "/root/.m2/repository/org/apache/flink/flink-sql-connector-kafka/5.0.0-2.2/flink-sql-connector-kafka-5.0.0-2.2.jar"
-)  # TODO
 QUIET = {"log_level": 0}
 HINT = "Kafka is at $LAB_KAFKA_PORT, Redis at $LAB_REDIS_PORT: docs/errata.md#no-redis-connector"
 
