@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from lab.grading.outcome import NotAttemptedError, SubmissionError
 from lab.grading.sandbox import log_tail
+from lab.grading.scripts import scripts
 from lab.grading.streaming.events import Event, nonces
 from lab.grading.streaming.flink import FlinkProcesses, flink_home
 from lab.grading.streaming.values import Read, reader
