@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 
 from lab.grading.criterion import criterion
 from lab.grading.online import read_online
-from lab.grading.outcome import CounterExample, Outcome, SubmissionError
+from lab.grading.outcome import CounterExample, NotAttemptedError, Outcome, SubmissionError
 from lab.grading.placing import place_feature_tables, place_raw_tables, source_path
 from lab.grading.registry import Registry, View
+from lab.grading.scripts import scripts
 from lab.grading.submission import Submission
 
 ENTITIES = ("user_id", "merchant_id", "product_id")
@@ -21,6 +22,8 @@ NONCE_OF_TYPE = {"STRING": str(NONCE), "BOOL": True}
 @criterion("1.1")
 def feast_applies(submission: Submission) -> Outcome:
     """`feast apply` runs without an error, and writes a registry of its own making."""
+    if not scripts(submission.repo):
+        raise NotAttemptedError("no script beside feature_store.yaml defines anything yet")
     place_raw_tables(submission)
     if submission.names.prepare:
         submission.run(submission.names.prepare)

@@ -1,4 +1,4 @@
-"""The command line: lab up · down · status · data · run · check."""
+"""The command line: lab up · down · status · data · run, and those of grading."""
 
 import sys
 from typing import Annotated
@@ -8,11 +8,11 @@ from rich.console import Console
 
 from lab.dataset.cli import data_app
 from lab.errors import UserError
-from lab.grading.cli import USER_ERROR, check, compare, exit_status, render
+from lab.grading.cli import USER_ERROR, check, compare, exit_status, new, render
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
-for command in (check, render, compare):
+for command in (new, check, render, compare):
     app.command()(command)
 console = Console()
 

@@ -1,4 +1,4 @@
-"""The commands of grading: lab check · render · compare."""
+"""The commands of grading: lab new · check · render · compare."""
 
 import sys
 from contextlib import suppress
@@ -53,6 +53,16 @@ def check(
     if form is not None:
         deliver(card, form, out)
     sys.exit(exit_status(card))
+
+
+def new(folder: Annotated[Path, typer.Argument(help="A folder that is not there yet")]) -> None:
+    """Make a learner's workspace: starter files, the contract and the errata."""
+    from lab.grading.workspace import make_workspace
+
+    make_workspace(folder)
+    console.print(
+        f"made {folder}\n  next: cd {folder} && lab check --submission .", highlight=False
+    )
 
 
 def render(

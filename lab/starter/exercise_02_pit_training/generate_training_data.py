@@ -1,0 +1,45 @@
+"""Exercise 2: training data in which no feature knows more than was known at its moment.
+
+Nothing here runs when the file is imported: work begins in a function, and `main` is last.
+"""
+
+import pandas as pd
+
+
+def create_entity_df() -> pd.DataFrame:
+    """The transactions to train on.
+
+    Columns user_id, merchant_id, event_timestamp (UTC), transaction_amount, is_fraud.
+    """
+    # TODO 1: read data/transactions.parquet, and leave out the rows whose label may still change.
+    raise NotImplementedError
+
+
+def get_training_data(entity_df: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `entity_df`, each with the features as they were at its event_timestamp."""
+    # TODO 2: get_historical_features, with the user's and the merchant's features.
+    raise NotImplementedError
+
+
+def validate_pit_correctness(training_df: pd.DataFrame) -> bool:
+    """Whether the features of `training_df` are those of its moments: not later, not stale."""
+    # TODO 3: recount a sample in another way than the join did. Counting nulls shows no leak.
+    raise NotImplementedError
+
+
+def demonstrate_leakage() -> pd.DataFrame:
+    """The entity's keys and event_timestamp, a feature's right value, and its newest one."""
+    # TODO 4: join the newest value on purpose, and keep one row per transaction.
+    raise NotImplementedError
+
+
+def export_training_data(training_df: pd.DataFrame) -> None:
+    """Write X_train, X_val, X_test, y_train, y_val and y_test to data/, 70/15/15."""
+    # TODO 5: no row twice, none lost, the label in y only, no nulls in critical features.
+    raise NotImplementedError
+
+
+def main() -> None:
+    """All of it, in this order."""
+    # TODO 6: call the functions, and end the file with `if __name__ == "__main__": main()`.
+    raise NotImplementedError

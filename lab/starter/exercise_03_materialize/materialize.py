@@ -1,0 +1,39 @@
+"""Exercise 3: the newest features of each entity, from the files into Redis."""
+
+from datetime import datetime
+
+
+def initial_materialization(days_back: int = 7) -> None:
+    """Write the features of the last `days_back` days."""
+    # TODO 1: store.materialize, from and to a moment in UTC.
+    raise NotImplementedError
+
+
+def incremental_materialization() -> None:
+    """Write what is new since the last run, and nothing else."""
+    # TODO 2: store.materialize_incremental.
+    raise NotImplementedError
+
+
+def validate_materialization() -> bool:
+    """Whether Redis and the files hold the same values."""
+    # TODO 3: compare every entity, not one. Keys in Redis are hashes.
+    raise NotImplementedError
+
+
+def backfill_features(start_date: datetime, end_date: datetime) -> None:
+    """Write the features of a range of days; newer values that are there stay."""
+    # TODO 4: in chunks, so that a long range fits into memory.
+    raise NotImplementedError
+
+
+def monitor_materialization() -> None:
+    """Report the memory of Redis, its keys, and how fresh each view is."""
+    # TODO 5: count with SCAN; KEYS stops Redis while it runs.
+    raise NotImplementedError
+
+
+def main() -> None:
+    """The initial run, then the validation."""
+    # TODO 6: call the functions, and end the file with `if __name__ == "__main__": main()`.
+    raise NotImplementedError
