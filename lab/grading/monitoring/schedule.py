@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,36 +100,33 @@ def _job(line: str, environment: dict[str, str]) -> Job:
     return Job(when, command, problem, environment)
 
 
-def new_reports(submission: Submission, newer_than: float, features: Iterable[str]) -> list[Path]:
-    """Files below data/ that were written after `newer_than`, and name one of the features."""
-    folders = (submission.repo / "data", submission.exercise(EXERCISE) / "data")
-    files = {file.resolve() for folder in folders for file in folder.rglob("*") if file.is_file()}
-    names = [feature.encode() for feature in features]
-    return [
-        file
-        for file in sorted(files - {submission.registry_path.resolve()})
-        if file.stat().st_mtime >= newer_than and any(name in _content(file) for name in names)
-    ]
-
-
-def _content(file: Path) -> bytes:
-    return (
-        pd.read_parquet(file).to_csv().encode() if file.suffix == ".parquet" else file.read_bytes()
-    )
-
-
 def run_for_a_report(
     submission: Submission, jobs: list[Job], features: Iterable[str]
 ) -> tuple[Job | None, str]:
     """The first job that writes a report when it is run once; else what the last one said."""
-    said, names = "", list(features)
+    said, names = "", [feature.encode() for feature in features]
     for job in jobs:
-        start = time.time() - 1  # file systems keep coarse times
+        before = _outputs(submission)
         try:
             job.run(submission)
             said = f"`{job.command}` wrote no report"
         except SubmissionError as error:
             said = error.message
-        if new_reports(submission, start, names):
+        written = [f for f, when in _outputs(submission).items() if before.get(f) != when]
+        if any(name in _content(file) for file in written for name in names):
             return job, ""
     return None, said
+
+
+def _outputs(submission: Submission) -> dict[Path, int]:
+    """The files below data/, but for the registry, and when each was written."""
+    folders = (submission.repo / "data", submission.exercise(EXERCISE) / "data")
+    files = {file.resolve() for folder in folders for file in folder.rglob("*") if file.is_file()}
+    return {file: file.stat().st_mtime_ns for file in files - {submission.registry_path.resolve()}}
+
+
+def _content(file: Path) -> bytes:
+    """What a file says; names of columns say nothing of a feature."""
+    if file.suffix != ".parquet":
+        return file.read_bytes()
+    return str(pd.read_parquet(file).to_csv(index=False, header=False)).encode()

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, HiddenData, KnownView
+from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
 from lab.grading.placing import place_feature_tables
 from lab.grading.submission import Submission
 
+ENTITIES = 400
 HISTORY = timedelta(days=120)
 DRIFTED_SINCE = timedelta(days=10)
 RATE_STEP = 1 / 4096  # sums of such rates are exact, in whatever order they are taken
@@ -84,27 +85,25 @@ def planted_in_half(features: Iterable[str], seed: int) -> dict[str, Drift]:
 def place_windows(submission: Submission, now: datetime, drift: Mapping[str, Drift]) -> None:
     """Write the tables of the known views anew; the features in `drift` have drifted."""
     for view in KNOWN_VIEWS.values():
-        submission.hidden.tables[view.name] = _table(submission.hidden, view, now, drift)
+        submission.hidden.tables[view.name] = _table(view, submission.hidden.seed, now, drift)
     place_feature_tables(submission)
 
 
-def _table(
-    hidden: HiddenData, view: KnownView, now: datetime, drift: Mapping[str, Drift]
-) -> pd.DataFrame:
+def _table(view: KnownView, seed: int, now: datetime, drift: Mapping[str, Drift]) -> pd.DataFrame:
     """A row of each entity at each midnight, and one at the last whole hour."""
-    entities = hidden.entities(view.name)
+    entities = [f"{view.key.removesuffix('_id')}_{number}" for number in range(ENTITIES)]
     end = pd.Timestamp(now).floor("h")
     moments = pd.date_range((end - HISTORY).ceil("D"), end, freq="D").union([end])
-    random = np.random.default_rng([hidden.seed, len(entities)])
+    random = np.random.default_rng([seed, len(view.name)])
     rows = {
         view.key: np.tile(entities, len(moments)),
-        EVENT_TIME: np.repeat(moments, len(entities)),
-        CREATED: np.repeat(moments, len(entities)),
+        EVENT_TIME: np.repeat(moments, ENTITIES),
+        CREATED: np.repeat(moments, ENTITIES),
     }
     is_current = moments > end - DRIFTED_SINCE
     for feature in view.features:
-        places = random.permutation(len(entities))
-        usual = values_of(feature, len(entities))
+        places = random.permutation(ENTITIES)
+        usual = values_of(feature, ENTITIES)
         drifted = _rounded(feature, drift[feature](usual)) if feature in drift else usual
         days = [
             (drifted if current else usual)[_swapped(places, day)]

@@ -13,12 +13,14 @@ import pandas as pd
 from scipy import stats
 
 DATA = Path("data")
-TABLES = {
-    "user_stats": ["transaction_count_7d", "transaction_count_30d", "mean_amount"],
-    "merchant_stats": ["chargeback_rate", "refund_rate"],
-    "product_stats": ["view_count_7d"],
-}
-FEATURES = [feature for features in TABLES.values() for feature in features]
+TABLES = ["user_stats", "merchant_stats", "product_stats"]
+FEATURES = [
+    "transaction_count_7d",
+    "transaction_count_30d",
+    "mean_amount",
+    "chargeback_rate",
+    "refund_rate",
+]
 ATTEMPTS = 3
 
 
@@ -40,8 +42,8 @@ def calculate_psi(reference_data, current_data, num_bins=10):
 
 def windows(feature):
     """The values of days -60 to -30, and of the last 7 days."""
-    (name,) = [name for name, features in TABLES.items() if feature in features]
-    table = pd.read_parquet(DATA / f"{name}.parquet", columns=["event_timestamp", feature])
+    tables = [pd.read_parquet(DATA / f"{name}.parquet") for name in TABLES]
+    (table,) = [table for table in tables if feature in table]
     age = datetime.now(UTC) - table["event_timestamp"]
     before = (age > timedelta(days=30)) & (age <= timedelta(days=60))
     return table.loc[before, feature], table.loc[age <= timedelta(days=7), feature]
