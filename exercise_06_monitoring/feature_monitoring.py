@@ -1,15 +1,27 @@
 """Exercise 6: is what the feature store serves still what the models were trained on?
 
-Run it with `lab run 6`.
+Run it with `lab run 6`. It compares the features of the last week with those of a month before,
+checks the data that arrived and the serving side, sends what is wrong to whoever should know, and
+writes a report.
 """
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 
+from exercise_06_monitoring.alerts.announce import announce
+from exercise_06_monitoring.alerts.notice import Alert, Severity
+from exercise_06_monitoring.check import Check, as_table
 from exercise_06_monitoring.drift import FeatureDrift, detect_drift, statistics
 from exercise_06_monitoring.drift.columns import sorted_numbers
 from exercise_06_monitoring.drift.psi import psi_of
-from lab.errors import run_script
+from exercise_06_monitoring.findings import DRIFT, QUALITY, SERVING, check_alerts, drift_alerts
+from exercise_06_monitoring.quality.columns import check_columns
+from exercise_06_monitoring.report.write import write_report
+from exercise_06_monitoring.watch import monitored_features, watch_drift, watch_quality
+from lab import dataset
+from lab.errors import UserError, run_script
 from lab.settings import settings
 
 console = Console()
@@ -27,7 +39,8 @@ def detect_drift_ks_test(
     """
     reference, current = sorted_numbers(reference_data), sorted_numbers(current_data)
     statistic = statistics.ks_statistic(reference, current)
-    p_value = float(statistics.ks_p_value(statistic, len(reference), len(current)))
+    rows = np.array([len(reference)]), np.array([len(current)])
+    p_value = float(statistics.ks_p_value(np.array([statistic]), *rows)[0])
     has_drift = p_value < threshold and statistic >= settings.drift_ks_least
     return has_drift, statistic, p_value
 
@@ -64,8 +77,72 @@ def show(drift: FeatureDrift) -> None:
         console.print(f"  {reason}", highlight=False)
 
 
+def check_data_quality(feature_data: pd.DataFrame) -> pd.DataFrame:
+    """Rates of nulls and outliers of every column: column, check, value, passed, message, limit.
+
+    Outliers are those of the brief's rule, but a long tail that is healthy passes: it is judged on
+    a logarithmic scale. What a view's own definition and expectations.toml say besides, its types,
+    ranges, keys and freshness, is checked where the view is known: see quality/views.py.
+    """
+    checks = check_columns(feature_data)
+    show_checks("this table", checks)
+    return as_table(checks)
+
+
+def show_checks(name: str, checks: list[Check]) -> None:
+    """How many there were, and those that failed."""
+    failed = [check for check in checks if not check.passed]
+    state = f"[red]{len(failed)} failed[/]" if failed else "all passed"
+    console.print(f"  {name}: {len(checks)} checks, {state}", highlight=False)
+    for check in failed:
+        column = f"{check.column}: " if check.column else ""
+        console.print(f"    {escape(column + check.message)}", highlight=False, soft_wrap=True)
+
+
+def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:
+    """Tell whoever should know; False if they were told of the same within the cool-down.
+
+    Warnings go to Slack and email, what is critical to PagerDuty too, everything to the console. A
+    receiver that is away gets it at the next run.
+    """
+    if severity not in list(Severity):
+        raise UserError(f"there is no severity {severity}", f"take one of {', '.join(Severity)}")
+    return bool(announce([Alert(alert_type, feature_name, message, Severity(severity))]))
+
+
+def generate_drift_report(features: list[str]) -> pd.DataFrame:
+    """Which features have drifted: feature, has_drift, psi, severity; and the report's page."""
+    as_of = dataset.as_of()
+    drifts = watch_drift(features, as_of)
+    report = pd.DataFrame(
+        [(d.feature, d.has_drift, d.psi, d.severity) for d in drifts],
+        columns=["feature", "has_drift", "psi", "severity"],
+    )
+    console.print(report.to_string(index=False, float_format="{:.3f}".format), highlight=False)
+    console.print(f"  written: {write_report(as_of)}", highlight=False)
+    return report
+
+
 def main() -> None:
-    monitor_feature_drift("transaction_count_30d")
+    as_of, features = dataset.as_of(), monitored_features()
+    console.print(f"Exercise 6: {len(features)} features as of {as_of:%d %B %Y, %H:%M} UTC")
+    drifts = watch_drift(features, as_of)
+    for drift in drifts:
+        if drift.has_drift:
+            show(drift)
+    console.print(f"  {sum(d.has_drift for d in drifts)} of {len(drifts)} features have drifted")
+    quality, serving = watch_quality(as_of)
+    for view, checks in [*quality.items(), *serving.items()]:
+        show_checks(view, checks)
+    announce(
+        [
+            *drift_alerts(drifts),
+            *check_alerts(QUALITY, quality),
+            *check_alerts(SERVING, serving),
+        ],
+        looked_at={DRIFT, QUALITY, SERVING},
+    )
+    console.print(f"  written: {write_report(as_of)}", highlight=False)
 
 
 if __name__ == "__main__":

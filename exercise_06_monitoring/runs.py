@@ -44,6 +44,17 @@ def save(run: Run, *, scheduled: bool = False) -> None:
             database.execute(f"DELETE FROM {table} WHERE period < ?", (oldest,))
 
 
+def fill(job: Job, past: Mapping[datetime, Mapping[str, Any]]) -> None:
+    """Keep results of moments before the first run, where there are none; they make no run."""
+    rows = [
+        (job, period_of(job, moment).isoformat(), name, json.dumps(result))
+        for moment, results in past.items()
+        for name, result in results.items()
+    ]
+    with transaction() as database:
+        database.executemany("INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?)", rows)
+
+
 def latest(job: Job) -> Run | None:
     """The run of the youngest period; None before the first."""
     with transaction() as database:
@@ -53,7 +64,8 @@ def latest(job: Job) -> Run | None:
         if row is None:
             return None
         results = database.execute(
-            "SELECT name, result FROM results WHERE job = ? AND period = ?", (job, row["period"])
+            "SELECT name, result FROM results WHERE job = ? AND period = ? ORDER BY rowid",
+            (job, row["period"]),
         ).fetchall()
     found = {result["name"]: json.loads(result["result"]) for result in results}
     as_of, finished = (datetime.fromisoformat(row[name]) for name in ("as_of", "finished"))

@@ -1,18 +1,22 @@
 """The two looks that are taken at the features, each kept as a run: drift, and data and serving."""
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from exercise_06_monitoring import runs
 from exercise_06_monitoring.check import Check
-from exercise_06_monitoring.drift.catalogue import monitored_views
+from exercise_06_monitoring.drift.catalogue import monitored_views, views_of
+from exercise_06_monitoring.drift.panel import read_panel
 from exercise_06_monitoring.drift.result import FeatureDrift
-from exercise_06_monitoring.drift.windows import detect_drift
+from exercise_06_monitoring.drift.windows import detect_drift, earlier_days, psi_by_day
 from exercise_06_monitoring.quality.views import check_views
 from exercise_06_monitoring.serving.serving import check_api, check_online_store
 from lab.feature_store import open_store
+from lab.settings import settings
 
 Groups = dict[str, list[Check]]
 API_IS_KNOWN_FOR = timedelta(days=1)
@@ -28,6 +32,8 @@ def watch_drift(
 ) -> list[FeatureDrift]:
     """Compare the windows of each feature; a run of the same day keeps its other features."""
     started, earlier = time.perf_counter(), runs.latest("drift")
+    if earlier is None:
+        runs.fill("drift", _earlier_psi(features, as_of))
     drifts = detect_drift(features, as_of)
     is_of_today = earlier and runs.period_of("drift", earlier.as_of) == runs.period_of(
         "drift", as_of
@@ -37,6 +43,19 @@ def watch_drift(
     seconds = time.perf_counter() - started
     runs.save(runs.Run("drift", as_of, seconds, results), scheduled=scheduled)
     return drifts
+
+
+def _earlier_psi(features: Sequence[str], as_of: datetime) -> dict[datetime, dict[str, Any]]:
+    """What earlier runs would have measured, from the history that the offline store has."""
+    found: defaultdict[datetime, dict[str, Any]] = defaultdict(dict)
+    reach = settings.drift_reference_days[0] + settings.drift_history_days
+    for view in views_of(features):
+        panel = read_panel(view, as_of, reach)
+        days = earlier_days(panel, settings.drift_history_days)
+        for day, row in psi_by_day(panel, days).iterrows():
+            for feature, psi in row.items():
+                found[as_of - timedelta(days=day)][feature] = {"psi": psi}
+    return found
 
 
 def watch_quality(as_of: datetime, *, scheduled: bool = False) -> tuple[Groups, Groups]:

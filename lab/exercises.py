@@ -32,4 +32,5 @@ EXERCISES = (
     Exercise(2, "exercise_02_pit_training", ("generate_training_data", "leakage")),
     Exercise(3, "exercise_03_materialize", ("materialize",)),
     Exercise(4, "exercise_04_serving", ("train_model",)),
+    Exercise(6, "exercise_06_monitoring", ("feature_monitoring",)),
 )

@@ -25,9 +25,11 @@ def announce(alerts: Iterable[Alert], looked_at: Collection[str] = ()) -> list[N
     closed = close_alerts(looked_at, {alert.key for alert in alerts}, now, channels)
     news = [notice for notice in opened if notice] + closed
     for notice in news:
-        console.print(f"{escape(notice.title)}\n  {escape(notice.text)}", highlight=False)
+        console.print(
+            f"{escape(notice.title)}\n  {escape(notice.text)}", highlight=False, soft_wrap=True
+        )
     if silent := opened.count(None):
-        console.print(f"  {silent} open alerts not sent again yet", highlight=False)
+        console.print(f"  {silent} open alerts not sent again yet", highlight=False, soft_wrap=True)
     for failure in deliver(channels):
-        console.print(f"  not delivered: {escape(failure)}", highlight=False)
+        console.print(f"  not delivered: {escape(failure)}", highlight=False, soft_wrap=True)
     return news

@@ -139,5 +139,5 @@ def _unbroken_since(days: Iterable[tuple[datetime, Any]]) -> datetime | None:
     """The first of the days up to the last on which it drifted without a break."""
     since = None
     for day, drift in days:
-        since = (since or day) if drift["has_drift"] else None
+        since = (since or day) if drift.get("has_drift") else None
     return since

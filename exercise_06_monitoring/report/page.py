@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from exercise_06_monitoring.report.content import Content, Groups, failed, next_
 from lab.settings import settings
 
 HERE = Path(__file__).resolve().parent
-OPEN_FEATURES = 4  # shown unfolded when nothing has drifted
+OPEN_FEATURES = 2  # shown unfolded when nothing has drifted
 
 State = Literal["good", "warn", "bad", "none"]
 OF_SEVERITY: dict[str, State] = {"info": "none", "warning": "warn", "critical": "bad"}
@@ -91,6 +92,8 @@ def render(content: Content) -> str:
         moment=moment,
         state=state_of,
         limit=limit_of,
+        level=level_of,
+        breakable=breakable,
         histogram=lambda drift: overlaid(
             drift.reference_histogram, drift.current_histogram, drift.kind
         ),
@@ -163,6 +166,16 @@ def state_of(drift: FeatureDrift) -> State:
 def limit_of(drift: FeatureDrift) -> float:
     """What the PSI must reach to count."""
     return max(drift.psi_threshold, settings.drift_psi_medium)
+
+
+def level_of(drift: FeatureDrift) -> int:
+    """PSI in per cent of its limit, 100 at most."""
+    return round(min(100.0, 100 * drift.psi / limit_of(drift))) if isfinite(drift.psi) else 0
+
+
+def breakable(name: str) -> Markup:
+    """A name that a line may end in, after an underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def moment(time: datetime | None) -> str:
