@@ -90,13 +90,32 @@ class Settings(BaseSettings):
     transactions_topic: str = "transactions"
     tiles_topic: str = "user_tiles"
     dead_letter_topic: str = "transactions_dead"
+    topic_partitions: int = 4
     kafka_timeout_s: float = 10
     kafka_delivery_timeout_s: float = 60
+    allowed_lateness: timedelta = timedelta(minutes=15)
+    allowed_ahead: timedelta = timedelta(minutes=1)
     session_gap: timedelta = timedelta(minutes=30)
     tiles_at_once: int = 10_000
     tiles_poll_s: float = 0.05
     redis_check_s: float = 1
     writer_patience_s: float = 60
+    writer_restarts: int = 5
+
+    # Flink; a checkpoint older than what the state remembers is not resumed
+    flink_jars_dir: Path = ROOT / "build" / "stack" / "flink_jars"
+    checkpoint_dir: Path = ROOT / "build" / "flink" / "checkpoints"
+    checkpoint_interval: timedelta = timedelta(seconds=10)
+    state_backend: Literal["hashmap", "rocksdb"] = "hashmap"
+    state_ttl: timedelta = timedelta(hours=1)
+    flink_heap: str = "1g"
+    flink_parallelism: int = Field(default=2, ge=1)
+    flink_emit_delay: timedelta = timedelta(seconds=1)
+    flink_restarts: int = 20
+    flink_stop_timeout_s: float = 60
+    flink_rest_port: int = 8081
+    flink_rpc_port: int = 6123
+    flink_task_managers: int = 2
 
     # Drift; days are counted back from the as-of, and windows are whole weeks
     drift_reference_days: tuple[int, int] = (60, 32)
