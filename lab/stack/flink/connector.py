@@ -1,0 +1,30 @@
+"""The connector between Flink and Kafka, which PyFlink does not bring along."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.settings import Settings
+from lab.stack.maven import fetch_jars
+
+POM = Path(__file__).with_name("pom.xml")
+CONNECTOR = "flink-sql-connector-kafka-*.jar"
+
+
+def connector_jars(config: Settings) -> Sequence[Path]:
+    """The jars that a job needs; none where Flink's own libraries have the connector.
+
+    Raises UserError when they are not there and cannot be fetched.
+    """
+    if any((flink_home() / "lib").glob(CONNECTOR)):
+        return []  # twice on the class path, its classes would not know each other
+    jars = fetch_jars(
+        POM, config.flink_jars_dir, needed_by="flink", timeout_s=config.download_timeout_s
+    )
+    return sorted(jars.glob("*.jar"))
+
+
+def flink_home() -> Path:
+    """The folder of PyFlink's bin, conf and lib, or what FLINK_HOME names."""
+    from pyflink.find_flink_home import _find_flink_home
+
+    return Path(_find_flink_home())
