@@ -18,6 +18,7 @@ FIVE_MINUTES = (
     "declined_count_5m",
 )
 HOUR = ("transaction_count_1h", "avg_amount_1h")
+COUNTS = ("transaction_count_5m", "transaction_count_1h")
 FEATURES = (*FIVE_MINUTES, *HOUR)
 MOST_CENTS = 100_000
 ANY = -1  # what Kafka's client takes for no partition

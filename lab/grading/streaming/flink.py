@@ -4,7 +4,6 @@ import http.client
 import json
 import urllib.request
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,22 @@ import psutil
 
 from lab.grading.sandbox import Child
 from lab.settings import settings
+from lab.stack.flink import connector_jars, flink_home
 
 RUNNING, FINISHED = "RUNNING", "FINISHED"
 REST_TIMEOUT_S = 2
 PARTS = ("bin", "conf", "opt", "plugins")
 
 
-def flink_home(directory: Path, connector: Path) -> Path:
-    """Flink as PyFlink brings it, with the connector's jar among its libraries; made of links."""
-    pyflink = find_spec("pyflink")
-    assert pyflink is not None
-    assert pyflink.origin is not None
-    installed = Path(pyflink.origin).parent
-    (directory / "lib").mkdir(parents=True, exist_ok=True)
-    (directory / "log").mkdir(exist_ok=True)
+def flink_with_connector(directory: Path) -> Path:
+    """Flink as PyFlink brings it, with Kafka's connector among its libraries; made of links."""
+    installed = flink_home()
     links = {directory / part: installed / part for part in PARTS}
-    jars = [*(installed / "lib").glob("*.jar"), connector]
-    for link, target in {**links, **{directory / "lib" / jar.name: jar for jar in jars}}.items():
+    jars = [*(installed / "lib").glob("*.jar"), *connector_jars(settings)]
+    links |= {directory / "lib" / jar.name: jar for jar in jars}
+    for folder in ("lib", "log"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    for link, target in links.items():
         if not link.exists():
             link.symlink_to(target)
     return directory

@@ -26,7 +26,8 @@ def event_to_value(stream: Stream, count: int, limit_s: float) -> list[float]:
     began = time.monotonic()
     while time.monotonic() < began + count * EVERY_S + limit_s and len(took) < count:
         if len(sent) < count and time.monotonic() >= began + len(sent) * EVERY_S:
-            event = Event(users[len(sent)], utc_now(), float(len(sent) + 1))
+            number = len(sent)
+            event = Event(users[number], utc_now(), number + 0.25, number % 2 > 0)
             sent[event.user] = (time.monotonic(), event)
             stream.send([event])
         waiting = [event for user, (_, event) in sent.items() if user not in took]

@@ -1,6 +1,7 @@
 """Waits until a job's values are right, or until it is plain that they will not be."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,6 +11,7 @@ from lab.grading.outcome import CounterExample
 from lab.grading.streaming.events import FEATURES, HOUR
 from lab.grading.streaming.stream import Stream
 
+# Once the five minutes are over, those so far may be zero again; the hour still has them all.
 HOLD_S = 3.0
 POLL_S = 0.5
 
@@ -34,30 +36,24 @@ class Settled:
         return differences(self.expected, self.got, self.judged, of=users)
 
 
-def settled(stream: Stream, expected: pd.DataFrame) -> Settled:
-    """The values of the users of `expected` once they are right and stay so.
+def settled(stream: Stream, expected: pd.DataFrame, features: Sequence[str] = FEATURES) -> Settled:
+    """The values of the users of `expected` once `features` are right and stay so.
 
     Else as they are when they have long not changed, or when the results of the window are due.
     """
-    due = time.monotonic() + max(stream.until_results_s(), stream.config.streaming_settle_s)
-    left_s = stream.window_left_s()
+    patience_s = stream.config.streaming_settle_s
     began = changed = time.monotonic()
-    last = Settled(expected, stream.values(list(expected.index)), list(FEATURES))
+    due = began + max(stream.until_results_s(), 2 * patience_s)
+    over = began + stream.window_left_s()
+    users = list(expected.index)
+    last = Settled(expected, stream.values(users), list(features))
     while time.monotonic() < due:
         stream.pause(POLL_S)
-        is_over = time.monotonic() - began > left_s
-        now = Settled(expected, stream.values(list(expected.index)), judged(is_over))
-        if not now.got.equals(last.got):
-            changed = time.monotonic()
-        last = now
-        still_s = time.monotonic() - changed
-        if now.right.all() and still_s > HOLD_S:
-            break
-        if now.got.notna().any(axis=None) and still_s > stream.config.streaming_settle_s:
+        judged = features if time.monotonic() < over else [f for f in features if f in HOUR]
+        now = Settled(expected, stream.values(users), list(judged))
+        changed = changed if now.got.equals(last.got) else time.monotonic()
+        last, unchanged_s = now, time.monotonic() - changed
+        has_values = bool(now.got.notna().any(axis=None))
+        if unchanged_s > (HOLD_S if now.right.all() else patience_s) and has_values:
             break
     return last
-
-
-def judged(is_over: bool) -> list[str]:
-    """Once the five minutes are over, what counts them so far is zero; the hour still has them."""
-    return list(HOUR if is_over else FEATURES)

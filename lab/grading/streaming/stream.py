@@ -14,7 +14,7 @@ from lab.grading.outcome import NotAttemptedError, SubmissionError
 from lab.grading.sandbox import log_tail
 from lab.grading.scripts import scripts
 from lab.grading.streaming.events import Event, nonces
-from lab.grading.streaming.flink import FlinkProcesses, flink_home
+from lab.grading.streaming.flink import FlinkProcesses, flink_with_connector
 from lab.grading.streaming.values import Read, reader
 from lab.grading.submission import Submission
 from lab.settings import settings, utc_now
@@ -29,10 +29,6 @@ POLL_S = 0.25
 WINDOW_S = 300.0
 DEFAULT_KAFKA = re.compile(rb"\b(localhost|127\.0\.0\.1|kafka|broker):9092\b")
 REWRITTEN = {".py", ".sql", ".yaml", ".yml", ".toml", ".json", ".properties", ".sh"}
-CONNECTOR = Path.home() / (
-    ".m2/repository/org/apache/flink/flink-sql-connector-kafka/5.0.0-2.2"
-    "/flink-sql-connector-kafka-5.0.0-2.2.jar"
-)
 QUIET = {"log_level": 0}
 HINT = "Kafka is at $LAB_KAFKA_PORT, Redis at $LAB_REDIS_PORT: docs/errata.md#no-redis-connector"
 
@@ -59,13 +55,15 @@ class Stream:
 
     def start(self) -> None:
         """Start the job's command in the exercise's folder, the first time or again."""
-        home = flink_home(self.submission.sandbox.directory / "flink", CONNECTOR)
+        flink = flink_with_connector(self.submission.sandbox.directory / "flink")
+        build = self.submission.root / "build"
         self.child = self.submission.start(
             self.command,
             EXERCISE,
             LAB_KAFKA_PORT=str(self.broker.port),
-            LAB_BUILD_DIR=str(self.submission.root / "build"),
-            FLINK_HOME=str(home),
+            LAB_BUILD_DIR=str(build),
+            LAB_CHECKPOINT_DIR=str(build / "checkpoints"),
+            FLINK_HOME=str(flink),
         )
         self.flink = FlinkProcesses(self.child)
         self._beats = nonces(PARTITIONS, "beat")

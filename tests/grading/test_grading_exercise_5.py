@@ -1,0 +1,68 @@
+"""Each wrong submission of exercise 5 fails what it gets wrong, and nothing else.
+
+They are made of the plain solution: what it does, and so what a mistake changes, is on one page.
+Each takes about two minutes, so a sample stands for all: `pytest -m matrix` tries every one.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from conftest import SEED
+from mutants import Mutant, mutants
+
+from lab.grading.outcome import Status
+from lab.grading.results import Scorecard
+from lab.grading.runner import criteria_of
+from lab.settings import settings
+
+PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
+FOLDER = Path("exercise_05_streaming")
+SCRIPT = FOLDER / "flink_streaming_features.py"
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PLAIN, tmp_path / "plain"))
+
+
+@pytest.mark.parametrize("mutant", Random(SEED).sample(mutants(5), 2), ids=str)
+def test_a_wrong_submission_fails_its_criterion_and_no_other(
+    mutant: Mutant, plain: Path, assert_fails_alone: Callable[[Mutant, Path], None]
+) -> None:
+    assert_fails_alone(mutant, plain)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("mutant", mutants(5), ids=str)
+def test_every_wrong_submission_fails_its_criterion_and_no_other(
+    mutant: Mutant, plain: Path, assert_fails_alone: Callable[[Mutant, Path], None]
+) -> None:
+    assert_fails_alone(mutant, plain)
+
+
+def test_every_criterion_has_a_wrong_submission() -> None:
+    assert {mutant.criterion for mutant in mutants(5)} == set(criteria_of(5))
+
+
+def test_a_command_that_ends_says_why(plain: Path, grade: Callable[..., Scorecard]) -> None:
+    names = plain / "submission.toml"
+    names.write_text(
+        names.read_text().replace("[streaming]", '[streaming]\nstart = "python job.py"')
+    )
+    (plain / FOLDER / "job.py").write_text("raise SystemExit('no such table')\n")
+    card = grade(plain, 5)
+    first, *others = card.results
+    assert first.status is Status.FAIL
+    assert first.message == "`python job.py` ended"
+    assert {result.status for result in others} == {Status.SKIPPED}
+
+
+def test_without_a_job_nothing_is_attempted(plain: Path, grade: Callable[..., Scorecard]) -> None:
+    (plain / SCRIPT).rename(plain / FOLDER / "job.py")
+    card = grade(plain, 5)
+    assert card.count(Status.NOT_ATTEMPTED) == 6
