@@ -104,7 +104,7 @@ class Settings(BaseSettings):
 
     # Flink; a checkpoint older than what the state remembers is not resumed
     flink_jars_dir: Path = ROOT / "build" / "stack" / "flink_jars"
-    checkpoint_dir: Path = ROOT / "build" / "flink" / "checkpoints"
+    checkpoint_dir: Path | None = None  # in the build folder
     checkpoint_interval: timedelta = timedelta(seconds=10)
     state_backend: Literal["hashmap", "rocksdb"] = "hashmap"
     state_ttl: timedelta = timedelta(hours=1)

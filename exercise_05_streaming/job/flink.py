@@ -1,0 +1,110 @@
+"""Flink as the settings want it: inside this process's JVM, or a cluster that runs elsewhere."""
+
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.settings import settings
+from lab.stack.flink import connector_jars
+
+if TYPE_CHECKING:
+    from pyflink.table import TableEnvironment
+
+JOB_NAME = "user streaming features"
+
+
+def open_flink(
+    checkpoints: Path | None = None, resume: Path | None = None, *, on_cluster: bool = False
+) -> "TableEnvironment":
+    """A session for SQL; with `checkpoints` its jobs keep their state there, and begin at `resume`.
+
+    Raises UserError when the connector's jar is missing and cannot be fetched.
+    """
+    options = {
+        **_job_options(),
+        **(_checkpoint_options(checkpoints) if checkpoints else {}),
+        **({"execution.state-recovery.path": resume.as_uri()} if resume else {}),
+        **(_cluster_options() if on_cluster else {}),
+    }
+    _start_jvm()
+    from pyflink.common import Configuration
+    from pyflink.table import EnvironmentSettings, TableEnvironment
+
+    configuration = Configuration()
+    for name, value in options.items():
+        configuration.set_string(name, value)
+    mode = EnvironmentSettings.new_instance().in_streaming_mode()
+    return TableEnvironment.create(mode.with_configuration(configuration).build())
+
+
+def logs() -> Path:
+    """The folder of Flink's own log."""
+    return (settings.build_dir / "flink" / "log").resolve()
+
+
+def _start_jvm() -> None:
+    """A JVM that ends with this process, and not before: a SIGTERM to both must not take it away."""
+    logs().mkdir(parents=True, exist_ok=True)
+    os.environ["FLINK_LOG_DIR"] = str(logs())
+    os.environ["JVM_ARGS"] = f"-Xmx{settings.flink_heap}"
+    logging.getLogger().addHandler(logging.NullHandler())  # py4j: what fails is raised, too
+    from pyflink.java_gateway import get_gateway
+
+    ours = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # inherited
+    try:
+        get_gateway()
+    finally:
+        signal.signal(signal.SIGTERM, ours)
+
+
+def _job_options() -> Mapping[str, str]:
+    jars = ";".join(jar.as_uri() for jar in connector_jars(settings))
+    return {
+        **({"pipeline.jars": jars} if jars else {}),
+        "pipeline.name": JOB_NAME,
+        "pipeline.object-reuse": "true",
+        "parallelism.default": str(settings.flink_parallelism),
+        "table.local-time-zone": "UTC",
+        "table.exec.state.ttl": _ms(settings.state_ttl),
+        # Changes of a tile are gathered, so a busy one is not written for each of its events.
+        "table.exec.mini-batch.enabled": "true",
+        "table.exec.mini-batch.allow-latency": _ms(settings.flink_emit_delay),
+        "table.exec.mini-batch.size": "50000",
+        # Bounded: a job that fails again and again ends, and says why.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "10 s",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": str(
+            settings.flink_restarts
+        ),
+    }
+
+
+def _checkpoint_options(folder: Path) -> Mapping[str, str]:
+    return {
+        "execution.checkpointing.dir": folder.as_uri(),
+        "execution.checkpointing.savepoint-dir": (folder / "savepoints").as_uri(),
+        "execution.checkpointing.interval": _ms(settings.checkpoint_interval),
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "2",
+        "execution.checkpointing.incremental": "true",
+        "state.backend.type": settings.state_backend,
+    }
+
+
+def _cluster_options() -> Mapping[str, str]:
+    return {
+        "execution.target": "remote",
+        "execution.attached": "true",
+        "rest.address": settings.host,
+        "rest.port": str(settings.flink_rest_port),
+    }
+
+
+def _ms(duration: timedelta) -> str:
+    return f"{duration // timedelta(milliseconds=1)} ms"

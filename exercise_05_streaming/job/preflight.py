@@ -1,0 +1,38 @@
+"""What must hold before the job starts; each check is bounded, and its error names what to do."""
+
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from exercise_05_streaming.topics import bootstrap, create_outputs
+from lab.errors import UserError
+from lab.feature_store import connect_redis
+from lab.settings import settings
+from lab.stack.preflight import require_java
+
+
+def require_services() -> str:
+    """Sees to Java, Kafka, its topics and Redis; the identity of the log that the job will read."""
+    require_java(needed_by="flink")
+    log_id = _log_id()
+    create_outputs()
+    connect_redis().close()
+    return log_id
+
+
+def _log_id() -> str:
+    """Cluster and topic by the ids that they got when they were created."""
+    address, topic = bootstrap(), settings.transactions_topic
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    try:
+        cluster = admin.list_topics(timeout=settings.kafka_timeout_s)
+    except KafkaException as error:
+        raise UserError(f"no Kafka broker answers at {address}", "lab up kafka") from error
+    if topic not in cluster.topics:
+        raise UserError(
+            f"Kafka at {address} has no topic {topic}", "python -m exercise_05_streaming.topics"
+        )
+    asked: dict[str, Any] = admin.describe_topics(TopicCollection([topic]))
+    found = asked[topic].result(settings.kafka_timeout_s)
+    return f"{cluster.cluster_id}-{found.topic_id}"
