@@ -4,7 +4,7 @@
     python flink_streaming_features.py --resume none    # reads the log from its beginning
     python flink_streaming_features.py --cluster        # the job runs in a Flink cluster
 
-Flink turns the log of transactions into five-minute tiles per user (sql/), in a compacted topic. The
+Flink turns the log of transactions into a user's five-minute tiles, in a compacted topic (sql/). The
 writer, a process beside it, merges tiles into features and writes them to Redis.
 """
 

@@ -27,7 +27,7 @@ def open_flink(
     options = {
         **_job_options(),
         **(_checkpoint_options(checkpoints) if checkpoints else {}),
-        **({"execution.state-recovery.path": resume.as_uri()} if resume else {}),
+        **(_resume_options(resume, checkpoints) if resume else {}),
         **(_cluster_options() if on_cluster else {}),
     }
     _start_jvm()
@@ -47,7 +47,7 @@ def logs() -> Path:
 
 
 def _start_jvm() -> None:
-    """A JVM that ends with this process, and not before: a SIGTERM to both must not take it away."""
+    """A JVM that ends with this process, and not before: a SIGTERM to both leaves it alone."""
     logs().mkdir(parents=True, exist_ok=True)
     os.environ["FLINK_LOG_DIR"] = str(logs())
     os.environ["JVM_ARGS"] = f"-Xmx{settings.flink_heap}"
@@ -86,14 +86,23 @@ def _job_options() -> Mapping[str, str]:
 
 def _checkpoint_options(folder: Path) -> Mapping[str, str]:
     return {
-        "execution.checkpointing.dir": folder.as_uri(),
-        "execution.checkpointing.savepoint-dir": (folder / "savepoints").as_uri(),
+        "execution.checkpointing.dir": f"file://{folder}",
+        "execution.checkpointing.savepoint-dir": f"file://{folder}/savepoints",
         "execution.checkpointing.interval": _ms(settings.checkpoint_interval),
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
         "execution.checkpointing.incremental": "true",
         "state.backend.type": settings.state_backend,
+    }
+
+
+def _resume_options(point: Path, checkpoints: Path | None) -> Mapping[str, str]:
+    """What Flink has claimed it deletes, once a newer checkpoint stands for it."""
+    is_own = checkpoints is not None and point.is_relative_to(checkpoints)
+    return {
+        "execution.state-recovery.path": f"file://{point}",
+        "execution.state-recovery.claim-mode": "CLAIM" if is_own else "NO_CLAIM",
     }
 
 

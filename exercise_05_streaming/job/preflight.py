@@ -1,5 +1,6 @@
 """What must hold before the job starts; each check is bounded, and its error names what to do."""
 
+import re
 from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -35,4 +36,4 @@ def _log_id() -> str:
         )
     asked: dict[str, Any] = admin.describe_topics(TopicCollection([topic]))
     found = asked[topic].result(settings.kafka_timeout_s)
-    return f"{cluster.cluster_id}-{found.topic_id}"
+    return re.sub(r"\W", "_", f"{cluster.cluster_id}-{found.topic_id}")  # it names a folder

@@ -38,7 +38,7 @@ class RunningJob:
 
     def stop(self, folder: Path) -> str:
         """End it with a savepoint in `folder`; where that is. Nothing is lost if it fails."""
-        return str(_answer(self._stop_with_savepoint, folder.as_uri()))
+        return str(_answer(self._stop_with_savepoint, f"file://{folder}"))
 
     def cancel(self) -> None:
         """End it at once, if it has not ended; its last checkpoint stays."""
