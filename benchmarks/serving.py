@@ -35,8 +35,8 @@ class Sizes:
     rate: int = 1_000
     rate_seconds: float = 10
     at_once: int = 1_000
-    batches: int = 100
-    singles: int = 2_000
+    batches: int = 400
+    singles: int = 4_000
     curve: Sequence[int] = (250, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000)
     curve_seconds: float = 4
     lifetime: int = 200_000
@@ -157,7 +157,7 @@ def latency_over_load(sides: Sides, saturation: dict[str, float], sizes: Sizes) 
 
 
 def batch_against_singles(sides: Sides, sizes: Sizes) -> Figure:
-    """The processor time of a batch of 100, in that of single requests."""
+    """The processor time of a batch of 100, in that of a single request; one after the other."""
     transactions = [sides.payments[at : at + BATCH] for at in range(0, len(sides.payments), BATCH)]
     requests = [
         post("/predict/batch", json.dumps({"transactions": batch}).encode())
@@ -167,7 +167,7 @@ def batch_against_singles(sides: Sides, sizes: Sizes) -> Figure:
     def cost(count: int, requests: Sequence[bytes] | None = None) -> float:
         server = sides.by_name[OURS].server
         before = server.cpu_seconds()
-        sides.send_all(OURS, requests, count=count)
+        sides.send_all(OURS, requests, connections=1, count=count)
         return (server.cpu_seconds() - before) / count * 1e3
 
     measures = {"batch": lambda: cost(sizes.batches, requests), "one": lambda: cost(sizes.singles)}

@@ -1,5 +1,6 @@
 """What an online read gives back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,8 +25,10 @@ class OnlineFeatures:
 
     `statuses` has the same keys as `values`, and tells what was stored before defaults filled it.
     `event_times` has, for each stored view, the event time of each row, None where there is no row.
+    `sources` tells which view a feature is of, and what it is called there.
     """
 
     values: dict[str, list[object]]
     statuses: dict[str, list[Status]]
     event_times: dict[str, list[datetime | None]]
+    sources: Mapping[str, tuple[str, str]]

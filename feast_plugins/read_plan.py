@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from feast_plugins.online_errors import OnlineReadError, RequestError
 from feast_plugins.online_features import OnlineFeatures, Status
@@ -18,6 +18,7 @@ Rows = Mapping[str, Sequence[object]]
 Reply = Sequence[bytes | None]  # the fields that a command asked for
 Column = tuple[str, str]  # a view and its feature; of a request, "" and the column
 REQUEST = ""
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -40,19 +41,29 @@ class StoredFeature:
     default: object
 
     def read(
-        self, stored: Sequence[bytes | None], states: Sequence[Status]
+        self, stored: Sequence[bytes | None], states: Sequence[Status], here: Sequence[int]
     ) -> tuple[list[object], list[Status]]:
-        """Values and statuses, given each row's field and the status of the row as a whole."""
-        if (values := self._all_present(stored, states)) is not None:
-            return values, list(states)
-        pairs = [self.read_one(*row) for row in zip(stored, states, strict=True)]
+        """Values and statuses, given each row's field and its state; `here` are those present."""
+        if len(here) == len(states):
+            return self._read_present(stored)
+        values, statuses = self._read_present([stored[row] for row in here])
+        return _spread(values, here, [self.default] * len(states)), _spread(statuses, here, states)
+
+    def _read_present(self, stored: Sequence[bytes | None]) -> tuple[list[object], list[Status]]:
+        """The same for rows that are present."""
+        if (values := self._all_values(stored)) is not None:
+            return values, [Status.PRESENT] * len(values)
+        full = [row for row, content in enumerate(stored) if content]
+        if (values := self._all_values([stored[row] for row in full])) is not None:
+            holes = [Status.MISSING if content is None else Status.NULL for content in stored]
+            statuses = _spread([Status.PRESENT] * len(values), full, holes)
+            return _spread(values, full, [self.default] * len(stored)), statuses
+        pairs = [self.read_one(content, Status.PRESENT) for content in stored]
         return [value for value, _ in pairs], [status for _, status in pairs]
 
-    def _all_present(
-        self, stored: Sequence[bytes | None], states: Sequence[Status]
-    ) -> list[object] | None:
+    def _all_values(self, stored: Sequence[bytes | None]) -> list[object] | None:
         """The values where every row has one, which is the rule, and worth a way of its own."""
-        if None in stored or states.count(Status.PRESENT) != len(states):
+        if None in stored:
             return None
         try:
             values = self.decode_all(cast(Sequence[bytes], stored))
@@ -87,9 +98,8 @@ class ViewRead:
     ) -> tuple[list[datetime | None], list[Status]]:
         """Each row's event time, and whether the row is there and within its TTL."""
         oldest = None if self.ttl is None else now - self.ttl
-        moments = {content: decode_time(content) for content in set(stored)}
-        verdicts = {content: _status(moment, oldest) for content, moment in moments.items()}
-        return [moments[content] for content in stored], [verdicts[content] for content in stored]
+        times = [decode_time(content) for content in stored]
+        return times, [_status(time, oldest) for time in times]
 
 
 def _status(moment: datetime | None, oldest: datetime | None) -> Status:
@@ -126,18 +136,26 @@ class EntityRead:
         packed = [b"%b%d\r\n%b%b" % (head, len(key), key, tail) for key in keys]
         return [commands.setdefault(command, len(commands)) for command in packed]
 
-    def read(self, replies: Sequence[Reply], now: datetime, found: Found) -> None:
-        """Add the features of all views, given each row's reply."""
-        if len(replies) == 1:
-            return self._read_one(replies[0], now, found)
-        fields = list(zip(*replies, strict=True)) or [()] * len(self.fields)
+    def read(
+        self, replies: Sequence[Reply], places: Sequence[int], now: datetime, found: Found
+    ) -> None:
+        """Add the features of all views; `places` has the number of each row's reply."""
+        if len(places) == 1:
+            return self._read_one(replies[places[0]], now, found)
+        # An entity that stands in many rows is decoded once.
+        numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
+        rows = [numbers[place] for place in places]
+        fields = list(zip(*[replies[place] for place in numbers], strict=True))
         for view in self.views:
-            times, states = view.judge(fields[view.time_place], now)
-            found.event_times[view.name] = times
+            times, states = view.judge(fields[view.time_place] if fields else (), now)
+            found.event_times[view.name] = [times[row] for row in rows]
+            here = [number for number, state in enumerate(states) if state is Status.PRESENT]
             for feature in view.features:
-                values, statuses = feature.read(fields[feature.place], states)
-                found.columns[view.name, feature.name] = values
-                found.statuses[view.name, feature.name] = statuses
+                stored = fields[feature.place] if fields else ()
+                values, statuses = feature.read(stored, states, here)
+                column = view.name, feature.name
+                found.columns[column] = [values[row] for row in rows]
+                found.statuses[column] = [statuses[row] for row in rows]
 
     def _read_one(self, reply: Reply, now: datetime, found: Found) -> None:
         """The same for a single row, the most frequent read: no columns to go through."""
@@ -150,6 +168,14 @@ class EntityRead:
                 column = view.name, feature.name
                 found.columns[column] = [value]
                 found.statuses[column] = [status]
+
+
+def _spread(some: Sequence[T], places: Sequence[int], others: Sequence[T]) -> list[T]:
+    """The `others`, and in their places those of `some`."""
+    spread = list(others)
+    for place, one in zip(places, some, strict=True):
+        spread[place] = one
+    return spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +236,14 @@ class ReadPlan:
         """The features of a request, given the replies to its commands."""
         found = Found({(REQUEST, name): list(values) for name, values in asked.columns.items()})
         for entity, places in zip(self.entities, asked.places, strict=True):
-            entity.read([replies[place] for place in places], now, found)
+            entity.read(replies, places, now, found)
         for call in self.on_demand:
             call.run(asked.rows, found)
         return OnlineFeatures(
             {name: found.columns[column] for name, column in self.outputs.items()},
             {name: found.statuses[column] for name, column in self.outputs.items()},
             found.event_times,
+            self.outputs,
         )
 
     def _checked(self, rows: Rows) -> tuple[Rows, int]:

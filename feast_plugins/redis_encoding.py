@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import attrgetter
 
 import mmh3
@@ -19,7 +19,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NULL_TIME = -(2**63)  # Feast stores a missing UNIX_TIMESTAMP as numpy's NaT
+KNOWN = 10_000  # decoded values that are remembered
 NULL = b""
+NULLS = (NULL, b"\x98\x01\0")  # a Value without content, and one whose content is a null
 
 
 class Kind(IntEnum):
@@ -149,6 +151,7 @@ def time_field(view: str) -> bytes:
 
 Decoder = Callable[[bytes], object]
 ColumnDecoder = Callable[[Sequence[bytes]], list[object]]
+INTEGERS = (Kind.INT32, Kind.INT64, Kind.BOOL)
 FLOATS = {Kind.FLOAT: struct.Struct("<cf").unpack, Kind.DOUBLE: struct.Struct("<cd").unpack}
 
 
@@ -161,11 +164,15 @@ def decoder(kind: Kind) -> Decoder:
 
     The function raises WrongType for anything but a null or a value of this type.
     """
-    return _decode_float(kind) if kind in FLOATS else _decode_message(kind)
+    if kind in FLOATS:
+        return _decode_float(kind)
+    decode = _decode_message(kind)
+    # Counts are small and come again and again: to look one up is faster than to parse it.
+    return lru_cache(KNOWN)(decode) if kind in INTEGERS else decode
 
 
 def column_decoder(kind: Kind) -> ColumnDecoder:
-    """The same for many values at once, of which none is null: a null is of the wrong type here."""
+    """The same for many values at once; a null may also be of the wrong type here."""
     return _decode_floats(kind) if kind in FLOATS else _decode_messages(kind)
 
 
@@ -185,7 +192,7 @@ def _decode_floats(kind: Kind) -> ColumnDecoder:
 def _decode_messages(kind: Kind) -> ColumnDecoder:
     from feast.protos.feast.types.Value_pb2 import Value
 
-    if kind in _FINISH or kind.name.endswith("LIST"):
+    if kind in INTEGERS or kind in _FINISH or kind.name.endswith("LIST"):
         one = decoder(kind)
         return lambda stored: list(map(one, stored))
     parse, tag, content_of = Value.FromString, kind.tag, attrgetter(f"{kind.name.lower()}_val")
@@ -237,8 +244,7 @@ def _decode_message(kind: Kind) -> Decoder:
 
 
 def _check_null(stored: bytes, kind: Kind) -> None:
-    explicit_null = encode_varint(19 * 8) + b"\0"
-    if stored not in (NULL, explicit_null):
+    if stored not in NULLS:
         raise WrongType(f"not a value of type {kind.name}: {stored[:20]!r}")
 
 
@@ -266,6 +272,7 @@ def decode_value(stored: bytes | None) -> object:
     return list(content.val) if kind.endswith("list_val") else content  # type: ignore[attr-defined]
 
 
+@lru_cache(KNOWN)  # rows that were written together often have the same time
 def decode_time(stored: bytes | None) -> datetime | None:
     """The event time of a view's row; None where there is no row."""
     if stored is None:

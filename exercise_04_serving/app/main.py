@@ -103,12 +103,16 @@ def _responses(
             "merchant_id": payment.merchant_id,
             "is_fraud": probability >= verdicts.threshold,
             "fraud_probability": probability,
-            "features": row.values,
-            "missing": row.missing,
+            "features": features,
+            "missing": missing,
             "latency_ms": latency_ms,
         }
-        for payment, probability, row in zip(
-            payments, verdicts.probabilities, verdicts.features, strict=True
+        for payment, probability, features, missing in zip(
+            payments,
+            verdicts.probabilities,
+            verdicts.features.by_payment(),
+            verdicts.features.missing,
+            strict=True,
         )
     ]
 

@@ -10,7 +10,7 @@ import numpy as np
 from exercise_04_serving.model_file import ScoringModel
 
 from . import telemetry
-from .row_features import RowFeatures, served
+from .row_features import ServedFeatures, served
 from .schema import PredictionRequest
 from .stored_features import AMOUNT, StoredFeatures
 
@@ -21,7 +21,7 @@ class Verdicts:
 
     probabilities: list[float]
     threshold: float
-    features: list[RowFeatures]
+    features: ServedFeatures
     reading_s: float
     inference_s: float
 
@@ -69,11 +69,7 @@ class Predictor:
         async with asyncio.timeout(self._wait_s):
             await self._turn.acquire()
 
-    def _inputs(self, features: Sequence[RowFeatures], amounts: Sequence[float]) -> np.ndarray:
+    def _inputs(self, features: ServedFeatures, amounts: Sequence[float]) -> np.ndarray:
         """(n, k) float32, in the model's order."""
-        names = self.model.features
-        rows = [
-            [amount if name == AMOUNT else row.values[name] for name in names]
-            for row, amount in zip(features, amounts, strict=True)
-        ]
-        return np.array(rows, dtype=np.float32)
+        columns = {**features.columns, AMOUNT: amounts}
+        return np.array([columns[name] for name in self.model.features], dtype=np.float32).T

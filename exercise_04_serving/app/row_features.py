@@ -1,8 +1,8 @@
-"""The features of one payment, never with a hole: what stands for those that are not there."""
+"""The features of payments, never with a hole: what stands for those that are not there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from feast_plugins.online_features import OnlineFeatures, Status
 
@@ -13,57 +13,49 @@ LIVE_VIEW = "user_streaming_features"
 # What stands for a feature that is missing, null, expired or of another type. It is what no history
 # means: this user has paid nothing yet, and nothing was taken back from this merchant. Request-time
 # features get the null instead, as they do in training: no mean is not a mean of zero.
-DEFAULTS: Mapping[str, Mapping[str, float]] = {
-    "user_transaction_features": {
-        "transaction_count_7d": 0,
-        "transaction_count_30d": 0,
-        "avg_transaction_amount": 0.0,
-    },
-    "merchant_risk_features": {"chargeback_rate": 0.0, "total_transactions_30d": 0},
-    LIVE_VIEW: {
-        "transaction_count_5m": 0,
-        "total_amount_5m": 0.0,
-        "avg_amount_5m": 0.0,
-        "max_amount_5m": 0.0,
-        "declined_count_5m": 0,
-        "transaction_count_1h": 0,
-        "avg_amount_1h": 0.0,
-    },
-}
-# A user without an event has no row of these, and the mean of no payment is null: zeros are true.
-QUIET = frozenset(DEFAULTS[LIVE_VIEW])
-DEFAULT = {name: value for view in DEFAULTS.values() for name, value in view.items()}
+DEFAULT = 0.0
+# A user without an event has no streaming row, and the mean of no payment is null: zeros are true.
+QUIET = (Status.MISSING, Status.NULL, Status.EXPIRED)
 
 
-class RowFeatures(NamedTuple):
-    """A row's features, all of them numbers, and the names of those that a default stands for."""
+class ServedFeatures(NamedTuple):
+    """A column of numbers for each feature; `missing` names each payment's defaults."""
 
-    values: dict[str, float]
-    missing: list[str]
+    columns: dict[str, Sequence[float]]
+    missing: list[list[str]]
+
+    def by_payment(self) -> list[dict[str, float]]:
+        """Each payment's features by name."""
+        rows = zip(*self.columns.values(), strict=True)
+        return [dict(zip(self.columns, row, strict=True)) for row in rows]
 
 
-def served(answer: OnlineFeatures, rows: int) -> list[RowFeatures]:
-    """The answer row by row; what a default stands for is named, and counted with the reason."""
-    columns = [
-        (name, values, answer.statuses[name], name in QUIET)
+def served(answer: OnlineFeatures, payments: int) -> ServedFeatures:
+    """The answer in numbers; what a default stands for is named, and counted with the reason."""
+    missing: list[list[str]] = [[] for _ in range(payments)]
+    columns = {
+        name: values if _are_numbers(values) else _filled(answer, name, missing)
         for name, values in answer.values.items()
-    ]
-    return [_row(columns, row) for row in range(rows)]
+    }
+    return ServedFeatures(columns, missing)
 
 
-def _row(
-    columns: Sequence[tuple[str, Sequence[object], Sequence[Status], bool]], row: int
-) -> RowFeatures:
-    features: dict[str, float] = {}
-    missing = []
-    for name, values, statuses, may_be_quiet in columns:
-        value, status = values[row], statuses[row]
-        is_number = isinstance(value, int | float) and isfinite(value)
-        features[name] = value if is_number else DEFAULT.get(name, 0.0)
-        if status is Status.PRESENT and is_number:
-            continue
-        if not may_be_quiet or status is Status.WRONG_TYPE:
-            missing.append(name)
+def _are_numbers(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
+    try:
+        return isfinite(sum(values))  # type: ignore[arg-type]  # as finite as the least of them
+    except TypeError:
+        return False
+
+
+def _filled(answer: OnlineFeatures, name: str, missing: list[list[str]]) -> list[float]:
+    """A feature's column with a default in each hole, which `missing` is told of."""
+    values, statuses = list(answer.values[name]), answer.statuses[name]
+    silent = QUIET if answer.sources[name][0] == LIVE_VIEW else ()
+    holes = [row for row, value in enumerate(values) if value is None or not _are_numbers([value])]
+    for row in holes:
+        values[row] = DEFAULT
+        if (status := statuses[row]) not in silent:
+            missing[row].append(name)
             reason = "not a number" if status is Status.PRESENT else status
             telemetry.count_default(name, reason)
-    return RowFeatures(features, missing)
+    return values

@@ -21,15 +21,13 @@ from .cache import LocalCache, ReplyCache
 from .database import CACHE, FEATURES, Database
 from .generation import Generation
 from .hot_entities import HotEntities
-from .row_features import DEFAULTS, LIVE_VIEW
+from .row_features import LIVE_VIEW
 from .shared_cache import SharedCache
 
 SERVICE = "fraud_detection"
-REQUEST_VIEW = "transaction_request_features"
 AMOUNT = "transaction_amount"
 NO_ROWS: Rows = {"user_id": [], "merchant_id": [], AMOUNT: []}
 
-SLOW_VIEWS = [view for view in DEFAULTS if view != LIVE_VIEW] + [REQUEST_VIEW]
 WARM_CHUNK = 100
 
 log = logging.getLogger(__name__)
@@ -69,13 +67,19 @@ def open_features() -> StoredFeatures:
         return CachedFeatures() if settings.feature_cache == "on" else DirectFeatures()
 
 
-def _reader(views: Sequence[str]) -> OnlineReader:
+def _reader(views: Sequence[str] | None = None) -> OnlineReader:
     return OnlineReader.open(
         open_store().config,
         SERVICE,
         views=views,
         timeout_s=settings.online_read_timeout_s,
     )
+
+
+def _slow_views() -> list[str]:
+    """All views of the service but the streaming one."""
+    service = open_store().get_feature_service(SERVICE)
+    return [view.name for view in service.feature_view_projections if view.name != LIVE_VIEW]
 
 
 def _names(reader: OnlineReader) -> Collection[str]:
@@ -88,7 +92,7 @@ class DirectFeatures:
     has_cache = False
 
     def __init__(self) -> None:
-        self._reader = _reader([LIVE_VIEW, *SLOW_VIEWS])
+        self._reader = _reader()
         self.read = self._reader.read_async
 
     async def warm(self) -> None:
@@ -115,7 +119,7 @@ class CachedFeatures:
     has_cache = True
 
     def __init__(self) -> None:
-        self._slow, self._live = _reader(SLOW_VIEWS), _reader([LIVE_VIEW])
+        self._live, self._slow = _reader([LIVE_VIEW]), _reader(_slow_views())
         self._store = Database(FEATURES, settings.online_read_timeout_s)
         self._database = Database(CACHE, settings.cache_timeout_s)
         self._generation = Generation(self._store, open_store().project)
@@ -193,4 +197,5 @@ def _together(slow: OnlineFeatures, live: OnlineFeatures) -> OnlineFeatures:
         slow.values | live.values,
         slow.statuses | live.statuses,
         slow.event_times | live.event_times,
+        {**slow.sources, **live.sources},
     )
