@@ -30,6 +30,11 @@ class KnownTiles:
     def __len__(self) -> int:
         return len(self._names)
 
+    @property
+    def tiles(self) -> int:
+        """How many tiles are kept."""
+        return sum(map(len, self._tiles)) // TILE_BYTES
+
     def learn(self, tiles: pl.DataFrame) -> None:
         """Take in tiles, in any order and any number of times; their users are due at once."""
         numbers = [self._number(user) for user in tiles["user_id"]]

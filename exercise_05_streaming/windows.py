@@ -11,6 +11,7 @@ A tile is a row: `user_id`, `tile_start` (seconds since 1970, UTC), `transaction
 `total_cents`, `max_cents`, `declined_count`, `first_event` and `last_event` (milliseconds).
 """
 
+import numpy as np
 import polars as pl
 
 from lab.settings import settings
@@ -71,11 +72,11 @@ def features(tiles: pl.DataFrame, now_ms: int) -> pl.DataFrame:
     tile_now, hour_now = now_s // TILE_S * TILE_S, now_s // HOUR_S * HOUR_S
     inside = {
         "5m": begun & (pl.col("tile_start") >= tile_now),
-        "1h": begun & (pl.col("tile_start") > tile_now - HOUR_S),
-        "24h": begun & (pl.col("tile_start") > hour_now - DAY_S),
+        "1h": begun & (pl.col("tile_start") >= tile_now + TILE_S - HOUR_S),
+        "24h": begun & (pl.col("tile_start") >= hour_now + HOUR_S - DAY_S),
         "session": begun & (pl.col(SESSION) == 0) & (pl.col(SESSION_END) > now_ms),
     }
-    return (
+    sums = (
         with_sessions(tiles, begun)
         .group_by("user_id", maintain_order=True)
         .agg(
@@ -84,21 +85,40 @@ def features(tiles: pl.DataFrame, now_ms: int) -> pl.DataFrame:
             next_change(inside, now_s).alias(NEXT_CHANGE),
             *(value for window in WINDOWS for value in aggregates(window, inside[window])),
         )
-        .select(ROW)
     )
+    return in_dollars(sums).select(ROW)
 
 
 def aggregates(window: str, inside: pl.Expr) -> list[pl.Expr]:
-    """The five features of one window; without an event there is no average and no maximum."""
-    count = pl.col("transaction_count").filter(inside).sum()
-    dollars = pl.col("total_cents").filter(inside).sum() / 100.0
+    """Of one window, count and sums; the amounts still in cents."""
     return [
-        count.alias(f"transaction_count_{window}"),
-        dollars.alias(f"total_amount_{window}"),
-        pl.when(count > 0).then(dollars / count).alias(f"avg_amount_{window}"),
-        (pl.col("max_cents").filter(inside).max() / 100.0).alias(f"max_amount_{window}"),
+        pl.col("transaction_count").filter(inside).sum().alias(f"transaction_count_{window}"),
+        pl.col("total_cents").filter(inside).sum().alias(f"total_amount_{window}"),
+        pl.col("max_cents").filter(inside).max().alias(f"max_amount_{window}"),
         pl.col("declined_count").filter(inside).sum().alias(f"declined_count_{window}"),
     ]
+
+
+def in_dollars(sums: pl.DataFrame) -> pl.DataFrame:
+    """Amounts in dollars, and averages; without an event there is no average and no maximum."""
+    amounts = [f"{what}_amount_{window}" for window in WINDOWS for what in ("total", "max")]
+    rows = sums.with_columns(divided(sums[name], 100) for name in amounts)
+    return rows.with_columns(
+        divided(rows[f"total_amount_{window}"], rows[f"transaction_count_{window}"]).alias(
+            f"avg_amount_{window}"
+        )
+        for window in WINDOWS
+    )
+
+
+def divided(dividend: pl.Series, divisor: pl.Series | int) -> pl.Series:
+    """The quotient; null where there is none.
+
+    By numpy: polars multiplies by 1 / divisor, and then 69 cents are 0.6900000000000001 dollars.
+    """
+    with np.errstate(invalid="ignore"):
+        quotient = dividend.cast(pl.Float64).to_numpy() / np.asarray(divisor)
+    return pl.Series(dividend.name, quotient, nan_to_null=True)
 
 
 def with_sessions(tiles: pl.DataFrame, begun: pl.Expr) -> pl.DataFrame:
