@@ -14,7 +14,8 @@ OTHER, NEW = "(other)", "(new)"
 
 def quantile_ranks(rows: int, bins: int) -> Counts:
     """Where the quantiles that separate `bins` bins are among so many sorted values, ends too."""
-    return np.minimum(np.arange(bins + 1) * rows // bins, rows - 1)
+    even: Counts = np.arange(bins + 1) * rows // bins
+    return np.minimum(even, rows - 1)
 
 
 def edges_of(quantiles: Floats) -> Floats:
@@ -61,12 +62,14 @@ class CategoryCounts:
 
     The last bin tells how often one meets something new: in the current window the rows whose
     category the reference lacks; in the reference the rows whose category it has once, which is as
-    much as another window of the same distribution would have (Good, 1953).
+    much as another window of the same distribution would have (Good, 1953). `newcomer` is the most
+    frequent of the new categories, with its rows.
     """
 
     labels: tuple[str, ...]
     reference: Counts
     current: Counts
+    newcomer: tuple[str, int] | None
 
 
 def count_categories(reference: pd.Series, current: pd.Series) -> CategoryCounts:
@@ -74,11 +77,13 @@ def count_categories(reference: pd.Series, current: pd.Series) -> CategoryCounts
     before, now = reference.value_counts(), current.value_counts()
     top, rare = before.iloc[:CATEGORIES], before.iloc[CATEGORIES:]
     once = int((rare == 1).sum())
-    new = int(now[~now.index.isin(before.index)].sum())
+    newcomers = now[~now.index.isin(before.index)]
+    new = int(newcomers.sum())
     top_now = now.reindex(top.index, fill_value=0)
     other_now = int(now.sum() - top_now.sum()) - new
     return CategoryCounts(
         (*top.index, OTHER, NEW),
         np.array([*top, int(rare.sum()) - once, once], dtype=np.int64),
         np.array([*top_now, other_now, new], dtype=np.int64),
+        (newcomers.index[0], int(newcomers.iloc[0])) if new else None,
     )

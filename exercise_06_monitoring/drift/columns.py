@@ -24,7 +24,8 @@ def numbers(series: pd.Series) -> Floats:
         series = (series - epoch).dt.total_seconds()
     elif not pd.api.types.is_numeric_dtype(series.dtype):
         series = pd.to_numeric(series, errors="coerce")
-    return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    values: Floats = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
 
 
 def sorted_numbers(series: pd.Series) -> Floats:

@@ -35,6 +35,7 @@ class Measured:
     view: str = ""
     span: tuple[float, float] = (np.nan, np.nan)
     labels: tuple[str, ...] = ()
+    newcomer: tuple[str, int] | None = None
     ks: float = np.nan
     wasserstein: float = np.nan
     chi_square_p_value: float = np.nan
@@ -50,8 +51,8 @@ class Measured:
     def histogram(self, counts: Counts) -> Histogram:
         """One window's counts as shares, with the edges or labels to draw them by."""
         total = counts.sum()
-        shares = tuple(float(count) / total if total else 0.0 for count in counts)
-        outer = () if self.labels else (self.span[0], *map(float, self.edges), self.span[1])
+        shares = tuple(float(count / total) if total else 0.0 for count in counts)
+        outer = () if self.labels else (self.span[0], *self.edges.tolist(), self.span[1])
         return Histogram(outer, shares, self.labels)
 
 
@@ -105,6 +106,7 @@ def measure_categories(
         rows,
         np.empty(0),
         labels=counts.labels,
+        newcomer=counts.newcomer,
         chi_square_p_value=statistics.chi_square_p_value(counts.reference, counts.current),
     )
 

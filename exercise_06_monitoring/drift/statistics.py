@@ -102,9 +102,8 @@ def ks_statistic(reference: Floats, current: Floats) -> float:
 
 def ks_p_value(statistic: Floats, rows: Counts, more_rows: Counts) -> Floats:
     """Two-sided and asymptotic, as scipy's `ks_2samp(method="asymp")`; NaN for NaN."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        n = np.round(rows * (more_rows / (rows + more_rows)))
-    return np.asarray(np.clip(stats.kstwo.sf(statistic, np.maximum(np.nan_to_num(n), 1)), 0, 1))
+    n = np.round(rows * more_rows / np.maximum(rows + more_rows, 1))
+    return np.asarray(stats.kstwo.sf(statistic, np.maximum(n, 1)))
 
 
 def wasserstein(reference: Floats, current: Floats) -> float:
@@ -133,7 +132,7 @@ def grid(reference: Floats, current: Floats) -> Floats:
 
 def ranks(values: Floats, points: Floats) -> Counts:
     """How many of the sorted values are at or below each point."""
-    return np.searchsorted(values, points, side="right")
+    return np.searchsorted(values, points, side="right").astype(np.int64, copy=False)
 
 
 def false_discovery(p_values: Floats) -> Floats:

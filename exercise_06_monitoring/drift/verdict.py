@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 
 from exercise_06_monitoring.drift.measure import Measured
-from exercise_06_monitoring.drift.past import Age, Past, Steps
+from exercise_06_monitoring.drift.past import Age, Past
 from exercise_06_monitoring.drift.result import Severity
 from exercise_06_monitoring.drift.statistics import proportion_p_value
 from lab.settings import settings
@@ -41,7 +41,7 @@ def reasons_for(evidence: Evidence) -> tuple[str, ...]:
     if rows == 0:
         return ()
     gone = "there are no current rows" if rows_now == 0 else None
-    compared = [distribution, nulls, new_categories, frozen] if rows_now else []
+    compared = [distribution, nulls, newcomer, frozen] if rows_now else []
     found = [stale(evidence.past.age), gone, *(rule(evidence) for rule in compared)]
     return tuple(reason for reason in found if reason)
 
@@ -68,16 +68,16 @@ def nulls(evidence: Evidence) -> str | None:
     return f"nulls went from {before:.1%} to {now:.1%}"
 
 
-def new_categories(evidence: Evidence) -> str | None:
-    """Rows of categories that the reference lacks, more than it would lack anyway."""
+def newcomer(evidence: Evidence) -> str | None:
+    """A category that the reference lacks, too frequent to have been there and not been met."""
     known, known_now = evidence.measured.known
-    if not evidence.measured.labels or 0 in (known, known_now):
+    if evidence.measured.newcomer is None or known == 0:
         return None
-    expected, new = int(evidence.measured.reference[-1]), int(evidence.measured.current[-1])
-    matters = new / known_now - expected / known >= settings.drift_new_category
-    if not matters or not evidence.differs((expected, known), (new, known_now)):
+    label, rows = evidence.measured.newcomer
+    matters = rows / known_now >= settings.drift_new_category
+    if not matters or not evidence.differs((0, known), (rows, known_now)):
         return None
-    return f"{new / known_now:.1%} of the values are of categories that were not there before"
+    return f"{rows / known_now:.1%} of the values are {label}, which was not there before"
 
 
 def frozen(evidence: Evidence) -> str | None:

@@ -1,0 +1,112 @@
+"""The shop that is monitored, and how its features can be made to drift.
+
+What happens in the world is changed in the raw events, from which all features are computed anew;
+what goes wrong in the pipeline is changed in a feature table.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exercise_06_monitoring.drift.catalogue import View
+from lab.dataset.features import build_feature_tables
+from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
+
+AS_OF = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
+TRANSACTIONS = 60_000
+SINCE = AS_OF - timedelta(days=7)
+
+TABLE_OF = {
+    "user_transaction_features": "user_stats",
+    "merchant_risk_features": "merchant_stats",
+    "product_popularity_features": "product_stats",
+    "user_preference_features": "user_preferences",
+    "user_streaming_features": "user_streaming",
+}
+MONITORED = [
+    *("transaction_count_7d", "transaction_count_30d", "avg_transaction_amount"),
+    *("total_amount_30d", "chargeback_rate", "refund_rate", "total_transactions_30d"),
+    *("view_count_7d", "purchase_count_30d", "purchase_rate"),
+    *("last_product_id", "last_merchant_id", "distinct_products", "weekend_share"),
+    *("transaction_count_5m", "total_amount_5m", "avg_amount_5m", "max_amount_5m"),
+    *("declined_count_5m", "transaction_count_1h", "avg_amount_1h"),
+]
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def views_in(folder: Path) -> list[View]:
+    """The views over the tables of a folder, without a registry."""
+    views = []
+    for name, table in TABLE_OF.items():
+        key, moment, created, *features = FEATURE_TABLES[table].names
+        monitored = tuple(feature for feature in features if feature in MONITORED)
+        views.append(View(name, key, moment, created, folder / f"{table}.parquet", monitored))
+    return views
+
+
+def change_events(folder: Path, change: Change) -> None:
+    """Change the transactions of the last week, and compute every feature anew."""
+    file = folder / "transactions.parquet"
+    rows = pd.read_parquet(file)
+    is_new = rows["event_timestamp"] >= SINCE
+    rows = pd.concat([rows[~is_new], change(rows[is_new].copy())])
+    table = pa.Table.from_pandas(rows, RAW_TABLES["transactions"], preserve_index=False)
+    pq.write_table(table, file)
+    build_feature_tables(folder, AS_OF)
+
+
+def change_table(folder: Path, view: str, change: Change) -> None:
+    """Change the last week's rows of a view's table."""
+    file = folder / f"{TABLE_OF[view]}.parquet"
+    rows = pd.read_parquet(file)
+    is_new = rows["event_timestamp"] >= SINCE
+    pd.concat([rows[~is_new], change(rows[is_new].copy())]).to_parquet(file, index=False)
+
+
+def dearer(rows: pd.DataFrame) -> pd.DataFrame:
+    """Everything costs twice as much."""
+    return rows.assign(amount=rows["amount"] * 2)
+
+
+def more_spread(rows: pd.DataFrame) -> pd.DataFrame:
+    """Cheap things are cheaper, dear ones dearer; the middle stays."""
+    middle = rows["amount"].median()
+    return rows.assign(amount=(middle * (rows["amount"] / middle) ** 2.5).clip(0.01, 20_000))
+
+
+def in_cents(rows: pd.DataFrame) -> pd.DataFrame:
+    """Dollars are sent as cents."""
+    return rows.assign(amount=rows["amount"] * 100)
+
+
+def new_product(rows: pd.DataFrame) -> pd.DataFrame:
+    """One purchase in five is of a product that was not there."""
+    is_new = np.random.default_rng(7).random(len(rows)) < 0.2
+    return rows.assign(product_id=rows["product_id"].mask(is_new, "product_of_the_season"))
+
+
+def without(feature: str, share: float) -> Change:
+    """That share of a feature's values is null."""
+
+    def nulled(rows: pd.DataFrame) -> pd.DataFrame:
+        is_lost = np.random.default_rng(7).random(len(rows)) < share
+        return rows.assign(**{feature: rows[feature].mask(is_lost)})
+
+    return nulled
+
+
+def frozen(key: str, feature: str) -> Change:
+    """A feature keeps the value that each entity had at first."""
+    return lambda rows: rows.assign(**{feature: rows.groupby(key)[feature].transform("first")})
+
+
+def delayed(days: int) -> Change:
+    """What is computed arrives that much later."""
+    delay = timedelta(days=days)
+    return lambda rows: rows.assign(created_timestamp=rows["created_timestamp"] + delay)
