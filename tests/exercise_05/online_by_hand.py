@@ -1,0 +1,42 @@
+"""What Redis holds of the streaming view, decoded field by field."""
+
+from typing import Any
+
+import redis
+
+from exercise_05_streaming.online_rows import VERSION_FIELD, VIEW
+from exercise_05_streaming.windows import FEATURES
+from feast_plugins.redis_encoding import (
+    decode_time,
+    decode_value,
+    entity_key,
+    feature_field,
+    time_field,
+)
+from lab.feature_store import effective_config
+
+Row = dict[str, Any]
+FIELDS = [feature_field(VIEW, feature) for feature in FEATURES]
+
+
+def key_of(user: str) -> bytes:
+    return entity_key(effective_config()["project"], "user_id", user)
+
+
+def stored(client: redis.Redis, users: list[str]) -> dict[str, Row]:
+    """The features of those users who have any."""
+    pipe = client.pipeline(transaction=False)
+    for user in users:
+        pipe.hmget(key_of(user), [VERSION_FIELD, *FIELDS])
+    return {
+        user: {name: decode_value(value) for name, value in zip(FEATURES, values, strict=True)}
+        for user, (version, *values) in zip(users, pipe.execute(), strict=True)
+        if version is not None
+    }
+
+
+def event_time(client: redis.Redis, user: str) -> int:
+    """In milliseconds."""
+    time = decode_time(client.hget(key_of(user), time_field(VIEW)))
+    assert time is not None
+    return round(time.timestamp() * 1_000)

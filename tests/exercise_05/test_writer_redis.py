@@ -1,0 +1,180 @@
+"""What the writer puts into Redis: the values, in whatever order they come, and nothing older."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from online_by_hand import event_time, key_of, stored
+from tiles_by_hand import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    TILE_MS,
+    Event,
+    events_near,
+    frame,
+    tile_of,
+    values_at,
+    versions,
+)
+
+from exercise_05_streaming.known_tiles import KnownTiles
+from exercise_05_streaming.online_rows import OnlineRows
+from lab.settings import settings
+from lab.stack.redis import private_redis
+
+USERS = ["user_0", "user_1", "user_2"]
+thorough = hypothesis_settings(max_examples=40, deadline=None, derandomize=True)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
+    with (
+        private_redis(tmp_path_factory.mktemp("redis")) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setitem(vars(settings), "redis_port", server.port)
+        yield server.client()
+
+
+@pytest.fixture
+def online(client: redis.Redis) -> OnlineRows:
+    return emptied(client)
+
+
+def emptied(client: redis.Redis) -> OnlineRows:
+    client.flushall()
+    return connected("topic")
+
+
+def connected(topic: str) -> OnlineRows:
+    online = OnlineRows(topic)
+    assert online.has_lost_rows()
+    return online
+
+
+def write(online: OnlineRows, known: KnownTiles, now: int) -> int:
+    return online.write(known.features(list(range(len(known))), now), now)
+
+
+def knowing(*events: Event) -> KnownTiles:
+    known = KnownTiles()
+    known.learn(frame(versions(events)))
+    return known
+
+
+def payment(minute: int = 0, cents: int = 100) -> Event:
+    return Event("user_0", NOON + minute * MINUTE, cents, declined=False)
+
+
+@thorough
+@given(events=events_near(NOON), later=st.integers(0, 2 * DAY), data=st.data())
+def test_two_writers_one_of_them_killed_end_at_the_definition(
+    client: redis.Redis, events: list[Event], later: int, data: st.DataObject
+) -> None:
+    """One stops anywhere; the other replays from the beginning, in batches, at its own times."""
+    online = emptied(client)
+    tiles = versions(events)
+    cut = data.draw(st.integers(0, len(tiles)))
+    for until in (cut, len(tiles)):
+        known = KnownTiles()
+        ends = sorted({0, *data.draw(st.lists(st.integers(0, until), max_size=2)), until})
+        for start, end in pairwise(ends):
+            known.learn(frame(tiles[start:end]))
+            write(online, known, NOON + later)
+    assert stored(client, USERS) == values_at(events, NOON + later)
+
+
+def test_a_replay_moves_nothing_back(client: redis.Redis, online: OnlineRows) -> None:
+    events = [payment(minute) for minute in (-50, -6, -3, -1)]
+    write(online, knowing(*events), NOON)
+    before = stored(client, USERS)
+    for known_events in range(1, len(events)):
+        assert write(online, knowing(*events[:known_events]), NOON + MINUTE) == 0
+    assert stored(client, USERS) == before
+
+
+def test_a_late_event_corrects_what_is_stored(client: redis.Redis, online: OnlineRows) -> None:
+    write(online, knowing(payment(-8), payment(-1)), NOON)
+    late = payment(-7, cents=900)
+    write(online, knowing(payment(-8), payment(-1), late), NOON)
+    assert stored(client, USERS)["user_0"]["max_amount_1h"] == 9.0
+    assert event_time(client, "user_0") == payment(-1).time
+
+
+def test_time_alone_brings_counts_to_zero(client: redis.Redis, online: OnlineRows) -> None:
+    known = knowing(payment())
+    for now in (NOON, NOON + TILE_MS, NOON + HOUR, NOON + DAY):
+        write(online, known, now)
+        assert stored(client, USERS) == values_at([payment()], now)
+    assert not any(stored(client, USERS)["user_0"].values())
+    assert event_time(client, "user_0") == NOON
+
+
+def test_a_slow_writer_does_not_bring_an_earlier_moment_back(
+    client: redis.Redis, online: OnlineRows
+) -> None:
+    known = knowing(payment())
+    write(online, known, NOON + TILE_MS)
+    assert write(online, known, NOON + TILE_MS - 1) == 0
+    assert stored(client, USERS)["user_0"]["transaction_count_5m"] == 0
+
+
+def test_a_row_is_written_whole(client: redis.Redis, online: OnlineRows) -> None:
+    """One command a user, with all families: a reader never sees half of them."""
+    with client.monitor() as monitor:
+        write(online, knowing(payment()), NOON)
+        client.ping()
+        commands = []
+        while (command := monitor.next_command()["command"]) != "PING":
+            commands += [command] if command.startswith("HSET") else []
+    assert len(commands) == 1
+
+
+def test_other_views_keep_their_fields_and_their_time(
+    client: redis.Redis, online: OnlineRows
+) -> None:
+    """The key belongs to all views of the user: its TTL may be lengthened, never shortened."""
+    key, long, short = key_of("user_0"), timedelta(days=500), timedelta(days=1)
+    client.hset(key, b"_ts:other", b"kept")
+    client.expire(key, long)
+    write(online, knowing(payment()), NOON)
+    assert client.ttl(key) > timedelta(days=499).total_seconds()
+    client.expire(key, short)
+    write(online, knowing(payment(), payment(1)), NOON + MINUTE)
+    assert client.ttl(key) > timedelta(days=90).total_seconds()
+    assert client.hget(key, b"_ts:other") == b"kept"
+
+
+def test_new_keys_end_some_day(client: redis.Redis, online: OnlineRows) -> None:
+    write(online, knowing(payment()), NOON)
+    assert client.ttl(key_of("user_0")) > timedelta(days=90).total_seconds()
+
+
+def test_an_emptied_redis_is_noticed(client: redis.Redis, online: OnlineRows) -> None:
+    assert not online.has_lost_rows()
+    client.flushall()
+    assert online.has_lost_rows()
+    assert not online.has_lost_rows()
+
+
+def test_a_topic_made_anew_may_begin_again(client: redis.Redis, online: OnlineRows) -> None:
+    """Its tiles start at a count of one, and yet are newer than all of the old topic's."""
+    write(online, knowing(*map(payment, range(5))), NOON + 5 * MINUTE)
+    assert write(connected("another"), knowing(payment()), NOON + MINUTE) == 1
+    assert write(online, knowing(*map(payment, range(9))), NOON + 9 * MINUTE) == 0
+    assert stored(client, USERS)["user_0"]["transaction_count_1h"] == 1
+
+
+def test_a_future_event_alone_writes_nothing(client: redis.Redis, online: OnlineRows) -> None:
+    known = KnownTiles()
+    known.learn(frame([tile_of([payment(7)])]))
+    assert write(online, known, NOON) == 0
+    assert stored(client, USERS) == {}
+    assert write(online, known, NOON + 7 * MINUTE) == 1
