@@ -179,6 +179,15 @@ def run(request: Message, _: dict[str, types.ModuleType]) -> Message:
     return {"value": {"json": status}}
 
 
+def spawn(request: Message, _: dict[str, types.ModuleType]) -> Message:
+    """Run a command in a process of its own, as a terminal would; its exit status is the value.
+
+    A JVM ends with the program that started it, and with this process it would live on.
+    """
+    done = subprocess.run(request["command"], shell=True, check=False)
+    return {"value": {"json": done.returncode}}
+
+
 def exit_status(program: Callable[[], object]) -> int:
     """The status with which a program ends its process; any exception but SystemExit passes."""
     try:
@@ -188,7 +197,14 @@ def exit_status(program: Callable[[], object]) -> int:
     return 0
 
 
-OPERATIONS = {"load": load, "call": call, "probe": probe, "feast": feast, "run": run}
+OPERATIONS = {
+    "load": load,
+    "call": call,
+    "probe": probe,
+    "feast": feast,
+    "run": run,
+    "spawn": spawn,
+}
 
 
 def decode(value: Message) -> Any:

@@ -182,10 +182,13 @@ class Submission:
             said = log_tail(self.log)
             raise SubmissionError(f"`{command}` ended with status {status}", log_tail=said)
 
-    def start(self, command: str, exercise: int, **env: str) -> Child:
-        """Start a command in an exercise's folder; it runs until the child is closed."""
+    def start(self, command: str, exercise: int, *, do: str = "run", **env: str) -> Child:
+        """Start a command in an exercise's folder; it runs until the child is closed.
+
+        It is `run` in the child's process where it can be, or always in one of its own: `spawn`.
+        """
         child = self._command_child(exercise, env)
-        child.tell(do="run", command=command)
+        child.tell(do=do, command=command)
         return child
 
     def outputs(self, folders: Sequence[Path], name: str, newer_than: float) -> pd.DataFrame | None:

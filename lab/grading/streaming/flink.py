@@ -13,7 +13,6 @@ from lab.grading.sandbox import Child
 from lab.settings import settings
 from lab.stack.flink import connector_jars, flink_home
 
-RUNNING, FINISHED = "RUNNING", "FINISHED"
 REST_TIMEOUT_S = 2
 PARTS = ("bin", "conf", "opt", "plugins")
 
@@ -38,7 +37,12 @@ class Job:
 
     id: str
     state: str
+    all_tasks_run: bool
     restarted_ms: int
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ("FINISHED", "FAILED", "CANCELED")
 
 
 class FlinkProcesses:
@@ -58,9 +62,14 @@ class FlinkProcesses:
             job for jvm in self.jvms() for port in self._rest_ports(jvm) for job in _jobs_at(port)
         ]
 
+    def has_work(self) -> bool:
+        """Whether it has a job that has not ended."""
+        return not all(job.has_ended for job in self.jobs())
+
     def is_running(self) -> bool:
-        """Whether it has a job, and each one that has not finished runs."""
-        return {job.state for job in self.jobs()} - {FINISHED} == {RUNNING}
+        """Whether it has a job with all its tasks, and none that has failed or is not yet there."""
+        jobs = [job for job in self.jobs() if job.state != "FINISHED"]
+        return bool(jobs) and all(job.state == "RUNNING" and job.all_tasks_run for job in jobs)
 
     def restarts(self) -> dict[str, int]:
         """When each job was restarted last."""
@@ -85,13 +94,18 @@ def _runs_flink(process: psutil.Process) -> bool:
 
 
 def _jobs_at(port: int) -> list[Job]:
-    listed = _get(port, "/jobs") or {}
-    found = [_get(port, f"/jobs/{job['id']}") for job in listed.get("jobs", [])]
-    return [
-        Job(job["jid"], job["state"], job["timestamps"].get("RESTARTING", 0))
-        for job in found
-        if job is not None
-    ]
+    listed = _get(port, "/jobs/overview") or {}
+    found = [_get(port, f"/jobs/{job['jid']}") for job in listed.get("jobs", [])]
+    return [_job(job) for job in found if job is not None]
+
+
+def _job(answer: dict[str, Any]) -> Job:
+    return Job(
+        answer["jid"],
+        answer["state"],
+        all(vertex["status"] in ("RUNNING", "FINISHED") for vertex in answer["vertices"]),
+        answer["timestamps"].get("RESTARTING", 0),
+    )
 
 
 def _get(port: int, path: str) -> dict[str, Any] | None:

@@ -60,6 +60,7 @@ class Stream:
         self.child = self.submission.start(
             self.command,
             EXERCISE,
+            do="spawn",
             LAB_KAFKA_PORT=str(self.broker.port),
             LAB_BUILD_DIR=str(build),
             LAB_CHECKPOINT_DIR=str(build / "checkpoints"),
@@ -75,7 +76,7 @@ class Stream:
     @property
     def is_alive(self) -> bool:
         """Whether its command runs still, or has left a Flink that does."""
-        return not self.child.has_ended or bool(self.flink.jvms())
+        return not self.child.has_ended or self.flink.has_work()
 
     def wait_until_ready(self) -> None:
         """Wait for a value of an event that was sent since the start.
