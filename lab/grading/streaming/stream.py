@@ -56,14 +56,12 @@ class Stream:
     def start(self) -> None:
         """Start the job's command in the exercise's folder, the first time or again."""
         flink = flink_with_connector(self.submission.sandbox.directory / "flink")
-        build = self.submission.root / "build"
         self.child = self.submission.start(
             self.command,
             EXERCISE,
             do="spawn",
             LAB_KAFKA_PORT=str(self.broker.port),
-            LAB_BUILD_DIR=str(build),
-            LAB_CHECKPOINT_DIR=str(build / "checkpoints"),
+            LAB_BUILD_DIR=str(self.submission.root / "build"),
             FLINK_HOME=str(flink),
         )
         self.flink = FlinkProcesses(self.child)
