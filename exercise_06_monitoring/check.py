@@ -36,3 +36,11 @@ def not_measured(check: str, why: str) -> Check:
 def as_table(checks: Iterable[Check]) -> pd.DataFrame:
     """A row for each check: column, check, value, passed, message, limit."""
     return pd.DataFrame(checks, columns=["column", "check", "value", "passed", "message", "limit"])
+
+
+def duration(seconds: float) -> str:
+    """A span of time in the unit that suits it."""
+    if math.isinf(seconds):
+        return "never"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.3g} h"

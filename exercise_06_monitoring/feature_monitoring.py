@@ -93,10 +93,10 @@ def show_checks(name: str, checks: list[Check]) -> None:
     """How many there were, and those that failed."""
     failed = [check for check in checks if not check.passed]
     state = f"[red]{len(failed)} failed[/]" if failed else "all passed"
-    console.print(f"  {name}: {len(checks)} checks, {state}", highlight=False)
+    console.print(f"    {name}: {len(checks)} checks, {state}", highlight=False)
     for check in failed:
         column = f"{check.column}: " if check.column else ""
-        console.print(f"    {escape(column + check.message)}", highlight=False, soft_wrap=True)
+        console.print(f"      {escape(column + check.message)}", highlight=False, soft_wrap=True)
 
 
 def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:
@@ -132,8 +132,12 @@ def main() -> None:
             show(drift)
     console.print(f"  {sum(d.has_drift for d in drifts)} of {len(drifts)} features have drifted")
     quality, serving = watch_quality(as_of)
-    for view, checks in [*quality.items(), *serving.items()]:
+    console.print("  the data that arrived in a day")
+    for view, checks in quality.items():
         show_checks(view, checks)
+    console.print("  the serving side")
+    for part, checks in serving.items():
+        show_checks(part, checks)
     announce(
         [
             *drift_alerts(drifts),

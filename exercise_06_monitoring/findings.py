@@ -24,9 +24,7 @@ CRITICAL = {
 def drift_alerts(drifts: Iterable[FeatureDrift]) -> list[Alert]:
     """One for each feature that drifted. A warning: a model gets worse slowly, nothing is down."""
     return [
-        Alert(DRIFT, drift.feature, f"PSI {drift.psi:.2f}: {'; '.join(drift.reasons)}")
-        for drift in drifts
-        if drift.has_drift
+        Alert(DRIFT, drift.feature, "; ".join(drift.reasons)) for drift in drifts if drift.has_drift
     ]
 
 
@@ -42,7 +40,9 @@ def check_alerts(type_: str, checks: Mapping[str, Iterable[Check]]) -> Iterator[
             yield Alert(
                 type_,
                 f"{group}:{column}" if column else group,
-                "; ".join(f"{check.check}: {check.message}" for check in of_column),
+                "; ".join(
+                    f"{check.check.replace('_', ' ')}: {check.message}" for check in of_column
+                ),
                 Severity.CRITICAL if is_critical else Severity.WARNING,
             )
 

@@ -8,7 +8,7 @@ from statistics import median
 import polars as pl
 from feast import FeatureStore
 
-from exercise_06_monitoring.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.check import WHOLE_TABLE, Check, duration
 from exercise_06_monitoring.quality.arrivals import Arrivals
 from exercise_06_monitoring.quality.columns import check_columns
 from exercise_06_monitoring.quality.expectations import ViewExpectation, expectations
@@ -70,14 +70,9 @@ def _freshness(mine: Arrivals, expected: ViewExpectation, as_of: datetime) -> Ch
     newest, limit = mine.newest(), timedelta(minutes=expected.fresh_within_minutes)
     if newest is None:
         return Check(WHOLE_TABLE, "freshness", inf, False, "nothing has ever arrived")
-    age = as_of - newest
-    message = f"the newest row arrived {_minutes(age)} ago, at most {_minutes(limit)} is expected"
-    seconds = age.total_seconds()
-    return Check(WHOLE_TABLE, "freshness", seconds, age <= limit, message, limit.total_seconds())
-
-
-def _minutes(span: timedelta) -> str:
-    return f"{span / timedelta(minutes=1):,.0f} min"
+    age, most = (as_of - newest).total_seconds(), limit.total_seconds()
+    message = f"the newest row arrived {duration(age)} ago, at most {duration(most)} is expected"
+    return Check(WHOLE_TABLE, "freshness", age, age <= most, message, most)
 
 
 def _row_count(mine: Arrivals) -> Check:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from exercise_06_monitoring.drift.result import Histogram, Kind
 
@@ -18,27 +18,28 @@ def overlaid(reference: Histogram, current: Histogram, kind: Kind) -> Markup:
     """A pale bar for the reference and a strong, narrower one for the current share of each bin.
 
     Bins are equally wide: they are quantiles of the reference, and a long tail would hide the rest.
+    Bins that are empty on both sides are left out.
     """
-    bins = len(reference.shares)
+    names = _bin_names(reference, kind)
+    bins = [
+        bin for bin in zip(names, reference.shares, current.shares, strict=True) if any(bin[1:])
+    ]
     if not bins:
         return Markup("")
-    top = max(*reference.shares, *current.shares, 0.01) * 1.08
-    step = (WIDTH - LEFT - RIGHT) / bins
-    bars = []
-    for number, (before, now) in enumerate(zip(reference.shares, current.shares, strict=True)):
+    top = max(share for _, *shares in bins for share in shares) * 1.08
+    step = (WIDTH - LEFT - RIGHT) / len(bins)
+    every = -(-len(bins) // TICKS)
+    parts = _grid(top, "{:.0%}")
+    for number, (name, before, now) in enumerate(bins):
         x = LEFT + number * step
-        title = f"{_bin_name(reference, number, kind)}: {before:.1%} before, {now:.1%} now"
-        bars.append(
-            f"<g><title>{_escaped(title)}</title>"
+        parts.append(
+            f"<g><title>{escape(name)}: {before:.1%} before, {now:.1%} now</title>"
             f"{_bar(x + 0.08 * step, 0.84 * step, before / top, 'before')}"
             f"{_bar(x + 0.28 * step, 0.44 * step, now / top, 'now')}</g>"
         )
-    labels = (
-        _category_labels(reference, step) if reference.labels else _edge_labels(reference, kind)
-    )
-    return _svg(
-        "Shares of the values by bin, before and now", [*_grid(top, "{:.0%}"), *bars, *labels]
-    )
+        if number % every == 0:
+            parts.append(_text(x + step / 2, HEIGHT - 8, _short(name), "middle"))
+    return _svg("Shares of the values by bin, before and now", parts)
 
 
 def over_days(values: Mapping[datetime, float], limit: float) -> Markup:
@@ -99,48 +100,20 @@ def _grid(top: float, form: str) -> list[str]:
     return lines
 
 
-def _category_labels(histogram: Histogram, step: float) -> list[str]:
-    every = -(-len(histogram.labels) // TICKS)
-    return [
-        _text(LEFT + (number + 0.5) * step, HEIGHT - 8, _short(label), "middle")
-        for number, label in enumerate(histogram.labels)
-        if number % every == 0
-    ]
-
-
-def _edge_labels(histogram: Histogram, kind: Kind) -> list[str]:
-    edges, bins = histogram.edges, len(histogram.shares)
-    shown = sorted({round(share * bins / (TICKS - 1)) for share in range(TICKS)})
-    width = WIDTH - LEFT - RIGHT
-    anchors = {0: "start", bins: "end"}
-    return [
-        _text(
-            LEFT + number / bins * width,
-            HEIGHT - 8,
-            readable(edges[number], kind),
-            anchors.get(number, "middle"),
-        )
-        for number in shown
-    ]
-
-
-def _bin_name(histogram: Histogram, number: int, kind: Kind) -> str:
+def _bin_names(histogram: Histogram, kind: Kind) -> list[str]:
+    """Categories by their label, other bins by what they reach up to; the last is open."""
     if histogram.labels:
-        return histogram.labels[number]
-    low, high = (readable(edge, kind) for edge in histogram.edges[number : number + 2])
-    return f"{low} to {high}"
+        return list(histogram.labels)
+    *most, before_last, _ = [readable(edge, kind) for edge in histogram.edges]
+    return [*(f"≤ {edge}" for edge in [*most[1:], before_last]), f"> {before_last}"]
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_escaped(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _short(label: str) -> str:
     return label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
-
-
-def _escaped(text: str) -> Markup:
-    return Markup.escape(text)
 
 
 def readable(value: float, kind: Kind = "number") -> str:

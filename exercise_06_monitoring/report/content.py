@@ -1,6 +1,6 @@
 """What a report tells: read from the runs that are kept, so each job can write the whole of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from exercise_06_monitoring.alerts.notice import Alert, Notice
 from exercise_06_monitoring.check import Check
 from exercise_06_monitoring.drift.result import FeatureDrift, Histogram
 from exercise_06_monitoring.findings import DRIFT
+from lab.settings import settings
 
 Groups = dict[str, list[Check]]
 
@@ -26,8 +27,8 @@ NEXT_STEPS = {
     "streaming_freshness": "The streaming job has stopped: start it again, `lab run 5`.",
 }
 ON_DRIFT = (
-    "Compare the histograms. If the world has changed, train again: `lab run 2`, `lab run 4`. "
-    "If the pipeline has, mend it and write the days again: exercise 3, backfill."
+    "Compare the histograms. If the world has changed, train again: `lab run 2`, `lab run 4`; "
+    "if the pipeline has, mend it and backfill."
 )
 ON_ANYTHING_ELSE = "Look at the rows that arrived since then, and at what changed in the pipeline."
 
@@ -84,6 +85,7 @@ def read_content(as_of: datetime) -> Content:
     """The newest run of each job, and what came before it."""
     drift, quality = runs.latest("drift"), runs.latest("quality")
     drifts = [drift_from(plain) for plain in drift.results.values()] if drift else []
+    limits = {d.feature: limit_of(d) for d in drifts}
     days = {d.feature: runs.history("drift", d.feature) for d in drifts}
     return Content(
         as_of=as_of,
@@ -94,7 +96,7 @@ def read_content(as_of: datetime) -> Content:
         drifting_since={
             name: since
             for name, past in days.items()
-            if (since := _unbroken_since(past.items())) is not None
+            if (since := _unbroken_since(past, limits[name])) is not None
         },
         quality=_groups(quality, "quality"),
         serving=_groups(quality, "serving"),
@@ -111,6 +113,11 @@ def drift_from(plain: dict[str, Any]) -> FeatureDrift:
         for side in ("reference_histogram", "current_histogram")
     }
     return FeatureDrift(**{**plain, **histograms, "reasons": tuple(plain["reasons"])})
+
+
+def limit_of(drift: FeatureDrift) -> float:
+    """What the PSI must reach to count."""
+    return max(drift.psi_threshold, settings.drift_psi_medium)
 
 
 def failed(groups: Groups) -> list[Check]:
@@ -135,9 +142,13 @@ def _groups(run: runs.Run | None, name: str) -> Groups:
     return {group: [Check(**check) for check in checks] for group, checks in plain.items()}
 
 
-def _unbroken_since(days: Iterable[tuple[datetime, Any]]) -> datetime | None:
-    """The first of the days up to the last on which it drifted without a break."""
+def _unbroken_since(days: Mapping[datetime, Any], limit: float) -> datetime | None:
+    """The first of the days up to the last on which it drifted without a break.
+
+    Of days before the first run only PSI is known.
+    """
     since = None
-    for day, drift in days:
-        since = (since or day) if drift.get("has_drift") else None
+    for day, drift in days.items():
+        drifted = drift.get("has_drift", drift["psi"] >= limit)
+        since = (since or day) if drifted else None
     return since

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -12,10 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from exercise_06_monitoring.alerts.notice import Alert, Severity
-from exercise_06_monitoring.check import Check
+from exercise_06_monitoring.check import Check, duration
 from exercise_06_monitoring.drift.result import FeatureDrift
+from exercise_06_monitoring.findings import DRIFT
 from exercise_06_monitoring.report.charts import over_days, overlaid, readable
-from exercise_06_monitoring.report.content import Content, Groups, failed, next_step
+from exercise_06_monitoring.report.content import Content, Groups, failed, limit_of, next_step
 from lab.settings import settings
 
 HERE = Path(__file__).resolve().parent
@@ -44,6 +45,10 @@ class Step:
     since: str
     state: State
     todo: Markup
+
+    @property
+    def is_drift(self) -> bool:
+        return self.alert.type == DRIFT
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def ages_of(quality: Groups) -> Iterator[Age]:
 def _age(view: str, check: Check) -> Age:
     limit = float(check.limit or 1)
     percent = min(100, max(2, 100 * check.value / limit))
-    text = f"{_span(check.value)} of {_span(limit)}"
+    text = f"{duration(check.value)} of {duration(limit)}"
     return Age(view, round(percent, 1), text, "good" if check.passed else "bad")
 
 
@@ -161,11 +166,6 @@ def state_of(drift: FeatureDrift) -> State:
     if not drift.has_drift:
         return "good"
     return "bad" if drift.severity == "high" else "warn"
-
-
-def limit_of(drift: FeatureDrift) -> float:
-    """What the PSI must reach to count."""
-    return max(drift.psi_threshold, settings.drift_psi_medium)
 
 
 def level_of(drift: FeatureDrift) -> int:
@@ -184,13 +184,6 @@ def moment(time: datetime | None) -> str:
 
 def _state(wrong: int) -> State:
     return "warn" if wrong else "good"
-
-
-def _span(seconds: float) -> str:
-    if seconds == float("inf"):
-        return "never"
-    minutes = timedelta(seconds=seconds) / timedelta(minutes=1)
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def _with_code(text: str) -> Markup:

@@ -5,7 +5,7 @@ from datetime import datetime
 import redis
 from feast import FeatureStore
 
-from exercise_06_monitoring.check import Check, not_measured
+from exercise_06_monitoring.check import Check, duration, not_measured
 from lab.feature_store import MATERIALIZED_VIEWS, feast_says_nothing
 from lab.feature_values import differing, offline_values, online_values
 from lab.materialized import Progress
@@ -42,6 +42,6 @@ def _check_view(store: FeatureStore, progress: Progress, view: str, as_of: datet
             "materialized",
             age.total_seconds(),
             age <= settings.materialized_within,
-            f"Redis is as of {until:%d %B %H:%M}, {age.total_seconds() / 60:,.0f} min before now",
+            f"Redis is as of {until:%d %B %H:%M}, {duration(age.total_seconds())} before now",
         ),
     ]

@@ -6,7 +6,7 @@ import polars as pl
 import redis
 from feast import FeatureStore
 
-from exercise_06_monitoring.check import Check, not_measured
+from exercise_06_monitoring.check import Check, duration, not_measured
 from exercise_06_monitoring.quality.expectations import expectations
 from feast_plugins.redis_encoding import decode_time, entity_key, time_field
 from lab.settings import settings
@@ -25,7 +25,7 @@ def check_streaming(store: FeatureStore, client: redis.Redis, as_of: datetime) -
         return not_measured("streaming_freshness", "no streaming job has written to this Redis")
     age = max(as_of - max(times), timedelta(0))
     limit = timedelta(minutes=expectations()[VIEW].fresh_within_minutes)
-    message = f"the newest event in Redis is {age.total_seconds() / 60:,.0f} min old"
+    message = f"the newest event in Redis is {duration(age.total_seconds())} old"
     return Check("", "streaming_freshness", age.total_seconds(), age <= limit, message)
 
 
