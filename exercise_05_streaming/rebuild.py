@@ -9,14 +9,15 @@ like any writer, it cannot put an older value over a newer one.
 import time
 
 from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.tile_topic import TileTopic
+from exercise_05_streaming.topic_reader import TopicReader
 from exercise_05_streaming.writer import Writer, say
 from lab.errors import run_script
+from lab.settings import settings
 
 
 def rebuild() -> int:
     """Read the whole topic and write every user; how many they are."""
-    with TileTopic() as topic:
+    with TopicReader(settings.tiles_topic) as topic:
         writer = Writer(topic, OnlineRows(topic.id))
         writer.catch_up()
         writer.write_everyone()

@@ -16,11 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 
+import polars as pl
 import redis
+from confluent_kafka import Message
 
 from exercise_05_streaming.known_tiles import KnownTiles
 from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.tile_topic import TileTopic
+from exercise_05_streaming.topic_reader import TopicReader
+from exercise_05_streaming.windows import TILE
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
@@ -29,7 +32,7 @@ class Writer:
     """Keeps Redis at what is known."""
 
     def __init__(
-        self, topic: TileTopic, online: OnlineRows, clock: Callable[[], float] = time.time
+        self, topic: TopicReader, online: OnlineRows, clock: Callable[[], float] = time.time
     ) -> None:
         self.known = KnownTiles()
         self._topic = topic
@@ -40,12 +43,12 @@ class Writer:
 
     def catch_up(self) -> None:
         """Learn what the topic has to tell; nothing is written before all of it is known."""
-        for tiles in self._topic.to_the_end():
-            self.known.learn(tiles)
+        for records in self._topic.to_the_end():
+            self.known.learn(tiles_in(records))
 
     def follow(self) -> None:
         """Learn what has come, and write who is due."""
-        self.known.learn(self._topic.poll())
+        self.known.learn(tiles_in(self._topic.poll()))
         self.write_due()
 
     def write_everyone(self) -> None:
@@ -96,6 +99,12 @@ class Writer:
         time.sleep(settings.tiles_poll_s)
 
 
+def tiles_in(records: list[Message]) -> pl.DataFrame:
+    """The tiles that these records hold, as windows.TILE; one without a value takes a tile back."""
+    values = [record.value() for record in records if record.value() is not None]
+    return pl.read_ndjson(b"\n".join(values), schema=TILE) if values else TILE.to_frame()
+
+
 def say(what: str) -> None:
     """A line of the log."""
     print(f"writer: {what}", file=sys.stderr, flush=True)
@@ -107,7 +116,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: stopped.append(received))
     parent = os.getppid()
-    with TileTopic() as topic:
+    with TopicReader(settings.tiles_topic) as topic:
         writer = Writer(topic, OnlineRows(topic.id))
         begun = time.monotonic()
         writer.catch_up()

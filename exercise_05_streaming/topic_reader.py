@@ -1,10 +1,9 @@
-"""Reads the topic of tiles: from its beginning to its end, then what comes."""
+"""Reads a topic: from its beginning to its end, then what comes."""
 
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import polars as pl
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -16,26 +15,25 @@ from confluent_kafka import (
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.windows import TILE
 from lab.errors import UserError
 from lab.settings import settings
 
 
-class TileTopic:
+class TopicReader:
     """All partitions at once, from the oldest record on.
 
     No offset is committed: what was read lives in the memory of who reads it, and so does how far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         """Raises UserError when Kafka does not answer, or has no such topic."""
-        self._name = settings.tiles_topic
+        self._name = name
         self._address = f"{settings.host}:{settings.kafka_port}"
         self._away_since: float | None = None
         self._consumer = Consumer(
             {
                 "bootstrap.servers": self._address,
-                "group.id": "feature-writer",  # wanted by the client, used for nothing
+                "group.id": "reader",  # wanted by the client, used for nothing
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
@@ -47,23 +45,26 @@ class TileTopic:
         beginning = [Partition(self._name, n, OFFSET_BEGINNING) for n in self._partitions]
         self._consumer.assign(beginning)
 
-    def __enter__(self) -> "TileTopic":
+    def __enter__(self) -> "TopicReader":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
-    def to_the_end(self) -> Iterator[pl.DataFrame]:
+    def to_the_end(self) -> Iterator[list[Message]]:
         """What is in the topic now, in batches; raises UserError as `poll` does."""
         unread = set(self._partitions)
         while unread:
             messages = self._consume()
             unread -= {message.partition() for message in messages if is_end(message)}
-            yield tiles_of(messages)
+            yield records_of(messages)
 
-    def poll(self) -> pl.DataFrame:
-        """What has come since; waits a moment for more, and gives up on a Kafka that stays away."""
-        return tiles_of(self._consume())
+    def poll(self) -> list[Message]:
+        """What has come since; waits a moment for more.
+
+        Raises UserError when Kafka has been away for too long.
+        """
+        return records_of(self._consume())
 
     def _consume(self) -> list[Message]:
         messages = self._consumer.consume(settings.tiles_at_once, settings.tiles_poll_s)
@@ -110,14 +111,12 @@ def is_end(message: Message) -> bool:
     return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
-def tiles_of(messages: list[Message]) -> pl.DataFrame:
-    """The tiles in `messages`, as windows.TILE; raises KafkaException for an error among them."""
+def records_of(messages: list[Message]) -> list[Message]:
+    """Those that are records; raises KafkaException for an error among them."""
     records = []
     for message in messages:
-        if message.error() and not is_end(message):
+        if message.error() is None:
+            records.append(message)
+        elif not is_end(message):
             raise KafkaException(message.error())
-        if not message.error() and message.value() is not None:
-            records.append(message.value())
-    if not records:
-        return TILE.to_frame()
-    return pl.read_ndjson(b"\n".join(records), schema=TILE)
+    return records

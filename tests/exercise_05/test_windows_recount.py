@@ -1,0 +1,104 @@
+"""The batch recount in SQL, which drills and benchmarks trust, against plain Python."""
+
+import json
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from tiles_by_hand import DAY, MINUTE, NOON, TILE_MS, Event, events_near, tile_of, values_at
+
+from exercise_05_streaming.recount import Recount, recount
+from lab.settings import settings
+
+ROUND = {"user_id": "user_0", "amount": 1, "event_time": "2024-10-04T12:00:00"}
+
+
+def message(event: Event) -> str:
+    time = datetime.fromtimestamp(event.time / 1_000, UTC)
+    return json.dumps(
+        {
+            "user_id": event.user,
+            "amount": event.cents / 100,
+            "is_approved": not event.declined,
+            "event_time": time.isoformat(timespec="milliseconds").replace("+00:00", ""),
+        }
+    )
+
+
+def log_of(messages: list[str], times: list[int]) -> pl.DataFrame:
+    places = range(len(messages))
+    return pl.DataFrame(
+        {"partition": 0, "offset": places, "record_ms": times, "message": messages},
+        schema={"partition": int, "offset": int, "record_ms": int, "message": str},
+    )
+
+
+@hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
+@given(events=events_near(NOON), later=st.one_of(st.integers(0, 2 * DAY), st.just(0)))
+def test_it_counts_what_the_definitions_say(events: list[Event], later: int) -> None:
+    now = NOON + later
+    counted = recount(log_of([message(e) for e in events], [e.time for e in events]), now)
+    assert counted.features == values_at(events, now)
+    tiles = {(event.user, event.time // TILE_MS) for event in events}
+    assert counted.tiles.rows(named=True) == [
+        tile_of([e for e in events if (e.user, e.time // TILE_MS) == tile])
+        for tile in sorted(tiles)
+    ]
+    assert counted.produced == counted.accepted == len(events)
+
+
+def of(*events: object, record_ms: int = NOON) -> Recount:
+    texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    return recount(log_of(texts, [record_ms] * len(texts)), NOON)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "no JSON",
+        "[]",
+        {},
+        ROUND | {"user_id": None},
+        ROUND | {"user_id": ""},
+        ROUND | {"amount": None},
+        ROUND | {"amount": -1},
+        ROUND | {"amount": float("nan")},
+        ROUND | {"event_time": "yesterday"},
+        ROUND | {"event_time": "2024-10-04T12:00:00+02:00"},
+    ],
+)
+def test_what_is_malformed_does_not_count(wrong: object) -> None:
+    counted = of(wrong, ROUND)
+    assert (counted.produced, counted.accepted) == (2, 1)
+
+
+def test_what_is_too_late_or_too_far_ahead_does_not_count() -> None:
+    late, ahead = settings.allowed_lateness, settings.allowed_ahead
+    for allowed in (late, -ahead):
+        edge = NOON + int(allowed.total_seconds() * 1_000)
+        beyond = edge + (1 if allowed == late else -1)
+        assert of(ROUND, record_ms=edge).accepted == 1
+        assert of(ROUND, record_ms=beyond).accepted == 0
+
+
+def test_a_transaction_counts_once() -> None:
+    twice = ROUND | {"transaction_id": "one"}
+    assert of(twice, twice, ROUND | {"transaction_id": "two"}, ROUND, ROUND).accepted == 4
+
+
+@pytest.mark.parametrize(
+    ("amount", "cents"), [("1.005", 101), ("0.125", 13), ("12", 1_200), ("1e2", 10_000)]
+)
+def test_amounts_are_rounded_as_decimals(amount: str, cents: int) -> None:
+    event = json.dumps(ROUND).replace('"amount": 1', f'"amount": {amount}')
+    assert of(event).tiles["total_cents"].to_list() == [cents]
+
+
+def test_a_tile_begins_with_its_first_moment() -> None:
+    event = ROUND | {"event_time": "2024-10-04T12:05:00Z"}
+    assert of(event, record_ms=NOON + 5 * MINUTE).tiles["tile_start"].to_list() == [
+        (NOON + TILE_MS) // 1_000
+    ]
