@@ -72,9 +72,8 @@ class CategoryCounts:
     newcomer: tuple[str, int] | None
 
 
-def count_categories(reference: pd.Series, current: pd.Series) -> CategoryCounts:
-    """Counts of two series of texts without nulls."""
-    before, now = reference.value_counts(), current.value_counts()
+def count_categories(before: pd.Series, now: pd.Series) -> CategoryCounts:
+    """From how often each category comes up in the two windows, the most frequent first."""
     top, rare = before.iloc[:CATEGORIES], before.iloc[CATEGORIES:]
     once = int((rare == 1).sum())
     newcomers = now[~now.index.isin(before.index)]

@@ -34,6 +34,6 @@ def sorted_numbers(series: pd.Series) -> Floats:
     return values[: np.searchsorted(values, np.nan)]
 
 
-def categories(series: pd.Series) -> pd.Series:
-    """The known ones as text."""
-    return series.dropna().astype(str)
+def frequencies(series: pd.Series) -> pd.Series:
+    """How often each known value comes up, as text, the most frequent first."""
+    return series.dropna().astype(str).value_counts()

@@ -14,7 +14,7 @@ from exercise_06_monitoring.drift.bins import (
     count_sorted,
     edges_of_sorted,
 )
-from exercise_06_monitoring.drift.columns import categories, kind_of, sorted_numbers
+from exercise_06_monitoring.drift.columns import frequencies, kind_of, sorted_numbers
 from exercise_06_monitoring.drift.result import Histogram, Kind
 from exercise_06_monitoring.drift.statistics import Counts, Floats
 
@@ -70,7 +70,7 @@ def measure(feature: str, reference: pd.Series, current: pd.Series) -> Measured:
     rows = (len(reference), len(current))
     kind = kind_of(reference, current)
     if kind == "category":
-        return measure_categories(feature, categories(reference), categories(current), rows)
+        return measure_categories(feature, frequencies(reference), frequencies(current), rows)
     values = sorted_numbers(reference), sorted_numbers(current)
     return measure_numbers(feature, kind, *values, rows)
 
@@ -96,7 +96,7 @@ def measure_numbers(
 def measure_categories(
     feature: str, reference: pd.Series, current: pd.Series, rows: tuple[int, int]
 ) -> Measured:
-    """Both sides as text, without nulls."""
+    """Both sides as the rows of each category, the most frequent first."""
     counts = count_categories(reference, current)
     return Measured(
         feature,

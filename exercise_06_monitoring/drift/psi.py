@@ -10,7 +10,7 @@ from exercise_06_monitoring.drift.bins import (
     count_values,
     edges_of_values,
 )
-from exercise_06_monitoring.drift.columns import categories, kind_of, numbers
+from exercise_06_monitoring.drift.columns import frequencies, kind_of, numbers
 from exercise_06_monitoring.drift.statistics import Counts
 
 
@@ -26,7 +26,7 @@ def psi_of(reference: pd.Series, current: pd.Series, bins: int = BINS) -> float:
 def binned(reference: pd.Series, current: pd.Series, bins: int) -> tuple[Counts, Counts]:
     """How many rows of each are in each bin, the nulls last."""
     if kind_of(reference, current) == "category":
-        counted = count_categories(categories(reference), categories(current))
+        counted = count_categories(frequencies(reference), frequencies(current))
         return (
             np.append(counted.reference, reference.isna().sum()),
             np.append(counted.current, current.isna().sum()),
