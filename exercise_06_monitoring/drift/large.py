@@ -132,11 +132,11 @@ def measure_counts(
 
 
 def moved(distance: Floats, edges: Floats, greatest: float) -> float:
-    """The area between two distributions, from their distance at the edges."""
-    if len(edges) == 0:
+    """The area between two distributions, from their distance at the edges; inf is the greatest."""
+    if np.isnan(greatest):
         return 0.0
-    widths = np.diff(edges, append=max(greatest, edges[-1]))
-    return float((distance * widths)[np.isfinite(widths)].sum())
+    finite = np.clip(edges, -np.finfo(np.float64).max, greatest)
+    return float((distance * np.diff(finite, append=greatest)).sum())
 
 
 def frequencies(connection: Connection, name: str, table: str) -> pd.Series:
