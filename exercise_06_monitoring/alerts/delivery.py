@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from exercise_06_monitoring.alerts import ledger
 from exercise_06_monitoring.alerts.channels import Channel, DeliveryError
+from exercise_06_monitoring.alerts.ledger import Pending
 from exercise_06_monitoring.alerts.notice import Notice
 from exercise_06_monitoring.database import folder
 from lab.settings import settings
@@ -14,25 +15,35 @@ from lab.stack.lock import locked
 def deliver(channels: Iterable[Channel], wait: Callable[[float], None] = time.sleep) -> list[str]:
     """Send what is in the outbox; one sentence for each channel that failed.
 
-    A channel that fails is left until the next run, so that a receiver that hangs costs one
-    time-out and not one for each alert. A notice whose channel is no longer configured stays too.
-    A run that is killed between a receiver's answer and the note of it sends that notice again.
+    A notice whose channel is no longer configured stays too. A run that is killed between a
+    receiver's answer and the note of it sends that notice again.
     """
-    failures: list[str] = []
     with locked(folder() / "delivery", timeout_s=settings.alert_turn_timeout_s):
         waiting = ledger.pending()
-        for channel in channels:
-            mine = [item for item in waiting if item.channel == channel.name]
-            for number, item in enumerate(mine):
-                try:
-                    send_with_retries(channel, item.notice, wait)
-                except DeliveryError as error:
-                    ledger.not_delivered(item, str(error))
-                    kept = len(mine) - number
-                    failures.append(f"{error}; {kept} kept for the next run")
-                    break
-                ledger.delivered(item)
-    return failures
+        failures = [
+            _deliver_to(channel, [item for item in waiting if item.channel == channel.name], wait)
+            for channel in channels
+        ]
+    return [failure for failure in failures if failure]
+
+
+def _deliver_to(channel: Channel, items: list[Pending], wait: Callable[[float], None]) -> str:
+    """Why the last notice that was not taken was not; nothing if all were.
+
+    A receiver that is away is asked no more until the next run: one time-out, not one per alert.
+    """
+    failure = ""
+    for item in items:
+        try:
+            send_with_retries(channel, item.notice, wait)
+        except DeliveryError as error:
+            ledger.not_delivered(item, str(error))
+            failure = f"{error}; it is kept for the next run"
+            if error.passing:
+                break
+        else:
+            ledger.delivered(item)
+    return failure
 
 
 def send_with_retries(channel: Channel, notice: Notice, wait: Callable[[float], None]) -> None:
