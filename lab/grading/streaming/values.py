@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from math import nan
 from typing import Any
 
 import pandas as pd
@@ -67,18 +68,23 @@ def _key_reader(
         for user in users:
             pipe.execute_command(command, pattern.replace(USER, user))  # type: ignore[no-untyped-call]
         found = [parse(answer) for answer in pipe.execute(raise_on_error=False)]
-        rows = [[values.get(own[feature]) for feature in FEATURES] for values in found]
-        return pd.DataFrame(rows, index=list(users), columns=list(FEATURES)).apply(
-            pd.to_numeric, errors="coerce"
-        )
+        rows = [[_number(values.get(own[feature])) for feature in FEATURES] for values in found]
+        return pd.DataFrame(rows, index=list(users), columns=list(FEATURES), dtype="float64")
 
     return read
+
+
+def _number(found: Any) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError, OverflowError):
+        return nan
 
 
 def _json(answer: Any) -> dict[str, Any]:
     try:
         values = json.loads(answer)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 
@@ -86,7 +92,11 @@ def _json(answer: Any) -> dict[str, Any]:
 def _hash(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         return {}
-    return {name.decode(errors="replace"): value.decode() for name, value in answer.items()}
+    return {_text(name): _text(value) for name, value in answer.items()}
+
+
+def _text(found: bytes) -> str:
+    return found.decode(errors="replace")
 
 
 LAYOUTS = {"json": ("GET", _json), "hash": ("HGETALL", _hash)}
