@@ -84,6 +84,7 @@ def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) 
     """Feast's own, by the engine of feature_store.yaml, which takes what arrived late as well."""
     with out_of_memory_is_loud(), feast_says_nothing():
         store.materialize(start, end, feature_views=[view])
+    Progress(store, connect_redis()).count_run()
 
 
 def validate_materialization() -> bool:

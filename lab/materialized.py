@@ -1,4 +1,4 @@
-"""Until when each view is materialized."""
+"""Until when each view is materialized, and how often something was written."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ class Progress:
     def __init__(self, store: "FeatureStore", client: redis.Redis) -> None:
         self._client = client
         self._key = f"materialized_until:{store.project}"
+        self._runs = f"materialization_runs:{store.project}"
 
     def until(self, view: str) -> datetime | None:
         """Rows that arrived by then are in Redis; None before the first run."""
@@ -34,3 +35,7 @@ class Progress:
         """Remember a finished run; one that looked at an earlier moment takes nothing back."""
         latest = max(until, self.until(view) or until)
         self._client.hset(self._key, view, latest.isoformat())
+
+    def count_run(self) -> None:
+        """Tell those who cache features of a run, a backfill too: it changes no `until`."""
+        self._client.incr(self._runs)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from exercise_04_serving.app.generation import Generation
 from exercise_04_serving.app.shared_cache import Kept, SharedCache
 from feast_plugins.read_plan import Reply
 from feast_plugins.redis_encoding import entity_key, feature_field, time_field
+from lab import dataset
 from lab.settings import settings, utc_now
 from lab.stack.redis import RedisServer
 
@@ -126,6 +128,29 @@ def test_a_materialization_is_seen(shop: Path, shop_redis: RedisServer) -> None:
         set_feature(client, payment["user_id"], view, feature, {"int64_val": 12_345})
         assert predict(api, payment)["features"][feature] == before  # cached
         client.hset(PROGRESS, view, utc_now().isoformat())
+        eventually(lambda: predict(api, payment)["features"][feature] == 12_345)
+        set_feature(client, payment["user_id"], view, feature, {"int64_val": int(before)})
+
+
+@pytest.mark.parametrize("run", ["backfill", "again"])
+def test_a_run_that_changes_no_moment_is_seen_too(
+    shop: Path, shop_redis: RedisServer, run: str
+) -> None:
+    """A corrected value arrives by a backfill, or by a run that ends at the same as-of."""
+    from exercise_03_materialize.materialize import backfill_features, initial_materialization
+
+    client, payment = shop_redis.client(), payments(1)[0]
+    view, feature = "user_transaction_features", "transaction_count_7d"
+    with running_api(cache_poll_s=0.05) as api:
+        before = predict(api, payment)["features"][feature]
+        set_feature(client, payment["user_id"], view, feature, {"int64_val": 12_345})
+        assert predict(api, payment)["features"][feature] == before  # cached
+        seen = client.hgetall(PROGRESS)
+        if run == "backfill":
+            backfill_features(dataset.as_of() - timedelta(hours=2), dataset.as_of())
+        else:
+            initial_materialization(days_back=1)
+        assert client.hgetall(PROGRESS) == seen
         eventually(lambda: predict(api, payment)["features"][feature] == 12_345)
         set_feature(client, payment["user_id"], view, feature, {"int64_val": int(before)})
 
