@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,7 +14,15 @@ import numpy as np
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.http_client import Answers, post
 from benchmarks.harness.latency_curve import Point, draw
-from benchmarks.harness.serving_sides import BARE, CACHED, FEAST, OURS, Sides, serving_sides
+from benchmarks.harness.serving_sides import (
+    BARE,
+    CACHED,
+    CONNECTIONS,
+    FEAST,
+    OURS,
+    Sides,
+    serving_sides,
+)
 from benchmarks.harness.timing import alternate
 from exercise_02_pit_training.generate_training_data import MODEL_INPUTS
 from lab.settings import settings
@@ -37,8 +46,8 @@ class Sizes:
     at_once: int = 1_000
     batches: int = 400
     singles: int = 4_000
-    curve: Sequence[int] = (250, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000)
-    curve_seconds: float = 4
+    curve: Sequence[int] = (500, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000)
+    curve_seconds: float = 2
     lifetime: int = 200_000
     plot: Path = settings.build_dir / "serving_curve.png"
 
@@ -52,7 +61,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
         for name, prefix in {OURS: "serving", CACHED: "serving_cached"}.items():
             yield from latency_at_rate(sides, name, prefix, sizes)
         yield from at_once(sides, sizes)
-        yield batch_against_singles(sides, sizes)
+        yield from batch_against_singles(sides, sizes)
         yield from latency_over_load(sides, saturation, sizes)
         yield memory(sides, sizes)
         yield Figure("serving_client_cpu_share", max(sides.client_shares), "of a processor")
@@ -142,12 +151,13 @@ def at_once(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
 
 
 def latency_over_load(sides: Sides, saturation: dict[str, float], sizes: Sizes) -> Iterator[Figure]:
-    """The whole curve, and a picture of it."""
+    """The whole curve, up to and above saturation, and a picture of it."""
     curves: dict[str, list[Point]] = {OURS: [], CACHED: []}
     for rate in sizes.curve:
         for name, points in curves.items():
             count = round(rate * sizes.curve_seconds)
-            points.append(Point.of(rate, sides.send_all(name, rate=rate, count=count)))
+            runs = [sides.send_all(name, rate=rate, count=count) for _ in range(sizes.repeats)]
+            points.append(Point.of(rate, runs))
         yield Figure(f"serving_p95_ms_at_{rate}", curves[OURS][-1].milliseconds[95], "ms")
         yield Figure(f"serving_cached_p95_ms_at_{rate}", curves[CACHED][-1].milliseconds[95], "ms")
     draw(curves, saturation, sizes.plot)
@@ -156,25 +166,30 @@ def latency_over_load(sides: Sides, saturation: dict[str, float], sizes: Sizes) 
 # ---- Cost ------------------------------------------------------------------------------------
 
 
-def batch_against_singles(sides: Sides, sizes: Sizes) -> Figure:
-    """The processor time of a batch of 100, in that of a single request; one after the other."""
-    transactions = [sides.payments[at : at + BATCH] for at in range(0, len(sides.payments), BATCH)]
-    requests = [
-        post("/predict/batch", json.dumps({"transactions": batch}).encode())
-        for batch in transactions
-    ]
+def batch_against_singles(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
+    """The processor time of a batch of 100, in that of a single request.
 
-    def cost(count: int, requests: Sequence[bytes] | None = None) -> float:
+    First of requests that come one after the other, then of many at once, which share turns of the
+    event loop.
+    """
+    starts = range(0, len(sides.payments), BATCH)
+    bodies = [{"transactions": sides.payments[start : start + BATCH]} for start in starts]
+    batches = [post("/predict/batch", json.dumps(body).encode()) for body in bodies]
+
+    def cost(connections: int, count: int, requests: Sequence[bytes] | None = None) -> float:
         server = sides.by_name[OURS].server
         before = server.cpu_seconds()
-        sides.send_all(OURS, requests, connections=1, count=count)
+        sides.send_all(OURS, requests, connections=connections, count=count)
         return (server.cpu_seconds() - before) / count * 1e3
 
-    measures = {"batch": lambda: cost(sizes.batches, requests), "one": lambda: cost(sizes.singles)}
-    costs = alternate(measures, sizes.repeats)
-    return Figure.multiple(
-        "serving_batch100_vs_singles", costs["batch"], "ms", "one single request", costs["one"]
-    )
+    for connections, name in ((1, ""), (CONNECTIONS, "_at_once")):
+        measures = {
+            "batch": partial(cost, connections, sizes.batches, batches),
+            "one": partial(cost, connections, sizes.singles),
+        }
+        costs = alternate(measures, sizes.repeats)
+        figure = f"serving_batch100_vs_singles{name}"
+        yield Figure.multiple(figure, costs["batch"], "ms", "one single request", costs["one"])
 
 
 def memory(sides: Sides, sizes: Sizes) -> Figure:

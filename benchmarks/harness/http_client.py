@@ -23,7 +23,6 @@ import uvloop
 from lab.settings import settings
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class Load:
     """Whole HTTP requests, sent one after the other and again from the first, `count` in all.
 
     With a `rate`, each has its moment and its latency counts from there (open loop); without, a
-    connection sends its next one after the answer to its last, for `seconds` (closed loop).
+    connection sends its next one after the answer to its last, for `seconds` (closed loop). When
+    nothing is answered for `patience_s`, what is still out counts as an error.
     """
 
     port: int
@@ -41,6 +41,7 @@ class Load:
     seconds: float = inf
     rate: float | None = None
     keep: bool = False
+    patience_s: float = 10.0
 
 
 @dataclass
@@ -142,7 +143,7 @@ class _Sender:
         self._all_sent = True
 
     async def _wait_for_the_last(self) -> None:
-        """Until all is answered, or nothing more is for PATIENCE_S."""
+        """Until all is answered, or nothing more is."""
         self._note_end()
         answers = -1
         while not self._finished.is_set():
@@ -151,7 +152,7 @@ class _Sender:
                 return
             answers = len(self._milliseconds)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._finished.wait(), PATIENCE_S)
+                await asyncio.wait_for(self._finished.wait(), self._load.patience_s)
 
     def _next(self) -> tuple[float, bytes] | None:
         if self._load.rate is not None:

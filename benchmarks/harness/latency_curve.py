@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from benchmarks.harness.http_client import Answers
 
@@ -11,14 +12,14 @@ RANKS = {50: ":", 95: "-", 99: "--"}
 
 @dataclass(frozen=True)
 class Point:
-    """Milliseconds by percentile, at a number of requests offered a second."""
+    """Milliseconds by percentile, at a number of requests offered a second; of runs the median."""
 
     rate: int
     milliseconds: Mapping[int, float]
 
     @classmethod
-    def of(cls, rate: int, answers: Answers) -> "Point":
-        return cls(rate, {rank: answers.percentile(rank) for rank in RANKS})
+    def of(cls, rate: int, runs: Sequence[Answers]) -> "Point":
+        return cls(rate, {rank: median(run.percentile(rank) for run in runs) for rank in RANKS})
 
 
 def draw(

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from serving_shop import SECONDS, eventually
 
 from exercise_04_serving import load_test
 from exercise_04_serving.load_report import Run, Sample, draw, percentiles, table
@@ -353,30 +354,38 @@ def test_a_run_says_what_it_measured_and_fails_when_a_request_did(
     assert "errors: 20 status 503" in capsys.readouterr().out
 
 
-def locust(dataset: Path, host: str) -> subprocess.CompletedProcess[str]:
+@contextmanager
+def locust(dataset: Path, host: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "locust", "-f", "exercise_04_serving/locustfile.py"]
-    options = ["--headless", "--users", "2", "--spawn-rate", "2", "--run-time", "2s"]
-    return subprocess.run(
-        [*command, *options, "--host", host],
+    options = ["--headless", "--users", "2", "--spawn-rate", "2", "--host", host]
+    process = subprocess.Popen(
+        [*command, *options],
         cwd=settings.root,
         env={**os.environ, "LAB_DATA_DIR": str(dataset)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_locust_sends_the_same_payments(dataset: Path) -> None:
-    with service() as server:
-        done = locust(dataset, server.address)
-    assert done.returncode == 0, done.stderr
+    with service() as server, locust(dataset, server.address) as process:
+        eventually(lambda: "/predict" in [path for path, _ in server.bodies])
+        process.terminate()
+        _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
     singles = [json.loads(body) for path, body in server.bodies if path == "/predict"]
     assert {payment["user_id"] for payment in singles} <= {"user_1", "user_2", "user_3"}
-    assert singles
 
 
 def test_locust_refuses_another_host(dataset: Path) -> None:
-    done = locust(dataset, "http://192.0.2.1")
-    assert done.returncode == 2
-    assert "goes to 127.0.0.1 only" in done.stderr
-    assert "POST" not in done.stdout
+    with locust(dataset, "http://192.0.2.1") as process:
+        shown, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2
+    assert "goes to 127.0.0.1 only" in said
+    assert "POST" not in shown
