@@ -31,6 +31,6 @@ EXERCISES = (
     Exercise(1, "exercise_01_setup", ("setup_store",)),
     Exercise(2, "exercise_02_pit_training", ("generate_training_data", "leakage")),
     Exercise(3, "exercise_03_materialize", ("materialize",)),
-    Exercise(4, "exercise_04_serving", ("train_model",)),
+    Exercise(4, "exercise_04_serving", ("train_model", "demo")),
     Exercise(6, "exercise_06_monitoring", ("feature_monitoring",)),
 )
