@@ -1,6 +1,8 @@
 """The SQL of the job, with the settings filled in."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from string import Template
 from typing import Literal
@@ -9,7 +11,8 @@ from exercise_05_streaming.topics import bootstrap
 from lab.settings import settings
 
 SQL = Path(__file__).parent.parent / "sql"
-JOB = ("1_transactions", "2_tiles", "3_dead_letters")
+JOB = ("1_log", "2_accepted", "3_tiles", "4_dead_letters")
+PLAIN_WINDOWS = ("1_log", "plain_log", "2_accepted", "plain_windows")
 Until = Literal["unbounded", "latest-offset"]
 
 
@@ -26,7 +29,10 @@ def statements(*files: str, until: Until = "unbounded", **options: str) -> Itera
 
 
 def _options(until: Until) -> Mapping[str, str]:
+    lateness = settings.allowed_lateness + settings.allowed_ahead
     return {
+        "log": "transactions",
+        "watermark_delay_m": str(ceil(lateness / timedelta(minutes=1))),
         "bootstrap": bootstrap(),
         "transactions_topic": settings.transactions_topic,
         "until": until,

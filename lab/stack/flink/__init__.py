@@ -1,5 +1,6 @@
 """Flink: the engine of exercise 5. It comes with PyFlink; its Kafka connector comes by Maven."""
 
-from lab.stack.flink.connector import connector_jars, flink_home
+from lab.stack.flink.cluster import FlinkCluster, private_flink
+from lab.stack.flink.connector import connector_jars
 
-__all__ = ["connector_jars", "flink_home"]
+__all__ = ["FlinkCluster", "connector_jars", "private_flink"]

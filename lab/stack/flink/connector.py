@@ -1,6 +1,7 @@
 """The connector between Flink and Kafka, which PyFlink does not bring along."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from lab.settings import Settings
@@ -25,6 +26,4 @@ def connector_jars(config: Settings) -> Sequence[Path]:
 
 def flink_home() -> Path:
     """The folder of PyFlink's bin, conf and lib, or what FLINK_HOME names."""
-    from pyflink.find_flink_home import _find_flink_home
-
-    return Path(_find_flink_home())
+    return Path(import_module("pyflink.find_flink_home")._find_flink_home())

@@ -1,27 +1,8 @@
--- The log as it is: whatever was sent, where it stands, and when Kafka got it. A message is not
--- parsed yet, since one that cannot be parsed must be told of, not lost.
-CREATE TEMPORARY TABLE transactions (
-    message STRING,
-    `partition` INT METADATA VIRTUAL,
-    `offset` BIGINT METADATA VIRTUAL,
-    record_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
-    seen AS PROCTIME()
-) WITH (
-    'connector' = 'kafka',
-    'topic' = '${transactions_topic}',
-    'properties.bootstrap.servers' = '${bootstrap}',
-    'properties.group.id' = 'flink-features',
-    'properties.fetch.max.wait.ms' = '100',
-    'scan.startup.mode' = 'earliest-offset',
-    'scan.bounded.mode' = '${until}',
-    'format' = 'raw'
-);
-
--- A number's text is kept, so that its cents are exact. A time without a zone is UTC.
+-- What a message says. A number's text is kept, so that its cents are exact. A time without a zone
+-- is UTC.
 CREATE TEMPORARY VIEW parsed AS
 SELECT
-    message, `partition`, `offset`, seen,
-    CAST(record_time AS TIMESTAMP(3)) AS record_time,
+    *,
     JSON_VALUE(message, '$.user_id') AS user_id,
     JSON_VALUE(message, '$.transaction_id') AS transaction_id,
     JSON_VALUE(message, '$.amount') AS amount,
@@ -31,10 +12,11 @@ SELECT
         '^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,3})?)[0-9]*(Z|[+]00:00)?$',
         1
     ), 'T', ' ') AS TIMESTAMP(3)) AS event_time
-FROM transactions;
+FROM ${log};
 
--- Lateness is judged by the record's own time, not by a watermark: a watermark depends on what
--- other partitions have delivered, and after a restart other events would be late.
+-- Why a message is refused, or null. Lateness is judged by the record's own time, not by a
+-- watermark: that depends on what other partitions have delivered, so after a restart other events
+-- would be late.
 CREATE TEMPORARY VIEW judged AS
 SELECT
     *,
@@ -50,9 +32,9 @@ SELECT
     END AS reason
 FROM parsed;
 
--- What a shop sends twice counts once. An event without an id is its own.
+-- What a shop sends twice counts once. An event without an id is one of its own.
 CREATE TEMPORARY VIEW accepted AS
-SELECT user_id, cents, is_approved, event_time
+SELECT *
 FROM (
     SELECT
         *,

@@ -1,0 +1,41 @@
+"""One Kafka and one Redis for the pipeline's tests; each test has topics of its own."""
+
+from collections.abc import Iterator
+from shutil import which
+from uuid import uuid4
+
+import pytest
+from pipeline import NewPipeline, Pipeline
+
+from lab.stack.kafka import KafkaBroker, private_kafka
+from lab.stack.redis import RedisServer, private_redis
+
+
+@pytest.fixture(scope="session")
+def stream_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    missing = [program for program in ("java", "mvn") if which(program) is None]
+    if missing:
+        pytest.skip(f"missing {missing}: scripts/system-packages {' '.join(missing)}")
+    with private_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def stream_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with private_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_pipeline(
+    tmp_path_factory: pytest.TempPathFactory, stream_kafka: KafkaBroker, stream_redis: RedisServer
+) -> NewPipeline:
+    """Makes pipelines with topics that nobody else has."""
+
+    def make() -> Pipeline:
+        name = f"transactions_{uuid4().hex[:12]}"
+        pipeline = Pipeline(stream_kafka, stream_redis, name, tmp_path_factory.mktemp("pipeline"))
+        pipeline.create_topics()
+        return pipeline
+
+    return make

@@ -1,0 +1,196 @@
+"""The pipeline as its users run it: the job's command, on topics of a test's own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from exercise_05_streaming.events import Record
+from lab.settings import ROOT, settings
+from lab.stack.kafka import KafkaBroker
+from lab.stack.redis import RedisServer
+
+SCRIPT = ROOT / "exercise_05_streaming" / "flink_streaming_features.py"
+PARTITIONS = 4
+PATIENCE_S = 60
+POLL_S = 0.1
+
+
+@dataclass
+class Pipeline:
+    """Topics, a Redis and a folder; `env` makes any of the exercise's commands use them."""
+
+    broker: KafkaBroker
+    redis: RedisServer
+    name: str
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "LAB_KAFKA_PORT": str(self.broker.port),
+            "LAB_REDIS_PORT": str(self.redis.port),
+            "LAB_BUILD_DIR": str(self.folder),
+            "LAB_CHECKPOINT_INTERVAL": "PT1S",
+            "LAB_TRANSACTIONS_TOPIC": self.name,
+            "LAB_TILES_TOPIC": f"{self.name}_tiles",
+            "LAB_DEAD_LETTER_TOPIC": f"{self.name}_dead",
+            **self.settings,
+        }
+
+    def create_topics(self) -> None:
+        command = [sys.executable, "-m", "exercise_05_streaming.topics"]
+        subprocess.run(command, env=self.env, check=True, timeout=PATIENCE_S)
+
+    def recreate_topics(self) -> None:
+        """As if Kafka had been emptied."""
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
+        names = [self.name, f"{self.name}_tiles", f"{self.name}_dead"]
+        for deleted in admin.delete_topics(names).values():
+            deleted.result(PATIENCE_S)
+        eventually(lambda: not set(names) & set(admin.list_topics(timeout=PATIENCE_S).topics))
+        self.create_topics()
+
+    def checkpoints(self) -> list[Path]:
+        """Those that are complete."""
+        return list(self.folder.glob("flink/checkpoints/**/_metadata"))
+
+    def send(self, records: Iterable[Record]) -> None:
+        """Send records, each to the partition of its key, and wait until Kafka has them."""
+        producer = Producer({"bootstrap.servers": self.broker.bootstrap, "linger.ms": 5})
+        for record in records:
+            producer.produce(self.name, record.value, record.key, timestamp=record.timestamp_ms)
+            producer.poll(0)
+        assert producer.flush(PATIENCE_S) == 0
+
+    def events(self) -> list[Message]:
+        """Everything in the log, in the order of its partitions."""
+        with reader(self.broker, self.name) as topic:
+            return sorted(topic.all(), key=lambda m: (m.partition(), m.offset()))
+
+    def tiles(self) -> "Newest":
+        """The topic of tiles, as far as it has been read."""
+        return Newest(self.broker, f"{self.name}_tiles")
+
+    def dead_letters(self) -> "Newest":
+        return Newest(self.broker, f"{self.name}_dead")
+
+    @contextmanager
+    def job(self, *options: str) -> Iterator["Job"]:
+        """The job's command, in a folder that is not the project's."""
+        job = Job(self, options)
+        try:
+            yield job
+        finally:
+            job.kill()
+
+
+NewPipeline = Callable[[], Pipeline]
+
+
+class Job:
+    """The job's process and what it has said."""
+
+    def __init__(self, pipeline: Pipeline, options: Iterable[str]) -> None:
+        self.log = pipeline.folder / f"job-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(SCRIPT), *options],
+                cwd=pipeline.folder,
+                env=pipeline.env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait_until_running(self) -> None:
+        eventually(lambda: "runs; Ctrl-C" in self.said or self._has_ended())
+
+    def stop(self) -> int:
+        """As an operator does; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_S)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def _has_ended(self) -> bool:
+        assert self.process.poll() is None, self.said
+        return False
+
+
+class Topic:
+    """All partitions of a topic, from the beginning on."""
+
+    def __init__(self, consumer: Consumer, name: str) -> None:
+        self._consumer = consumer
+        consumer.assign([TopicPartition(name, number, 0) for number in range(PARTITIONS)])
+
+    def all(self) -> list[Message]:
+        """What is there now."""
+        found, ends = [], set()
+        while len(ends) < PARTITIONS:
+            for message in self._consumer.consume(10_000, timeout=PATIENCE_S):
+                if message.error():
+                    ends.add(message.partition())
+                else:
+                    found.append(message)
+        return found
+
+
+@contextmanager
+def reader(broker: KafkaBroker, name: str) -> Iterator[Topic]:
+    options = {"bootstrap.servers": broker.bootstrap, "group.id": name}
+    consumer = Consumer({**options, "enable.partition.eof": True})
+    try:
+        yield Topic(consumer, name)
+    finally:
+        consumer.close()
+
+
+class Newest:
+    """The newest value of each key of a compacted topic, and every value that there was."""
+
+    def __init__(self, broker: KafkaBroker, name: str) -> None:
+        self._broker, self._name = broker, name
+
+    def history(self) -> list[Any]:
+        with reader(self._broker, self._name) as topic:
+            return [(message.key(), json.loads(message.value())) for message in topic.all()]
+
+    def values(self) -> list[Any]:
+        return list(dict(self.history()).values())
+
+
+def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(POLL_S)
+
+
+@contextmanager
+def pointed(places: dict[str, Any]) -> Iterator[None]:
+    """The settings of this process, changed for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in places.items():
+            patch.setitem(vars(settings), name, value)
+        yield

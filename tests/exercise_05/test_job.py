@@ -1,0 +1,192 @@
+"""What the job makes of a log with everything in it: tiles and dead letters, exactly."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+from confluent_kafka import Message
+from pipeline import NewPipeline, Pipeline, eventually, pointed
+from tiles_recounted import in_order, judged, tiles
+
+from exercise_05_streaming.events import EPOCH, Record, Traffic, iso, milliseconds, records
+from exercise_05_streaming.plain_windows import plain_windows
+from lab.settings import settings, utc_now
+
+pytestmark = pytest.mark.kafka
+
+TRAFFIC = Traffic(users=200, late=0.2, late_by_s=600, duplicates=0.1, malformed=0.1, seed=5)
+EVENTS = 3_000
+HOUR = timedelta(hours=1)
+BOUNDS = ("window_start", "window_end")
+
+
+@dataclass
+class Outcome:
+    """What was in the log, and what the job made of it."""
+
+    pipeline: Pipeline
+    messages: list[Message]
+    tiles: list[Any]
+    dead: list[Any]
+    versions: list[Any]
+
+
+def odd_events(now: datetime) -> Iterator[bytes]:
+    """Each of them a message that is easily taken wrongly."""
+    right = {"user_id": "odd", "amount": 1, "is_approved": True, "event_time": iso(now)}
+    late, ahead = settings.allowed_lateness, settings.allowed_ahead
+    millisecond = timedelta(milliseconds=1)
+    texts = (
+        "", "{}", "[1]", "5", "null", "nope", '{"user_id": "odd"', '{"user_id": "odd"} {}',
+    )  # fmt: skip
+    yield from (text.encode() for text in texts)
+    yield b"\xff\xfe"
+    amounts = "0 0.005 1.005 1.00499999999999999999 1e3 1E-3 99999999999999.99 1e16 1e400 -1 -0.001"
+    for amount in (*amounts.split(), "NaN", "Infinity", "true", '"12.5"', '"x"', "null", "{}"):
+        yield json.dumps(right).replace(": 1,", f": {amount},").encode()
+    for event_time in (
+        "2026-02-30T00:00:00", "2026-13-01T00:00:00", "yesterday", 5, None,
+        now.strftime("%Y-%m-%dT%H:%M:%S"),
+        now.strftime("%Y-%m-%d %H:%M:%S.%f"),
+        now.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00"),
+        now.strftime("%Y-%m-%dT%H:%M:%S+02:00"),
+        (now - HOUR / 10).strftime("%Y-%m-%dT%H:%M:59.9999Z"),
+        iso(now - late), iso(now - late - millisecond),
+        iso(now + ahead), iso(now + ahead + millisecond),
+    ):  # fmt: skip
+        yield json.dumps({**right, "event_time": event_time}).encode()
+    for change in ({"user_id": None}, {"user_id": ""}, {"user_id": 7}, {"user_id": "ünï '\"\\"}):
+        yield json.dumps({**right, **change}).encode()
+    for is_approved in (None, False, "no", 0):
+        yield json.dumps({**right, "is_approved": is_approved}).encode()
+    twice = {**right, "transaction_id": "twice"}
+    yield from (json.dumps(twice).encode() for _ in range(2))
+    yield from (json.dumps(right).encode() for _ in range(2))  # without an id: two payments
+
+
+def old_events(now: datetime) -> Iterator[Record]:
+    """A replay: records as old as their events, after others that are new."""
+    for number in range(20):
+        moment = now - timedelta(days=40) + number * timedelta(minutes=7)
+        event = {"user_id": "old", "amount": number / 8, "event_time": iso(moment)}
+        yield Record(b"old", json.dumps(event).encode(), milliseconds(moment))
+
+
+@pytest.fixture(scope="module")
+def outcome(new_pipeline: NewPipeline) -> Outcome:
+    pipeline, now = new_pipeline(), utc_now()
+    pipeline.send(islice(records(TRAFFIC, lambda: now), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        pipeline.send(Record(b"odd", text, milliseconds(now)) for text in odd_events(now))
+        pipeline.send(old_events(now))
+        messages = pipeline.events()
+        recounted = tiles(messages)
+        refused = sum(judged(message)[0] is not None for message in messages)
+
+        def is_settled() -> bool:
+            job.process.poll()
+            told = in_order(pipeline.tiles().values())
+            return told == recounted and len(pipeline.dead_letters().values()) == refused
+
+        try:
+            eventually(is_settled, 40)
+        except AssertionError:
+            print(job.said)  # the tests say what differs
+        assert job.stop() == 0, job.said
+    history = pipeline.tiles().history()
+    dead = pipeline.dead_letters().values()
+    newest = in_order(dict(history).values())
+    return Outcome(pipeline, messages, newest, dead, history)
+
+
+def test_tiles_are_those_of_a_recount(outcome: Outcome) -> None:
+    assert outcome.tiles == tiles(outcome.messages)
+
+
+def test_what_is_not_accepted_is_told_with_its_reason_and_place(outcome: Outcome) -> None:
+    expected = {
+        (message.partition(), message.offset()): (reason, message.timestamp()[1])
+        for message in outcome.messages
+        if (reason := judged(message)[0])
+    }
+    told = {
+        (dead["partition"], dead["offset"]): (dead["reason"], dead["record_time"])
+        for dead in outcome.dead
+    }
+    assert told == expected
+    assert set(Counter(reason for reason, _ in told.values())) == {
+        "not_json", "missing_user", "missing_amount", "bad_amount", "bad_time",
+        "too_late", "too_far_ahead",
+    }  # fmt: skip
+
+
+def test_a_dead_letter_has_the_message(outcome: Outcome) -> None:
+    said = {
+        (m.partition(), m.offset()): m.value().decode(errors="replace") for m in outcome.messages
+    }
+    assert all(dead["value"] == said[dead["partition"], dead["offset"]] for dead in outcome.dead)
+
+
+def test_a_tile_only_grows(outcome: Outcome) -> None:
+    counts: dict[bytes, int] = {}
+    for key, tile in outcome.versions:
+        assert tile["transaction_count"] > counts.get(key, 0)
+        counts[key] = tile["transaction_count"]
+
+
+def test_a_replay_of_old_events_counts_after_newer_ones(outcome: Outcome) -> None:
+    old = [tile for tile in outcome.tiles if tile["user_id"] == "old"]
+    assert sum(tile["transaction_count"] for tile in old) == 20
+    newest = EPOCH + timedelta(seconds=max(tile["tile_start"] for tile in old))
+    assert newest < utc_now() - timedelta(days=39)
+
+
+def test_flinks_own_windows_have_the_same_values(outcome: Outcome) -> None:
+    """But for the replay, which came after newer events: a window drops what a tile counts."""
+    pipeline = outcome.pipeline
+    with pointed({"kafka_port": pipeline.broker.port, "transactions_topic": pipeline.name}):
+        windows = [window for window in plain_windows() if window["user_id"] != "old"]
+    tiles_of: dict[str, list[Any]] = defaultdict(list)
+    for tile in outcome.tiles:
+        tiles_of[tile["user_id"]].append(tile)
+    del tiles_of["old"]
+    for window in windows:
+        assert numbers(window) == merged(tiles_of[window["user_id"]], window), window
+    told = Counter(window["name"] for window in windows)
+    every = [tile for tiles in tiles_of.values() for tile in tiles]
+    assert told["5m"] == len(every)
+    assert told["1h"] == hops(every, 300, 12)
+    assert told["24h"] == hops(every, 3_600, 24)
+    assert told["session"] >= len(tiles_of)
+
+
+def numbers(window: Any) -> tuple[int, ...]:
+    names = ("transaction_count", "total_cents", "max_cents", "declined_count")
+    return tuple(window[name] for name in names)
+
+
+def merged(tiles: list[Any], window: Any) -> tuple[int, ...]:
+    """The numbers of a window, from those tiles of a user that lie in it."""
+    start, end = (milliseconds(window[name].replace(tzinfo=UTC)) for name in BOUNDS)
+    if window["name"] == "session":
+        end -= milliseconds(EPOCH + settings.session_gap)
+    inside = [tile for tile in tiles if start <= tile["first_event"] <= tile["last_event"] <= end]
+    counts, cents, maxima, declined = zip(*map(numbers, inside), strict=True)
+    return sum(counts), sum(cents), max(maxima), sum(declined)
+
+
+def hops(tiles: list[Any], step: int, steps: int) -> int:
+    """How many windows of so many steps have a tile in them."""
+    return len(
+        {
+            (tile["user_id"], tile["tile_start"] // step + number)
+            for tile in tiles
+            for number in range(steps)
+        }
+    )

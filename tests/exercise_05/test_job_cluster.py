@@ -1,0 +1,53 @@
+"""The same job on a real Flink cluster, of which a worker is killed."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+from pipeline import NewPipeline, eventually
+from tiles_recounted import in_order, tiles
+
+from exercise_05_streaming.events import Traffic, records
+from lab.stack.flink import FlinkCluster, private_flink
+
+pytestmark = pytest.mark.kafka
+
+EVENTS = 5_000
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    with private_flink(tmp_path_factory.mktemp("flink")) as started:
+        yield started
+
+
+def states(cluster: FlinkCluster) -> list[str]:
+    """Of the cluster's jobs."""
+    return [job["status"] for job in cluster.ask("/jobs")["jobs"]]
+
+
+def has_checkpoint(cluster: FlinkCluster) -> bool:
+    (job,) = cluster.ask("/jobs")["jobs"]
+    return bool(cluster.ask(f"/jobs/{job['id']}/checkpoints")["counts"]["completed"])
+
+
+def test_a_killed_task_manager_costs_nothing(
+    cluster: FlinkCluster, new_pipeline: NewPipeline
+) -> None:
+    pipeline = new_pipeline()
+    pipeline.settings["LAB_FLINK_REST_PORT"] = str(cluster.job_manager.port)
+    traffic = records(Traffic(duplicates=0.1, seed=3))
+    pipeline.send(islice(traffic, EVENTS))
+    with pipeline.job("--cluster") as job:
+        job.wait_until_running()
+        eventually(lambda: has_checkpoint(cluster))
+        victim = cluster.task_managers[0].pid_file.process()
+        assert victim is not None
+        pipeline.send(islice(traffic, EVENTS))
+        victim.kill()
+        pipeline.send(islice(traffic, EVENTS))
+        recounted = tiles(pipeline.events())
+        eventually(lambda: in_order(pipeline.tiles().values()) == recounted)
+        assert states(cluster) == ["RUNNING"]
+        assert job.stop() == 0, job.said
+    assert states(cluster) == ["FINISHED"]

@@ -1,0 +1,59 @@
+"""What is missing is said in a sentence, within bounded time."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from shutil import which
+
+import pytest
+from pipeline import SCRIPT, NewPipeline, Pipeline
+
+from lab.stack.ports import free_port
+
+pytestmark = pytest.mark.kafka
+
+LIMIT_S = 30
+
+
+@pytest.fixture(scope="module")
+def pipeline(new_pipeline: NewPipeline) -> Pipeline:
+    return new_pipeline()
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"LAB_KAFKA_PORT": "{free}"}, "no Kafka broker answers at 127.0.0.1:{free}"),
+        ({"LAB_TRANSACTIONS_TOPIC": "nothing"}, "has no topic nothing"),
+        ({"LAB_REDIS_PORT": "{free}"}, "Redis does not answer at 127.0.0.1:{free}"),
+        ({"LAB_FLINK_JARS_DIR": "{folder}", "PATH": "{java_only}"}, "flink needs `mvn`"),
+        ({"PATH": "{folder}"}, "flink needs `java`"),
+    ],
+)
+def test_what_is_missing_is_named(
+    pipeline: Pipeline, tmp_path: Path, changed: dict[str, str], problem: str
+) -> None:
+    java_only = tmp_path / "bin"
+    java_only.mkdir()
+    (java_only / "java").symlink_to(which("java") or "")
+    values = {"free": free_port(), "folder": tmp_path / "empty", "java_only": java_only}
+    env = {**pipeline.env, **{name: value.format(**values) for name, value in changed.items()}}
+    assert "error: " in (said := ended(env))
+    assert problem.format(**values) in said
+    assert "next: " in said
+    assert "Traceback" not in said
+
+
+def test_a_resume_point_that_is_not_there_is_named(pipeline: Pipeline) -> None:
+    assert "no checkpoint or savepoint in /nowhere" in ended(pipeline.env, "--resume", "/nowhere")
+
+
+def ended(env: dict[str, str], *options: str) -> str:
+    """What the job says when it does not start."""
+    begun = time.monotonic()
+    command = [sys.executable, str(SCRIPT), *options]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * LIMIT_S)
+    assert done.returncode == 2, done.stderr
+    assert time.monotonic() - begun < LIMIT_S
+    return done.stderr
