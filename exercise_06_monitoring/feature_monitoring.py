@@ -126,12 +126,14 @@ def generate_drift_report(features: list[str]) -> pd.DataFrame:
 def main() -> None:
     as_of, features = dataset.as_of(), monitored_features()
     console.print(f"Exercise 6: {len(features)} features as of {as_of:%d %B %Y, %H:%M} UTC")
-    drifts = watch_drift(features, as_of)
+    with console.status("comparing the windows"):
+        drifts = watch_drift(features, as_of)
     for drift in drifts:
         if drift.has_drift:
             show(drift)
     console.print(f"  {sum(d.has_drift for d in drifts)} of {len(drifts)} features have drifted")
-    quality, serving = watch_quality(as_of)
+    with console.status("checking the data and the serving side"):
+        quality, serving = watch_quality(as_of)
     console.print("  the data that arrived in a day")
     for view, checks in quality.items():
         show_checks(view, checks)

@@ -24,6 +24,11 @@ class Run:
     results: dict[str, Any]
     finished: datetime = field(default_factory=utc_now)
 
+    @property
+    def period(self) -> datetime:
+        """The day or hour that it is about; a later run of the same takes its place."""
+        return period_of(self.job, self.as_of)
+
 
 def period_of(job: Job, moment: datetime) -> datetime:
     """The beginning of the day or hour, in UTC, that a run at `moment` is about."""
@@ -32,7 +37,7 @@ def period_of(job: Job, moment: datetime) -> datetime:
 
 def save(run: Run, *, scheduled: bool = False) -> None:
     """Keep a run in the place of an earlier one of its period; forget what is too old to matter."""
-    key = (run.job, period_of(run.job, run.as_of).isoformat())
+    key = (run.job, run.period.isoformat())
     facts = (run.as_of.isoformat(), run.finished.isoformat(), run.seconds, scheduled)
     rows = [(*key, name, json.dumps(result)) for name, result in run.results.items()]
     oldest = (run.as_of - settings.monitoring_memory).isoformat()

@@ -35,9 +35,7 @@ def watch_drift(
     if earlier is None:
         runs.fill("drift", _earlier_psi(features, as_of))
     drifts = detect_drift(features, as_of)
-    is_of_today = earlier and runs.period_of("drift", earlier.as_of) == runs.period_of(
-        "drift", as_of
-    )
+    is_of_today = earlier is not None and earlier.period == runs.period_of("drift", as_of)
     kept = earlier.results if earlier and is_of_today else {}
     results = kept | {drift.feature: asdict(drift) for drift in drifts}
     seconds = time.perf_counter() - started

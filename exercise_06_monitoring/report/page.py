@@ -1,72 +1,27 @@
 """The report as one HTML page that needs nothing else: no script, no font, no network."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from exercise_06_monitoring.alerts.notice import Alert, Severity
-from exercise_06_monitoring.check import Check, duration
 from exercise_06_monitoring.drift.result import FeatureDrift
-from exercise_06_monitoring.findings import DRIFT
 from exercise_06_monitoring.report.charts import over_days, overlaid, readable
-from exercise_06_monitoring.report.content import Content, Groups, failed, limit_of, next_step
+from exercise_06_monitoring.report.content import Content, limit_of
+from exercise_06_monitoring.report.summary import (
+    State,
+    ages_of,
+    moment,
+    steps_of,
+    tiles_of,
+    verdict_of,
+)
 from lab.settings import settings
 
 HERE = Path(__file__).resolve().parent
 OPEN_FEATURES = 2  # shown unfolded when nothing has drifted
-
-State = Literal["good", "warn", "bad", "none"]
-OF_SEVERITY: dict[str, State] = {"info": "none", "warning": "warn", "critical": "bad"}
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A part of the whole, at a glance."""
-
-    name: str
-    value: str
-    note: str
-    state: State
-    anchor: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """An open alert, and what to do about it."""
-
-    alert: Alert
-    since: str
-    state: State
-    todo: Markup
-
-    @property
-    def is_drift(self) -> bool:
-        return self.alert.type == DRIFT
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The page in one sentence."""
-
-    text: str
-    state: State
-
-
-@dataclass(frozen=True)
-class Age:
-    """How old a view's newest row is, as a part of what it may be."""
-
-    name: str
-    percent: float
-    text: str
-    state: State
 
 
 def render(content: Content) -> str:
@@ -87,7 +42,7 @@ def render(content: Content) -> str:
         style=Markup((HERE / "style.css").read_text()),
         verdict=verdict_of(content),
         tiles=list(tiles_of(content)),
-        steps=[step_of(content, number) for number in range(len(content.open))],
+        steps=list(steps_of(content)),
         by_view=by_view,
         ordered=[*content.drifted, *healthy],
         open_features=0 if content.drifted else OPEN_FEATURES,
@@ -106,62 +61,6 @@ def render(content: Content) -> str:
     )
 
 
-def verdict_of(content: Content) -> Verdict:
-    """The worst that is known."""
-    if any(notice.alert.severity is Severity.CRITICAL for notice in content.open):
-        return Verdict("Something is broken", "bad")
-    if content.open or content.drifted or content.failed_quality or content.failed_serving:
-        return Verdict("Look at what changed", "warn")
-    return Verdict("All is well", "good")
-
-
-def tiles_of(content: Content) -> Iterator[Tile]:
-    drifted, all_features = len(content.drifted), len(content.drifts)
-    yield Tile("Drift", str(drifted), f"of {all_features} features", _state(drifted), "drift")
-    for name, groups, anchor in (
-        ("Data quality", content.quality, "quality"),
-        ("Serving", content.serving, "serving"),
-    ):
-        wrong, measured = (
-            len(failed(groups)),
-            sum(c.is_measured for g in groups.values() for c in g),
-        )
-        yield Tile(name, str(wrong), f"of {measured} checks failed", _state(wrong), anchor)
-    stale = sum(age.state == "bad" for age in ages_of(content.quality))
-    yield Tile(
-        "Freshness", str(stale), f"of {len(content.quality)} views late", _state(stale), "freshness"
-    )
-    urgent = sum(notice.alert.severity is Severity.CRITICAL for notice in content.open)
-    note = f"open, {urgent} of them critical"
-    state: State = "bad" if urgent else _state(len(content.open))
-    yield Tile("Alerts", str(len(content.open)), note, state, "next")
-
-
-def step_of(content: Content, number: int) -> Step:
-    notice = content.open[number]
-    return Step(
-        notice.alert,
-        moment(datetime.fromisoformat(notice.since)),
-        OF_SEVERITY[notice.alert.severity],
-        _with_code(next_step(notice.alert, (content.quality, content.serving))),
-    )
-
-
-def ages_of(quality: Groups) -> Iterator[Age]:
-    """From each view's check of freshness."""
-    for view, checks in quality.items():
-        for check in checks:
-            if check.check == "freshness":
-                yield _age(view, check)
-
-
-def _age(view: str, check: Check) -> Age:
-    limit = float(check.limit or 1)
-    percent = min(100, max(2, 100 * check.value / limit))
-    text = f"{duration(check.value)} of {duration(limit)}"
-    return Age(view, round(percent, 1), text, "good" if check.passed else "bad")
-
-
 def state_of(drift: FeatureDrift) -> State:
     if not drift.has_drift:
         return "good"
@@ -176,21 +75,3 @@ def level_of(drift: FeatureDrift) -> int:
 def breakable(name: str) -> Markup:
     """A name that a line may end in, after an underscore."""
     return Markup("_<wbr>").join(name.split("_"))
-
-
-def moment(time: datetime | None) -> str:
-    return f"{time:%d %B, %H:%M} UTC" if time else "no run yet"
-
-
-def _state(wrong: int) -> State:
-    return "warn" if wrong else "good"
-
-
-def _with_code(text: str) -> Markup:
-    """Markdown's backticks as code."""
-    parts = text.split("`")
-    marked = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
-    plain = [Markup.escape(part) for part in parts[::2]]
-    return Markup("").join(
-        piece for pair in zip(plain, [*marked, Markup("")], strict=True) for piece in pair
-    )

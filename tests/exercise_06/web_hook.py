@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+POLL_S = 0.02
 SECRET = "T0SECRET/B0SECRET/xoxSECRET"
 
 
@@ -48,7 +49,7 @@ def web_hook() -> Iterator[WebHook]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         hook.port = server.server_address[1]
-        thread = Thread(target=server.serve_forever, daemon=True)
+        thread = Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
         thread.start()
         yield hook
         server.shutdown()
