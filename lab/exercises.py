@@ -32,5 +32,6 @@ EXERCISES = (
     Exercise(2, "exercise_02_pit_training", ("generate_training_data", "leakage")),
     Exercise(3, "exercise_03_materialize", ("materialize",)),
     Exercise(4, "exercise_04_serving", ("train_model", "demo")),
+    Exercise(5, "exercise_05_streaming", ("demo",), services=("redis", "kafka")),
     Exercise(6, "exercise_06_monitoring", ("feature_monitoring",)),
 )
