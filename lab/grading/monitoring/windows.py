@@ -85,11 +85,13 @@ def planted_in_half(features: Iterable[str], seed: int) -> dict[str, Drift]:
 def place_windows(submission: Submission, now: datetime, drift: Mapping[str, Drift]) -> None:
     """Write the tables of the known views anew; the features in `drift` have drifted."""
     for view in KNOWN_VIEWS.values():
-        submission.hidden.tables[view.name] = _table(view, submission.hidden.seed, now, drift)
+        submission.hidden.tables[view.name] = window_table(view, submission.hidden.seed, now, drift)
     place_feature_tables(submission)
 
 
-def _table(view: KnownView, seed: int, now: datetime, drift: Mapping[str, Drift]) -> pd.DataFrame:
+def window_table(
+    view: KnownView, seed: int, now: datetime, drift: Mapping[str, Drift]
+) -> pd.DataFrame:
     """A row of each entity at each midnight, and one at the last whole hour."""
     entities = [f"{view.key.removesuffix('_id')}_{number}" for number in range(ENTITIES)]
     end = pd.Timestamp(now).floor("h")
