@@ -1,6 +1,7 @@
 """One simulated shop with its definitions applied; every test gets its data anew."""
 
 import shutil
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from monitored_shop import AS_OF, TRANSACTIONS
 
 from lab.dataset.simulate import simulate
 from lab.settings import settings
+from lab.stack.redis import RedisServer, private_redis
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +29,25 @@ def copy(simulated: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def applied(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def shop_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with private_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def applied(
+    simulated: Path, shop_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """Settings that point to a copy of the data and a registry in which all is applied."""
     from exercise_01_setup.setup_store import apply_definitions
 
     folder = tmp_path_factory.mktemp("shop")
     shutil.copytree(simulated, folder / "data")
-    places = {"data_dir": folder / "data", "build_dir": folder / "build"}
+    places = {
+        "data_dir": folder / "data",
+        "build_dir": folder / "build",
+        "redis_port": shop_redis.port,
+    }
     with pytest.MonkeyPatch.context() as patch:
         point_settings(patch, places)
         apply_definitions()
