@@ -23,8 +23,16 @@ from lab.dataset.session import count, quoted
 
 SAMPLE_ROWS = 50_000
 FINE_BINS = 1_000
+FEATURES_AT_ONCE = 10
 SEED = 7
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "FLOAT", "DOUBLE", "DECIMAL")
+
+COUNT = """{{
+    'known': count({value}),
+    'bins': map_values(histogram({value}, ?::DOUBLE[])),
+    'least': min({value}) FILTER (isfinite({value})),
+    'greatest': max({value}) FILTER (isfinite({value}))
+}}"""
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -83,16 +91,19 @@ def sampled_edges(connection: Connection, numbers: Sequence[str], table: str) ->
 def count_numbers(
     connection: Connection, edges: dict[str, Edges], table: str
 ) -> dict[str, Counted]:
-    """Count the known values of each feature, all features in one pass over the table."""
-    asked = ", ".join(
-        f"{{'known': count({value}), 'bins': map_values(histogram({value}, ${place}::DOUBLE[])), "
-        f"'least': min({value}) FILTER (isfinite({value})), "
-        f"'greatest': max({value}) FILTER (isfinite({value}))}}"
-        for place, value in enumerate(map(known, edges), start=1)
-    )
-    fine = [of_feature.fine.tolist() for of_feature in edges.values()]
-    found = connection.execute(f"SELECT {asked} FROM {table}", fine).fetchall()[0] if fine else ()
-    return {name: counted(of, edges[name]) for name, of in zip(edges, found, strict=True)}
+    """Count the known values of each feature, some features in one pass over the table."""
+    found: dict[str, Counted] = {}
+    names = list(edges)
+    for start in range(0, len(names), FEATURES_AT_ONCE):
+        together = names[start : start + FEATURES_AT_ONCE]
+        asked = ", ".join(COUNT.format(value=known(name)) for name in together)
+        fine = [edges[name].fine.tolist() for name in together]
+        answers = connection.execute(f"SELECT {asked} FROM {table}", fine).fetchall()[0]
+        found |= {
+            name: counted(answer, edges[name])
+            for name, answer in zip(together, answers, strict=True)
+        }
+    return found
 
 
 def counted(found: dict[str, Any], edges: Edges) -> Counted:

@@ -1,0 +1,152 @@
+"""Drift over all features at once: this project's statistics and Evidently's."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import pandas as pd
+
+from benchmarks.harness.child import in_child
+from benchmarks.harness.drift_windows import shapes_and_drifts, write_windows
+from benchmarks.harness.evidently_peer import Answer, Evidently, evidently
+from benchmarks.harness.figures import Figure
+from benchmarks.harness.timing import alternate, seconds
+from exercise_06_monitoring.drift import compare
+from exercise_06_monitoring.drift.large import compare_tables
+from exercise_06_monitoring.feature_monitoring import calculate_psi, detect_drift_ks_test
+from lab.settings import settings
+
+EVIDENTLY = "Evidently"
+PSI_BORDER = settings.drift_psi_medium
+LARGE_COLUMNS = 10
+
+Frames = tuple[pd.DataFrame, pd.DataFrame]
+Values = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Features and rows of a window; `large_…` are of the run in bounded memory."""
+
+    features: int = 50
+    rows: int = 1_000_000
+    large_features: int = 100
+    large_rows: int = 10_000_000
+    repeats: int = 3
+
+
+def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
+    """One statistic on both sides, then all of ours at once, then memory."""
+    with TemporaryDirectory(prefix="bench_drift_") as temporary:
+        folder = Path(temporary)
+        write_windows(folder, sizes.features, sizes.rows)
+        frames = load(folder)
+        with evidently(folder) as peer:
+            yield against(peer, "drift_vs_evidently", "psi", psi_of_all, frames, sizes)
+            yield against(peer, "drift_ks_vs_evidently", "ks", ks_of_all, frames, sizes)
+            peak = peer.report("psi").peak_gib
+        yield Figure("drift_all_statistics_s", seconds(lambda: compare(*frames)), "s")
+        ours = in_child(load_and_compare, folder).peak_gib
+        yield Figure.cost("drift_memory_vs_evidently", ours, "GiB", EVIDENTLY, peak)
+    yield from in_bounded_memory(sizes)
+
+
+def load(folder: Path) -> Frames:
+    """Both windows."""
+    reference, current = (
+        pd.read_parquet(folder / f"{side}.parquet") for side in ("reference", "current")
+    )
+    return reference, current
+
+
+def psi_of_all(reference: pd.DataFrame, current: pd.DataFrame) -> Values:
+    """PSI of every feature."""
+    return {name: calculate_psi(reference[name], current[name]) for name in reference}
+
+
+def ks_of_all(reference: pd.DataFrame, current: pd.DataFrame) -> Values:
+    """The p-value of every feature."""
+    return {name: detect_drift_ks_test(reference[name], current[name])[2] for name in reference}
+
+
+def against(
+    peer: Evidently,
+    name: str,
+    statistic: str,
+    ours: Callable[[pd.DataFrame, pd.DataFrame], Values],
+    frames: Frames,
+    sizes: Sizes,
+) -> Figure:
+    """Our time beside Evidently's for one statistic; both come to the same verdicts."""
+    require_same_verdicts(statistic, ours(*frames), peer.report(statistic))
+    medians = alternate(
+        {
+            "ours": lambda: seconds(lambda: ours(*frames)),
+            EVIDENTLY: lambda: peer.report(statistic).seconds,
+        },
+        sizes.repeats,
+    )
+    return Figure.cost(name, medians["ours"], "s", EVIDENTLY, medians[EVIDENTLY])
+
+
+def require_same_verdicts(statistic: str, ours: Values, theirs: Answer) -> None:
+    """AssertionError unless the p-values agree, and PSI tells drift from none as it should.
+
+    Up to 10,000 rows Evidently's p-values are exact, ours asymptotic. Its PSI leaves nulls out, and
+    may miss a drift of amounts: a few huge ones make its bins, of equal width, too wide.
+    """
+    for name, (shape, drift) in shapes_and_drifts(len(ours)).items():
+        if statistic == "ks":
+            assert abs(ours[name] - theirs.values[name]) < 0.01, name
+            continue
+        assert (ours[name] >= PSI_BORDER) == (drift != "none"), name
+        if drift == "nulls":
+            assert theirs.values[name] < PSI_BORDER, name
+        elif shape != "amount":
+            assert (theirs.values[name] >= PSI_BORDER) == (drift != "none"), name
+
+
+def load_and_compare(folder: Path) -> None:
+    """Ours with all its statistics, as a process of its own."""
+    compare(*load(folder))
+
+
+def in_bounded_memory(sizes: Sizes) -> Iterator[Figure]:
+    """Tables that would not fit: time and peak, counted in DuckDB."""
+    with TemporaryDirectory(prefix="bench_drift_") as temporary:
+        folder = Path(temporary)
+        for window in ("reference", "current"):
+            write_large(folder / f"{window}.parquet", window, sizes.large_rows)
+        cost = in_child(compare_large, folder, sizes.large_features)
+    yield Figure("drift_100_features_10m_s", cost.seconds, "s")
+    yield Figure("drift_100_features_10m_peak_gib", cost.peak_gib, "GiB")
+
+
+def write_large(file: Path, window: str, rows: int) -> None:
+    """Ten columns of hashes: every feature is computed from one of them while it is read."""
+    columns = ", ".join(
+        f"(hash(row, {column}, '{window}') % 1_000_003)::DOUBLE AS c{column}"
+        for column in range(LARGE_COLUMNS)
+    )
+    with duckdb.connect() as connection:
+        connection.execute("SET memory_limit = '1GiB'")
+        connection.execute(f"COPY (SELECT {columns} FROM range({rows}) r(row)) TO '{file}'")
+
+
+def compare_large(folder: Path, features: int) -> None:
+    """No two features are the same; none drifts."""
+    columns = ", ".join(
+        f"c{i % LARGE_COLUMNS} * {1 + i // LARGE_COLUMNS} AS f{i}" for i in range(features)
+    )
+    with duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{settings.drift_memory_gib}GiB'")
+        connection.execute("SET enable_progress_bar = false")
+        for window in ("reference", "current"):
+            file = folder / f"{window}.parquet"
+            connection.execute(
+                f"CREATE VIEW {window} AS SELECT {columns} FROM read_parquet('{file}')"
+            )
+        drifts = compare_tables(connection, "reference", "current")
+    assert not any(drift.has_drift for drift in drifts)
