@@ -29,6 +29,11 @@ def test_the_rules_fire_when_they_should(tmp_path: Path) -> None:
     promtool("test", "rules", CASES.name, folder=tmp_path)
 
 
+@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool")
+def test_prometheus_takes_the_configuration() -> None:
+    promtool("check", "config", "prometheus.yml", folder=RULES.parent)
+
+
 def test_the_rules_and_the_monitor_agree_on_what_is_critical_and_on_limits() -> None:
     text = RULES.read_text()
     listed = {frozenset(names.split("|")) for names in re.findall(r'check[=!]~"([^"]+)"', text)}
