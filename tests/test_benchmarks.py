@@ -15,7 +15,7 @@ from lab.settings import settings
 
 sys.path.insert(0, str(settings.root))  # benchmarks are run in the repository, not installed
 
-from benchmarks import materialize, pit, reader, serving
+from benchmarks import drift, materialize, pit, reader, serving
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
@@ -36,6 +36,9 @@ TINY = [
     ),
     materialize.measure(
         materialize.Sizes(keys=1_000, rows=4_000, growth={"20m": (500, 2_000)}, repeats=1)
+    ),
+    drift.measure(
+        drift.Sizes(features=10, rows=5_000, large_features=20, large_rows=20_000, repeats=1)
     ),
     reader.measure(reader.Sizes(users=100, merchants=10, calls={1: 2, 100: 1}, blocks=1)),
     serving.measure(
@@ -81,7 +84,7 @@ def test_every_figure_is_a_positive_number_in_its_unit(measured: list[Figure]) -
 
 
 def test_every_family_of_the_folder_is_tried_here() -> None:
-    assert families() == ["materialize", "pit", "reader", "serving"]
+    assert families() == ["drift", "materialize", "pit", "reader", "serving"]
 
 
 def test_a_row_replaces_the_row_of_its_name_and_leaves_the_others(tmp_path: Path) -> None:
@@ -132,7 +135,9 @@ def test_the_exit_status_tells_a_shortfall_after_all_is_written(
 
 
 def test_an_unknown_name_is_a_users_mistake_that_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"(?s)called pti.*materialize, pit, reader, serving"):
+    with pytest.raises(
+        UserError, match=r"(?s)called pti.*drift, materialize, pit, reader, serving"
+    ):
         list(figures_of(["pti"]))
 
 
