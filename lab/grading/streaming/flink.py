@@ -11,7 +11,7 @@ import psutil
 
 from lab.grading.sandbox import Child
 from lab.settings import settings
-from lab.stack.flink import connector_jars, flink_home
+from lab.stack.flink.connector import connector_jars, flink_home
 
 REST_TIMEOUT_S = 2
 PARTS = ("bin", "conf", "opt", "plugins")
