@@ -1,0 +1,170 @@
+"""The report as a reader meets it, in a browser on a desk and on a phone; and for machines."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, WORDS, save_drift, save_quality
+from playwright.sync_api import Browser, sync_playwright
+from prometheus_client.parser import text_string_to_metric_families
+
+from exercise_06_monitoring.alerts.announce import announce
+from exercise_06_monitoring.findings import QUALITY, check_alerts, drift_alerts
+from exercise_06_monitoring.report.write import write_report
+from lab.settings import settings
+
+CHROMIUM, PROMTOOL = shutil.which("chromium"), shutil.which("promtool")
+RECEIVERS = ("slack_webhook_url", "smtp_host", "pagerduty_routing_key")
+SIZES = {"desk": (1280, 900), "phone": (375, 720)}
+HEALTHY = replace(CALM, feature="transaction_count_30d")
+
+
+@pytest.fixture(autouse=True)
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"data_dir": tmp_path, **dict.fromkeys(RECEIVERS)}.items():
+        monkeypatch.setitem(vars(settings), name, value)
+
+
+@pytest.fixture
+def page(memory: None) -> Path:
+    """Two features that drift since yesterday, one that does not, and a pipeline that stopped."""
+    for days in range(6, -1, -1):
+        drifts = [replace(DRIFTED, psi=0.5 - days / 20), WORDS] if days < 2 else [CALM]
+        save_drift(*drifts, HEALTHY, as_of=NOW - timedelta(days=days))
+    save_quality(STALE)
+    stale = check_alerts(QUALITY, {"user_transaction_features": [STALE]})
+    announce([*drift_alerts([DRIFTED, WORDS]), *stale])
+    return write_report(NOW)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_opens_anywhere_without_a_network(
+    scheme: str, size: str, page: Path, browser: Browser
+) -> None:
+    width, height = SIZES[size]
+    tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    complaints: list[str] = []
+    requests: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(page.as_uri())
+    tab.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert requests == [page.as_uri()]
+    assert complaints == []
+    background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    shade = int(background.removeprefix("rgb(").split(",")[0])
+    assert (shade > 200) == (scheme == "light")
+    tab.close()
+
+
+def test_it_tells_at_a_glance_and_in_detail(page: Path, browser: Browser) -> None:
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    assert tab.locator(".verdict").inner_text() == "Something is broken"
+    tiles = {name: value for name, value, *_ in map(str.splitlines, texts(tab.locator(".tile")))}
+    expected = {"Drift": "2", "Data quality": "1", "Serving": "0", "Freshness": "1", "Alerts": "3"}
+    assert tiles == expected
+    assert tab.locator(".feature.bad").count() == 2
+    assert tab.locator(".feature.good").count() == 1
+    steps = texts(tab.locator(".steps li"))
+    assert "The pipeline has stopped" in steps[0], "the critical one comes first"
+    card = tab.locator(f"#{DRIFTED.feature}")
+    assert "drifting since 31 May" in card.inner_text()
+    assert card.locator("svg").count() == 2, "both distributions, and PSI by day"
+    assert card.locator("rect.before").count() == card.locator("rect.now").count() == 3
+    assert card.locator("circle.over").count() == 2
+    assert tab.locator(f"#{HEALTHY.feature}[open]").count() == 0, "what is well is folded"
+    tab.close()
+
+
+def texts(locator: object) -> list[str]:
+    return locator.all_inner_texts()  # type: ignore[attr-defined]
+
+
+def test_names_from_the_data_are_text_and_never_markup(page: Path, browser: Browser) -> None:
+    tab = browser.new_page()
+    dialogs: list[str] = []
+    tab.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    tab.goto(page.as_uri())
+    titles = tab.locator(f"#{WORDS.feature} svg title").all_text_contents()
+    assert any("<script>alert(1)</script>" in title for title in titles)
+    assert tab.locator("script").count() == 0
+    assert dialogs == []
+    tab.close()
+
+
+def test_a_calm_day_says_so(browser: Browser) -> None:
+    save_drift(CALM)
+    save_quality(FRESH)
+    tab = browser.new_page()
+    tab.goto(write_report(NOW).as_uri())
+    assert tab.locator(".verdict").inner_text() == "All is well"
+    assert "No alert is open" in tab.locator("#next").inner_text()
+    tab.close()
+
+
+def test_it_can_be_written_before_the_first_run() -> None:
+    assert "No drift run yet" in write_report(NOW).read_text()
+
+
+def test_machines_read_the_same(page: Path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    told = json.loads(page.with_suffix(".json").read_text(), parse_constant=refuse)
+    features = {feature["feature"]: feature for feature in told["features"]}
+    assert features[DRIFTED.feature]["psi"] == 0.5
+    assert features[DRIFTED.feature]["chi_square_p_value"] is None
+    assert told["drifting_since"][DRIFTED.feature].startswith("2026-05-31")
+    assert len(told["psi_by_day"][DRIFTED.feature]) == 7
+    assert told["quality"]["user_transaction_features"][0]["passed"] is False
+    assert len(told["open_alerts"]) == 3
+
+
+def test_prometheus_reads_the_same(page: Path) -> None:
+    text = (page.parent / "metrics.prom").read_text()
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+    def value(name: str, **labels: str) -> float:
+        return samples[(name, *sorted(labels.items()))]
+
+    view = DRIFTED.view
+    assert value("feature_psi", view=view, feature=DRIFTED.feature) == 0.5
+    assert value("feature_drifted", view=view, feature=DRIFTED.feature) == 1
+    assert value("feature_drifted", view=view, feature=HEALTHY.feature) == 0
+    freshness = {"view": view, "column": "", "check": "freshness"}
+    assert value("feature_check_failed", **freshness) == 1
+    assert value("feature_check_value", **freshness) == STALE.value
+    assert value("monitoring_open_alerts") == 3
+    assert value("monitoring_last_run_timestamp_seconds", run="drift") > 0
+    if PROMTOOL:
+        subprocess.run([PROMTOOL, "check", "metrics"], input=text, text=True, check=True)
+
+
+def test_a_report_replaces_its_day_and_leaves_nothing_half_written(page: Path) -> None:
+    assert write_report(NOW + timedelta(hours=3)) == page
+    files = {file.name for file in page.parent.iterdir() if file.is_file()}
+    json_file = page.with_suffix(".json").name
+    assert files == {"metrics.prom", "monitoring.db", page.name, json_file}
