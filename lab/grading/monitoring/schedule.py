@@ -24,6 +24,10 @@ CRON_LINE = re.compile(r"(@\w+|\S+(?:\s+\S+){4})\s+(.+)")
 ASSIGNMENT = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
 OURS = ("LAB_", "PYTHON", "AIRFLOW", "PATH", "HOME", "TZ", "SHELL")
 NOT_RECURRING = ("OnceTimetable", "NullTimetable")
+TRIED_ONCE = """
+def task_policy(task):
+    task.retries = 0
+"""
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,16 @@ def _of_airflow(submission: Submission, folder: Path) -> Iterator[Job]:
 
 
 def _airflow_home(submission: Submission) -> Path:
-    """A home for Airflow with an empty database, which is made once for all submissions."""
-    made = _empty_database(submission.sandbox)
+    """A home for Airflow, with an empty database and a policy that a task is tried once."""
     home = submission.root / "airflow"
-    home.mkdir(exist_ok=True)
-    shutil.copy(made, home / made.name)
+    (home / "config").mkdir(parents=True, exist_ok=True)
+    (home / "config" / "airflow_local_settings.py").write_text(TRIED_ONCE)
+    shutil.copy(_empty_database(submission.sandbox), home)
     return home
 
 
 def _empty_database(sandbox: Sandbox) -> Path:
+    """A database that is made once for all submissions."""
     home = sandbox.directory / "airflow_database"
     if not home.exists():
         airflow = Path(sys.executable).with_name("airflow")
