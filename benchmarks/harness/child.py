@@ -40,8 +40,11 @@ def _cost(work: Callable[..., object], args: tuple[object, ...], kwargs: dict[st
     return Cost(taken, peak_gib())
 
 
-def peak_gib() -> float:
-    """This process's peak; not getrusage's, which begins with that of the process it came from."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def peak_gib(pid: int | None = None) -> float:
+    """A process's peak, by default this one's.
+
+    Not getrusage's, which begins with that of the process it came from.
+    """
+    lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
     kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     return kib / 2**20

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.child import peak_gib
 from lab.errors import UserError
 from lab.settings import settings
 
@@ -17,11 +18,10 @@ SIDE = Path(__file__).with_name("evidently_side.py")
 
 @dataclass(frozen=True)
 class Answer:
-    """What one report took, what it says of each feature, and the process's peak so far."""
+    """What one report took, and what it says of each feature."""
 
     seconds: float
     values: Mapping[str, float]
-    peak_gib: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Evidently:
         assert self.process.stdin is not None
         print(statistic, file=self.process.stdin, flush=True)
         return Answer(**self.read())
+
+    def peak_gib(self) -> float:
+        """The process's peak so far."""
+        return peak_gib(self.process.pid)
 
     def read(self) -> dict[str, object]:
         """The next line that is an answer; Evidently prints lines of its own."""
