@@ -27,9 +27,9 @@ from airflow.sdk import dag, task
 
 @dag(schedule={schedule}, start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False)
 def monitor_features():
-    @task.bash
+    @task.bash(retries=3, retry_delay=600)
     def monitor():
-        return 'cd "$LAB_FEATURE_REPO" && python -m feature_monitoring'
+        return 'cd "$LAB_FEATURE_REPO" && python -m {module}'
 
     monitor()
 
@@ -54,11 +54,12 @@ def test_every_criterion_has_a_wrong_submission() -> None:
     assert {mutant.criterion for mutant in mutants(6)} == set(criteria_of(6))
 
 
-def with_dag(plain: Path, schedule: str) -> None:
+def with_dag(plain: Path, schedule: str, module: str = "feature_monitoring") -> None:
     """A DAG in place of the crontab."""
     (plain / FOLDER / "crontab").unlink()
     (plain / FOLDER / "airflow_dags").mkdir()
-    (plain / FOLDER / "airflow_dags" / "monitor.py").write_text(DAG.format(schedule=schedule))
+    dag = DAG.format(schedule=schedule, module=module)
+    (plain / FOLDER / "airflow_dags" / "monitor.py").write_text(dag)
 
 
 @pytest.mark.airflow
@@ -70,9 +71,16 @@ def test_a_dag_is_run_by_airflow(plain: Path, grade: Callable[..., Scorecard]) -
 
 
 @pytest.mark.airflow
+def test_a_task_that_fails_is_not_waited_for(plain: Path, grade: Callable[..., Scorecard]) -> None:
+    with_dag(plain, schedule='"@daily"', module="no_such_module")
+    last = grade(plain, 6, call_timeout_s=200).results[-1]
+    assert last.status is Status.FAIL
+    assert last.message == "`airflow dags test monitor_features` ended with status 1"
+
+
+@pytest.mark.airflow
 @pytest.mark.parametrize(
-    ("schedule", "says"),
-    [("None", "no schedule"), ('"@once"', "no schedule"), ('"61 * * * *"', "out of range")],
+    ("schedule", "says"), [("None", "no schedule"), ('"61 * * * *"', "out of range")]
 )
 def test_a_dag_that_never_runs_is_no_schedule(
     schedule: str, says: str, plain: Path, grade: Callable[..., Scorecard]
