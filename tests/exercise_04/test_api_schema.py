@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from serving_shop import running_api
+from serving_shop import live_api
 
 EXAMPLES = 60
 
 
 @pytest.fixture
-def page(shop: Path) -> Iterator[Any]:
-    with running_api() as client:
-        yield schemathesis.openapi.from_asgi("/openapi.json", client.app)
+def page(shop: Path, tmp_path: Path) -> Iterator[Any]:
+    log = tmp_path / "api.log"
+    with live_api(log, api_workers=1) as api:
+        yield schemathesis.openapi.from_url(f"{api.url}/openapi.json")
+    assert '"status":200' in log.read_text()
+    assert '"status":5' not in log.read_text()
 
 
 schema = schemathesis.pytest.from_fixture("page")
