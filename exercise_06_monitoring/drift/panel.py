@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from math import ceil
 from tempfile import TemporaryDirectory
 
 import duckdb
@@ -100,7 +101,7 @@ def read_panel(view: View, as_of: datetime, days: int) -> Panel:
         named = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in view.features)
         rows = connection.execute(
             DRAWN.format(features=named),
-            {"days": days, "parts": max(1, entities // settings.drift_entities)},
+            {"days": days, "parts": max(1, ceil(entities / settings.drift_entities))},
         ).df()
         return Panel(view, rows, *extent(connection, as_of))
 
