@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from lab.grading.monitoring.windows import RANGES, values_of
 
-ROWS = 1_200
+ROWS, PLANTED = 1_200, (150, 200)
 CONSTANT, TEXT = "refund_rate", "home_city"
 NULLS, OUTLIERS = "nulls", "outliers"
 WORDS = {NULLS: ("null", "missing", "nan"), OUTLIERS: ("outlier",)}
@@ -58,9 +59,10 @@ def _plant(
     planted: PlantedTable, fault: str, column: str, value: float | None, random: np.random.Generator
 ) -> None:
     """Put `value` into some rows, and never over a fault that is there already."""
-    low = planted.rows[column] <= RANGES[column][1] if column in RANGES else planted.rows.index >= 0
-    free = planted.rows.index[low]
-    chosen = random.choice(free, random.integers(150, 200), replace=False)
+    values = planted.rows[column]
+    is_free = values <= RANGES[column][1] if column in RANGES else values.notna()
+    free = planted.rows.index[is_free]
+    chosen = random.choice(free, random.integers(*PLANTED), replace=False)
     planted.rows.loc[chosen, column] = value
     planted.shares[fault][column] = len(chosen) / ROWS
 
@@ -87,29 +89,29 @@ def _of(record: dict[str, Any], ours: dict[str, str]) -> Iterator[Finding]:
 
 
 def mistakes(planted: PlantedTable, found: list[Finding]) -> Iterator[tuple[str, float, str]]:
-    """Each column and fault of which the wrong thing was said: what is right, and what was said."""
-    for column in planted.rows:
-        for fault, shares in planted.shares.items():
-            if fault == OUTLIERS and column == TEXT:
-                continue
-            about = [f for f in found if f.column == column and f.is_about(fault)]
-            share = shares.get(column, 0.0)
-            present = 1 - planted.shares[NULLS].get(column, 0.0) if fault == OUTLIERS else 1.0
-            rates = [f.value for f in about if _is_number(f.value)]
-            verdicts = {bool(f.passed) for f in about if _is_number(f.passed)}
-            is_right = any(_agree(rate, share, present) for rate in rates)
-            if not is_right or (verdicts and (False in verdicts) is not bool(share)):
-                yield f"{fault} of {column}", share, _told(about)
+    """Each column and fault of which the wrong thing was said: the right share, and what it was."""
+    for column, fault in product(planted.rows, (NULLS, OUTLIERS)):
+        if (column, fault) == (TEXT, OUTLIERS):
+            continue
+        about = [f for f in found if f.column == column and f.is_about(fault)]
+        share = planted.shares[fault].get(column, 0.0)
+        present = 1 - planted.shares[NULLS].get(column, 0.0) if fault == OUTLIERS else 1.0
+        if not (_has_rate(about, share, present) and _has_verdict(about, bool(share))):
+            yield f"{fault} of {column}", share, _told(about)
 
 
-def _agree(rate: Any, share: float, present: float) -> bool:
+def _has_rate(about: list[Finding], share: float, present: float) -> bool:
     """Whether a rate is the share of all rows, or of those that are not null."""
     tolerance = RATE_TOLERANCE if share else CLEAN_TOLERANCE
-    return any(abs(float(rate) - right) <= tolerance for right in (share, share / present))
+    rates = [float(f.value) for f in about if isinstance(f.value, int | float | np.number)]
+    rights = (share, share / present)
+    return any(abs(rate - right) <= tolerance for rate, right in product(rates, rights))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, bool | int | float | np.number | np.bool_)
+def _has_verdict(about: list[Finding], is_planted: bool) -> bool:
+    """Whether a check failed just where it should, if verdicts are given at all."""
+    verdicts = [bool(f.passed) for f in about if isinstance(f.passed, int | float | np.bool_)]
+    return not verdicts or (False in verdicts) is is_planted
 
 
 def _told(about: list[Finding]) -> str:
