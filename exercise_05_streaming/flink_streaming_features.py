@@ -32,10 +32,13 @@ WATCH_S = 0.5
 console = Console(highlight=False, soft_wrap=True)
 
 
-def start_job(flink: "TableEnvironment") -> RunningJob:
-    """Hand both flows of the log, tiles and dead letters, to Flink as one job."""
+def start_job(flink: "TableEnvironment", **options: str) -> RunningJob:
+    """Hand both flows of the log, tiles and dead letters, to Flink as one job.
+
+    `options` replace what the settings say, as `job.statements` has it.
+    """
     flows = flink.create_statement_set()
-    for statement in statements(*JOB):
+    for statement in statements(*JOB, **options):
         if statement.startswith("INSERT"):
             flows.add_insert_sql(statement)
         else:

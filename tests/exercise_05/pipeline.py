@@ -147,7 +147,7 @@ class Topic:
         """What is there now."""
         found, ends = [], set()
         while len(ends) < PARTITIONS:
-            for message in self._consumer.consume(10_000, timeout=PATIENCE_S):
+            for message in self._consumer.consume(10_000, timeout=POLL_S):
                 if message.error():
                     ends.add(message.partition())
                 else:

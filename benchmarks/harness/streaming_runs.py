@@ -1,0 +1,189 @@
+"""One measurement of the streaming pipeline, on the Kafka and Redis of the settings.
+
+    python -m benchmarks.harness.streaming_runs fill|blackhole|redis|plain|fresh N USERS
+
+Prints one JSON value. A run is a process of its own, so that its settings are the environment's.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from itertools import islice
+from random import Random
+
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+
+from exercise_05_streaming.delivery import Delivery
+from exercise_05_streaming.events import Record, Traffic, iso, key_of, milliseconds, packed, records
+from exercise_05_streaming.online_rows import VIEW
+from exercise_05_streaming.topics import bootstrap, create_topics
+from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
+from lab.feature_store import connect_redis, effective_config
+from lab.settings import settings, utc_now
+
+GROUP = "flink-features"
+JOB = "exercise_05_streaming.flink_streaming_features"
+BLACKHOLE = "benchmarks.harness.blackhole_job"
+PLAIN = "benchmarks.harness.plain_consumer"
+BACKLOG_RATE = 1_000
+PROBE_S, POLL_S = 0.25, 0.05
+PATIENCE_S = 240
+
+
+def fill(events: int, users: int) -> float:
+    """A backlog of `events`, as they would come in at 1,000 a second up to now; how many a second.
+
+    No late ones, duplicates or malformed ones: plain Python need not handle them.
+    """
+    create_topics()
+    start = utc_now() - timedelta(seconds=events / BACKLOG_RATE)
+    ticks = (start + timedelta(seconds=n / BACKLOG_RATE) for n in range(events + 1))
+    drawn = records(Traffic(users=users, skew=0, run="backlog"), lambda: next(ticks))
+    delivery, begun = Delivery(bootstrap(), settings.transactions_topic), time.monotonic()
+    for record in islice(drawn, events):
+        delivery.send(record)
+    delivery.finish()
+    return events / (time.monotonic() - begun)
+
+
+def blackhole(events: int, _: int) -> float:
+    """Events a second of the same plan without sinks; Flink's start is not counted."""
+    with running(BLACKHOLE):
+        begun, read = first_progress()
+        wait_until(lambda: offsets_read() >= events)
+        return (events - read) / (time.monotonic() - begun)
+
+
+def redis(events: int, users: int) -> float:
+    """Events a second until Redis has everyone's features; Flink's start is not counted."""
+    with running(JOB):
+        begun, read = first_progress()
+        wait_until(lambda: offsets_read() >= events)
+        wait_until(lambda: events_in_redis(users) == events)
+        return (events - read) / (time.monotonic() - begun)
+
+
+def plain(events: int, users: int) -> float:
+    """Events a second of a plain consumer for each partition."""
+    commands = [[sys.executable, "-m", PLAIN, str(n)] for n in range(settings.topic_partitions)]
+    consumers = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+    times = [json.loads(consumer.communicate(timeout=PATIENCE_S)[0]) for consumer in consumers]
+    assert events_in_redis(users) == events
+    return events / (max(t["done"] for t in times) - min(t["begun"] for t in times))
+
+
+def fresh(rate: int, seconds: int) -> list[float]:
+    """Seconds from sending a new user's event to reading it, again and again beside a load."""
+    create_topics()
+    load = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
+    with running(JOB), running_command([*load, "--rate", str(rate), "--users", "1000"]):
+        wait_until(lambda: bool(count_of("user_0", "5m")))
+        delivery = Delivery(bootstrap(), settings.transactions_topic)
+        sent, readable = dict[str, float](), dict[str, float]()
+        random, end = Random(settings.seed), time.monotonic() + seconds
+        due = time.monotonic()
+        while time.monotonic() < end or len(readable) < len(sent):
+            if due <= time.monotonic() < end:
+                sent[probe(delivery)] = time.monotonic()
+                due += random.expovariate(1 / PROBE_S)
+            for user in sent.keys() - readable.keys():
+                if count_of(user, "1h"):
+                    readable[user] = time.monotonic()
+            time.sleep(POLL_S)
+    return [readable[user] - sent[user] for user in sent]
+
+
+def probe(delivery: Delivery) -> str:
+    """A new user, whose event Kafka has."""
+    now = utc_now()
+    user = f"probe_{iso(now)}"
+    event = {"user_id": user, "amount": 1.0, "is_approved": True, "event_time": iso(now)}
+    delivery.send(Record(key_of(event), packed(event), milliseconds(now)))
+    delivery.finish()
+    return user
+
+
+def first_progress() -> tuple[float, int]:
+    """When Flink had taken its first checkpoint with events, and how many those were."""
+    wait_until(lambda: offsets_read() > 0)
+    return time.monotonic(), offsets_read()
+
+
+def offsets_read() -> int:
+    """How many events the job has read, as of its last checkpoint."""
+    asked = admin().list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])
+    partitions = asked[GROUP].result().topic_partitions
+    return sum(max(p.offset, 0) for p in partitions if p.topic == settings.transactions_topic)
+
+
+def events_in_redis(users: int) -> int:
+    """The events of a day, of all users."""
+    return sum(count_of(f"user_{number}", "24h") for number in range(users))
+
+
+def count_of(user: str, window: str) -> int:
+    """How many events Redis says a user had."""
+    client, project = online()
+    field = feature_field(VIEW, f"transaction_count_{window}")
+    stored = client.hget(entity_key(project, "user_id", user), field)
+    return int(decode_value(stored) or 0) if stored else 0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait, but not for ever."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "too slow to measure"
+        time.sleep(POLL_S)
+
+
+@contextmanager
+def running(module: str) -> Iterator[None]:
+    """A job from the beginning of the log, of which nothing is left afterwards."""
+    with running_command([sys.executable, "-m", module]):
+        yield
+    admin().delete_consumer_groups([GROUP])[GROUP].result()
+
+
+@contextmanager
+def running_command(command: list[str]) -> Iterator[None]:
+    """A process for as long as it is needed."""
+    process = subprocess.Popen(command, stdout=sys.stderr)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@cache
+def admin() -> AdminClient:
+    """Asks Kafka."""
+    return AdminClient({"bootstrap.servers": bootstrap()})
+
+
+@cache
+def online() -> tuple[Redis, str]:
+    """Asks Redis, and the project that its keys are of."""
+    return connect_redis(), effective_config()["project"]
+
+
+RUNS: dict[str, Callable[[int, int], object]] = {
+    run.__name__: run for run in (fill, blackhole, redis, plain, fresh)
+}
+
+
+def main() -> None:
+    what, first, second = sys.argv[1:]
+    print(json.dumps(RUNS[what](int(first), int(second))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The streaming pipeline: its throughput beside no sink and beside plain Python, its freshness.
+
+Throughput is that of a backlog of a minute or more. Events a second are counted from Flink's first
+checkpoint on, so that its start does not count, until Redis has everyone's features.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness.figures import Figure
+from lab.settings import settings
+from lab.stack.kafka import private_kafka
+from lab.stack.redis import private_redis
+
+RUNS = "benchmarks.harness.streaming_runs"
+PEERS = (
+    ("stream_vs_blackhole", "the same plan, no sink", "blackhole"),
+    ("stream_vs_plain_python", "kafka-python consumers", "plain"),
+)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The backlog's events and users; the rate at which freshness is measured, and how long."""
+
+    events: int = 1_200_000
+    users: int = 10_000
+    fresh_rate: int = 1_000
+    fresh_s: int = 40
+
+
+def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
+    """Throughput, then freshness."""
+    with TemporaryDirectory(prefix="bench_streaming_") as folder:
+        with private_kafka(Path(folder)) as kafka:
+            ours = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
+            yield from throughput(ours, sizes)
+        with private_kafka(Path(folder) / "live") as kafka:
+            ours = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
+            yield from freshness(ours, sizes)
+
+
+def throughput(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
+    """Of the pipeline, beside the plan alone, and beside plain Python."""
+    kinds = ("fill", "blackhole", "redis", "plain")
+    rates = {kind: run(ours, kind, sizes.events, sizes.users) for kind in kinds}
+    for name, peer, kind in PEERS:
+        yield Figure.multiple(name, rates["redis"], "events/s", peer, rates[kind])
+
+
+def freshness(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
+    """From an event to the reading of it."""
+    seconds = run(ours, "fresh", sizes.fresh_rate, sizes.fresh_s)
+    for percent in (50, 95, 99):
+        name = f"stream_freshness_p{percent}_s"
+        yield Figure(name, float(np.percentile(seconds, percent)), "s")
+
+
+def run(ours: Mapping[str, str], kind: str, first: int, second: int) -> Any:
+    """What a run has measured, on a Redis that was empty."""
+    command = [sys.executable, "-m", RUNS, kind, str(first), str(second)]
+    with TemporaryDirectory() as folder, private_redis(Path(folder), maxmemory="1gb") as redis:
+        env = {**os.environ, **ours, "LAB_REDIS_PORT": str(redis.port)}
+        env["LAB_CHECKPOINT_INTERVAL"] = "PT1S"  # progress is seen by checkpoints
+        piped = subprocess.PIPE
+        done = subprocess.run(command, cwd=settings.root, env=env, stdout=piped, check=True)
+    return json.loads(done.stdout)
