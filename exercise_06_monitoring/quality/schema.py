@@ -1,7 +1,7 @@
 """A view's columns, types, ranges and keys: from the registry and expectations.toml, by pandera."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandera.polars as pandera
 import polars as pl
@@ -15,8 +15,10 @@ from feast_plugins.feature_source import arrow_type, same_kind, source_columns
 
 def check_schema(arrivals: Arrivals, rows: pl.DataFrame, expected: ViewExpectation) -> list[Check]:
     """Columns that are missing, left over or of another type; values out of range; keys twice."""
-    view = arrivals.view
-    failed = _failures(_schema_of(view, expected), rows)
+    view, types = arrivals.view, list(_types(arrivals))
+    known = [check.column for check in types if check.passed]
+    limits = {name: limit for name, limit in expected.features.items() if name in known}
+    failed = _failures(_schema_of(view, limits), rows)
     wrong_columns = failed["column_in_dataframe"] + failed["column_in_schema"]
     return [
         Check(
@@ -26,15 +28,17 @@ def check_schema(arrivals: Arrivals, rows: pl.DataFrame, expected: ViewExpectati
             not wrong_columns,
             _columns_message(failed),
         ),
-        *_types(arrivals),
-        *_ranges(expected, failed["range"]),
+        *types,
+        *_ranges(limits, failed["range"]),
         _keys(view, failed["unique"]),
     ]
 
 
-def _schema_of(view: FeatureView, expected: ViewExpectation) -> pandera.DataFrameSchema:
+def _schema_of(
+    view: FeatureView, limits: Mapping[str, FeatureExpectation]
+) -> pandera.DataFrameSchema:
     columns = {
-        name: pandera.Column(checks=_limits(expected.features.get(name)), nullable=True)
+        name: pandera.Column(checks=_limits(limits.get(name)), nullable=True)
         for name in source_columns(view)
     }
     return pandera.DataFrameSchema(columns, strict=True, unique=_keys_of(view))
@@ -89,12 +93,10 @@ def _types(arrivals: Arrivals) -> Iterator[Check]:
             yield Check(feature.name, "type", int(not fits), fits, message)
 
 
-def _ranges(expected: ViewExpectation, outside: Counter[str]) -> Iterator[Check]:
-    for name, limits in expected.features.items():
-        if limits.min is not None or limits.max is not None:
-            low, high = (
-                "…" if limit is None else f"{limit:g}" for limit in (limits.min, limits.max)
-            )
+def _ranges(limits: Mapping[str, FeatureExpectation], outside: Counter[str]) -> Iterator[Check]:
+    for name, limit in limits.items():
+        if limit.min is not None or limit.max is not None:
+            low, high = ("…" if end is None else f"{end:g}" for end in (limit.min, limit.max))
             message = f"{outside[name]} values outside {low} to {high}"
             yield Check(name, "range", outside[name], not outside[name], message)
 
