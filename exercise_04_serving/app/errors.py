@@ -14,12 +14,11 @@ from .schema import InvalidRequest, Problem
 
 RETRY_AFTER = {"Retry-After": "1"}
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body is not JSON in UTF-8"},
     401: {"model": Problem, "description": "X-API-Key is missing or wrong"},
     408: {"model": Problem, "description": "The body did not arrive in time"},
     413: {"model": Problem, "description": "The body is too large"},
     415: {"model": Problem, "description": "The body is not application/json"},
-    422: {"model": InvalidRequest, "description": "A field is wrong"},
+    422: {"model": InvalidRequest, "description": "A field is wrong, or the body is not JSON"},
     503: {"model": Problem, "description": "Redis is away or slow, or too many are in flight"},
 }
 
