@@ -11,8 +11,16 @@ import aiohttp
 import httpx
 import pytest
 from redis_proxy import redis_proxy
-from serving_shop import SECONDS, LiveApi, eventually, live_api, payments
+from serving_shop import (
+    SECONDS,
+    STREAMING_VIEW,
+    LiveApi,
+    eventually,
+    live_api,
+    payments,
+)
 
+from feast_plugins.redis_encoding import time_field
 from lab.stack.redis import RedisServer
 
 WORKERS = 2
@@ -84,6 +92,25 @@ def test_a_thousand_at_once_get_their_own_answers(served: LiveApi) -> None:
     alone = served.client.post("/predict", json=bodies[7]).json()
     latencies = {"latency_ms": 0.0}
     assert answers[7][1] | latencies == alone | latencies
+
+
+def test_a_thousand_requests_for_one_cold_pair_make_one_read_a_worker(
+    served: LiveApi, shop_redis: RedisServer
+) -> None:
+    cold = {"user_id": "cold", "merchant_id": "cold", "transaction_amount": 1.0}
+    client = shop_redis.client()
+    with client.monitor() as monitor:
+        answers = asyncio.run(at_once(served, [cold] * 1_000))
+        client.ping()
+        reads = []
+        while (said := monitor.next_command())["command"] != "PING":
+            reads += [said] if said["command"].startswith("HMGET") else []
+    assert {status for status, _ in answers} == {200}
+    live = time_field(STREAMING_VIEW).decode()
+    assert sum(live in read["command"] for read in reads) == 1_000  # never cached
+    slow = [(r["client_port"], r["command"]) for r in reads if live not in r["command"]]
+    assert len({command for _, command in slow}) == 2  # the user and the merchant
+    assert len(slow) == len(set(slow)) <= 2 * WORKERS
 
 
 def test_a_flood_is_refused_and_over_when_it_is_over(served: LiveApi) -> None:
