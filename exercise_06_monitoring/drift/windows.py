@@ -72,7 +72,7 @@ def windows_of(panel: Panel, history: pd.DataFrame, as_of_day: int = 0) -> Windo
             usual_psi=float(history[feature].quantile(USUAL)) if len(history) else 0.0,
             steps=(
                 panel.steps(feature, as_of_day + last, first - last),
-                panel.steps(feature, as_of_day, settings.drift_current_days),
+                panel.steps(feature, as_of_day, WEEK),
             ),
             age=panel.age if as_of_day == 0 else None,
         )
