@@ -119,7 +119,6 @@ class Settings(BaseSettings):
 
     # Drift; days are counted back from the as-of, and windows are whole weeks
     drift_reference_days: tuple[int, int] = (60, 32)
-    drift_current_days: int = 7
     drift_history_days: int = 28
     drift_entities: int = 20_000
     drift_significance: float = 0.05
@@ -156,6 +155,10 @@ class Settings(BaseSettings):
 
     # Grading; what has no value here has it in lab/grading/thresholds.toml
     weights: dict[str, float]
+    submission_max_mib: float
+    submission_max_files: int
+    submission_limit_s: float
+    criterion_limit_s: float
     hidden_transactions: int
     import_timeout_s: float
     call_timeout_s: float
