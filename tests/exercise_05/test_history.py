@@ -1,0 +1,117 @@
+"""The offline history of the streaming view: what was online at t, for training at t."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from exercise_05_streaming.known_tiles import KnownTiles
+from exercise_05_streaming.online_rows import VIEW, OnlineRows
+from exercise_05_streaming.windows import FEATURES, TILE
+from lab.feature_store import open_store
+from lab.settings import settings
+from lab.stack.redis import private_redis
+
+AS_OF = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ROWS, MOMENTS = 1_000, 20
+REFERENCES = [f"{VIEW}:{feature}" for feature in FEATURES]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A busy one: many users have events in their last day."""
+    from exercise_01_setup.setup_store import apply_definitions
+    from lab.dataset.simulate import simulate
+
+    folder = tmp_path_factory.mktemp("history")
+    with private_redis(folder) as server, pytest.MonkeyPatch.context() as patch:
+        places = {"data_dir": folder / "data", "build_dir": folder, "redis_port": server.port}
+        for name, value in places.items():
+            patch.setitem(vars(settings), name, value)
+        simulate(
+            settings.data_dir,
+            transactions=60_000,
+            seed=7,
+            as_of=AS_OF,
+            history=timedelta(days=15),
+        )
+        apply_definitions()
+        yield settings.data_dir
+
+
+def asked(transactions: pl.DataFrame) -> pd.DataFrame:
+    """Users at moments of the last week, half of them soon after an event of theirs."""
+    random = np.random.default_rng(7)
+    last_week = transactions.filter(pl.col("event_timestamp") > AS_OF - timedelta(days=7))
+    near = last_week.sample(MOMENTS, seed=7)["event_timestamp"].to_list()
+    users = last_week["user_id"].unique(maintain_order=True).to_list()
+    soon = [timedelta(seconds=float(s)) for s in random.exponential(600, MOMENTS)]
+    rows = [
+        {"user_id": str(user), "event_timestamp": moment + later}
+        for moment, later in zip(near, soon, strict=True)
+        for user in {
+            *random.choice(users, ROWS // MOMENTS // 2, replace=False),
+            *before(transactions, moment).tail(ROWS // MOMENTS)["user_id"].unique(),
+        }
+    ]
+    return pd.DataFrame(rows).sort_values("event_timestamp", kind="stable").head(ROWS)
+
+
+def before(transactions: pl.DataFrame, moment: datetime) -> pl.DataFrame:
+    return transactions.filter(pl.col("event_timestamp") < moment)
+
+
+def tiles(transactions: pl.DataFrame) -> pl.DataFrame:
+    """Tiles as the job makes them, and not as the history counts them."""
+    cents = (pl.col("amount") * 100).round().cast(pl.Int64)
+    ms = pl.col("event_timestamp").dt.epoch("ms")
+    return (
+        transactions.group_by("user_id", (ms // 300_000 * 300).alias("tile_start"))
+        .agg(
+            pl.len().alias("transaction_count"),
+            cents.sum().alias("total_cents"),
+            cents.max().alias("max_cents"),
+            (~pl.col("is_approved")).sum().alias("declined_count"),
+            ms.min().alias("first_event"),
+            ms.max().alias("last_event"),
+        )
+        .cast(dict(TILE))
+    )
+
+
+def online_at(transactions: pl.DataFrame, users: list[str], moment: datetime) -> pd.DataFrame:
+    """What Feast reads after the writer has written what was known at `moment`."""
+    known, online = KnownTiles(), OnlineRows("topic")
+    known.learn(tiles(before(transactions, moment)))
+    assert online.has_lost_rows()
+    now_ms = int(moment.timestamp() * 1_000)
+    online.write(known.features(list(range(len(known))), now_ms), now_ms)
+    keys = [{"user_id": user} for user in users]
+    return open_store().get_online_features(REFERENCES, keys).to_df()[list(FEATURES)]
+
+
+def test_online_and_offline_are_equal_on_a_thousand_rows(shop: Path) -> None:
+    """Offline at t has what the stream had told at t: events take `streaming_delay` to count."""
+    transactions = pl.read_parquet(shop / "transactions.parquet")
+    rows = asked(transactions)
+    assert len(rows) == ROWS
+    store = open_store()
+    offline = store.get_historical_features(
+        rows.assign(row=range(ROWS)), REFERENCES, filter_by_created_timestamp=True
+    ).to_df()
+    offline = offline.sort_values("row").reset_index(drop=True)[list(FEATURES)]
+    online = pd.concat(
+        online_at(transactions, list(group["user_id"]), moment - settings.streaming_delay)
+        for moment, group in rows.groupby("event_timestamp", sort=False)
+    ).reset_index(drop=True)
+    recent = offline["transaction_count_24h"].notna().to_numpy()  # within the view's TTL offline
+    assert recent.sum() > ROWS / 2
+    for what, least in (("5m", 30), ("1h", 100), ("24h", 400), ("session", 60)):
+        assert (offline[f"transaction_count_{what}"] > 0).sum() > least
+    as_floats = (frame[recent].astype("float64") for frame in (offline, online))
+    pd.testing.assert_frame_equal(*as_floats, check_exact=True)
+    assert not online[~recent].filter(like="count").fillna(0).to_numpy().any()

@@ -1,0 +1,253 @@
+"""The writer between a real Kafka and a real Redis; where time must pass, it is the test's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from confluent_kafka import Producer
+from online_by_hand import stored
+from pipeline import PATIENCE_S, Pipeline, eventually
+from tiles_by_hand import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    TILE_MS,
+    Event,
+    Tile,
+    tile_of,
+    values_at,
+    versions,
+)
+
+from exercise_05_streaming.online_rows import OnlineRows
+from exercise_05_streaming.rebuild import rebuild
+from exercise_05_streaming.topic_reader import TopicReader
+from exercise_05_streaming.writer import Writer
+from lab.errors import UserError
+from lab.settings import settings, utc_now
+from lab.stack.ports import free_port
+from lab.stack.redis import RedisServer, private_redis
+
+pytestmark = pytest.mark.kafka
+USERS = ["user_0", "user_1"]
+WRITER = [sys.executable, "-m", "exercise_05_streaming.writer"]
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> float:
+        return self.now / 1_000
+
+
+@pytest.fixture
+def pipeline(new_pipeline: Callable[[], Pipeline], monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    made = new_pipeline()
+    point_settings(monkeypatch, made)
+    made.redis.client().flushall()
+    return made
+
+
+def point_settings(patch: pytest.MonkeyPatch, pipeline: Pipeline) -> None:
+    places = {
+        "kafka_port": pipeline.broker.port,
+        "redis_port": pipeline.redis.port,
+        "tiles_topic": f"{pipeline.name}_tiles",
+        "redis_check_s": 0,
+    }
+    for name, value in places.items():
+        patch.setitem(vars(settings), name, value)
+
+
+@contextmanager
+def writer_at(clock: Clock) -> Iterator[Writer]:
+    """A writer in this process that has caught up."""
+    with TopicReader(settings.tiles_topic) as topic:
+        writer = Writer(topic, OnlineRows(topic.id), clock)
+        writer.catch_up()
+        writer.write_everyone()
+        yield writer
+
+
+def send(pipeline: Pipeline, tiles: Iterable[Tile]) -> None:
+    producer = Producer({"bootstrap.servers": pipeline.broker.bootstrap})
+    for tile in tiles:
+        key = {name: tile[name] for name in ("user_id", "tile_start")}
+        producer.produce(f"{pipeline.name}_tiles", json.dumps(tile), json.dumps(key))
+    assert producer.flush(PATIENCE_S) == 0
+
+
+def payments(*minutes: int, user: str = "user_0") -> list[Event]:
+    return [Event(user, NOON + minute * MINUTE, 1_999, declined=False) for minute in minutes]
+
+
+def follow_until(writer: Writer, condition: Callable[[], bool]) -> None:
+    def followed() -> bool:
+        writer.follow()
+        return condition()
+
+    eventually(followed)
+
+
+def test_it_writes_what_was_there_and_what_comes(pipeline: Pipeline) -> None:
+    client, events = pipeline.redis.client(), payments(-90, -20, -1)
+    send(pipeline, versions(events))
+    with writer_at(Clock()) as writer:
+        assert stored(client, USERS) == values_at(events, NOON)
+        events += payments(-2, user="user_1")
+        send(pipeline, versions(events))
+        follow_until(writer, lambda: len(stored(client, USERS)) == 2)
+    assert stored(client, USERS) == values_at(events, NOON)
+
+
+def test_counts_go_back_to_zero_on_a_silent_topic(pipeline: Pipeline) -> None:
+    client, events, clock = pipeline.redis.client(), payments(-1, 0), Clock()
+    send(pipeline, versions(events))
+    with writer_at(clock) as writer:
+        for later in (TILE_MS, 30 * MINUTE, HOUR - TILE_MS, HOUR, DAY - HOUR, DAY):
+            clock.now = NOON + later
+            writer.follow()
+            assert stored(client, USERS) == values_at(events, clock.now)
+    assert not any(stored(client, USERS)["user_0"].values())
+
+
+def test_an_emptied_redis_is_filled_again(pipeline: Pipeline) -> None:
+    client, events = pipeline.redis.client(), payments(-20, -1)
+    send(pipeline, versions(events))
+    with writer_at(Clock()) as writer:
+        client.flushall()
+        writer.follow()
+    assert stored(client, USERS) == values_at(events, NOON)
+
+
+def test_what_came_while_redis_was_away_is_not_lost(
+    pipeline: Pipeline, own_redis: RedisServer
+) -> None:
+    """It comes back without a part of what it had, as after a loss of power."""
+    events = payments(-20, -1)
+    send(pipeline, versions(events))
+    with writer_at(Clock()) as writer:
+        own_redis.stop()
+        events += payments(-2, user="user_1")
+        send(pipeline, versions(events))
+        follow_until(writer, lambda: len(writer.known) == 2)
+        for file in own_redis.directory.rglob("*.incr.aof"):
+            os.truncate(file, file.stat().st_size // 2)
+        own_redis.start()
+        follow_until(writer, lambda: len(stored(own_redis.client(), USERS)) == 2)
+    assert stored(own_redis.client(), USERS) == values_at(events, NOON)
+
+
+@pytest.fixture
+def own_redis(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RedisServer]:
+    """A Redis that a test may stop."""
+    with private_redis(tmp_path) as server:
+        monkeypatch.setitem(vars(settings), "redis_port", server.port)
+        yield server
+
+
+def test_a_redis_that_stays_away_ends_it(
+    pipeline: Pipeline, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(pipeline, versions(payments(-1)))
+    monkeypatch.setitem(vars(settings), "writer_patience_s", 0.5)
+    with writer_at(Clock()) as writer:
+        own_redis.stop()
+        with pytest.raises(UserError, match=r"Redis at .* 0\.5 s.*\n.*lab up redis"):
+            follow_until(writer, lambda: False)
+
+
+def test_a_rebuild_beside_a_writer_repairs_and_takes_nothing_back(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows what the topic says now; the writer has gone on when the rebuild writes."""
+    client, now = pipeline.redis.client(), int(utc_now().timestamp() * 1_000)
+    events = [Event("user_0", now - 40 * MINUTE, 1_999, declined=False)]
+    send(pipeline, versions(events))
+    client.flushall()
+    assert rebuild() == 1
+    before = stored(client, USERS)
+    assert before["user_0"]["transaction_count_1h"] == 1
+    newer = Clock()
+    newer.now = now + MINUTE
+    with TopicReader(settings.tiles_topic) as topic:
+        slow = Writer(topic, OnlineRows(topic.id), lambda: now / 1_000)
+        slow.catch_up()
+        send(pipeline, versions([*events, Event("user_0", now, 100, declined=True)]))
+        with writer_at(newer):
+            ahead = stored(client, USERS)
+        slow.write_everyone()
+    assert ahead["user_0"]["transaction_count_1h"] == 2
+    assert stored(client, USERS) == ahead
+
+
+@contextmanager
+def process(pipeline: Pipeline, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    env = pipeline.env | {"LAB_WRITER_PATIENCE_S": "2", "LAB_KAFKA_TIMEOUT_S": "2"}
+    log = (pipeline.folder / "writer.log").open("wb")
+    started = subprocess.Popen(command or WRITER, env=env, stderr=log, stdout=log)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait(PATIENCE_S)
+
+
+def said(pipeline: Pipeline) -> str:
+    return (pipeline.folder / "writer.log").read_text()
+
+
+def test_a_killed_writer_is_replaced_and_a_told_one_stops(pipeline: Pipeline) -> None:
+    client, now = pipeline.redis.client(), int(utc_now().timestamp() * 1_000)
+    sent: list[Event] = []
+    for number in range(2):
+        sent.append(Event(f"user_{number}", now, 1_999, declined=False))
+        with process(pipeline):
+            send(pipeline, [tile_of([sent[-1]])])
+            eventually(lambda count=number: len(stored(client, USERS)) == count + 1)
+    with process(pipeline) as last:
+        eventually(lambda: "knows 2 users" in said(pipeline))
+        last.send_signal(signal.SIGTERM)
+        assert last.wait(PATIENCE_S) == 0
+    assert all(row["transaction_count_24h"] == 1 for row in stored(client, USERS).values())
+
+
+def test_it_ends_with_the_process_that_started_it(pipeline: Pipeline) -> None:
+    script = f"import subprocess, time; subprocess.Popen({WRITER!r}); time.sleep({PATIENCE_S})"
+    with process(pipeline, sys.executable, "-c", script) as parent:
+        eventually(lambda: "knows" in said(pipeline))
+        (writer,) = psutil.Process(parent.pid).children()
+        os.kill(parent.pid, signal.SIGKILL)
+        assert psutil.wait_procs([writer], PATIENCE_S)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"name": "nothing"}, "has no topic nothing_tiles"),
+        ({"kafka": True}, "Kafka does not answer at 127.0.0.1"),
+        ({"redis": True}, "Redis at 127.0.0.1"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_sentence(
+    pipeline: Pipeline, changed: dict[str, object], sentence: str
+) -> None:
+    pipeline.name = str(changed.get("name", pipeline.name))
+    port = str(free_port())
+    env = pipeline.env | {"LAB_WRITER_PATIENCE_S": "1", "LAB_KAFKA_TIMEOUT_S": "2"}
+    env |= {"LAB_KAFKA_PORT": port} if "kafka" in changed else {}
+    env |= {"LAB_REDIS_PORT": port} if "redis" in changed else {}
+    ended = subprocess.run(WRITER, env=env, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
