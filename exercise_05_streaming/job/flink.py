@@ -70,6 +70,8 @@ def _job_options() -> Mapping[str, str]:
         "parallelism.default": str(settings.flink_parallelism),
         "table.local-time-zone": "UTC",
         "table.exec.state.ttl": _ms(settings.state_ttl),
+        # Both flows are made of one judgement: a message is parsed once.
+        "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
         # Changes of a tile are gathered, so a busy one is not written for each of its events.
         "table.exec.mini-batch.enabled": "true",
         "table.exec.mini-batch.allow-latency": _ms(settings.flink_emit_delay),
