@@ -22,7 +22,9 @@ from lab.settings import settings
 WEEK = 7
 
 # Day 0 is the 24 hours that end at the as-of. Which row is drawn is a matter of its entity and time
-# alone, so a window that has moved on by a day still holds the rows that it had drawn before.
+# alone, so a window that has moved on by a day still holds the rows that it had drawn before. It is
+# a hash of one text: that of two columns mixes them too little, and all entities prefer some times.
+# Of two rows of one moment, a value and its correction, the one that was created last counts.
 VISIBLE = """
 CREATE VIEW visible AS
 SELECT *, (epoch_us({as_of}) - epoch_us(moment)) // 86_400_000_000 AS day
@@ -33,9 +35,9 @@ FROM (
 )
 """
 DRAWN = """
-SELECT entity, day::INTEGER AS day, min(hash(entity, moment)) AS draw,
-    unnest(arg_min(struct_pack({features}), hash(entity, moment)))
-FROM visible
+SELECT entity, day::INTEGER AS day, min(draw) AS draw,
+    unnest(arg_min(struct_pack({features}), row(draw, -epoch_us(delay))))
+FROM (SELECT *, hash(concat(entity, ' ', epoch_us(moment))) AS draw FROM visible)
 WHERE day < $days AND hash(entity) % $parts = 0
 GROUP BY entity, day
 ORDER BY entity, draw

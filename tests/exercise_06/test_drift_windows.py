@@ -61,6 +61,17 @@ def test_what_had_not_arrived_is_not_seen(users: View, tmp_path: Path) -> None:
     assert age.usual < timedelta(days=1)
 
 
+def test_a_corrected_value_counts_in_place_of_the_first(users: View, tmp_path: Path) -> None:
+    table = pd.read_parquet(users.file)
+    later = table["created_timestamp"] + pd.Timedelta(seconds=1)
+    corrected = table.assign(total_amount_30d=-1.0, created_timestamp=later)
+    for order in ([table, corrected], [corrected, table]):
+        pd.concat(order).to_parquet(tmp_path / "corrected.parquet")
+        panel = read_panel(replace(users, file=tmp_path / "corrected.parquet"), AS_OF, DAYS)
+        settled = panel.rows["day"] > 0  # of the last hours not every correction has arrived
+        assert (panel.rows["total_amount_30d"][settled] == -1).all()
+
+
 def test_steps_are_counted_from_each_entitys_day_to_its_next(users: View) -> None:
     panel = read_panel(users, AS_OF, DAYS)
     week = panel.rows[panel.rows["day"] < 7].sort_values(["entity", "day"])
