@@ -4,7 +4,7 @@
     python flink_streaming_features.py --resume none    # reads the log from its beginning
     python flink_streaming_features.py --cluster        # the job runs in a Flink cluster
 
-Flink turns the log of transactions into a user's five-minute tiles, in a compacted topic (sql/). The
+Flink turns the log of transactions into five-minute tiles of each user, in a topic (sql/). The
 writer, a process beside it, merges tiles into features and writes them to Redis.
 """
 
@@ -18,7 +18,7 @@ from rich.console import Console
 
 from exercise_05_streaming.job.checkpoints import checkpoint_folder, held, resume_point
 from exercise_05_streaming.job.flink import open_flink
-from exercise_05_streaming.job.preflight import require_services
+from exercise_05_streaming.job.preflight import require_cluster, require_services
 from exercise_05_streaming.job.running import RunningJob
 from exercise_05_streaming.job.statements import JOB, statements
 from exercise_05_streaming.job.writer_process import running_writer
@@ -47,7 +47,7 @@ def start_job(flink: "TableEnvironment", **options: str) -> RunningJob:
 
 
 def watch(job: RunningJob, stop: Event) -> None:
-    """Run the writer beside the job until a signal comes; UserError when either has failed."""
+    """Run the writer beside the job until a signal comes; UserError when the job has failed."""
     with running_writer() as writer:
         while not stop.wait(WATCH_S):
             job.require_running()
@@ -61,10 +61,10 @@ def run(folder: Path, resume: Path | None, stop: Event, *, on_cluster: bool) -> 
     console.print(f"Job {job.id} runs; Ctrl-C stops it with a savepoint")
     try:
         watch(job, stop)
+        console.print(f"Stopped; the savepoint is {job.stop(folder / 'savepoints')}")
     except BaseException:
         job.cancel()
         raise
-    console.print(f"Stopped; the savepoint is {job.stop(folder / 'savepoints')}")
 
 
 def told_by_signals() -> Event:
@@ -81,6 +81,8 @@ def main(
 ) -> None:
     """Keep the streaming features in Redis, until Ctrl-C."""
     folder = checkpoint_folder(require_services())
+    if cluster:
+        require_cluster()
     with held(folder):
         run(folder, resume_point(folder, resume), told_by_signals(), on_cluster=cluster)
 

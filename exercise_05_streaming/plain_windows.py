@@ -2,9 +2,9 @@
 
     python -m exercise_05_streaming.plain_windows
 
-To compare with the tiles, and to learn from: sql/plain_windows.sql is what one would write first. It
-gives the same values, but each only when its window is over, and one event counts in 12 hours and 24
-days at a time.
+To compare with the tiles, and to learn from: sql/plain_windows.sql is what one writes first. The
+values are the same, but each comes only when its window is over, and an event is counted in 12
+windows of an hour and in 24 of a day.
 """
 
 from collections import Counter

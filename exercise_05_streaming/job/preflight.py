@@ -6,10 +6,13 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from exercise_05_streaming.job.flink import JOB_NAME
+from exercise_05_streaming.job.running import ENDED
 from exercise_05_streaming.topics import bootstrap, create_outputs
 from lab.errors import UserError
 from lab.feature_store import connect_redis
 from lab.settings import settings
+from lab.stack.flink.cluster import ask
 from lab.stack.preflight import require_java
 
 
@@ -20,6 +23,20 @@ def require_services() -> str:
     create_outputs()
     connect_redis().close()
     return log_id
+
+
+def require_cluster() -> None:
+    """Raises UserError when no Flink cluster answers, or when it runs the job already."""
+    address = f"http://{settings.host}:{settings.flink_rest_port}"
+    found = ask(settings, "/jobs/overview")
+    if found is None:
+        raise UserError(f"no Flink cluster answers at {address}", "python -m lab.stack.flink")
+    for job in found["jobs"]:
+        if job["name"] == JOB_NAME and job["state"] not in ENDED:
+            raise UserError(
+                f"the cluster at {address} runs the job already, as {job['jid']}",
+                f"curl -X PATCH {address}/jobs/{job['jid']}, which ends it; then the command again",
+            )
 
 
 def _log_id() -> str:

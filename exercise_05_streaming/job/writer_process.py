@@ -5,32 +5,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab.errors import UserError
 from lab.settings import settings
 
 WRITER = "exercise_05_streaming.writer"
 
 
 class WriterProcess:
-    """Started anew when it dies, a bounded number of times."""
+    """Started anew when it dies, a bounded number of times; the job goes on without it."""
 
     def __init__(self) -> None:
         self._restarts = 0
         self._process = _start()
 
     def look_after(self) -> None:
-        """Start it again if it has ended; UserError when that has happened too often."""
+        """Start it again if it has ended, or say that it is given up."""
         status = self._process.poll()
-        if status is None:
+        if status is None or self._restarts > settings.writer_restarts:
             return
-        if self._restarts == settings.writer_restarts:
-            raise UserError(
-                f"the writer to Redis has ended {self._restarts + 1} times, last with {status}",
-                f"python -m {WRITER}",
-            )
         self._restarts += 1
-        print(f"the writer to Redis ended with {status}: it is started again", file=sys.stderr)
-        self._process = _start()
+        if self._restarts > settings.writer_restarts:
+            say(f"ended with {status}, once too often; tiles go on. Next: python -m {WRITER}")
+        else:
+            say(f"ended with {status}, and is started again")
+            self._process = _start()
 
     def stop(self) -> None:
         """End it, by force if it does not go."""
@@ -50,6 +47,11 @@ def running_writer() -> Iterator[WriterProcess]:
         yield writer
     finally:
         writer.stop()
+
+
+def say(what: str) -> None:
+    """A line of the job's log."""
+    print(f"the writer to Redis {what}", file=sys.stderr, flush=True)
 
 
 def _start() -> "subprocess.Popen[bytes]":

@@ -49,6 +49,11 @@ def test_a_resume_point_that_is_not_there_is_named(pipeline: Pipeline) -> None:
     assert "no checkpoint or savepoint in /nowhere" in ended(pipeline.env, "--resume", "/nowhere")
 
 
+def test_a_cluster_that_is_not_there_is_named(pipeline: Pipeline) -> None:
+    env = {**pipeline.env, "LAB_FLINK_REST_PORT": str(free_port())}
+    assert "no Flink cluster answers at" in ended(env, "--cluster")
+
+
 def ended(env: dict[str, str], *options: str) -> str:
     """What the job says when it does not start."""
     begun = time.monotonic()

@@ -1,0 +1,19 @@
+"""The drills as they are run by hand, but for those of the broker and of a cluster."""
+
+import subprocess
+import sys
+
+import pytest
+from pipeline import NewPipeline
+
+pytestmark = pytest.mark.kafka
+
+LIMIT_S = 200
+
+
+@pytest.mark.parametrize("name", ["job", "redis", "writer"])
+def test_what_is_killed_leaves_nothing_wrong(name: str, new_pipeline: NewPipeline) -> None:
+    command = [sys.executable, "-m", "exercise_05_streaming.drills", name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+    assert f"{name}: killed, and exact" in done.stdout
