@@ -15,7 +15,7 @@ from lab.settings import settings
 
 sys.path.insert(0, str(settings.root))  # benchmarks are run in the repository, not installed
 
-from benchmarks import drift, materialize, pit, reader, serving
+from benchmarks import drift, materialize, pit, reader, serving, stream
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
@@ -60,6 +60,9 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
             lifetime=200,
             plot=Path(os.devnull),
         )
+    ),
+    "stream": lambda: stream.measure(
+        stream.Sizes(events=2_000, users=50, fresh_rate=50, fresh_s=2)
     ),
 }
 

@@ -1,6 +1,6 @@
 """One measurement of the streaming pipeline, on the Kafka and Redis of the settings.
 
-    python -m benchmarks.harness.streaming_runs fill|blackhole|redis|plain|fresh N USERS
+    python -m benchmarks.harness.stream_runs fill|blackhole|redis|plain|fresh N USERS
 
 Prints one JSON value. A run is a process of its own, so that its settings are the environment's.
 """
@@ -58,7 +58,7 @@ def blackhole(events: int, _: int) -> float:
     with running(BLACKHOLE):
         begun, read = first_progress()
         wait_until(lambda: offsets_read() >= events)
-        return (events - read) / (time.monotonic() - begun)
+        return rate_since(begun, events - read)
 
 
 def redis(events: int, users: int) -> float:
@@ -67,7 +67,7 @@ def redis(events: int, users: int) -> float:
         begun, read = first_progress()
         wait_until(lambda: offsets_read() >= events)
         wait_until(lambda: events_in_redis(users) == events)
-        return (events - read) / (time.monotonic() - begun)
+        return rate_since(begun, events - read)
 
 
 def plain(events: int, users: int) -> float:
@@ -84,7 +84,7 @@ def fresh(rate: int, seconds: int) -> list[float]:
     create_topics()
     load = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
     with running(JOB), running_command([*load, "--rate", str(rate), "--users", "1000"]):
-        wait_until(lambda: bool(count_of("user_0", "5m")))
+        wait_until(lambda: any(counts_of(["user_0"], "5m")))
         delivery = Delivery(bootstrap(), settings.transactions_topic)
         sent, readable = dict[str, float](), dict[str, float]()
         random, end = Random(settings.seed), time.monotonic() + seconds
@@ -93,8 +93,9 @@ def fresh(rate: int, seconds: int) -> list[float]:
             if due <= time.monotonic() < end:
                 sent[probe(delivery)] = time.monotonic()
                 due += random.expovariate(1 / PROBE_S)
-            for user in sent.keys() - readable.keys():
-                if count_of(user, "1h"):
+            awaited = list(sent.keys() - readable.keys())
+            for user, count in zip(awaited, counts_of(awaited, "1h"), strict=True):
+                if count:
                     readable[user] = time.monotonic()
             time.sleep(POLL_S)
     return [readable[user] - sent[user] for user in sent]
@@ -116,6 +117,11 @@ def first_progress() -> tuple[float, int]:
     return time.monotonic(), offsets_read()
 
 
+def rate_since(begun: float, events: int) -> float:
+    """At least one event: a small backlog is read before the first checkpoint."""
+    return max(events, 1) / (time.monotonic() - begun)
+
+
 def offsets_read() -> int:
     """How many events the job has read, as of its last checkpoint."""
     asked = admin().list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])
@@ -125,15 +131,17 @@ def offsets_read() -> int:
 
 def events_in_redis(users: int) -> int:
     """The events of a day, of all users."""
-    return sum(count_of(f"user_{number}", "24h") for number in range(users))
+    return sum(counts_of([f"user_{number}" for number in range(users)], "24h"))
 
 
-def count_of(user: str, window: str) -> int:
-    """How many events Redis says a user had."""
+def counts_of(users: list[str], window: str) -> list[int]:
+    """How many events Redis says each user had."""
     client, project = online()
     field = feature_field(VIEW, f"transaction_count_{window}")
-    stored = client.hget(entity_key(project, "user_id", user), field)
-    return int(decode_value(stored) or 0) if stored else 0
+    pipe = client.pipeline(transaction=False)
+    for user in users:
+        pipe.hget(entity_key(project, "user_id", user), field)
+    return [int(decode_value(stored) or 0) if stored else 0 for stored in pipe.execute()]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

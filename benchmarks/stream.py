@@ -21,7 +21,7 @@ from lab.settings import settings
 from lab.stack.kafka import private_kafka
 from lab.stack.redis import private_redis
 
-RUNS = "benchmarks.harness.streaming_runs"
+RUNS = "benchmarks.harness.stream_runs"
 PEERS = (
     ("stream_vs_blackhole", "the same plan, no sink", "blackhole"),
     ("stream_vs_plain_python", "kafka-python consumers", "plain"),
@@ -70,7 +70,7 @@ def run(ours: Mapping[str, str], kind: str, first: int, second: int) -> Any:
     command = [sys.executable, "-m", RUNS, kind, str(first), str(second)]
     with TemporaryDirectory() as folder, private_redis(Path(folder), maxmemory="1gb") as redis:
         env = {**os.environ, **ours, "LAB_REDIS_PORT": str(redis.port)}
-        env["LAB_CHECKPOINT_INTERVAL"] = "PT1S"  # progress is seen by checkpoints
+        env["LAB_CHECKPOINT_INTERVAL"] = "PT3S"  # progress is seen by checkpoints
         piped = subprocess.PIPE
         done = subprocess.run(command, cwd=settings.root, env=env, stdout=piped, check=True)
     return json.loads(done.stdout)
