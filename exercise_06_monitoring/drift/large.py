@@ -54,7 +54,10 @@ class Counted:
 
 
 def compare_tables(connection: Connection, reference: str, current: str) -> list[FeatureDrift]:
-    """Compare every column of two tables or views of a session; rows are taken as independent."""
+    """Compare every column of two tables or views of a session; rows are taken as independent.
+
+    Times are taken as categories: give their age in seconds.
+    """
     columns = connection.execute(f"DESCRIBE FROM {reference}").fetchall()
     numbers = [name for name, kind, *_ in columns if kind.startswith(NUMBERS)]
     rows = count(connection, reference), count(connection, current)
