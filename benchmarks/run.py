@@ -14,6 +14,7 @@ from benchmarks.harness.figures import Figure, as_line, as_table, falls_short, r
 from lab.errors import UserError
 from lab.settings import settings
 
+WIDTH = 130  # of the table, where no terminal has one
 SOME_FALL_SHORT, USER_ERROR, STOPPED = 1, 2, 128 + signal.SIGTERM
 
 
@@ -39,7 +40,7 @@ def run(figures: Iterable[Figure], file: Path, console: Console) -> int:
     for figure in figures:
         save(figure, file, required)
         measured.append(figure)
-        console.print(as_line(figure), highlight=False)
+        console.print(as_line(figure), highlight=False, soft_wrap=True)
     console.print(as_table(measured, required))
     return SOME_FALL_SHORT if falls_short(measured, required) else 0
 
@@ -48,7 +49,8 @@ def main() -> int:
     """The entry point; a wrong name is one sentence and status 2, and what is stopped cleans up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     try:
-        return run(figures_of(sys.argv[1:]), settings.build_dir / "bench.json", Console())
+        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+        return run(figures_of(sys.argv[1:]), settings.build_dir / "bench.json", console)
     except UserError as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
         return USER_ERROR
