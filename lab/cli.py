@@ -8,11 +8,11 @@ from rich.console import Console
 
 from lab.dataset.cli import data_app
 from lab.errors import UserError
-from lab.grading.cli import USER_ERROR, check, compare, exit_status, new, render
+from lab.grading.cli import USER_ERROR, check, compare, exit_status, grade, new, render
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
-for command in (new, check, render, compare):
+for command in (new, check, grade, compare, render):
     app.command()(command)
 console = Console()
 

@@ -1,6 +1,7 @@
 """`lab check`: one submission, criterion by criterion, for a person who waits for it."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lab.grading.intake import name_of, take_in
 from lab.grading.outcome import Status
 from lab.grading.plain_text import plain
 from lab.grading.results import Result, Scorecard
@@ -28,7 +30,7 @@ def check(folder: Path, number: int | None, seed: int | None, console: Console) 
 
 def check_with(judge: Grader, folder: Path, number: int | None, console: Console) -> Scorecard:
     """Grade by a grader that is there already, with a bar of progress; print the scorecard."""
-    console.print(f"checking {escape(plain(folder.resolve().name))}", highlight=False)
+    console.print(f"checking {escape(plain(name_of(folder)))}", highlight=False)
     ids = criteria_of(number)
     columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -41,7 +43,8 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
                 line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"
                 progress.console.print(line, highlight=False)
 
-        card = judge.grade(folder, ids, say)
+        with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
+            card = judge.grade(take_in(folder, Path(scratch)).folder, ids, say)
     show(card, console)
     return card
 

@@ -1,4 +1,4 @@
-"""The commands of grading: lab new · check · render · compare."""
+"""The commands of grading: lab new · check · grade · compare · render."""
 
 import sys
 from contextlib import suppress
@@ -24,7 +24,9 @@ Out = Annotated[Path | None, typer.Option(help="The file to write; without it, s
 
 
 def check(
-    number: Annotated[int | None, typer.Argument(help="One exercise; without it all 35")] = None,
+    number: Annotated[
+        int | None, typer.Argument(min=1, max=6, help="One exercise; without it all 35")
+    ] = None,
     submission: Annotated[Path, typer.Option(help="The folder of a solution")] = settings.root,
     seed: Annotated[int | None, typer.Option(help="Replay the hidden data of a verdict")] = None,
     form: Annotated[Form | None, typer.Option("--format", help="Also write this form")] = None,
@@ -38,18 +40,18 @@ def check(
     if explain is not None:
         from lab.grading.explain import explain as explanation
 
-        Console().print(Markdown(explanation(explain)))
+        console.print(Markdown(explanation(explain)))
         return
     from lab.grading import checking
 
     if out is not None and form is None:
         raise UserError("--out needs --format", "lab check --format html --out scorecard.html")
-    console = Console(stderr=form is not None and out is None)
+    reader = Console(stderr=form is not None and out is None)
     if watch:
         with suppress(KeyboardInterrupt):
-            checking.watch(submission, number, seed, console)
+            checking.watch(submission, number, seed, reader)
         return
-    card = checking.check(submission, number, seed, console)
+    card = checking.check(submission, number, seed, reader)
     if form is not None:
         deliver(card, form, out)
     sys.exit(exit_status(card))
@@ -74,6 +76,35 @@ def render(
     deliver(read_scorecard(scorecard), form, out)
 
 
+def grade(
+    sources: Annotated[list[Path], typer.Argument(help="Folders or ZIP files, one a submission")],
+    out: Annotated[Path, typer.Option(help="The folder for scorecards")] = Path("graded"),
+    exercise: Annotated[
+        int | None, typer.Option(min=1, max=6, help="One exercise; without it all 35")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Of the hidden data, the same for all")] = None,
+    overrides: Annotated[
+        Path | None, typer.Option(help="A folder of NAME/submission.toml, for their names")
+    ] = None,
+    fail_under: Annotated[
+        int | None, typer.Option(help="Status 1 where fewer criteria passed; else where one failed")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is found, and stop")] = False,
+) -> None:
+    """Grade submissions, several at a time; begun again, it goes on where it stopped."""
+    from lab.grading import batch, classroom
+    from lab.grading.runner import criteria_of
+
+    if dry_run:
+        all_taken = classroom.say_what_is_found(sources, overrides, console)
+        sys.exit(0 if all_taken else USER_ERROR)
+    wanted = batch.Batch(sources, out, criteria_of(exercise), jobs, overrides)
+    cards = classroom.grade(wanted, seed, last_run(), console)
+    statuses = [exit_status(card, fail_under) for card in cards]
+    sys.exit(max(statuses, default=0))
+
+
 def compare(
     scorecards: Annotated[list[Path], typer.Argument(help="Scorecards, or folders that hold some")],
     out: Annotated[Path, typer.Option(help="The folder to write")] = Path("compared"),
@@ -84,10 +115,16 @@ def compare(
     """Put submissions side by side: a page, a CSV and a JSON file, and a page for each."""
     from lab.grading import comparison
 
-    if reference is None and REFERENCE.exists():
-        reference = REFERENCE
-    columns = comparison.compare(scorecards, reference, out)
+    columns = comparison.compare(scorecards, reference or last_run(), out)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
+
+
+def last_run() -> Path | None:
+    """The scorecard of the last `lab run`, if there is one of this version."""
+    with suppress(UserError):
+        read_scorecard(REFERENCE)
+        return REFERENCE
+    return None
 
 
 def deliver(card: Scorecard, form: Form, out: Path | None) -> None:
@@ -99,8 +136,13 @@ def deliver(card: Scorecard, form: Form, out: Path | None) -> None:
         write_whole(out, text)
 
 
-def exit_status(card: Scorecard) -> int:
-    """0 when nothing failed, 1 when a criterion did, 3 when the error is ours."""
+def exit_status(card: Scorecard, fail_under: int | None = None) -> int:
+    """0 when nothing failed, 1 when a criterion did, 3 when the error is ours.
+
+    With `fail_under` 1 when fewer criteria than that have passed, else 0.
+    """
     if card.count(Status.ERROR):
         return OUR_ERROR
+    if fail_under is not None:
+        return SOME_FAILED if card.count(Status.PASS) < fail_under else 0
     return SOME_FAILED if card.count(Status.FAIL) or card.count(Status.SKIPPED) else 0

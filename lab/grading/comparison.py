@@ -16,6 +16,7 @@ from lab.grading.render import comparison_page, html
 from lab.grading.results import Result, Scorecard, read_scorecard, write_whole
 
 SCORECARD = "scorecard.json"
+PLACES = (SCORECARD, f"*/{SCORECARD}", f"scorecards/*/{SCORECARD}")
 FORMULA = ("=", "+", "-", "@", "\t")
 
 
@@ -46,8 +47,8 @@ class Figure:
 def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Column]:
     """Write index.html, compare.csv, compare.json and a page per submission into `out`.
 
-    `files` are scorecards, or folders below which they lie. The reference comes first, then the
-    others by points. Raises UserError where there is no scorecard.
+    `files` are scorecards, or folders that hold some, such as what `lab grade` wrote. The
+    reference comes first, then the others by points. Raises UserError where there is no scorecard.
     """
     columns = list(_columns(_scorecards(files), reference))
     figures = figures_of(columns)
@@ -122,7 +123,9 @@ def _scorecards(paths: Sequence[Path]) -> list[Path]:
     files = [
         file
         for path in paths
-        for file in (sorted(path.rglob(SCORECARD)) if path.is_dir() else [path])
+        for file in (
+            sorted(f for place in PLACES for f in path.glob(place)) if path.is_dir() else [path]
+        )
     ]
     if not files:
         raise UserError(

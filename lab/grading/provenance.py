@@ -30,14 +30,15 @@ class Provenance:
     thresholds: dict[str, Any]
     machine: dict[str, Any]
     graded_at: str
+    submission_hash: str
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Provenance":
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
-def provenance(config: Settings) -> Provenance:
-    """That of a grading that begins now, under the limits of `config`."""
+def provenance(config: Settings, folder: Path) -> Provenance:
+    """That of a grading of `folder` that begins now, under the limits of `config`."""
     in_force = thresholds(config)
     return Provenance(
         contract_version=hash_of(settings.root / "docs" / "contract.md"),
@@ -47,6 +48,7 @@ def provenance(config: Settings) -> Provenance:
         thresholds=in_force,
         machine=machine(),
         graded_at=utc_now().isoformat(timespec="seconds"),
+        submission_hash=hash_of_folder(folder),
     )
 
 
@@ -59,6 +61,14 @@ def thresholds(config: Settings) -> dict[str, Any]:
 def hash_of(file: Path) -> str:
     """A file's version: the first digits of its SHA-256."""
     return _short(file.read_bytes())
+
+
+def hash_of_folder(folder: Path) -> str:
+    """The version of all files of a folder, their names included."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder)} {hash_of(file)}\n".encode(errors="replace"))
+    return digest.hexdigest()[:DIGITS]
 
 
 @cache

@@ -14,6 +14,7 @@ from lab.grading.plain_text import plain
 from lab.grading.provenance import Provenance
 
 TOTAL = 35
+DERIVED = {"id", "title", "replay"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Result:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Result":
         """The inverse of `as_dict`; KeyError, TypeError or ValueError when it is none."""
-        given = {name: value for name, value in values.items() if name not in ("id", "title")}
+        given = {name: value for name, value in values.items() if name not in DERIVED}
         given["status"] = Status(given["status"])
         given["examples"] = tuple(CounterExample(**case) for case in given["examples"])
         return cls(BY_ID[values["id"]], **given)
@@ -132,6 +133,18 @@ class Scorecard:
             ],
         }
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Scorecard":
+        """The inverse of `as_dict`; KeyError, TypeError or ValueError when it is none."""
+        criteria = [c for exercise in values["exercises"] for c in exercise["criteria"]]
+        return cls(
+            submission=values["submission"],
+            seed=values["seed"],
+            results=[Result.from_dict(criterion) for criterion in criteria],
+            provenance=Provenance.from_dict(values),
+            data=values["data"],
+        )
+
     def as_json(self) -> str:
         return json.dumps(self.as_dict(), indent=2) + "\n"
 
@@ -143,16 +156,7 @@ class Scorecard:
 def read_scorecard(file: Path) -> Scorecard:
     """A scorecard that was written before; UserError when the file holds none."""
     try:
-        content = json.loads(file.read_text())
-        criteria = [c for exercise in content["exercises"] for c in exercise["criteria"]]
-        results = [Result.from_dict(_without(values, "replay")) for values in criteria]
-        return Scorecard(
-            submission=content["submission"],
-            seed=content["seed"],
-            results=results,
-            provenance=Provenance.from_dict(content),
-            data=content["data"],
-        )
+        return Scorecard.from_dict(json.loads(file.read_text()))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} holds no scorecard of this version", "lab grade DIR") from error
 
@@ -163,7 +167,3 @@ def write_whole(file: Path, text: str) -> None:
     beside = file.with_name(f".{file.name}.new")
     beside.write_text(text)
     beside.rename(file)
-
-
-def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}

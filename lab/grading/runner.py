@@ -11,11 +11,13 @@ from pathlib import Path
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
 from lab.grading.hidden import HiddenData, make_hidden_data
+from lab.grading.hints import hint_for
 from lab.grading.outcome import MachineTooBusyError, NotAttemptedError, Status, SubmissionError
 from lab.grading.provenance import provenance
 from lab.grading.results import Result, Scorecard
 from lab.grading.sandbox import Sandbox, sandbox
 from lab.grading.submission import Submission
+from lab.grading.time_limit import time_limit
 from lab.settings import Settings, settings, utc_now
 
 OnResult = Callable[[Result], None]
@@ -38,13 +40,14 @@ class Grader:
     ) -> Scorecard:
         """Judge the criteria `ids` of the submission in `folder`; `on_result` hears of each."""
         wanted = set(ids)
-        made_with = provenance(self._config)
+        made_with = provenance(self._config, folder)
+        deadline = time.monotonic() + self._config.submission_limit_s
         self._box.redis.client().flushall()
         submission = Submission(folder, self._box, self._hidden.unchanged(), self._config)
         results: dict[str, Result] = {}
         try:
             for item in with_needs(wanted):
-                result = self._judge(item, submission, results)
+                result = self._judge(item, submission, results, deadline)
                 result = replace(result, weight=self._config.weights.get(item.id, 1.0))
                 results[item.id] = result
                 if item.id in wanted:
@@ -64,7 +67,11 @@ class Grader:
         )
 
     def _judge(
-        self, item: BriefCriterion, submission: Submission, earlier: dict[str, Result]
+        self,
+        item: BriefCriterion,
+        submission: Submission,
+        earlier: dict[str, Result],
+        deadline: float,
     ) -> Result:
         missing = [need for need in item.needs if earlier[need].status is not Status.PASS]
         if missing:
@@ -76,13 +83,21 @@ class Grader:
         if check is None:
             return Result(item, Status.NOT_ATTEMPTED, message="nothing to check yet")
         start = time.monotonic()
-        result = _verdict(item, check, submission)
+        if start > deadline:
+            limit_s = self._config.submission_limit_s
+            said = f"not judged: the criteria before it took more than {limit_s:g} s"
+            return Result(item, Status.FAIL, message=said)
+        limit_s = min(self._config.criterion_limit_s, deadline - start)
+        result = _verdict(item, check, submission, limit_s)
+        if result.status is Status.FAIL and not result.hint:
+            result = replace(result, hint=hint_for(result))
         return replace(result, seconds=round(time.monotonic() - start, 2))
 
 
-def _verdict(item: BriefCriterion, check: Check, submission: Submission) -> Result:
+def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s: float) -> Result:
     try:
-        outcome = check(submission)
+        with time_limit(limit_s):
+            outcome = check(submission)
     except NotAttemptedError as missing:
         return Result(item, Status.NOT_ATTEMPTED, message=str(missing))
     except SubmissionError as error:

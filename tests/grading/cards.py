@@ -13,6 +13,8 @@ HTML = "<script>alert(1)</script><img src=x onerror=alert(1)>&amp;"
 MARKDOWN = "| a | [link](javascript:x) ![i](http://e) @everyone `code` ``` ]]> \n# heading"
 HOSTILE = f"{ESCAPE}{HTML}{MARKDOWN}\ud800\ufffe"
 
+FOLDER = settings.root / "lab" / "starter"
+
 
 def card(submission: str = "theirs", **statuses: Status) -> Scorecard:
     """All 35 criteria pass, but for `statuses`, such as c2_4=Status.FAIL."""
@@ -20,7 +22,7 @@ def card(submission: str = "theirs", **statuses: Status) -> Scorecard:
     for criterion in CRITERIA:
         status = statuses.get(f"c{criterion.id.replace('.', '_')}", Status.PASS)
         results.append(Result(criterion, status, measured="3 of 4", required="all", seconds=1.25))
-    return Scorecard(submission, 7, results, provenance(settings), {"source": "simulated"})
+    return Scorecard(submission, 7, results, provenance(settings, FOLDER), {"source": "simulated"})
 
 
 def mixed() -> Scorecard:

@@ -1,0 +1,122 @@
+"""A process that grades, seen from outside: it may die or hang, and what it has said is kept."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lab.errors import UserError
+from lab.grading.brief import BY_ID
+from lab.grading.outcome import Status
+from lab.grading.provenance import provenance, thresholds
+from lab.grading.results import Result, Scorecard
+from lab.settings import Settings
+
+MARGIN_S = 120  # to start in, and for the criterion that is judged when a submission's time is up
+END_S = 30
+
+
+class GradingProcess:
+    """One process that grades; it is started when it is needed, and anew after it died."""
+
+    def __init__(self, seed: int, log: Path, config: Settings) -> None:
+        self._seed = seed
+        self._log = log
+        self._config = config
+        self._process: subprocess.Popen[str] | None = None
+
+    def grade(
+        self, folder: Path, ids: Sequence[str], on_result: Callable[[Result], None]
+    ) -> Scorecard:
+        """The scorecard of a submission; criteria without a verdict are our error.
+
+        Raises UserError when it cannot be graded at all.
+        """
+        process = self._running()
+        results: list[Result] = []
+        limit_s = self._config.submission_limit_s + self._config.criterion_limit_s + MARGIN_S
+        timer = threading.Timer(limit_s, self.kill)
+        timer.start()
+        try:
+            for message in _answers(process, {"folder": str(folder), "ids": list(ids)}):
+                if "refused" in message:
+                    raise UserError(message["refused"])
+                if "card" in message:
+                    return Scorecard.from_dict(message["card"])
+                results.append(Result.from_dict(message["result"]))
+                on_result(results[-1])
+        finally:
+            timer.cancel()
+        self.kill()
+        return self._unfinished(folder, ids, results)
+
+    def close(self) -> None:
+        """Let it end by itself, its services with it; kill it when it does not."""
+        if self._process is None or self._process.stdin is None:
+            return
+        with suppress(OSError):
+            self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all that it started, in whatever session."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            for started in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    started.kill()
+        process.kill()
+        process.wait()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("a") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "lab.grading.worker", str(self._seed)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    env={**os.environ, **_in_force(self._config)},
+                )
+        return self._process
+
+    def _unfinished(self, folder: Path, ids: Sequence[str], results: Sequence[Result]) -> Scorecard:
+        judged = {result.criterion.id for result in results}
+        message = f"the grading process ended before its verdict; see {self._log}"
+        weights = self._config.weights
+        missing = [
+            Result(BY_ID[i], Status.ERROR, message=message, weight=weights.get(i, 1.0))
+            for i in ids
+            if i not in judged
+        ]
+        made_with = provenance(self._config, folder)
+        return Scorecard(folder.name, self._seed, [*results, *missing], made_with)
+
+
+def _answers(process: subprocess.Popen[str], job: Mapping[str, Any]) -> Any:
+    """Its lines, until it closes them."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(OSError):
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+    for line in process.stdout:
+        yield json.loads(line)
+
+
+def _in_force(config: Settings) -> dict[str, str]:
+    """The thresholds, as an environment gives them to another process."""
+    return {f"LAB_{name.upper()}": json.dumps(value) for name, value in thresholds(config).items()}

@@ -1,0 +1,189 @@
+"""Many submissions at once: none harms another, and a run that was begun goes on."""
+
+import json
+import os
+import signal
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cards import card, mixed
+
+from lab.errors import UserError
+from lab.grading.batch import Batch, Progress, grade
+from lab.grading.cli import exit_status
+from lab.grading.hidden import HiddenData
+from lab.grading.outcome import Outcome, Status, SubmissionError
+from lab.grading.results import Result, Scorecard, read_scorecard
+from lab.grading.runner import Grader, criteria_of
+from lab.grading.sandbox import Sandbox
+from lab.grading.time_limit import time_limit
+from lab.grading.workspace import make_workspace
+from lab.settings import Settings
+
+FEATURES = Path("exercise_01_setup", "feature_repo", "features.py")
+SEED = 5
+
+
+@pytest.fixture
+def config(config: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The lowered limits; other processes find no data of the lab either."""
+    monkeypatch.setenv("LAB_DATA_DIR", str(config.data_dir))
+    return config
+
+
+@pytest.fixture
+def submissions(tmp_path: Path) -> list[Path]:
+    """Nothing in it, one that fails, one that kills who grades it, a good and a bad ZIP."""
+    names = ("nothing", "wrong", "killer")
+    folders = [tmp_path / "class" / name for name in names]
+    for folder in folders:
+        make_workspace(folder)
+    (folders[1] / FEATURES).write_text("user = 1 / 0\n")
+    (folders[2] / FEATURES).write_text(
+        "import os, signal\n"
+        "parent = os.getppid()\n"
+        "stat = open(f'/proc/{parent}/stat').read()\n"
+        "os.kill(int(stat.rpartition(')')[2].split()[1]), signal.SIGKILL)\n"
+    )
+    good, bad = tmp_path / "class" / "good.zip", tmp_path / "class" / "bad.zip"
+    with zipfile.ZipFile(good, "w") as archive:
+        archive.writestr(f"wrapper/{FEATURES}", "")
+        archive.writestr(f"wrapper/{FEATURES.with_name('feature_store.yaml')}", "project: p")
+    with zipfile.ZipFile(bad, "w") as archive:
+        archive.writestr("../outside.py", "")
+    return [*folders, good, bad]
+
+
+def statuses(scorecard: Scorecard) -> set[Status]:
+    return set(scorecard.status_of().values())
+
+
+def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_left(
+    submissions: list[Path], config: Settings, tmp_path: Path
+) -> None:
+    batch = Batch(submissions, tmp_path / "out", criteria_of(1), jobs=2, config=config)
+    nothing, wrong, killer, good, bad = grade(batch, SEED)
+    assert statuses(nothing) == statuses(good) == {Status.NOT_ATTEMPTED}
+    assert statuses(wrong) == {Status.FAIL, Status.SKIPPED}
+    assert Status.PASS not in statuses(killer)
+    assert "points outside" in bad.results[0].message
+    assert statuses(bad) == {Status.FAIL}
+    assert {c.seed for c in (nothing, wrong, good)} == {SEED}
+    assert not (tmp_path / "outside.py").exists()
+
+    (submissions[0] / FEATURES).write_text("user = 1 / 0\n")
+    judged: list[Result] = []
+    again = Batch([submissions[0], submissions[1]], batch.out, batch.ids, config=config)
+    cards = grade(again, progress=Progress(on_result=judged.append))
+    assert [c.submission for c in cards] == ["nothing", "wrong"]
+    assert len(judged) == 6
+    assert statuses(cards[0]) == {Status.FAIL, Status.SKIPPED}
+    assert cards[1] == read_scorecard(batch.scorecard("wrong")) == wrong
+    assert json.loads((batch.out / "run.json").read_text()) == {"seed": SEED}
+
+
+def test_two_submissions_of_one_name_are_the_users_mistake(tmp_path: Path) -> None:
+    sources = [tmp_path / "a" / "ann", tmp_path / "b" / "ann.zip"]
+    with pytest.raises(UserError, match="two submissions are called ann"):
+        grade(Batch(sources, tmp_path / "out", criteria_of(1)))
+
+
+def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(UserError, match="not of lab grade"):
+        grade(Batch([], tmp_path, criteria_of(1)))
+
+
+@pytest.mark.parametrize(
+    ("scorecard", "fail_under", "status"),
+    [
+        (card(), None, 0),
+        (card(), 35, 0),
+        (card(c5_1=Status.NOT_ATTEMPTED), None, 0),
+        (card(c5_1=Status.NOT_ATTEMPTED), 35, 1),
+        (card(c5_1=Status.FAIL), None, 1),
+        (card(c5_1=Status.FAIL), 34, 0),
+        (mixed(), 1, 3),
+    ],
+)
+def test_the_status_tells_the_end(
+    scorecard: Scorecard, fail_under: int | None, status: int
+) -> None:
+    assert exit_status(scorecard, fail_under) == status
+
+
+def test_a_missing_import_is_named(
+    box: Sandbox,
+    hidden: HiddenData,
+    config: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unable(_: object) -> Outcome:
+        log = "Traceback\nModuleNotFoundError: No module named 'lightgbm.sklearn'"
+        raise SubmissionError("NameError: model", log_tail=log)
+
+    monkeypatch.setattr("lab.grading.runner.checks_in", lambda _: {"6.1": unable})
+    (result,) = Grader(box, hidden, config).grade(tmp_path, ["6.1"]).results
+    assert result.hint.startswith("nothing is called lightgbm.sklearn: ")
+
+
+# ---- Time --------------------------------------------------------------------------------------
+
+
+def test_a_block_that_takes_too_long_ends() -> None:
+    start = time.monotonic()
+    with pytest.raises(SubmissionError, match=r"took more than 0\.1 s"), time_limit(0.1):
+        time.sleep(60)
+    assert time.monotonic() - start < 30
+
+
+def test_a_timer_that_ran_before_goes_on() -> None:
+    rang: list[int] = []
+    handler = signal.signal(signal.SIGALRM, lambda *_: rang.append(1))
+    left, _ = signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with time_limit(60):
+            pass
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.2
+        signal.pause()
+        assert rang == [1]
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, left)
+
+
+def test_a_submission_without_time_left_keeps_what_was_judged(
+    box: Sandbox,
+    hidden: HiddenData,
+    config: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def quick(_: object) -> Outcome:
+        return Outcome(True, "1", "1")
+
+    def slow(_: object) -> Outcome:
+        time.sleep(60)
+        return Outcome(True, "1", "1")
+
+    checks: dict[str, Callable[[object], Outcome]] = {"5.1": quick, "5.2": slow, "6.1": quick}
+    monkeypatch.setattr("lab.grading.runner.checks_in", lambda _: checks)
+    limits = config.model_copy(update={"submission_limit_s": 0.5})
+    scorecard = Grader(box, hidden, limits).grade(tmp_path, checks)
+    first, second, third = scorecard.results
+    assert first.status is Status.PASS
+    assert (second.status, second.message[:9]) == (Status.FAIL, "took more")
+    assert (third.status, third.message[:10]) == (Status.FAIL, "not judged")
+
+
+def test_no_process_of_a_run_is_left(
+    submissions: list[Path], config: Settings, tmp_path: Path
+) -> None:
+    grade(Batch(submissions[:1], tmp_path / "out", criteria_of(1), config=config))
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    commands = [Path("/proc", pid, "cmdline").read_text() for pid in children]
+    assert not [command for command in commands if "lab.grading.worker" in command]
