@@ -11,15 +11,7 @@ from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
 from feast_plugins.online_errors import UnreadableService
-from feast_plugins.read_plan import (
-    REQUEST,
-    Column,
-    EntityRead,
-    OnDemandCall,
-    ReadPlan,
-    StoredFeature,
-    ViewRead,
-)
+from feast_plugins.read_plan import REQUEST, Column, EntityRead, OnDemandCall, ReadPlan
 from feast_plugins.redis_encoding import (
     KeyLayout,
     Kind,
@@ -29,6 +21,7 @@ from feast_plugins.redis_encoding import (
     time_field,
 )
 from feast_plugins.service_definition import ServiceDefinition, sources_of
+from feast_plugins.stored_view import StoredFeature, ViewRead
 
 EntityKey = tuple[tuple[str, Kind, str], ...]  # each join key, its type, the request's column
 

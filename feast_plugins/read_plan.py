@@ -5,20 +5,20 @@ Knows Feast's layout and nothing of Feast's objects; plan_compiler makes plans.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from feast_plugins.online_errors import OnlineReadError, RequestError
 from feast_plugins.online_features import OnlineFeatures, Status
 from feast_plugins.redis_address import pack_argument
-from feast_plugins.redis_encoding import ColumnDecoder, Decoder, KeyLayout, WrongType, decode_time
+from feast_plugins.redis_encoding import KeyLayout
+from feast_plugins.stored_view import ViewRead
 
 Rows = Mapping[str, Sequence[object]]
 Reply = Sequence[bytes | None]  # the fields that a command asked for
 Column = tuple[str, str]  # a view and its feature; of a request, "" and the column
 REQUEST = ""
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -28,84 +28,6 @@ class Found:
     columns: dict[Column, list[object]]
     statuses: dict[Column, list[Status]] = field(default_factory=dict)
     event_times: dict[str, list[datetime | None]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFeature:
-    """A feature of a view; its value is in the reply's field number `place`."""
-
-    name: str
-    place: int
-    decode: Decoder
-    decode_all: ColumnDecoder
-    default: object
-
-    def read(
-        self, stored: Sequence[bytes | None], states: Sequence[Status], here: Sequence[int]
-    ) -> tuple[list[object], list[Status]]:
-        """Values and statuses, given each row's field and its state; `here` are those present."""
-        if len(here) == len(states):
-            return self._read_present(stored)
-        values, statuses = self._read_present([stored[row] for row in here])
-        return _spread(values, here, [self.default] * len(states)), _spread(statuses, here, states)
-
-    def _read_present(self, stored: Sequence[bytes | None]) -> tuple[list[object], list[Status]]:
-        """The same for rows that are present."""
-        if (values := self._all_values(stored)) is not None:
-            return values, [Status.PRESENT] * len(values)
-        full = [row for row, content in enumerate(stored) if content]
-        if (values := self._all_values([stored[row] for row in full])) is not None:
-            holes = [Status.MISSING if content is None else Status.NULL for content in stored]
-            statuses = _spread([Status.PRESENT] * len(values), full, holes)
-            return _spread(values, full, [self.default] * len(stored)), statuses
-        pairs = [self.read_one(content, Status.PRESENT) for content in stored]
-        return [value for value, _ in pairs], [status for _, status in pairs]
-
-    def _all_values(self, stored: Sequence[bytes | None]) -> list[object] | None:
-        """The values where every row has one, which is the rule, and worth a way of its own."""
-        if None in stored:
-            return None
-        try:
-            values = self.decode_all(cast(Sequence[bytes], stored))
-        except WrongType:
-            return None
-        return None if None in values else values
-
-    def read_one(self, stored: bytes | None, status: Status) -> tuple[object, Status]:
-        """Value and status, given a row's field and the status of the row as a whole."""
-        if status is not Status.PRESENT:
-            return self.default, status
-        if stored is None:
-            return self.default, Status.MISSING
-        try:
-            value = self.decode(stored)
-        except WrongType:
-            return self.default, Status.WRONG_TYPE
-        return (self.default, Status.NULL) if value is None else (value, Status.PRESENT)
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRead:
-    """A view's features; its event time is in the reply's field number `time_place`."""
-
-    name: str
-    time_place: int
-    ttl: timedelta | None
-    features: tuple[StoredFeature, ...]
-
-    def judge(
-        self, stored: Sequence[bytes | None], now: datetime
-    ) -> tuple[list[datetime | None], list[Status]]:
-        """Each row's event time, and whether the row is there and within its TTL."""
-        oldest = None if self.ttl is None else now - self.ttl
-        times = [decode_time(content) for content in stored]
-        return times, [_status(time, oldest) for time in times]
-
-
-def _status(moment: datetime | None, oldest: datetime | None) -> Status:
-    if moment is None:
-        return Status.MISSING
-    return Status.PRESENT if oldest is None or moment >= oldest else Status.EXPIRED
 
 
 @dataclass(frozen=True)
@@ -145,14 +67,14 @@ class EntityRead:
         # An entity that stands in many rows is decoded once.
         numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
         rows = [numbers[place] for place in places]
-        fields = list(zip(*[replies[place] for place in numbers], strict=True))
+        columns = zip(*[replies[place] for place in numbers], strict=True)
+        fields = list(columns) or [()] * len(self.fields)
         for view in self.views:
-            times, states = view.judge(fields[view.time_place] if fields else (), now)
+            times, states = view.judge(fields[view.time_place], now)
             found.event_times[view.name] = [times[row] for row in rows]
             here = [number for number, state in enumerate(states) if state is Status.PRESENT]
             for feature in view.features:
-                stored = fields[feature.place] if fields else ()
-                values, statuses = feature.read(stored, states, here)
+                values, statuses = feature.read(fields[feature.place], states, here)
                 column = view.name, feature.name
                 found.columns[column] = [values[row] for row in rows]
                 found.statuses[column] = [statuses[row] for row in rows]
@@ -160,22 +82,13 @@ class EntityRead:
     def _read_one(self, reply: Reply, now: datetime, found: Found) -> None:
         """The same for a single row, the most frequent read: no columns to go through."""
         for view in self.views:
-            moment = decode_time(reply[view.time_place])
-            state = _status(moment, None if view.ttl is None else now - view.ttl)
+            moment, state = view.judge_one(reply[view.time_place], now)
             found.event_times[view.name] = [moment]
             for feature in view.features:
                 value, status = feature.read_one(reply[feature.place], state)
                 column = view.name, feature.name
                 found.columns[column] = [value]
                 found.statuses[column] = [status]
-
-
-def _spread(some: Sequence[T], places: Sequence[int], others: Sequence[T]) -> list[T]:
-    """The `others`, and in their places those of `some`."""
-    spread = list(others)
-    for place, one in zip(places, some, strict=True):
-        spread[place] = one
-    return spread
 
 
 @dataclass(frozen=True, slots=True)

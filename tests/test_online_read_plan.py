@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feast_plugins.online_features import OnlineFeatures
-from feast_plugins.read_plan import EntityRead, ReadPlan, Reply, StoredFeature, ViewRead
+from feast_plugins.read_plan import EntityRead, ReadPlan, Reply
 from feast_plugins.redis_encoding import (
     KeyLayout,
     Kind,
@@ -16,6 +16,7 @@ from feast_plugins.redis_encoding import (
     feature_field,
     time_field,
 )
+from feast_plugins.stored_view import StoredFeature, ViewRead
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
