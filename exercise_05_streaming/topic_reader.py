@@ -100,7 +100,7 @@ class TopicReader:
         return list(topic.partitions)
 
     def _find_id(self) -> str:
-        admin = AdminClient({"bootstrap.servers": self._address})
+        admin = AdminClient({"bootstrap.servers": self._address, "log_level": 0})
         asked: dict[str, Any] = admin.describe_topics(TopicCollection([self._name]))
         return str(asked[self._name].result(settings.kafka_timeout_s).topic_id)
 
