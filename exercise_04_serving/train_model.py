@@ -112,10 +112,11 @@ def evaluate(
     """How the model does on rows that it has not seen; a PR-AUC equals `chance` by guessing."""
     scores = model.predict_proba(split.rows)[:, 1]
     verdicts = scores >= threshold
+    pr_auc = average_precision_score(split.labels, scores) if split.labels.any() else 0.0
     return {
         "rows": len(split.labels),
         "chance": float(split.labels.mean()),
-        "pr_auc": float(average_precision_score(split.labels, scores)),
+        "pr_auc": float(pr_auc),
         "precision": float(precision_score(split.labels, verdicts, zero_division=0)),
         "recall": float(recall_score(split.labels, verdicts, zero_division=0)),
     }

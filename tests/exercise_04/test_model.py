@@ -261,6 +261,21 @@ def test_a_validation_split_without_fraud_leaves_the_briefs_threshold(
     assert train_model.choose_threshold(fitted, split) == 0.5
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_test_split_without_fraud_shows_nothing_and_says_so_quietly(
+    fitted: HistGradientBoostingClassifier,
+) -> None:
+    rows, labels = draw()
+    shown = train_model.evaluate(fitted, 0.5, train_model.Split(rows, np.zeros_like(labels)))
+    assert shown == {
+        "rows": len(rows),
+        "chance": 0,
+        "pr_auc": 0,
+        "precision": 0,
+        "recall": 0,
+    }
+
+
 def test_too_few_frauds_are_a_users_mistake(exported: Path) -> None:
     pd.DataFrame({"is_fraud": np.zeros(2000)}).to_parquet(exported / "y_train.parquet")
     with pytest.raises(UserError, match="0 positives among 2000 rows are too few"):
