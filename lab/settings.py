@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     checkpoint_interval: timedelta = timedelta(seconds=10)
     state_backend: Literal["hashmap", "rocksdb"] = "hashmap"
     state_ttl: timedelta = timedelta(hours=1)
-    flink_heap: str = "1g"
+    flink_heap: str = "2g"
     flink_parallelism: int = Field(default=2, ge=1)
     flink_emit_delay: timedelta = timedelta(seconds=1)
     flink_restarts: int = 20
@@ -155,6 +155,7 @@ class Settings(BaseSettings):
 
     # Grading; what has no value here has it in lab/grading/thresholds.toml
     weights: dict[str, float]
+    isolation: Literal["none", "files"] = "none"
     submission_max_mib: float
     submission_max_files: int
     submission_limit_s: float

@@ -30,7 +30,10 @@ class RunningJob:
         """Raises UserError with Flink's own reason once the job has ended."""
         state = self.state()
         if state in ENDED:
-            raise UserError(f"the Flink job {state.lower()}: {self._cause()}", f"less {logs()}/*")
+            raise UserError(
+                f"the Flink job has ended as {state}: {self._cause()}",
+                f"less {logs()}/*; with --resume none the log is read from its beginning",
+            )
 
     def state(self) -> str:
         """As Flink calls it: RUNNING, RESTARTING, FAILED and so on."""
