@@ -121,7 +121,7 @@ def test_named_features_come_back_in_their_order(shop: Path) -> None:
         "user_transaction_features",
         "user_preference_features",
     ]
-    assert detect_drift(asked, AS_OF) == drifts
+    assert repr(detect_drift(asked, AS_OF)) == repr(drifts)  # NaN is not itself
     with pytest.raises(UserError, match="no feature view has refund_rat"):
         detect_drift(["refund_rat"], AS_OF)
 
@@ -131,7 +131,7 @@ def test_the_history_ends_with_todays_psi(shop: Path) -> None:
     (drift,) = detect_drift(["transaction_count_30d"], AS_OF)
     assert list(history.index) == [AS_OF - timedelta(days=day) for day in range(9, -1, -1)]
     assert history.iloc[-1] == drift.psi
-    assert len(psi_history("transaction_count_30d", 90, AS_OF)) == 31
+    assert len(psi_history("transaction_count_30d", 90, AS_OF)) == 30
 
 
 def test_the_learners_function_tells_drift(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
