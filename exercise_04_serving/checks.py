@@ -1,18 +1,26 @@
 """The six criteria of exercise 4: what the API answers, how soon, and from where."""
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from exercise_04_serving.asking import (
+    BATCH,
+    PREDICT,
+    ask_in_turn,
+    counted,
+    is_prediction,
+    right_rows,
+    seconds_until,
+    wrong_values,
+)
 from lab.grading.bare_server import bare_server
 from lab.grading.compare import differences, equal_rows
 from lab.grading.criterion import criterion
 from lab.grading.feature_reads import StoredFeatures
-from lab.grading.http_probe import Answer, Body, ask, at_once, at_rate
-from lab.grading.outcome import CounterExample, Outcome, SubmissionError
+from lab.grading.http_probe import Answer, Body, at_once, at_rate
+from lab.grading.outcome import Outcome, SubmissionError
 from lab.grading.payments import (
     NEW,
     NEW_ENTITIES,
@@ -31,48 +39,12 @@ from lab.grading.payments import (
 from lab.grading.placing import place_feature_tables
 from lab.grading.redis_monitor import monitored
 from lab.grading.rounds import best_of_rounds
-from lab.grading.server import Server, running_server, says_healthy, start_command
+from lab.grading.server import Server, running_server, start_command
 from lab.grading.serving_model import inference_seconds, provide_model
 from lab.grading.submission import Submission
 
-PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
 BATCH_SIZE = 100
 STATS_TOLERANCE = 0.05
-PATIENCE = 3  # answers that may stay away before no more are asked for
-POLL_S = 0.1
-
-
-def nothing() -> None:
-    """What is done before a request, unless a check says otherwise."""
-
-
-def ask_in_turn(
-    server: Server, requests: Sequence[Body], before: Callable[[], None] = nothing
-) -> list[Any]:
-    """What /predict answers to each request, one after the other; `before` is called before each.
-
-    Null where nothing came; after a few of those no more are asked for.
-    """
-    answers: list[Answer] = []
-    for request in requests:
-        before()
-        answers.append(server.post(PREDICT, request))
-        if sum(not answer.status for answer in answers) == PATIENCE:
-            break
-    found = bodies_of(answers)
-    return found + [None] * (len(requests) - len(found))
-
-
-def right_rows(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
-    """Whether each answer is about its own pair and has the right features."""
-    return equal_rows(asked, got, [*PAIR, *expected_features(submission.hidden)])
-
-
-def wrong_values(
-    submission: Submission, asked: pd.DataFrame, got: pd.DataFrame
-) -> list[CounterExample]:
-    columns = [*PAIR, *expected_features(submission.hidden)]
-    return differences(asked, got, columns, of=asked[[*PAIR, "transaction_amount"]])
 
 
 @criterion("4.1")
@@ -90,7 +62,7 @@ def api_serves_predictions(submission: Submission) -> Outcome:
     predictions = ask_in_turn(server, bodies(asked))
     got = answered(submission, predictions)
     right = right_rows(submission, asked, got)
-    usable = [_is_prediction(found) for found in predictions]
+    usable = [is_prediction(found) for found in predictions]
     values = got[PROBABILITY].nunique()
     return Outcome(
         bool(right.all()) and all(usable) and values > 1,
@@ -109,14 +81,6 @@ def _materialize(submission: Submission) -> None:
     place_feature_tables(submission)
     submission.sandbox.redis.client().flushall()
     submission.call(3, "materialize.py", "initial_materialization", days_back=7)
-
-
-def _is_prediction(found: Any) -> bool:
-    """Whether it has a verdict, and a probability between 0 and 1."""
-    if not isinstance(found, dict) or not isinstance(found.get("is_fraud"), bool):
-        return False
-    probability = found.get(PROBABILITY)
-    return isinstance(probability, int | float) and 0 <= probability <= 1
 
 
 def _unknown_user(server: Server) -> str:
@@ -162,11 +126,11 @@ def cache_is_hit(submission: Submission) -> Outcome:
     server, hidden = running_server(submission), submission.hidden
     ask_in_turn(server, bodies(hot_payments(hidden)))
     asked = skewed_payments(hidden, submission.config.serving_pairs, 4)
-    hits_before, misses_before = _counted(server)
+    hits_before, misses_before = counted(server)
     with monitored(submission.sandbox.redis) as monitor:
         predictions = ask_in_turn(server, bodies(asked), before=monitor.mark)
         groups = monitor.groups()
-    hits_after, misses_after = _counted(server)
+    hits_after, misses_after = counted(server)
     hits, misses = hits_after - hits_before, misses_after - misses_before
     got = answered(submission, predictions)
     right = right_rows(submission, asked, got)
@@ -186,16 +150,6 @@ def cache_is_hit(submission: Submission) -> Outcome:
         examples=wrong_values(submission, asked, got),
         figures={"hit rate, %": 100 * by_request},
     )
-
-
-def _counted(server: Server) -> tuple[float, float]:
-    """Hits and misses, as /stats tells them."""
-    said = server.get(STATS)
-    counts = said.body if said.is_object else {}
-    hits, misses = counts.get("cache_hits"), counts.get("cache_misses")
-    if not isinstance(hits, int | float) or not isinstance(misses, int | float):
-        raise SubmissionError(f"GET {STATS} gives no cache_hits and cache_misses: {said}")
-    return hits, misses
 
 
 @criterion("4.4")
@@ -227,13 +181,13 @@ def health_tells_the_truth(submission: Submission) -> Outcome:
     """/health is unhealthy soon after Redis stops, and healthy again soon after it is back."""
     server, config = running_server(submission), submission.config
     redis = submission.sandbox.redis
-    at_first = _seconds_until(server, config.serving_up_s, healthy=True)
+    at_first = seconds_until(server, config.serving_up_s, healthy=True)
     redis.stop()
     try:
-        down = _seconds_until(server, config.serving_down_s, healthy=False)
+        down = seconds_until(server, config.serving_down_s, healthy=False)
     finally:
         redis.start()
-    up = _seconds_until(server, config.serving_up_s, healthy=True)
+    up = seconds_until(server, config.serving_up_s, healthy=True)
     body = bodies(payments(submission.hidden, 1, 6))[0]
     return Outcome(
         None not in (at_first, down, up),
@@ -243,17 +197,6 @@ def health_tells_the_truth(submission: Submission) -> Outcome:
         hint="ask Redis at every /health, with a short time-out",
         notes=[f"a prediction afterwards: status {server.post(PREDICT, body).status}"],
     )
-
-
-def _seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | None:
-    """How long until /health answers that it is healthy, or is not; None if it never does."""
-    start = time.monotonic()
-    while (passed := time.monotonic() - start) < limit_s:
-        answer = ask(server.url + HEALTH, None, limit_s - passed)
-        if answer.status and says_healthy(answer) is healthy:
-            return time.monotonic() - start
-        time.sleep(POLL_S)
-    return None
 
 
 def _after(seconds: float | None) -> str:
