@@ -4,7 +4,7 @@
 """
 
 import argparse
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich.console import Console
 
@@ -30,6 +30,7 @@ console = Console()
 
 def drift(as_of: datetime) -> str:
     """Compare all features as of that moment, alert, report; the report's page."""
+    as_of = _plain(as_of)
     alerts = drift_alerts(watch_drift(monitored_features(), as_of, scheduled=True))
     announce([*alerts, *_missed(as_of)], {DRIFT, MONITORING})
     return str(write_report(as_of))
@@ -37,10 +38,16 @@ def drift(as_of: datetime) -> str:
 
 def quality(as_of: datetime) -> str:
     """Check all views and the serving side as of that moment, alert, report."""
+    as_of = _plain(as_of)
     data, serving = watch_quality(as_of, scheduled=True)
     alerts = [*check_alerts(QUALITY, data), *check_alerts(SERVING, serving)]
     announce([*alerts, *_missed(as_of)], {QUALITY, SERVING, MONITORING})
     return str(write_report(as_of))
+
+
+def _plain(moment: datetime) -> datetime:
+    """Airflow's moments are Pendulum's, whose differences are no timedelta to divide by."""
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
 
 
 def _missed(as_of: datetime) -> list[Alert]:
