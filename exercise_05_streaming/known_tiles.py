@@ -37,6 +37,8 @@ class KnownTiles:
 
     def learn(self, tiles: pl.DataFrame) -> None:
         """Take in tiles, in any order and any number of times; their users are due at once."""
+        if tiles.is_empty():
+            return
         numbers = [self._number(user) for user in tiles["user_id"]]
         new = tiles.with_columns(pl.Series("user_id", numbers, pl.Int64))
         users = new["user_id"].unique(maintain_order=True)
