@@ -125,4 +125,4 @@ def readable(value: float, kind: Kind = "number") -> str:
     for unit, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= 10 * unit:
             return f"{value / unit:.3g}{sign}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{3 if abs(value) >= 1 else 2}g}"
