@@ -14,6 +14,7 @@ from lab.grading import comparison
 from lab.grading.batch import Batch, Progress
 from lab.grading.batch import grade as grade_batch
 from lab.grading.intake import take_in
+from lab.grading.isolation import NOT_ISOLATED, assert_works
 from lab.grading.results import Scorecard
 
 
@@ -34,7 +35,14 @@ def say_what_is_found(sources: Sequence[Path], overrides: Path | None, console: 
 def grade(
     batch: Batch, seed: int | None, reference: Path | None, console: Console
 ) -> list[Scorecard]:
-    """Grade all with a bar of progress, then put them side by side."""
+    """Grade all with a bar of progress, then put them side by side.
+
+    Raises UserError when isolation is asked for and not possible here.
+    """
+    if batch.config.isolation == "none":
+        console.print(NOT_ISOLATED, style="yellow", highlight=False)
+    else:
+        assert_works()
     columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=len(batch.sources))

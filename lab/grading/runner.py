@@ -1,11 +1,13 @@
 """Grades a submission: each criterion after those that it needs, each verdict made here."""
 
 import secrets
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
@@ -118,7 +120,7 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
         hint=outcome.hint,
         examples=tuple(outcome.examples)[:3],
         notes=tuple(outcome.notes),
-        figures={name: float(value) for name, value in outcome.figures.items()},
+        figures={n: float(value) for n, value in outcome.figures.items() if isfinite(value)},
     )
 
 
@@ -126,8 +128,8 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
 def grader(seed: int | None = None) -> Iterator[Grader]:
     """A grader with its sandbox; without a seed the hidden data are new each time."""
     chosen = secrets.randbelow(2**31) if seed is None else seed
-    with sandbox() as box:
-        yield Grader(box, make_hidden_data(box.directory / "hidden", chosen, utc_now()))
+    with sandbox() as box, tempfile.TemporaryDirectory(prefix="lab-hidden-") as hidden:
+        yield Grader(box, make_hidden_data(Path(hidden), chosen, utc_now()))
 
 
 def criteria_of(exercise: int | None) -> list[str]:

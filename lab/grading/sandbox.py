@@ -19,8 +19,9 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from lab.grading.isolation import isolated
 from lab.grading.outcome import SubmissionError
-from lab.settings import settings
+from lab.settings import Settings, settings
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 
@@ -97,6 +98,13 @@ class Child:
 
     def _error(self, message: str) -> SubmissionError:
         return SubmissionError(message, log_tail=log_tail(self.log))
+
+
+def _end(pid: int) -> None:
+    """Kill a process and all that it started."""
+    for process in _with_descendants(pid):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _with_descendants(pid: int) -> list[psutil.Process]:
@@ -190,13 +198,14 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(config: Settings = settings) -> Iterator[Sandbox]:
     """Start a server of children and a Redis of their own; both are gone at exit."""
     with tempfile.TemporaryDirectory(prefix="lab-grade-") as name:
         directory = Path(name)
         server = directory / "children.sock"
+        command = [sys.executable, "-m", "lab.grading.child", str(server)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab.grading.child", str(server)],
+            isolated(command, directory, config),
             stdin=subprocess.PIPE,
             env={**os.environ, "FEAST_USAGE": "False", "TZ": "UTC"},
         )
@@ -205,7 +214,7 @@ def sandbox() -> Iterator[Sandbox]:
                 _wait_for(server, process)
                 yield from _closing(Sandbox(directory, redis, server))
         finally:
-            process.kill()
+            _end(process.pid)
             process.wait()
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from cards import card, mixed
+from typer.testing import CliRunner
 
+from lab.cli import app
 from lab.errors import UserError
 from lab.grading.batch import Batch, Progress, grade
 from lab.grading.cli import exit_status
@@ -28,7 +30,7 @@ SEED = 5
 
 
 @pytest.fixture
-def config(config: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def lowered(config: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The lowered limits; other processes find no data of the lab either."""
     monkeypatch.setenv("LAB_DATA_DIR", str(config.data_dir))
     return config
@@ -62,9 +64,11 @@ def statuses(scorecard: Scorecard) -> set[Status]:
 
 
 def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_left(
-    submissions: list[Path], config: Settings, tmp_path: Path
+    submissions: list[Path], lowered: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = Batch(submissions, tmp_path / "out", criteria_of(1), jobs=2, config=config)
+    # A commit made meanwhile would change the grader's version.
+    monkeypatch.setattr("lab.grading.batch.SAME", ("submission_hash", "thresholds_hash"))
+    batch = Batch(submissions, tmp_path / "out", criteria_of(1), jobs=2, config=lowered)
     nothing, wrong, killer, good, bad = grade(batch, SEED)
     assert statuses(nothing) == statuses(good) == {Status.NOT_ATTEMPTED}
     assert statuses(wrong) == {Status.FAIL, Status.SKIPPED}
@@ -76,7 +80,7 @@ def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_
 
     (submissions[0] / FEATURES).write_text("user = 1 / 0\n")
     judged: list[Result] = []
-    again = Batch([submissions[0], submissions[1]], batch.out, batch.ids, config=config)
+    again = Batch([submissions[0], submissions[1]], batch.out, batch.ids, config=lowered)
     cards = grade(again, progress=Progress(on_result=judged.append))
     assert [c.submission for c in cards] == ["nothing", "wrong"]
     assert len(judged) == 6
@@ -95,6 +99,16 @@ def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(UserError, match="not of lab grade"):
         grade(Batch([], tmp_path, criteria_of(1)))
+
+
+def test_a_dry_run_says_what_is_found_and_grades_nothing(tmp_path: Path) -> None:
+    make_workspace(tmp_path / "ann")
+    out, nobody = tmp_path / "out", tmp_path / "nobody"
+    words = ["grade", str(tmp_path / "ann"), "--dry-run", "--out", str(out)]
+    said = CliRunner().invoke(app, words)
+    assert (said.exit_code, out.exists()) == (0, False)
+    assert "6 exercise_06_monitoring: nothing yet" in said.output
+    assert CliRunner().invoke(app, [*words, str(nobody)]).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -181,9 +195,9 @@ def test_a_submission_without_time_left_keeps_what_was_judged(
 
 
 def test_no_process_of_a_run_is_left(
-    submissions: list[Path], config: Settings, tmp_path: Path
+    submissions: list[Path], lowered: Settings, tmp_path: Path
 ) -> None:
-    grade(Batch(submissions[:1], tmp_path / "out", criteria_of(1), config=config))
+    grade(Batch(submissions[:1], tmp_path / "out", criteria_of(1), config=lowered))
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     commands = [Path("/proc", pid, "cmdline").read_text() for pid in children]
     assert not [command for command in commands if "lab.grading.worker" in command]
