@@ -12,7 +12,7 @@ from lab.settings import settings
 
 SQL = Path(__file__).parent.parent / "sql"
 JOB = ("1_log", "2_accepted", "3_tiles", "4_dead_letters")
-PLAIN_WINDOWS = ("1_log", "plain_log", "2_accepted", "plain_windows")
+PLAIN_WINDOWS = ("plain_log", "2_accepted", "plain_windows")
 Until = Literal["unbounded", "latest-offset"]
 
 
