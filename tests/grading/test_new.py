@@ -2,11 +2,13 @@
 
 import ast
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import test_docs
+import yaml
 
 from lab.errors import UserError
 from lab.grading.outcome import NotAttemptedError, Status
@@ -93,6 +95,17 @@ def test_the_commands_of_its_readme_exist(workspace: Path) -> None:
         if name != "export":
             assert name == "lab"
             test_docs.assert_lab_takes(arguments)
+
+
+def test_its_workflow_grades_it_by_commands_that_exist(workspace: Path) -> None:
+    workflow = yaml.safe_load((workspace / ".github" / "workflows" / "check.yml").read_text())
+    steps = workflow["jobs"]["check"]["steps"]
+    words = [shlex.split(step["run"].partition(" >>")[0]) for step in steps if "run" in step]
+    commands = [arguments for name, *arguments in words if name.endswith("/lab")]
+    assert [arguments[0] for arguments in commands] == ["grade", "render"]
+    for arguments in commands:
+        test_docs.assert_lab_takes(arguments)
+    assert {"make", "-C", "lab", "setup"} in map(set, words)
 
 
 def test_a_folder_with_something_in_it_is_left_alone(workspace: Path) -> None:
