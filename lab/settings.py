@@ -156,6 +156,7 @@ class Settings(BaseSettings):
     # Grading; what has no value here has it in lab/grading/thresholds.toml
     weights: dict[str, float]
     isolation: Literal["none", "files"] = "none"
+    extra_packages: Path | None = None
     submission_max_mib: float
     submission_max_files: int
     submission_limit_s: float

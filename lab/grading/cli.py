@@ -87,6 +87,9 @@ def grade(
     overrides: Annotated[
         Path | None, typer.Option(help="A folder of NAME/submission.toml, for their names")
     ] = None,
+    requirements: Annotated[
+        Path | None, typer.Option(help="Packages that submissions may import beyond the lock's")
+    ] = None,
     fail_under: Annotated[
         int | None, typer.Option(help="Status 1 where fewer criteria passed; else where one failed")
     ] = None,
@@ -94,12 +97,17 @@ def grade(
 ) -> None:
     """Grade submissions, several at a time; begun again, it goes on where it stopped."""
     from lab.grading import batch, classroom
+    from lab.grading.packages import install
     from lab.grading.runner import criteria_of
 
     if dry_run:
         all_taken = classroom.say_what_is_found(sources, overrides, console)
         sys.exit(0 if all_taken else USER_ERROR)
-    wanted = batch.Batch(sources, out, criteria_of(exercise), jobs, overrides)
+    config = settings
+    if requirements is not None:
+        packages = install(requirements, out / "packages")
+        config = settings.model_copy(update={"extra_packages": packages})
+    wanted = batch.Batch(sources, out, criteria_of(exercise), jobs, overrides, config)
     cards = classroom.grade(wanted, seed, last_run(), console)
     statuses = [exit_status(card, fail_under) for card in cards]
     sys.exit(max(statuses, default=0))

@@ -118,5 +118,10 @@ def _answers(process: subprocess.Popen[str], job: Mapping[str, Any]) -> Any:
 
 
 def _in_force(config: Settings) -> dict[str, str]:
-    """The thresholds, as an environment gives them to another process."""
-    return {f"LAB_{name.upper()}": json.dumps(value) for name, value in thresholds(config).items()}
+    """The thresholds, and what the sandbox is made of, as an environment gives them."""
+    limits = {
+        f"LAB_{name.upper()}": json.dumps(limit) for name, limit in thresholds(config).items()
+    }
+    packages = config.extra_packages
+    extra = {"LAB_EXTRA_PACKAGES": str(packages)} if packages else {}
+    return {**limits, **extra, "LAB_ISOLATION": config.isolation}

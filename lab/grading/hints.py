@@ -14,5 +14,6 @@ def hint_for(result: Result) -> str:
         return ""
     return (
         f"nothing is called {missing[1]}: the grader has the packages of "
-        "docs/contract.md#how-it-is-run, and a module of your own belongs into an exercise's folder"
+        "docs/contract.md#how-it-is-run and of `lab grade --requirements`; a module of your own "
+        "belongs into an exercise's folder"
     )

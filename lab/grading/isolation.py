@@ -6,12 +6,13 @@ way into the memory or the files of processes outside. The network stays that of
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.settings import Settings
+from lab.settings import Settings, settings
 
 PRIVATE = (".ssh", ".gnupg", ".aws", ".azure", ".config", ".docker", ".kube")
 NOT_ISOLATED = (
@@ -32,11 +33,13 @@ def isolated(command: Sequence[str], scratch: Path, config: Settings) -> list[st
     own_tmp = scratch / "tmp"
     own_tmp.mkdir()
     temporary = {"/tmp", tempfile.gettempdir()}
+    needed = [settings.root, Path(sys.prefix), Path(sys.base_prefix), config.extra_packages]
     hidden = [config.data_dir, *(Path.home() / name for name in PRIVATE)]
     return [
         *("bwrap", "--unshare-user", "--unshare-ipc", "--unshare-uts"),
         *("--ro-bind", "/", "/", "--dev", "/dev"),
         *(word for folder in sorted(temporary) for word in ("--bind", str(own_tmp), folder)),
+        *(word for folder in needed if folder for word in ("--ro-bind", str(folder), str(folder))),
         *("--bind", str(scratch), str(scratch)),
         *(word for folder in hidden if folder.is_dir() for word in ("--tmpfs", str(folder))),
         *("--", *command),

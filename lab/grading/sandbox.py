@@ -154,6 +154,7 @@ class Sandbox:
     directory: Path
     redis: RedisServer
     server: Path
+    packages: Sequence[Path] = ()
     _children: list[Child] = field(default_factory=list)
     _services: ExitStack = field(default_factory=ExitStack)
 
@@ -163,14 +164,19 @@ class Sandbox:
         """A fresh process in `cwd` that imports from `path` first."""
         start = {
             "cwd": str(cwd),
-            "path": [str(folder) for folder in path],
-            "env": {**self._environment(), **env},
+            "path": [str(folder) for folder in [*path, *self.packages]],
+            "env": {**self._environment(), **self._with_packages(env)},
             "log": str(log),
             "memory_bytes": memory_bytes,
         }
         child = Child(self.server, start, self.directory)
         self._children.append(child)
         return child
+
+    def _with_packages(self, env: dict[str, str]) -> dict[str, str]:
+        """The environment, from which what is started finds the extra packages too."""
+        found = [env.get("PYTHONPATH", ""), *map(str, self.packages)]
+        return {**env, "PYTHONPATH": os.pathsep.join(filter(None, found))}
 
     def kafka(self) -> KafkaBroker:
         """A broker with nothing in it, for one submission: it ends with that one's processes."""
@@ -212,7 +218,8 @@ def sandbox(config: Settings = settings) -> Iterator[Sandbox]:
         try:
             with private_redis(directory / "redis", maxmemory="1gb") as redis:
                 _wait_for(server, process)
-                yield from _closing(Sandbox(directory, redis, server))
+                packages = [config.extra_packages] if config.extra_packages else []
+                yield from _closing(Sandbox(directory, redis, server, packages))
         finally:
             _end(process.pid)
             process.wait()

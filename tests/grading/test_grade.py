@@ -6,6 +6,7 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from lab.grading.batch import Batch, Progress, grade
 from lab.grading.cli import exit_status
 from lab.grading.hidden import HiddenData
 from lab.grading.outcome import Outcome, Status, SubmissionError
+from lab.grading.packages import install
 from lab.grading.results import Result, Scorecard, read_scorecard
 from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import Sandbox
@@ -143,6 +145,54 @@ def test_a_missing_import_is_named(
     monkeypatch.setattr("lab.grading.runner.checks_in", lambda _: {"6.1": unable})
     (result,) = Grader(box, hidden, config).grade(tmp_path, ["6.1"]).results
     assert result.hint.startswith("nothing is called lightgbm.sklearn: ")
+
+
+def wheel(folder: Path, name: str) -> Path:
+    """A package of one module, which says where it is from."""
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": "origin = 'the class'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    file = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+    return file
+
+
+def test_extra_packages_are_for_submissions_and_what_they_start(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(str(wheel(tmp_path, "class_tools")))
+    packages = install(requirements, tmp_path / "packages")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import subprocess, sys, class_tools\n"
+        "code = 'import class_tools; print(class_tools.origin)'\n"
+        "def f():\n"
+        "    said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)\n"
+        "    return [class_tools.origin, said.stdout.strip()]\n"
+    )
+    with_packages = replace(box, packages=[packages])
+    log = tmp_path / "log"
+    child = with_packages.child(cwd=tmp_path, path=[], env={}, log=log, memory_bytes=8 * 2**30)
+    try:
+        assert child.ask(60, do="load", file=str(script))["raised"] is None
+        said = child.ask(60, do="call", file=str(script), function="f", args=[], kwargs={})
+    finally:
+        child.close()
+    assert said == ["the class", "the class"]
+
+
+def test_requirements_that_cannot_be_installed_are_the_users_mistake(tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(str(tmp_path / "nothing-1.0-py3-none-any.whl"))
+    with pytest.raises(UserError, match="cannot be installed"):
+        install(requirements, tmp_path / "packages")
 
 
 # ---- Time --------------------------------------------------------------------------------------
