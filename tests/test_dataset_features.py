@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -286,3 +287,15 @@ def test_every_value_and_every_row_equals_a_recount(events: Events) -> None:
                     if table == "user_streaming"
                     else [settings.arrival_delay, settings.late_arrival_delay]
                 )
+
+
+@pytest.mark.parametrize(("pause", "counts"), [(GAP, {0, 1, 2}), (GAP + MICROSECOND, {0, 1})])
+def test_a_session_goes_on_after_the_gap_and_not_a_microsecond_later(
+    pause: timedelta, counts: set[int], tmp_path: Path
+) -> None:
+    payment = {"transaction_id": "one", "user_id": "user_0", "amount": 1.0, "is_approved": True}
+    events = [payment | {"event_timestamp": START + late} for late in (timedelta(0), pause)]
+    write_raw(tmp_path, {"transactions": events})
+    build_feature_tables(tmp_path, AS_OF)
+    rows = published(tmp_path, "user_streaming")
+    assert {row["transaction_count_session"] for row in rows} == counts

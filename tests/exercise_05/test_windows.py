@@ -4,11 +4,13 @@ from collections import defaultdict
 from itertools import pairwise
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tiles_by_hand import (
     DAY,
+    GAP,
     HOUR,
     MINUTE,
     NOON,
@@ -126,6 +128,19 @@ def test_a_session_of_days_is_counted_from_its_first_event() -> None:
         known.learn(frame([tile_of([event])]))
     assert everything(known, events[-1].time + 1) == values_at(events, events[-1].time + 1)
     assert everything(known, events[-1].time + 1)["user_0"]["transaction_count_session"] == 300
+
+
+@pytest.mark.parametrize(("pause", "events"), [(GAP, 2), (GAP + 1, 1)])
+def test_a_session_goes_on_after_the_gap_and_not_a_millisecond_later(
+    pause: int, events: int
+) -> None:
+    """As Flink's SESSION has it."""
+    known = learned(
+        [tile_of([Event("user_0", NOON + late, 100, declined=False)]) for late in (0, pause)]
+    )
+    values = everything(known, NOON + pause + 1)["user_0"]
+    assert values["transaction_count_session"] == events
+    assert everything(known, NOON + pause + GAP)["user_0"]["transaction_count_session"] == 0
 
 
 def test_memory_does_not_grow_with_time() -> None:
