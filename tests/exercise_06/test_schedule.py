@@ -18,6 +18,7 @@ from web_hook import WebHook, web_hook
 from exercise_06_monitoring import runs
 from lab.settings import settings
 from lab.stack.ports import free_port
+from lab.stack.redis import RedisServer
 
 EXERCISE = settings.root / "exercise_06_monitoring"
 DAGS = EXERCISE / "airflow_dags"
@@ -44,8 +45,9 @@ def hook() -> Iterator[WebHook]:
 
 
 @pytest.fixture
-def environment(shop: Path, hook: WebHook) -> dict[str, str]:
+def environment(shop: Path, shop_redis: RedisServer, hook: WebHook) -> dict[str, str]:
     """As small as cron's, and where the shop and the receiver are."""
+    shop_redis.client().flushall()
     return {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
