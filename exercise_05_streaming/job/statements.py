@@ -59,4 +59,4 @@ def _upserts(topic: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))

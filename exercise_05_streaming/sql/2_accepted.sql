@@ -1,5 +1,5 @@
--- What a message says. A number's text is kept, so that its cents are exact. A time without a zone
--- is UTC.
+-- What a message says; what stands behind an object is ignored. A number's text is kept, so that its
+-- cents are exact. A time without a zone is UTC.
 CREATE TEMPORARY VIEW parsed AS
 SELECT
     *,
@@ -14,7 +14,8 @@ SELECT
     ), 'T', ' ') AS TIMESTAMP(3)) AS event_time
 FROM ${log};
 
--- Why a message is refused, or null. Lateness is judged by the record's own time, not by a
+-- Why a message is refused, or null. An amount's form is looked at before it is cast: TRY_CAST gives
+-- zero for some texts that are no number. Lateness is judged by the record's own time, not by a
 -- watermark: that depends on what other partitions have delivered, so after a restart other events
 -- would be late.
 CREATE TEMPORARY VIEW judged AS
@@ -25,8 +26,13 @@ SELECT
         WHEN (user_id IS NULL OR amount IS NULL) AND message IS NOT JSON OBJECT THEN 'not_json'
         WHEN user_id IS NULL OR user_id = '' THEN 'missing_user'
         WHEN amount IS NULL THEN 'missing_amount'
-        WHEN TRY_CAST(amount AS DECIMAL(18, 2)) IS NULL OR amount LIKE '-%' THEN 'bad_amount'
+        WHEN NOT REGEXP(amount, '^[0-9]+([.][0-9]*)?([eE][+-]?[0-9]{1,3})?$') THEN 'bad_amount'
+        WHEN TRY_CAST(amount AS DECIMAL(18, 2)) IS NULL THEN 'bad_amount'
         WHEN event_time IS NULL THEN 'bad_time'
+        -- Flink takes 30 February for the 28th.
+        WHEN EXTRACT(DAY FROM event_time) <> CAST(
+            SUBSTRING(JSON_VALUE(message, '$.event_time') FROM 9 FOR 2) AS INT
+        ) THEN 'bad_time'
         WHEN event_time < TIMESTAMPADD(SECOND, -${allowed_lateness_s}, record_time) THEN 'too_late'
         WHEN event_time > TIMESTAMPADD(SECOND, ${allowed_ahead_s}, record_time) THEN 'too_far_ahead'
     END AS reason
