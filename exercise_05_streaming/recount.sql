@@ -15,7 +15,8 @@ WITH fields AS (
 )
 SELECT user_id, ms, (dollars * 100)::BIGINT AS cents, coalesce(declined, false) AS declined
 FROM fields
-WHERE user_id <> '' AND dollars >= 0 AND NOT starts_with(amount, '-')
+WHERE user_id <> '' AND dollars IS NOT NULL
+    AND regexp_full_match(amount, '[0-9]+([.][0-9]*)?([eE][+-]?[0-9]{1,3})?')
     AND regexp_full_match(event_time, '[0-9-]{10}[T ][0-9:]{8}([.][0-9]+)?(Z|[+]00:00)?')
     AND ms BETWEEN record_ms - $lateness_ms AND record_ms + $ahead_ms
 QUALIFY transaction_id IS NULL

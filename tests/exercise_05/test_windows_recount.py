@@ -66,6 +66,8 @@ def of(*events: object, record_ms: int = NOON) -> Recount:
         ROUND | {"amount": None},
         ROUND | {"amount": -1},
         ROUND | {"amount": float("nan")},
+        ROUND | {"amount": " 12"},
+        ROUND | {"event_time": "2024-02-30T12:00:00"},
         ROUND | {"event_time": "yesterday"},
         ROUND | {"event_time": "2024-10-04T12:00:00+02:00"},
     ],
