@@ -22,7 +22,7 @@ from exercise_05_streaming.job.preflight import require_cluster, require_service
 from exercise_05_streaming.job.running import RunningJob
 from exercise_05_streaming.job.statements import JOB, statements
 from exercise_05_streaming.job.writer_process import running_writer
-from lab.errors import run_script
+from lab.errors import UserError, run_script
 
 if TYPE_CHECKING:
     from pyflink.table import TableEnvironment
@@ -61,10 +61,19 @@ def run(folder: Path, resume: Path | None, stop: Event, *, on_cluster: bool) -> 
     console.print(f"Job {job.id} runs; Ctrl-C stops it with a savepoint")
     try:
         watch(job, stop)
-        console.print(f"Stopped; the savepoint is {job.stop(folder / 'savepoints')}")
     except BaseException:
         job.cancel()
         raise
+    end(job, folder / "savepoints")
+
+
+def end(job: RunningJob, folder: Path) -> None:
+    """Stop with a savepoint; where Flink cannot take one, the last checkpoint stands."""
+    try:
+        console.print(f"Stopped; the savepoint is {job.stop(folder)}")
+    except UserError as error:
+        job.cancel()
+        console.print(f"Stopped without a savepoint, which loses nothing: {error.problem}")
 
 
 def told_by_signals() -> Event:

@@ -67,6 +67,8 @@ def _job_options() -> Mapping[str, str]:
         **({"pipeline.jars": jars} if jars else {}),
         "pipeline.name": JOB_NAME,
         "pipeline.object-reuse": "true",
+        # Kafka's threads log some words after a job has ended, which is no leak.
+        "classloader.check-leaked-classloader": "false",
         "parallelism.default": str(settings.flink_parallelism),
         "table.local-time-zone": "UTC",
         "table.exec.state.ttl": _ms(settings.state_ttl),
