@@ -55,7 +55,12 @@ def provenance(config: Settings, folder: Path) -> Provenance:
 def thresholds(config: Settings) -> dict[str, Any]:
     """The fields that the file of thresholds names, as they are in force."""
     names = tomllib.loads(THRESHOLDS.read_text())
-    return {name: getattr(config, name) for name in names}
+    return {name: _shortest(getattr(config, name)) for name in names}
+
+
+def _shortest(value: Any) -> Any:
+    """A whole number without its point: 40 and 40.0 are one threshold."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def hash_of(file: Path) -> str:
