@@ -15,12 +15,13 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import telemetry
+from .docs_page import DESCRIPTION, FILES, PAGE
 from .logs import FIELDS, LOGGER, request_lines
 from .telemetry import in_work
 
 PREDICTIONS = frozenset({"/predict", "/predict/batch"})
 PROBES = frozenset({"/live", "/ready", "/health"})
-DOCS = frozenset({"/docs", "/openapi.json"})
+OPEN = PROBES | {PAGE, DESCRIPTION}  # to those without a key
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
 BODY = "lab.body"  # where an endpoint finds it in the scope
 RETRY_AFTER = ((b"retry-after", b"1"),)
@@ -106,7 +107,8 @@ class ApiKey:
         self._app, self._key = app, key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_open = scope["type"] != "http" or scope["path"] in PROBES | DOCS
+        path = "" if scope["type"] != "http" else scope["path"]
+        is_open = not path or path in OPEN or path.startswith(f"{FILES}/")
         if is_open or compare_digest(header(scope, b"x-api-key") or b"", self._key):
             return await self._app(scope, receive, send)
         await refuse(

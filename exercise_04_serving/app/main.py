@@ -19,6 +19,7 @@ from exercise_04_serving.model_file import ModelFile
 from lab.settings import settings
 
 from . import logs, telemetry
+from .docs_page import add_docs_page
 from .errors import REFUSALS, add_error_handlers
 from .guards import ApiKey, JsonBody, LoadShedder, RequestLog
 from .health import VERSION, Checks
@@ -188,11 +189,13 @@ def create_app() -> FastAPI:
         description="Judges payments by features from a Feast store.",
         version=VERSION,
         lifespan=lifespan,
+        docs_url=None,  # docs_page.py has one that works without a network
         redoc_url=None,
         # It only tells the documentation of the header; a guard compares the key.
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if key else [],
     )
     add_endpoints(app)
+    add_docs_page(app)
     add_error_handlers(app)
     app.add_middleware(
         JsonBody, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
