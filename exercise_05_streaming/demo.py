@@ -31,7 +31,7 @@ RATE, SECONDS = 200, 10
 TRAFFIC = Traffic(users=50, late=0.1, duplicates=0.05, malformed=0.02)
 WINDOWS = ("5m", "1h", "24h", "session")
 WHATS = ("transaction_count", "total_amount", "avg_amount", "max_amount", "declined_count")
-PATIENCE_S = 60
+PATIENCE_S = 120
 POLL_S = 0.05
 
 console = Console(highlight=False)

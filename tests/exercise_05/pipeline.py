@@ -23,7 +23,7 @@ from lab.stack.redis import RedisServer
 
 SCRIPT = ROOT / "exercise_05_streaming" / "flink_streaming_features.py"
 PARTITIONS = 4
-PATIENCE_S = 60
+PATIENCE_S = 150
 POLL_S = 0.1
 
 

@@ -95,7 +95,7 @@ def outcome(new_pipeline: NewPipeline) -> Outcome:
             return told == recounted and len(pipeline.dead_letters().values()) == refused
 
         try:
-            eventually(is_settled, 40)
+            eventually(is_settled, 90)
         except AssertionError:
             print(job.said)  # the tests say what differs
         assert job.stop() == 0, job.said
