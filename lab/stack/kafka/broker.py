@@ -1,6 +1,7 @@
 """A Kafka broker that is its own controller."""
 
 import base64
+import logging
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,8 @@ class KafkaBroker(Service):
         from kafka import KafkaAdminClient
         from kafka.errors import KafkaError
 
+        # Feast lets everyone log at INFO; the client would tell of each attempt to connect.
+        logging.getLogger("kafka").setLevel(logging.WARNING)
         timeout_ms = int(self.config.socket_timeout_s * 1_000)
         try:
             client = KafkaAdminClient(
