@@ -16,7 +16,7 @@ from functools import cache
 from itertools import islice
 from random import Random
 
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
@@ -125,7 +125,10 @@ def rate_since(begun: float, events: int) -> float:
 def offsets_read() -> int:
     """How many events the job has read, as of its last checkpoint."""
     asked = admin().list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])
-    partitions = asked[GROUP].result().topic_partitions
+    try:
+        partitions = asked[GROUP].result().topic_partitions
+    except KafkaException:
+        return 0  # Kafka does not know the group yet
     return sum(max(p.offset, 0) for p in partitions if p.topic == settings.transactions_topic)
 
 
