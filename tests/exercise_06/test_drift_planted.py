@@ -48,7 +48,8 @@ def test_a_shop_without_drift_is_quiet(simulated: Path) -> None:
     ("change", "touched", "may_be_touched"),
     [
         (dearer, UNDILUTED, {"total_amount_5m", "total_amount_30d"}),
-        (more_spread, UNDILUTED, {"total_amount_5m", "total_amount_30d"}),
+        # Few users pay within five minutes: there a wider spread is near the limit of chance.
+        (more_spread, {"avg_amount_1h"}, {*UNDILUTED, "total_amount_5m", "total_amount_30d"}),
         (
             in_cents,
             {*UNDILUTED, "total_amount_5m", "total_amount_30d", "avg_transaction_amount"},
