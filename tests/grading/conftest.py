@@ -38,7 +38,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         "hidden_transactions": 4_000,
         "materialize_entities": 5_000,
         "materialize_limit_s": 60,
-        "call_timeout_s": 60,
+        "call_timeout_s": 180,
         "online_reads": 100,
         "online_read_p95_ms": 40,
         "serving_start_s": 60,

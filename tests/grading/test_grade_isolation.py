@@ -11,7 +11,7 @@ import pytest
 
 from lab.errors import UserError
 from lab.grading.hidden import make_hidden_data
-from lab.grading.isolation import isolated
+from lab.grading.isolation import assert_works, isolated
 from lab.grading.outcome import Status
 from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import sandbox
@@ -22,6 +22,10 @@ PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 
 @pytest.fixture
 def apart(config: Settings) -> Settings:
+    try:
+        assert_works()
+    except UserError as error:
+        pytest.skip(str(error))
     return config.model_copy(update={"isolation": "files"})
 
 
