@@ -104,8 +104,8 @@ def _bin_names(histogram: Histogram, kind: Kind) -> list[str]:
     """Categories by their label, other bins by what they reach up to; the last is open."""
     if histogram.labels:
         return list(histogram.labels)
-    *most, before_last, _ = [readable(edge, kind) for edge in histogram.edges]
-    return [*(f"≤ {edge}" for edge in [*most[1:], before_last]), f"> {before_last}"]
+    inner = [readable(edge, kind) for edge in histogram.edges[1:-1]]
+    return [*(f"≤ {edge}" for edge in inner), f"> {inner[-1]}" if inner else "all values"]
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

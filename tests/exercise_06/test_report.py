@@ -8,13 +8,16 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, WORDS, save_drift, save_quality
 from playwright.sync_api import Browser, sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
 
 from exercise_06_monitoring.alerts.announce import announce
+from exercise_06_monitoring.drift import compare
 from exercise_06_monitoring.findings import QUALITY, check_alerts, drift_alerts
+from exercise_06_monitoring.report.charts import overlaid
 from exercise_06_monitoring.report.write import write_report
 from lab.settings import settings
 
@@ -119,6 +122,14 @@ def test_a_calm_day_says_so(browser: Browser) -> None:
     assert tab.locator(".verdict").inner_text() == "All is well"
     assert "No alert is open" in tab.locator("#next").inner_text()
     tab.close()
+
+
+@pytest.mark.parametrize("column", [[None], [7.0], [None, 7.0]])
+def test_a_feature_without_two_values_has_a_picture_too(column: list[float | None]) -> None:
+    table = pd.DataFrame({"amount": pd.Series(column, dtype=float)})
+    (drift,) = compare(table, table)
+    picture = overlaid(drift.reference_histogram, drift.current_histogram, drift.kind)
+    assert ("all values" in picture) == (drift.null_rate_current < 1)
 
 
 def test_it_can_be_written_before_the_first_run() -> None:
