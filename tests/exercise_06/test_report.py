@@ -129,7 +129,7 @@ def test_a_feature_without_two_values_has_a_picture_too(column: list[float | Non
     table = pd.DataFrame({"amount": pd.Series(column, dtype=float)})
     (drift,) = compare(table, table)
     picture = overlaid(drift.reference_histogram, drift.current_histogram, drift.kind)
-    assert ("all values" in picture) == (drift.null_rate_current < 1)
+    assert ("<svg" in picture) == (drift.null_rate_current < 1)
 
 
 def test_it_can_be_written_before_the_first_run() -> None:

@@ -147,7 +147,7 @@ def serving(content: Callable[[], bytes]) -> Iterator[int]:
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    # The tests of exercise 4 make the process one of its workers, whose counts all registries share.
+    # Exercise 4's tests make the process one of its workers, whose counts all registries share.
     monkeypatch.setattr(values, "ValueClass", values.MutexValue)
     service = Api()
     with serving(lambda: generate_latest(service.registry)) as port:
