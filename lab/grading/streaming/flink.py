@@ -14,6 +14,7 @@ from lab.settings import settings
 from lab.stack.flink.connector import connector_jars, flink_home
 
 REST_TIMEOUT_S = 2
+OVERVIEW = "/jobs/overview"
 PARTS = ("bin", "conf", "opt", "plugins")
 
 
@@ -50,7 +51,7 @@ class FlinkProcesses:
 
     def __init__(self, child: Child) -> None:
         self._child = child
-        self._is_rest: dict[int, bool] = {}
+        self._known: set[int] = set()
 
     def jvms(self) -> list[psutil.Process]:
         """The Java processes that run Flink."""
@@ -81,9 +82,10 @@ class FlinkProcesses:
         except psutil.Error:
             return []
         ports = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
-        for port in ports - self._is_rest.keys():
-            self._is_rest[port] = _get(port, "/jobs/overview") is not None
-        return [port for port in ports if self._is_rest[port]]
+        # A port that does not answer is asked again: Flink listens before it can answer.
+        found = ports & self._known or {port for port in ports if _get(port, OVERVIEW) is not None}
+        self._known |= found
+        return sorted(found)
 
 
 def _runs_flink(process: psutil.Process) -> bool:
@@ -94,7 +96,7 @@ def _runs_flink(process: psutil.Process) -> bool:
 
 
 def _jobs_at(port: int) -> list[Job]:
-    listed = _get(port, "/jobs/overview") or {}
+    listed = _get(port, OVERVIEW) or {}
     found = [_get(port, f"/jobs/{job['jid']}") for job in listed.get("jobs", [])]
     return [_job(job) for job in found if job is not None]
 
