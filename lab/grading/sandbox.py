@@ -210,10 +210,10 @@ def sandbox(config: Settings = settings) -> Iterator[Sandbox]:
         directory = Path(name)
         server = directory / "children.sock"
         command = [sys.executable, "-m", "lab.grading.child", str(server)]
+        env = {**os.environ, "FEAST_USAGE": "False", "TZ": "UTC"}
+        env.pop("PROMETHEUS_MULTIPROC_DIR", None)  # set by Feast, for the process that imports it
         process = subprocess.Popen(
-            isolated(command, directory, config),
-            stdin=subprocess.PIPE,
-            env={**os.environ, "FEAST_USAGE": "False", "TZ": "UTC"},
+            isolated(command, directory, config), stdin=subprocess.PIPE, env=env
         )
         try:
             with private_redis(directory / "redis", maxmemory="1gb") as redis:
