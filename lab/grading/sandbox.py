@@ -211,7 +211,8 @@ def sandbox(config: Settings = settings) -> Iterator[Sandbox]:
         server = directory / "children.sock"
         command = [sys.executable, "-m", "lab.grading.child", str(server)]
         env = {**os.environ, "FEAST_USAGE": "False", "TZ": "UTC"}
-        env.pop("PROMETHEUS_MULTIPROC_DIR", None)  # set by Feast, for the process that imports it
+        for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+            env.pop(name, None)  # set by Feast, for the process that imports it
         process = subprocess.Popen(
             isolated(command, directory, config), stdin=subprocess.PIPE, env=env
         )
