@@ -21,7 +21,9 @@ PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 
 
 @pytest.fixture
-def apart(config: Settings) -> Settings:
+def apart(config: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    # Feast, once imported, names a folder of /tmp there, which the sandbox has not.
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     try:
         assert_works()
     except UserError as error:
