@@ -26,6 +26,8 @@ from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 
 LOG_TAIL_LINES = 12
+# Feast names a folder of its process there; the sandbox has not that folder.
+FEASTS_METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
 
 class Child:
@@ -211,8 +213,8 @@ def sandbox(config: Settings = settings) -> Iterator[Sandbox]:
         server = directory / "children.sock"
         command = [sys.executable, "-m", "lab.grading.child", str(server)]
         env = {**os.environ, "FEAST_USAGE": "False", "TZ": "UTC"}
-        for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
-            env.pop(name, None)  # set by Feast, for the process that imports it
+        for name in FEASTS_METRICS:
+            env.pop(name, None)
         process = subprocess.Popen(
             isolated(command, directory, config), stdin=subprocess.PIPE, env=env
         )

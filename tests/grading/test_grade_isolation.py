@@ -21,9 +21,11 @@ PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 
 
 @pytest.fixture
-def apart(config: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    # Feast, once imported, names a folder of /tmp there, which the sandbox has not.
-    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+def apart(config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    # As in a grader that has imported Feast; in the sandbox that folder is not there.
+    (tmp_path / "metrics").mkdir()
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "metrics"))
     try:
         assert_works()
     except UserError as error:
