@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import redis
 from fastapi.testclient import TestClient
 from serving_shop import MODEL_INPUTS, cache_database, running_api
 from sklearn.linear_model import LogisticRegression
@@ -63,10 +64,20 @@ def pointed(places: dict[str, Any]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def shop(shop_places: dict[str, Any]) -> Iterator[Path]:
+def shop(shop_places: dict[str, Any], shop_redis: RedisServer) -> Iterator[Path]:
     """The shop's folder; the settings point to it for as long as a file's tests run."""
-    with pointed(shop_places):
+    with pointed(shop_places), undone(shop_redis.client()):
         yield settings.data_dir.parent
+
+
+@contextmanager
+def undone(client: redis.Redis) -> Iterator[None]:
+    """What the tests of a file write into Redis is gone for the next file's."""
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    yield
+    client.flushdb()
+    for key, content in before.items():
+        client.restore(key, 0, content)
 
 
 def save_a_model(folder: Path) -> None:

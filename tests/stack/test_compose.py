@@ -3,6 +3,7 @@
 No engine is needed: the choice is tested with a `docker` that runs redis-server itself.
 """
 
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -38,14 +39,23 @@ esac
 
 
 @pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    """The services as Compose itself understands the file, with Redis on another port."""
+def every_service() -> dict[str, Any]:
+    """The services as Compose itself understands the file, those of all profiles included."""
     compose.client.cache_clear()  # a test may have asked with another PATH
     if not compose.client():
         pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    every = {"COMPOSE_PROFILES": "flink,monitoring"}  # Compose 1 shows them in any case
     command = [*compose.client(), "--file", str(FILE), "config"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=True, env=os.environ | every
+    )
     return dict(yaml.safe_load(done.stdout)["services"])
+
+
+@pytest.fixture(scope="module")
+def services(every_service: dict[str, Any]) -> dict[str, Any]:
+    """Those that are up without a profile."""
+    return {name: each for name, each in every_service.items() if "profiles" not in each}
 
 
 def test_every_port_is_published_on_the_loopback_interface_only(services: dict[str, Any]) -> None:
@@ -56,10 +66,25 @@ def test_every_port_is_published_on_the_loopback_interface_only(services: dict[s
         assert address == settings.host
 
 
-def test_every_image_is_pinned_and_every_service_is_watched(services: dict[str, Any]) -> None:
-    for service in services.values():
-        assert re.search(r":\d+\.\d+\.\d+$", service["image"])
-        assert service["healthcheck"]["test"]
+def test_on_the_hosts_network_only_the_loopback_interface_is_listened_on(
+    every_service: dict[str, Any], services: dict[str, Any]
+) -> None:
+    for name in every_service.keys() - services.keys():
+        service = every_service[name]
+        assert service["network_mode"] == "host"
+        listens = yaml.safe_dump([service.get("command"), service.get("environment")])
+        assert "127.0.0.1" in listens
+        assert "0.0.0.0" not in listens
+
+
+def test_every_image_is_pinned(every_service: dict[str, Any]) -> None:
+    for service in every_service.values():
+        assert re.search(r":v?\d+\.\d+\.\d+(-java\d+)?$", service["image"])
+
+
+def test_every_service_is_watched(every_service: dict[str, Any]) -> None:
+    unwatched = {name for name, each in every_service.items() if "healthcheck" not in each}
+    assert unwatched == {"flink-taskmanager"}, "the JobManager watches its TaskManagers"
 
 
 def test_data_are_kept_in_named_volumes(services: dict[str, Any]) -> None:
