@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matrix import keep_verdict
 from mutants import Mutant, copy_reference, with_tables
 
 from lab.grading.hidden import HiddenData, make_hidden_data
@@ -19,15 +20,28 @@ Grade = Callable[..., Scorecard]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "matrix: every wrong submission; takes half an hour")
+    config.addinivalue_line("markers", "matrix: a wrong submission; all take an hour")
+    config.addinivalue_line("markers", "sample: a wrong submission that CI grades as well")
+    config.addinivalue_line("markers", "changed: a wrong submission of which the verdict is old")
+
+
+def is_matrix(config: pytest.Config) -> bool:
+    """Whether all wrong submissions were asked for, by `-m matrix`."""
+    return "matrix" in config.option.markexpr
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The whole matrix runs only where it is asked for."""
-    if "matrix" not in config.option.markexpr:
-        matrix = [item for item in items if item.get_closest_marker("matrix")]
-        config.hook.pytest_deselected(items=matrix)
-        items[:] = [item for item in items if item not in matrix]
+    """The whole matrix runs only where it is asked for; else a sample, and what has changed."""
+    if is_matrix(config):
+        return
+    left = [item for item in items if _is_left_out(item)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    return "matrix" in marks and not marks & {"sample", "changed"}
 
 
 @pytest.fixture(scope="session")
@@ -88,15 +102,20 @@ def grade(box: Sandbox, hidden: HiddenData, config: Settings) -> Grade:
 
 
 @pytest.fixture
-def assert_fails_alone(grade: Grade, reference: Path) -> Callable[..., None]:
+def assert_fails_alone(
+    grade: Grade, reference: Path, pytestconfig: pytest.Config
+) -> Callable[..., None]:
     """Its criterion fails, what needs that is skipped, all others of the exercise pass.
 
-    The mistake is made in `right`, which is the reference if nothing else is given.
+    The mistake is made in `right`, which is the reference if nothing else is given. A run of the
+    matrix keeps the verdict.
     """
 
     def check(mutant: Mutant, right: Path = reference) -> None:
         mutant.write(right)
         card = grade(right, mutant.exercise, **mutant.limits)
+        if is_matrix(pytestconfig):
+            keep_verdict(mutant, card)
         assert card.status_of() == mutant.expected(), not_passed(card)
 
     return check

@@ -1,4 +1,12 @@
-"""Wrong submissions, each the reference with one realistic mistake; tests/submissions/wrong."""
+"""Wrong submissions, each a right one with one realistic mistake; tests/submissions/wrong.
+
+    make matrix                                       # grade all, write docs/mutants.md
+    make matrix ONLY=changed                          # those with a changed patch or changed checks
+    make matrix ONLY=test_grading_exercise_5          # those of an exercise
+    make matrix ONLY="5.3-latest_offset or cached"    # some, by name
+
+Each verdict is kept beside its TOML file; matrix.py tells how.
+"""
 
 import shutil
 import tomllib
