@@ -3,6 +3,7 @@
     python flink_streaming_features.py                  # until Ctrl-C; goes on where it ended
     python flink_streaming_features.py --resume none    # reads the log from its beginning
     python flink_streaming_features.py --cluster        # the job runs in a Flink cluster
+    python flink_streaming_features.py --rebuild        # beside it: writes all of Redis anew
 
 Flink turns the log of transactions into five-minute tiles of each user, in a topic (sql/). The
 writer, a process beside it, merges tiles into features and writes them to Redis.
@@ -22,6 +23,7 @@ from exercise_05_streaming.job.preflight import require_cluster, require_service
 from exercise_05_streaming.job.running import RunningJob
 from exercise_05_streaming.job.statements import JOB, statements
 from exercise_05_streaming.job.writer_process import running_writer
+from exercise_05_streaming.rebuild import main as rebuild_redis
 from lab.errors import UserError, run_script
 
 if TYPE_CHECKING:
@@ -87,8 +89,13 @@ def told_by_signals() -> Event:
 def main(
     resume: Annotated[str, typer.Option(help="latest, none, or a checkpoint's path")] = "latest",
     cluster: Annotated[bool, typer.Option("--cluster", help="Submit to a Flink cluster")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Only write Redis anew from the topic of tiles")
+    ] = False,
 ) -> None:
     """Keep the streaming features in Redis, until Ctrl-C."""
+    if rebuild:
+        return rebuild_redis()
     folder = checkpoint_folder(require_services())
     if cluster:
         require_cluster()

@@ -38,6 +38,7 @@ class TopicReader:
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
                 "error_cb": self._on_error,
+                "log_level": 0,  # what is wrong is said once, by a UserError
             }
         )
         self._partitions = self._find_partitions()

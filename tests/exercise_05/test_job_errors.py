@@ -54,6 +54,17 @@ def test_a_cluster_that_is_not_there_is_named(pipeline: Pipeline) -> None:
     assert "no Flink cluster answers at" in ended(env, "--cluster")
 
 
+@pytest.mark.parametrize(
+    ("service", "problem"),
+    [("KAFKA", "Kafka does not answer at"), ("REDIS", "Redis does not answer at")],
+)
+def test_a_rebuild_without_a_service_says_so_and_nothing_else(
+    pipeline: Pipeline, service: str, problem: str
+) -> None:
+    said = ended({**pipeline.env, f"LAB_{service}_PORT": str(free_port())}, "--rebuild")
+    assert said.startswith(f"error: {problem}")
+
+
 def ended(env: dict[str, str], *options: str) -> str:
     """What the job says when it does not start."""
     begun = time.monotonic()

@@ -1,0 +1,122 @@
+"""The way of an event to its end: exercise 4's API shows it soon, whatever it has cached."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from online_by_hand import key_of
+from pipeline import SCRIPT, Job, NewPipeline, Pipeline, eventually, pointed
+from sklearn.linear_model import LogisticRegression
+
+from exercise_05_streaming.events import Record, iso, milliseconds, packed
+from exercise_05_streaming.online_rows import VIEW
+from feast_plugins.redis_encoding import feature_field
+from lab.settings import settings, utc_now
+
+pytestmark = pytest.mark.kafka
+
+FEATURE = "transaction_count_1h"  # another five minutes may begin meanwhile
+MERCHANT = "merchant_0"
+INPUTS = ["transaction_count_7d", "transaction_amount"]
+
+
+@pytest.fixture(scope="module")
+def pipeline(new_pipeline: NewPipeline) -> Pipeline:
+    return new_pipeline()
+
+
+@pytest.fixture(scope="module")
+def api(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """On the pipeline's Redis, with a model of no merit."""
+    from exercise_04_serving.app.main import create_app
+
+    folder = tmp_path_factory.mktemp("shop")
+    places = {
+        "data_dir": folder / "data",
+        "build_dir": folder,
+        "model_dir": folder / "models",
+        "redis_port": pipeline.redis.port,
+    }
+    with pointed(places):
+        open_shop()
+        with TestClient(create_app()) as client:
+            yield client
+
+
+def open_shop() -> None:
+    """Feature views that are known, and a model."""
+    from exercise_01_setup.setup_store import apply_definitions
+    from exercise_04_serving.model_file import save_model
+    from lab.dataset.simulate import simulate
+
+    shop = {"transactions": 2_000, "seed": 7, "history": timedelta(days=40)}
+    simulate(settings.data_dir, as_of=utc_now(), **shop)
+    apply_definitions()
+    rows = np.random.default_rng(7).random((100, len(INPUTS))).astype(np.float32)
+    model = LogisticRegression().fit(rows, rows[:, 1] > 0.5)
+    save_model(settings.model_dir, model, INPUTS, threshold=0.5, metrics={}, proof=rows)
+
+
+@pytest.fixture(scope="module")
+def job(pipeline: Pipeline, api: TestClient) -> Iterator[Job]:
+    """It has shown that it runs: the API has a value of an event."""
+    with pipeline.job() as job:
+        job.wait_until_running()
+        pay(pipeline, "canary")
+        eventually(lambda: count_of(api, "canary") == 1)
+        yield job
+
+
+def pay(pipeline: Pipeline, user: str) -> None:
+    now = utc_now()
+    event = {"user_id": user, "amount": 9.5, "is_approved": True, "event_time": iso(now)}
+    pipeline.send([Record(user.encode(), packed(event), milliseconds(now))])
+
+
+def count_of(api: TestClient, user: str) -> Any:
+    """As /predict has it among the features."""
+    payment = {"user_id": user, "merchant_id": MERCHANT, "transaction_amount": 12.0}
+    return api.post("/predict", json=payment).json()["features"][FEATURE]
+
+
+def misses(api: TestClient) -> int:
+    return int(api.get("/stats").json()["cache_misses"])
+
+
+def test_an_event_is_served_in_ten_seconds_with_a_warm_cache(
+    job: Job, pipeline: Pipeline, api: TestClient
+) -> None:
+    for _ in range(2):
+        assert count_of(api, "payer") == 0
+    missed = misses(api)
+    for number in (1, 2):
+        pay(pipeline, "payer")
+        eventually(lambda number=number: count_of(api, "payer") == number, 10)
+    assert misses(api) == missed
+
+
+def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
+    job: Job, pipeline: Pipeline, api: TestClient
+) -> None:
+    pay(pipeline, "lost")
+    eventually(lambda: count_of(api, "lost") == 1)
+    pipeline.redis.client().hdel(key_of("lost"), feature_field(VIEW, FEATURE))
+    assert count_of(api, "lost") != 1
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--rebuild"],
+        cwd=Path("/"),
+        env=pipeline.env,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rebuilt 3 users" in done.stderr
+    assert count_of(api, "lost") == 1
+    assert job.process.poll() is None
