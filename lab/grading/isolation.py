@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import UserError
+from lab.grading.hosts import HOSTS, hosts_file
 from lab.settings import Settings, settings
 
 PRIVATE = (".ssh", ".gnupg", ".aws", ".azure", ".config", ".docker", ".kube")
@@ -41,6 +42,7 @@ def isolated(command: Sequence[str], scratch: Path, config: Settings) -> list[st
         *(word for folder in sorted(temporary) for word in ("--bind", str(own_tmp), folder)),
         *(word for folder in needed if folder for word in ("--ro-bind", str(folder), str(folder))),
         *("--bind", str(scratch), str(scratch)),
+        *("--ro-bind", str(hosts_file(scratch)), str(HOSTS)),
         *(word for folder in hidden if folder.is_dir() for word in ("--tmpfs", str(folder))),
         *("--", *command),
     ]

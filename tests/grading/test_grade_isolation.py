@@ -66,6 +66,12 @@ def test_temporary_files_of_others_are_not_seen(
     assert said_by(code, scratch, apart).startswith("False")
 
 
+def test_the_services_answer_to_the_names_of_a_compose_file(scratch: Path, apart: Settings) -> None:
+    names = ["localhost", "redis", "kafka", "broker"]
+    code = f"import socket; print({{socket.gethostbyname(name) for name in {names}}})"
+    assert said_by(code, scratch, apart).strip() == "{'127.0.0.1'}"
+
+
 def test_the_memory_and_files_of_the_grader_are_out_of_reach(
     scratch: Path, apart: Settings
 ) -> None:
