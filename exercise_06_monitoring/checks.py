@@ -66,6 +66,10 @@ def drift_is_identified(submission: Submission) -> Outcome:
         hint="values outside the reference's range count too: docs/errata.md#psi-without-tails",
         examples=[*_wrong(KS, wrong_tests), *_wrong(PSI, wrong_indexes)],
         notes=[_on_nulls(submission, asked[1])],
+        figures={
+            f"KS, wrong of {len(asked)}": len(wrong_tests),
+            f"PSI, wrong of {len(asked)}": len(wrong_indexes),
+        },
     )
 
 

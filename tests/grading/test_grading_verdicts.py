@@ -44,6 +44,8 @@ def test_the_reference_passes(grade: Grade, tmp_path: Path) -> None:
     criteria = [c for exercise in written["exercises"] for c in exercise["criteria"]]
     assert len(criteria) == 35
     assert all(fields <= set(criterion) for criterion in criteria)
+    compared = {criterion["id"] for criterion in criteria if criterion["figures"]}
+    assert {"3.2", "4.2", "4.3", "5.4", "6.1"} <= compared
 
 
 def test_the_reference_passes_on_feasts_own_stores(grade: Grade, reference: Path) -> None:
