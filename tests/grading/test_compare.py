@@ -129,3 +129,9 @@ def test_the_filters_leave_what_is_asked_for(page: Page) -> None:
     assert rows == ["2.4 Feature values match manual calculations"]
     page.get_by_label("exercise").select_option("1")
     assert page.locator("#table tr[data-exercise]:visible").count() == 0
+
+
+def test_the_measured_figures_can_be_shown_alone(page: Page) -> None:
+    page.get_by_label("only measured figures").check()
+    rows = page.locator("#table tr[data-exercise]:visible th").all_inner_texts()
+    assert rows == [f"4.2 {FIGURE}"]

@@ -23,6 +23,7 @@ function filter() {
   const name = document.getElementById("name").value.toLowerCase();
   const exercise = document.getElementById("exercise").value;
   const differing = document.getElementById("differing").checked;
+  const measures = document.getElementById("measures").checked;
   const isShown = cells(table.rows[0]).map((cell) => cell.textContent.toLowerCase().includes(name));
   for (const row of table.rows) {
     const shown = cells(row).filter((cell, place) => {
@@ -32,7 +33,9 @@ function filter() {
     const isAlike = shown.every((cell) => cell.dataset.status === "pass");
     row.hidden =
       "exercise" in row.dataset &&
-      ((exercise !== "" && row.dataset.exercise !== exercise) || (differing && isAlike));
+      ((exercise !== "" && row.dataset.exercise !== exercise) ||
+        (measures && !row.classList.contains("figure")) ||
+        (differing && isAlike));
   }
 }
 
