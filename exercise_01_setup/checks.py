@@ -31,13 +31,19 @@ def feast_applies(submission: Submission) -> Outcome:
     status, output = submission.feast("apply")
     required = "exit status 0 and a new registry"
     if status != 0:
-        said = output.strip().splitlines()[-1:] or ["nothing"]
-        return Outcome(False, f"exit status {status}", required, f"it said: {said[0]}")
+        said = _last_line(submission, output)
+        return Outcome(False, f"exit status {status}", required, f"it said: {said}")
     registry = submission.registry
     submission.adopt_join_keys(registry.entities.values())
     place_feature_tables(submission)
     objects = len(registry.entities) + len(registry.views) + len(registry.services)
     return Outcome(objects > 0, f"{objects} objects registered", required)
+
+
+def _last_line(submission: Submission, output: str) -> str:
+    """Where Python says what went wrong, with paths as the submission knows them."""
+    lines = output.strip().splitlines()[-1:] or ["nothing"]
+    return lines[0].replace(f"{submission.root}/", "")
 
 
 @criterion("1.2")
@@ -150,7 +156,8 @@ def metadata_can_be_queried(submission: Submission) -> Outcome:
     """`feast feature-views list` prints every feature view of the registry."""
     status, output = submission.feast("feature-views", "list")
     if status != 0:
-        return Outcome(False, f"exit status {status}", "exit status 0", output[-300:])
+        said = _last_line(submission, output)
+        return Outcome(False, f"exit status {status}", "exit status 0", f"it said: {said}")
     printed = {line.split()[0] for line in output.splitlines() if line.split()}
     missing = sorted(set(submission.registry.views) - printed)
     return Outcome(
