@@ -1,0 +1,96 @@
+"""The workflow and the container file run commands that are there, and nothing unpinned."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_docs
+import yaml
+
+from lab.settings import settings
+
+ROOT = settings.root
+WORKFLOWS = [
+    ROOT / ".github" / "workflows" / "check.yml",
+    ROOT / "lab" / "starter" / ".github" / "workflows" / "check.yml",
+]
+CONTAINERFILE = (ROOT / "Containerfile").read_text().replace("\\\n", "")
+
+each_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=["ours", "of_a_workspace"])
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+def instructions(name: str) -> list[str]:
+    """What stands behind the instructions of a name."""
+    return re.findall(rf"^{name} (.+)$", CONTAINERFILE, re.MULTILINE)
+
+
+def assert_runs(words: list[str]) -> None:
+    """A command is the project's own, and takes these words; others are the system's."""
+    words = words[1:] if words[0] == "sudo" else words
+    if words[0] == "make":
+        test_docs.assert_targets_exist(words[3:] if words[1] == "-C" else words[1:])
+    elif words[0].endswith("/lab"):
+        test_docs.assert_lab_takes(words[1:])
+    elif words[0].endswith("system-packages"):
+        known = re.findall(r"^ +(\S+)\) echo", script("scripts/system-packages"), re.MULTILINE)
+        assert set(words[1:]) <= set(known)
+    elif "/" in words[0] and not words[0].startswith(".venv"):
+        assert script(words[0]).startswith("#!")
+
+
+def script(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+@each_workflow
+def test_the_commands_of_a_workflow_exist(workflow: Path) -> None:
+    commands = [step["run"].partition(" >>")[0] for step in steps(workflow) if "run" in step]
+    assert sum("/lab " in command for command in commands) >= 2
+    for command in commands:
+        assert_runs(shlex.split(command))
+
+
+@each_workflow
+def test_a_workflow_keeps_the_scorecard_of_what_failed(workflow: Path) -> None:
+    (kept,) = [step for step in steps(workflow) if "upload-artifact" in step.get("uses", "")]
+    assert kept["if"] == "always()"
+    assert all("@v" in step["uses"] for step in steps(workflow) if "uses" in step)
+
+
+def test_the_reference_has_to_pass_all() -> None:
+    commands = [step.get("run", "") for step in steps(WORKFLOWS[0])]
+    assert any("--fail-under 35" in command for command in commands)
+    assert ".ci/run" in commands
+
+
+def test_the_image_is_of_one_version_and_made_by_the_projects_commands() -> None:
+    (base,) = instructions("FROM")
+    assert re.search(r":\d+\.\d+\.\d+-\w+$", base)
+    commands = [shlex.split(part) for run in instructions("RUN") for part in run.split(" && ")]
+    assert ["make", "setup"] in commands
+    for words in commands:
+        assert_runs(words)
+
+
+def test_the_jars_of_the_image_are_fetched_by_functions_that_exist() -> None:
+    (code,) = [shlex.split(run)[-1] for run in instructions("RUN") if "python -c" in run]
+    imports = "; ".join(part.strip() for part in code.split(";") if " import " in part)
+    python = sys.executable
+    assert imports.count("import") == 3
+    assert subprocess.run([python, "-c", imports], check=False).returncode == 0
+
+
+def test_the_image_runs_lab() -> None:
+    (entry,), (command,) = (instructions(name) for name in ("ENTRYPOINT", "CMD"))
+    assert json.loads(entry) == ["/lab/.venv/bin/lab"]
+    assert json.loads(command)[0] == "grade"
