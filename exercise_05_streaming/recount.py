@@ -1,5 +1,6 @@
 """Recounts the log of transactions in one batch: the tiles, and everyone's features at a time."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +35,8 @@ def recount(log: pl.DataFrame, now_ms: int) -> Recount:
     """Recount a log as `read_log` gives it."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("log", log.to_arrow())
+        said = pl.col("message").map_elements(as_json, return_dtype=pl.String)
+        connection.register("log", log.with_columns(said).to_arrow())
         parameters = {
             "now_ms": now_ms,
             "lateness_ms": milliseconds(settings.allowed_lateness),
@@ -79,6 +81,20 @@ def row_of(record: Message) -> tuple[Any, ...]:
     """A record of the log; bytes that are no text stand as such, and are no JSON."""
     text = (record.value() or b"").decode(errors="replace")
     return record.partition(), record.offset(), record.timestamp()[1], text
+
+
+def as_json(message: str) -> str:
+    """The message if it is JSON by the standard, else nothing: DuckDB takes NaN, 01 and `[1,]`."""
+    try:
+        json.loads(message, parse_int=str, parse_float=str, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return ""
+    return message
+
+
+def refuse(constant: str) -> None:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(constant)
 
 
 def milliseconds(duration: timedelta) -> int:

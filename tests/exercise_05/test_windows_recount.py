@@ -60,6 +60,11 @@ def of(*events: object, record_ms: int = NOON) -> Recount:
     [
         "no JSON",
         "[]",
+        json.dumps(ROUND) + " and more",
+        json.dumps(ROUND) + json.dumps(ROUND),
+        json.dumps(ROUND).replace("1,", "01,"),
+        json.dumps(ROUND)[:-1] + ",}",
+        ROUND | {"score": float("nan")},
         {},
         ROUND | {"user_id": None},
         ROUND | {"user_id": ""},
