@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -66,13 +67,16 @@ def watch(
                 wait()
 
 
-def saved(folder: Path) -> dict[Path, float]:
-    """When each file that a person writes was saved last."""
+def saved(folder: Path) -> dict[Path, tuple[int, int]]:
+    """When each file that a person writes was saved last, and how long it is."""
     found = {}
     for directory, names, files in os.walk(folder):
         names[:] = [name for name in names if name not in NOT_WATCHED]
         for name in files:
             file = Path(directory, name)
-            if file.suffix in WATCHED and file.exists():
-                found[file] = file.stat().st_mtime
+            if file.suffix in WATCHED:
+                # An editor may replace the file just now.
+                with suppress(FileNotFoundError):
+                    status = file.stat()
+                    found[file] = (status.st_mtime_ns, status.st_size)
     return found

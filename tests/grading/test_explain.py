@@ -79,6 +79,20 @@ def test_a_save_is_seen_and_what_runs_write_is_not(tmp_path: Path) -> None:
     assert checking.saved(tmp_path) != before
 
 
+def test_a_save_within_one_tick_and_a_file_that_is_just_replaced_do_not_confuse_it(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("x = 1")
+    os.utime(script, (1, 1))
+    before = checking.saved(tmp_path)
+    (tmp_path / ".#script.py").symlink_to("nobody@nowhere.1")  # as an editor locks a file
+    assert checking.saved(tmp_path) == before
+    script.write_text("x = 10")
+    os.utime(script, (1, 1))
+    assert checking.saved(tmp_path) != before
+
+
 def test_watching_checks_again_after_a_save(
     box: Sandbox,
     hidden: HiddenData,
