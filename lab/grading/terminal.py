@@ -36,6 +36,15 @@ def show(card: Scorecard, console: Console) -> None:
         if result.status in (Status.FAIL, Status.ERROR):
             show_failure(result, console)
     console.print(f"{bar(card)} {card.summary}", highlight=False)
+    if to_begin := first_to_begin(card):
+        console.print(f"  next: lab check --explain {to_begin.criterion.id}", highlight=False)
+
+
+def first_to_begin(card: Scorecard) -> Result | None:
+    """What to write next, where nothing is left to mend."""
+    if card.count(Status.FAIL) or card.count(Status.ERROR):
+        return None
+    return next((r for r in card.results if r.status is Status.NOT_ATTEMPTED), None)
 
 
 def bar(card: Scorecard) -> str:

@@ -72,6 +72,22 @@ def test_the_terminal_lets_no_codes_of_theirs_through() -> None:
     assert "<script>" in said
 
 
+@pytest.mark.parametrize(
+    ("scorecard", "next_step"),
+    [
+        (card(c2_1=Status.NOT_ATTEMPTED, c2_2=Status.NOT_ATTEMPTED), "--explain 2.1"),
+        (mixed(), "--explain 2.4"),
+        (card(), None),
+    ],
+)
+def test_the_terminal_names_the_next_step(scorecard: Scorecard, next_step: str | None) -> None:
+    console = Console(file=StringIO(), width=200)
+    show(scorecard, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    named = re.findall(r"next: lab check (\S+ \S+)", said)
+    assert (named[0] if named else None) == next_step
+
+
 @each_form
 def test_a_form_tells_where_a_submission_failed(form: Form) -> None:
     text = written(form, mixed())
