@@ -15,6 +15,10 @@ from lab.grading.scripts import scripts
 from lab.grading.submission import Submission
 
 ENTITIES = ("user_id", "merchant_id", "product_id")
+NO_FILE_YET = (
+    "Feast looks into a view's file for the type of an entity that declares none: give each a "
+    "value_type: docs/errata.md#entities-without-a-type"
+)
 NONCE = 741_852
 NONCE_OF_TYPE = {"STRING": str(NONCE), "BOOL": True}
 
@@ -32,7 +36,8 @@ def feast_applies(submission: Submission) -> Outcome:
     required = "exit status 0 and a new registry"
     if status != 0:
         said = _last_line(submission, output)
-        return Outcome(False, f"exit status {status}", required, f"it said: {said}")
+        hint = NO_FILE_YET if "FileNotFoundError" in said else ""
+        return Outcome(False, f"exit status {status}", required, f"it said: {said}", hint)
     registry = submission.registry
     submission.adopt_join_keys(registry.entities.values())
     place_feature_tables(submission)

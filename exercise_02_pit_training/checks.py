@@ -116,14 +116,17 @@ def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
     """validate_pit_correctness accepts point-in-time data, and rejects three wrong kinds."""
     right = submission.hidden.with_answers(submission.hidden.frame(500))
     frames = {"right": right, **_tampered(submission, right)}
-    accepted = {name: _accepts(submission, frame) for name, frame in frames.items()}
+    answers = {name: _accepts(submission, frame) for name, frame in frames.items()}
+    accepted = {name: verdict for name, (verdict, _) in answers.items()}
+    _, raised = answers["right"]
     wrongly = [name for name, verdict in accepted.items() if verdict is not (name == "right")]
     return Outcome(
         not wrongly,
         ", ".join(f"{name} {'accepted' if ok else 'rejected'}" for name, ok in accepted.items()),
         "right accepted; future, stale and swapped values rejected",
-        f"wrong on: {', '.join(wrongly)}" if wrongly else "",
-        "return a bool or {'passed': bool}, or raise; what is printed does not count",
+        f"right values made it raise {raised}" if raised else "",
+        "return a bool or {'passed': bool}, or raise; what is printed does not count: "
+        "docs/errata.md#validation-that-prints",
     )
 
 
@@ -141,12 +144,13 @@ def _tampered(submission: Submission, right: pd.DataFrame) -> dict[str, pd.DataF
     }
 
 
-def _accepts(submission: Submission, frame: pd.DataFrame) -> bool:
+def _accepts(submission: Submission, frame: pd.DataFrame) -> tuple[bool, str]:
+    """Whether their validation accepts a table, and what it raised."""
     try:
         said = submission.call(2, SCRIPT, "validate_pit_correctness", submission.names.frame(frame))
-    except SubmissionError:
-        return False
-    return bool(said.get("passed")) if isinstance(said, dict) else said is not False
+    except SubmissionError as error:
+        return False, error.message
+    return (bool(said.get("passed")) if isinstance(said, dict) else said is not False), ""
 
 
 @criterion("2.4")
@@ -264,6 +268,7 @@ def leakage_is_demonstrated(submission: Submission) -> Outcome:
         f"{len(table)} rows, shown for {', '.join(shown) or 'no feature'}",
         "one column equal to the point-in-time value, one to the latest, each row once",
         "" if unique else "rows are multiplied: merge on the keys and the time, or by position",
+        "both come from the store, at two moments: docs/errata.md#invented-latest-values",
     )
 
 

@@ -120,7 +120,8 @@ def faults_are_detected(submission: Submission) -> Outcome:
         f"{asked - len(wrong)} of {asked} right, by {len(found)} findings",
         "for each column the share of nulls and of outliers, failed where they were planted",
         "" if found else "it returned no findings; what is printed does not count",
-        "give records of column, check, value, passed; or {column: {null_rate, outlier_rate}}",
+        "give records of column, check, value, passed; or {column: {null_rate, outlier_rate}}: "
+        "docs/errata.md#quality-that-prints",
         examples=[CounterExample(case, f"{share:.3f}", told) for case, share, told in wrong],
     )
 
@@ -145,7 +146,8 @@ def alerts_are_sent(submission: Submission) -> Outcome:
         f"name it, {len(drifted.refused)} refused; healthy data: {len(false_alarms)} alerts",
         "at least 1; none",
         said,
-        "post to SLACK_WEBHOOK_URL or mail to ALERT_EMAIL_TO; try again after a 500",
+        "post to SLACK_WEBHOOK_URL or mail to ALERT_EMAIL_TO; try again after a 500: "
+        "docs/errata.md#an-alert-without-a-receiver",
         examples=[CounterExample("healthy data", "no alert", t[:200]) for t in false_alarms],
     )
 
@@ -181,7 +183,8 @@ def reports_are_generated(submission: Submission) -> Outcome:
         f"{len(names) - len(wrong)} of {len(names)} features right in both of two reports",
         f"all: has_drift and a psi above {DRIFT:g} where it was planted, in {len(planted)} "
         "features, and nowhere else; a severity",
-        hint="compare days -60 to -30 with the last 7, by the values that the feature store has",
+        hint="compare days -60 to -30 with the last 7, by the values that the feature store has: "
+        "docs/errata.md#a-random-report",
         examples=[
             CounterExample(names[f], "drift" if f in planted else "no drift", str(rows[f]))
             for f in wrong

@@ -39,6 +39,7 @@ PRELOADED = (
     "sklearn.pipeline",
     "lab.grading.probes",
 )
+ENDED_BY = "__ended_by__"
 EDITABLE_INSTALL = "_EditableFinder"
 SHELL_SIGNS = frozenset("&|;<>$`*?~(\n")
 
@@ -133,13 +134,18 @@ def load(request: Message, namespaces: dict[str, types.ModuleType]) -> Message:
         exec(compile(file.read_text(), str(file), "exec"), vars(module))
     except BaseException as error:  # noqa: BLE001 - the rest of the file may not matter
         traceback.print_exc()
-        return {"raised": f"{type(error).__name__}: {error}"}
+        module.__dict__[ENDED_BY] = raised = f"{type(error).__name__}: {error}"
+        return {"raised": raised}
     return {"raised": None}
 
 
 def call(request: Message, namespaces: dict[str, types.ModuleType]) -> Message:
-    """Call a function of a loaded file."""
-    function = getattr(namespaces[request["file"]], request["function"])
+    """Call a function of a loaded file; ImportError when the file ended above its definition."""
+    module, name = namespaces[request["file"]], request["function"]
+    if ENDED_BY in vars(module) and name not in vars(module):
+        file, raised = Path(request["file"]).name, vars(module)[ENDED_BY]
+        raise ImportError(f"{file} ended before {name}() was defined, with {raised}")
+    function = getattr(module, name)
     arguments = [decode(value) for value in request["args"]]
     keywords = {name: decode(value) for name, value in request["kwargs"].items()}
     return {"value": encode(function(*arguments, **keywords), request["out"])}

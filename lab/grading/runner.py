@@ -91,7 +91,7 @@ class Grader:
             return Result(item, Status.FAIL, message=said)
         limit_s = min(self._config.criterion_limit_s, deadline - start)
         result = _verdict(item, check, submission, limit_s)
-        if result.status is Status.FAIL and not result.hint:
+        if result.status is Status.FAIL:
             result = replace(result, hint=hint_for(result))
         return replace(result, seconds=round(time.monotonic() - start, 2))
 
