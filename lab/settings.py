@@ -194,6 +194,9 @@ class Settings(BaseSettings):
     timing_dir: Path = Path(tempfile.gettempdir()) / "lab-timing"
     timing_turn_s: float = 900
 
+    # Benchmarks
+    bench_submissions: int = Field(default=12, ge=2)
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -26,6 +26,8 @@ from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 
 LOG_TAIL_LINES = 12
+# How many threads OpenMP, Arrow, OpenBLAS and DuckDB take; given on to submissions where it is set.
+ENGINE_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SLURM_CPUS_ON_NODE")
 # Feast names a folder of its process there; the sandbox has not that folder.
 FEASTS_METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
@@ -193,7 +195,9 @@ class Sandbox:
         self._services.close()
 
     def _environment(self) -> dict[str, str]:
+        threads = {name: os.environ[name] for name in ENGINE_THREADS if name in os.environ}
         return {
+            **threads,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.directory),
             "TMPDIR": str(self.directory),
