@@ -21,7 +21,7 @@ DOCUMENTS = sorted(
     for pattern in ("README.md", "docs/**/*.md", "exercise_*/README.md")
     for file in ROOT.glob(pattern)
 )
-OTHER_COMMANDS = {"feast", "redis-cli", "git", "cd", "source"}
+OTHER_COMMANDS = {"feast", "redis-cli", "git", "cd", "source", "mkdir", "chmod"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -91,6 +91,8 @@ def test_commands_exist(document: Path) -> None:
             assert_targets_exist(words)
         elif Path(name).name == "lab":
             assert_lab_takes(words)
+        elif name == "docker":
+            assert_image_takes(words)
         else:
             assert name in OTHER_COMMANDS, f"{name}: not a command of this project"
 
@@ -98,6 +100,15 @@ def test_commands_exist(document: Path) -> None:
 def assert_targets_exist(words: list[str]) -> None:
     targets = set(TARGET.findall((ROOT / "Makefile").read_text()))
     assert without_options(words) <= targets, f"make {' '.join(words)}"
+
+
+def assert_image_takes(words: list[str]) -> None:
+    """An image is made of a file that is there, and what follows its name is for lab."""
+    if words[0] == "build":
+        assert (ROOT / words[words.index("--file") + 1]).is_file()
+    else:
+        assert words[0] == "run"
+        assert_lab_takes(words[words.index("lab") + 1 :])
 
 
 def without_options(words: list[str]) -> set[str]:
