@@ -15,7 +15,7 @@ from lab.settings import settings
 
 sys.path.insert(0, str(settings.root))  # benchmarks are run in the repository, not installed
 
-from benchmarks import drift, materialize, pit, reader, serving, stream
+from benchmarks import drift, grade, materialize, pit, reader, serving, stream
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
@@ -26,6 +26,7 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
     "drift": lambda: drift.measure(
         drift.Sizes(features=10, rows=5_000, large_features=20, large_rows=20_000, repeats=1)
     ),
+    "grade": lambda: grade.measure(grade.Sizes(submissions=2, exercises=[1], whole=[1])),
     "materialize": lambda: materialize.measure(
         materialize.Sizes(keys=1_000, rows=4_000, growth={"20m": (500, 2_000)}, repeats=1)
     ),
@@ -141,7 +142,7 @@ def test_the_exit_status_tells_a_shortfall_after_all_is_written(
 
 def test_an_unknown_name_is_a_users_mistake_that_names_the_known_ones() -> None:
     with pytest.raises(
-        UserError, match=r"(?s)called pti.*drift, materialize, pit, reader, serving"
+        UserError, match=r"(?s)called pti.*drift, grade, materialize, pit, reader"
     ):
         list(figures_of(["pti"]))
 
