@@ -124,7 +124,7 @@ def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
         not wrongly,
         ", ".join(f"{name} {'accepted' if ok else 'rejected'}" for name, ok in accepted.items()),
         "right accepted; future, stale and swapped values rejected",
-        f"right values made it raise {raised}" if raised else "",
+        f"asked about the right one: {raised}" if raised else "",
         "return a bool or {'passed': bool}, or raise; what is printed does not count: "
         "docs/errata.md#validation-that-prints",
     )

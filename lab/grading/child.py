@@ -140,11 +140,11 @@ def load(request: Message, namespaces: dict[str, types.ModuleType]) -> Message:
 
 
 def call(request: Message, namespaces: dict[str, types.ModuleType]) -> Message:
-    """Call a function of a loaded file; ImportError when the file ended above its definition."""
+    """Call a function of a loaded file, unless the file ended above its definition."""
     module, name = namespaces[request["file"]], request["function"]
     if ENDED_BY in vars(module) and name not in vars(module):
         file, raised = Path(request["file"]).name, vars(module)[ENDED_BY]
-        raise ImportError(f"{file} ended before {name}() was defined, with {raised}")
+        return {"ok": False, "error": f"{file} ended before {name}() was defined, with {raised}"}
     function = getattr(module, name)
     arguments = [decode(value) for value in request["args"]]
     keywords = {name: decode(value) for name, value in request["kwargs"].items()}

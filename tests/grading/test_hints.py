@@ -13,7 +13,7 @@ from lab.settings import settings
 
 FAILED = Result(BY_ID["3.4"], Status.FAIL)
 WITHOUT_PANDAS = (
-    "ImportError: materialize.py ended before backfill_features() was defined, with NameError: "
+    "materialize.py ended before backfill_features() was defined, with NameError: "
     "name 'pd' is not defined"
 )
 
