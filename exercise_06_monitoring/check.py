@@ -38,9 +38,16 @@ def as_table(checks: Iterable[Check]) -> pd.DataFrame:
     return pd.DataFrame(checks, columns=["column", "check", "value", "passed", "message", "limit"])
 
 
+def counted(number: int, what: str) -> str:
+    """1 check, 2 checks."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def duration(seconds: float) -> str:
     """A span of time in the unit that suits it."""
     if math.isinf(seconds):
         return "never"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.3g} h"
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86_400
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{hours:.3g} h" if hours < 48 else f"{days:.3g} days"

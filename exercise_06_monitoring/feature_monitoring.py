@@ -12,11 +12,18 @@ from rich.markup import escape
 
 from exercise_06_monitoring.alerts.announce import announce
 from exercise_06_monitoring.alerts.notice import Alert, Severity
-from exercise_06_monitoring.check import Check, as_table
+from exercise_06_monitoring.check import Check, as_table, counted
 from exercise_06_monitoring.drift import FeatureDrift, detect_drift, statistics
 from exercise_06_monitoring.drift.columns import sorted_numbers
 from exercise_06_monitoring.drift.psi import psi_of
-from exercise_06_monitoring.findings import DRIFT, QUALITY, SERVING, check_alerts, drift_alerts
+from exercise_06_monitoring.findings import (
+    DRIFT,
+    NEXT_STEPS,
+    QUALITY,
+    SERVING,
+    check_alerts,
+    drift_alerts,
+)
 from exercise_06_monitoring.quality.columns import check_columns
 from exercise_06_monitoring.report.write import write_report
 from exercise_06_monitoring.watch import monitored_features, watch_drift, watch_quality
@@ -73,6 +80,8 @@ def show(drift: FeatureDrift) -> None:
         f"PSI {drift.psi:.3f}, up to {drift.psi_threshold:.3f} is usual here",
         highlight=False,
     )
+    if drift.ended:
+        console.print(f"  its rows end {counted(drift.ended, 'day')} ago: compared as of then")
     for reason in drift.reasons or ("no drift",):
         console.print(f"  {reason}", highlight=False)
 
@@ -90,13 +99,16 @@ def check_data_quality(feature_data: pd.DataFrame) -> pd.DataFrame:
 
 
 def show_checks(name: str, checks: list[Check]) -> None:
-    """How many there were, and those that failed."""
-    failed = [check for check in checks if not check.passed]
-    state = f"[red]{len(failed)} failed[/]" if failed else "all passed"
-    console.print(f"    {name}: {len(checks)} checks, {state}", highlight=False)
+    """How many there were, those that failed, and why nothing was measured if nothing was."""
+    measured, failed = [c for c in checks if c.is_measured], [c for c in checks if not c.passed]
+    told = f"{counted(len(measured), 'check')}, {len(failed) or 'none'} failed"
+    told = escape(told if measured else checks[0].message)
+    console.print(f"    {name}: {told}", highlight=False, style="red" if failed else None)
     for check in failed:
         column = f"{check.column}: " if check.column else ""
         console.print(f"      {escape(column + check.message)}", highlight=False, soft_wrap=True)
+        if check.check in NEXT_STEPS:
+            console.print(f"        {NEXT_STEPS[check.check]}", highlight=False, soft_wrap=True)
 
 
 def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:

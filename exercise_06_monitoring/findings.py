@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from exercise_06_monitoring.alerts.notice import Alert, Severity
-from exercise_06_monitoring.check import Check
+from exercise_06_monitoring.check import Check, counted
 from exercise_06_monitoring.drift.result import FeatureDrift
 
 DRIFT, QUALITY, SERVING, MONITORING = "drift", "data_quality", "serving", "monitoring"
@@ -15,9 +15,24 @@ CRITICAL = {
     "type",
     "unique_keys",
     "freshness",
+    "delay",
     "answers",
     "online_offline",
     "error_rate",
+}
+
+NEXT_STEPS = {
+    "readable": "Mend the file, or compute it again: `lab data features`.",
+    "columns": "Make the source and its definition agree, then `lab run 1`.",
+    "type": "Make the source and its definition agree, then `lab run 1`.",
+    "freshness": "Start the pipeline again, then `lab run 3`. Imported data end where they end: "
+    "`lab data show`.",
+    "delay": "The pipeline runs, but late: see what it waits for. Then `lab run 3`.",
+    "row_count": "Compare the last run of the pipeline with the one of a day before.",
+    "unique_keys": "The pipeline wrote rows twice: write them again, `lab data features`.",
+    "online_offline": "Redis is wrong: materialize again, `lab run 3`.",
+    "materialized": "Materialize what has arrived since: `lab run 3`.",
+    "streaming_freshness": "The streaming job has stopped: start it again, `lab run 5`.",
 }
 
 
@@ -50,7 +65,9 @@ def check_alerts(type_: str, checks: Mapping[str, Iterable[Check]]) -> Iterator[
 def missed_alerts(missed: Mapping[str, int]) -> list[Alert]:
     """One for each job that did not run when it should have."""
     return [
-        Alert(MONITORING, f"{job} job", f"{count} scheduled runs are missing before this one")
+        Alert(
+            MONITORING, f"{job} job", f"{counted(count, 'scheduled run')} missing before this one"
+        )
         for job, count in missed.items()
         if count
     ]

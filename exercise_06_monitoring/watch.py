@@ -52,7 +52,7 @@ def _earlier_psi(features: Sequence[str], as_of: datetime) -> dict[datetime, dic
         days = earlier_days(panel, settings.drift_history_days)
         for day, row in psi_by_day(panel, days).iterrows():
             for feature, psi in row.items():
-                found[as_of - timedelta(days=day)][feature] = {"psi": psi}
+                found[as_of - timedelta(days=panel.ended + day)][feature] = {"psi": psi}
     return found
 
 

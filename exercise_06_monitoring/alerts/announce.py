@@ -9,6 +9,7 @@ from exercise_06_monitoring.alerts.channels import configured
 from exercise_06_monitoring.alerts.delivery import deliver
 from exercise_06_monitoring.alerts.ledger import close_alerts, open_alert
 from exercise_06_monitoring.alerts.notice import Alert, Notice
+from exercise_06_monitoring.check import counted
 from lab.settings import utc_now
 
 console = Console()
@@ -29,7 +30,9 @@ def announce(alerts: Iterable[Alert], looked_at: Collection[str] = ()) -> list[N
             f"{escape(notice.title)}\n  {escape(notice.text)}", highlight=False, soft_wrap=True
         )
     if silent := opened.count(None):
-        console.print(f"  {silent} open alerts not sent again yet", highlight=False, soft_wrap=True)
+        console.print(
+            f"  {counted(silent, 'open alert')} not sent again yet", highlight=False, soft_wrap=True
+        )
     for failure in deliver(channels):
         console.print(f"  not delivered: {escape(failure)}", highlight=False, soft_wrap=True)
     return news

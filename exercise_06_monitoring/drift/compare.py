@@ -90,6 +90,7 @@ def judge_one(row: int, m: Measured, past: Past, computed: Computed) -> FeatureD
         current_histogram=m.histogram(m.current),
         change_rate_reference=past.steps[0].rate,
         change_rate_current=past.steps[1].rate,
+        ended=past.ended,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from exercise_06_monitoring.drift.catalogue import View
-from exercise_06_monitoring.drift.past import Age, Steps
+from exercise_06_monitoring.drift.past import Steps
 from exercise_06_monitoring.drift.statistics import Counts
 from lab.dataset.session import count, literal, quoted
 from lab.errors import UserError
@@ -21,9 +21,11 @@ from lab.settings import settings
 
 WEEK = 7
 
-# Day 0 is the 24 hours that end at the as-of. Which row is drawn is a matter of its entity and time
-# alone, so a window that has moved on by a day still holds the rows that it had drawn before. It is
-# a hash of one text: that of two columns mixes them too little, and all entities prefer some times.
+# Day 0 is the 24 hours, counted back from the as-of, that hold the newest row: a source that has
+# ended is compared as it was then, since a week that is half empty has other weekdays.
+# Which row is drawn is a matter of its entity and time alone, so a window that has moved on by a
+# day still holds the rows that it had drawn before. It is a hash of one text: that of two columns
+# mixes them too little, and all entities prefer some times.
 # Of two rows of one moment, a value and its correction, the one that was created last counts.
 VISIBLE = """
 CREATE VIEW visible AS
@@ -35,20 +37,12 @@ FROM (
 )
 """
 DRAWN = """
-SELECT entity, day::INTEGER AS day, min(draw) AS draw,
+SELECT entity, (day - $ended)::INTEGER AS day, min(draw) AS draw,
     unnest(arg_min(struct_pack({features}), row(draw, -epoch_us(delay))))
 FROM (SELECT *, hash(concat(entity, ' ', epoch_us(moment))) AS draw FROM visible)
-WHERE day < $days AND hash(entity) % $parts = 0
+WHERE day < $ended + $days AND hash(entity) % $parts = 0
 GROUP BY entity, day
 ORDER BY entity, draw
-"""
-
-EXTENT = """
-WITH before AS (SELECT moment, delay FROM visible WHERE day >= $last AND day < $first),
-moments AS (SELECT DISTINCT moment FROM before),
-pauses AS (SELECT moment - lag(moment) OVER (ORDER BY moment) AS pause FROM moments)
-SELECT (SELECT min(moment) FROM visible), (SELECT max(moment) FROM visible),
-    (SELECT max(pause) FROM pauses), (SELECT max(delay) FROM before)
 """
 
 
@@ -56,12 +50,13 @@ SELECT (SELECT min(moment) FROM visible), (SELECT max(moment) FROM visible),
 class Panel:
     """Columns `entity`, `day` (0 is the last), `draw` and the features; by entity, then draw.
 
-    `filled_days`: for how many days, counted back, the longest feature window has been full.
+    `ended`: by how many whole days day 0 lies before the as-of. `filled_days`: for how many days,
+    counted back from there, the longest feature window has been full.
     """
 
     view: View
     rows: pd.DataFrame
-    age: Age | None
+    ended: int
     filled_days: int
 
     @cached_property
@@ -101,22 +96,20 @@ def read_panel(view: View, as_of: datetime, days: int) -> Panel:
     with visible_rows(view, as_of) as connection:
         entities = count(connection, "(SELECT DISTINCT entity FROM visible)")
         named = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in view.features)
+        ended, filled_days = extent(connection, as_of)
+        parts = max(1, ceil(entities / settings.drift_entities))
         rows = connection.execute(
-            DRAWN.format(features=named),
-            {"days": days, "parts": max(1, ceil(entities / settings.drift_entities))},
+            DRAWN.format(features=named), {"ended": ended, "days": days, "parts": parts}
         ).df()
-        return Panel(view, rows, *extent(connection, as_of))
+        return Panel(view, rows, ended, filled_days)
 
 
-def extent(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[Age | None, int]:
-    """How old the newest row is, and for how many days the longest feature window has been full."""
-    first, last = settings.drift_reference_days
-    found = connection.execute(EXTENT, {"last": last, "first": first}).fetchall()
-    ((oldest, newest, pause, delay),) = found
-    if newest is None:
-        return None, 0
-    age = Age(as_of - newest, pause + delay) if pause is not None else None
-    return age, (as_of - oldest - settings.warm_up) // timedelta(days=1)
+def extent(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[int, int]:
+    """How many days ago the rows end, and for how many before that windows have been full."""
+    oldest, ended = connection.sql("SELECT min(moment), min(day) FROM visible").fetchall()[0]
+    if oldest is None:
+        return 0, 0
+    return ended, (as_of - oldest - settings.warm_up) // timedelta(days=1) - ended
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """What a feature's own history says, beside the two windows that are compared."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 
 @dataclass(frozen=True)
@@ -17,20 +16,15 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Age:
-    """How old a view's newest row is, and how old it was at most in the reference."""
-
-    newest: timedelta
-    usual: timedelta
-
-
-@dataclass(frozen=True)
 class Past:
-    """`usual_psi`: what PSI tended to be on earlier days, with windows as far apart."""
+    """`usual_psi`: what PSI tended to be on earlier days, with windows as far apart.
+
+    `ended`: how many whole days before the as-of the newest row is, and the current window ends.
+    """
 
     usual_psi: float = 0.0
     steps: tuple[Steps, Steps] = (Steps(0, 0), Steps(0, 0))
-    age: Age | None = None
+    ended: int = 0
 
 
 NO_PAST = Past()

@@ -27,7 +27,8 @@ class FeatureDrift:
 
     `wasserstein` is in the feature's own unit (seconds for times), `jensen_shannon` a distance
     between 0 and 1. `psi_threshold` is what PSI stays below without drift, at this many rows.
-    `change_rate_…` is the share of the entities whose value moved within a week.
+    `change_rate_…` is the share of the entities whose value moved within a week. `ended` is how old
+    the newest row is, in whole days: so long before the as-of the current week ends.
     """
 
     feature: str
@@ -52,3 +53,4 @@ class FeatureDrift:
     current_histogram: Histogram
     change_rate_reference: float = float("nan")
     change_rate_current: float = float("nan")
+    ended: int = 0

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 
 from exercise_06_monitoring.drift.measure import Measured
-from exercise_06_monitoring.drift.past import Age, Past
+from exercise_06_monitoring.drift.past import Past
 from exercise_06_monitoring.drift.result import Severity
 from exercise_06_monitoring.drift.statistics import proportion_p_value
 from lab.settings import settings
 
 FEW_STEPS = 0.01  # a feature that hardly ever moves is not frozen
 FROZEN = 0.1
-LATE = 2
-HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,9 @@ def reasons_for(evidence: Evidence) -> tuple[str, ...]:
     rows, rows_now = evidence.measured.rows
     if rows == 0:
         return ()
-    gone = "there are no current rows" if rows_now == 0 else None
-    compared = [distribution, nulls, newcomer, frozen] if rows_now else []
-    found = [stale(evidence.past.age), gone, *(rule(evidence) for rule in compared)]
+    if rows_now == 0:
+        return ("there are no current rows",)
+    found = (rule(evidence) for rule in (distribution, nulls, newcomer, frozen))
     return tuple(reason for reason in found if reason)
 
 
@@ -53,8 +50,8 @@ def distribution(evidence: Evidence) -> str | None:
     if not (evidence.psi >= limit and is_certain):
         return None
     return (
-        f"the values are distributed otherwise: PSI {evidence.psi:.2f}, "
-        f"above {limit:.2f} (q {evidence.q_value:.2g})"
+        f"the values are distributed otherwise: PSI {evidence.psi:.3g}, "
+        f"above {limit:.3g} (q {evidence.q_value:.2g})"
     )
 
 
@@ -92,19 +89,9 @@ def frozen(evidence: Evidence) -> str | None:
     )
 
 
-def stale(age: Age | None) -> str | None:
-    """No new rows for more than twice the longest pause of the reference."""
-    if age is None or age.newest <= LATE * age.usual:
-        return None
-    return (
-        f"the newest row is {age.newest / HOUR:.0f} hours old, "
-        f"and was never more than {age.usual / HOUR:.1f} hours old before"
-    )
-
-
 def severity_of(evidence: Evidence, reasons: Sequence[str]) -> Severity:
     """High where PSI is above its upper border, or where values stopped coming or moving."""
     if not reasons:
         return "low"
-    stopped = evidence.measured.rows[1] == 0 or frozen(evidence) or stale(evidence.past.age)
+    stopped = evidence.measured.rows[1] == 0 or frozen(evidence)
     return "high" if stopped or evidence.psi >= settings.drift_psi_high else "medium"

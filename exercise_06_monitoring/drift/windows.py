@@ -74,7 +74,7 @@ def windows_of(panel: Panel, history: pd.DataFrame, as_of_day: int = 0) -> Windo
                 panel.steps(feature, as_of_day + last, first - last),
                 panel.steps(feature, as_of_day, WEEK),
             ),
-            age=panel.age if as_of_day == 0 else None,
+            ended=panel.ended,
         )
         for feature in panel.view.features
     }
@@ -122,4 +122,5 @@ def psi_history(feature: str, days: int, as_of: datetime | None = None) -> pd.Se
     end = as_of or dataset.as_of()
     panel = read_panel(view, end, settings.drift_reference_days[0] + days)
     history = psi_by_day(panel, [d for d in (0, *earlier_days(panel, days)) if d < days])[feature]
-    return history.set_axis([end - timedelta(days=day) for day in history.index]).iloc[::-1]
+    moments = [end - timedelta(days=panel.ended + day) for day in history.index]
+    return history.set_axis(moments).iloc[::-1]

@@ -1,5 +1,6 @@
 """What a view's source holds, and what arrived in it lately."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -9,6 +10,15 @@ from feast import FeatureStore, FeatureView
 
 from feast_plugins.feature_source import as_utc, check_columns, file_path, source_columns
 from feast_plugins.parquet_files import parquet_files
+from lab.settings import settings
+
+
+@dataclass(frozen=True)
+class Habit:
+    """The longest time in which nothing arrived, and the oldest that the newest values became."""
+
+    pause: timedelta
+    age: timedelta
 
 
 class Arrivals:
@@ -21,7 +31,7 @@ class Arrivals:
         self.view, self._as_of, self._config = view, as_of, store.config
         self._path = file_path(view.name, view.batch_source, store.config)
         self._names = {old: new for new, old in source_columns(view).items()}
-        self._arrived = times_of(view)[-1]
+        self._happened, self._arrived = times_of(view)[0], times_of(view)[-1]
 
     @cached_property
     def schema(self) -> dict[str, pa.DataType]:
@@ -43,6 +53,26 @@ class Arrivals:
         newest: datetime | None = self._rows().select(pl.col(self._arrived).max()).collect().item()
         return newest
 
+    def newest_values(self) -> datetime:
+        """The moment that the newest of the values describe."""
+        moment: datetime = self._rows().select(pl.col(self._happened).max()).collect().item()
+        return moment
+
+    def habit(self) -> Habit | None:
+        """As of a month before; None where the history is too short to tell."""
+        first, last = (timedelta(days=days) for days in settings.drift_reference_days)
+        arrived, known = pl.col("arrived"), pl.col("moment").cum_max()
+        by_arrival = (
+            self._rows()
+            .group_by(arrived=pl.col(self._arrived))
+            .agg(moment=pl.col(self._happened).max())
+            .sort("arrived")
+            .select(arrived, pause=arrived.diff(), age=arrived - known.shift())
+            .filter(arrived.is_between(arrived.max() - first, arrived.max() - last))
+        )
+        pause, age = by_arrival.select(pl.col("pause", "age").max()).collect().row(0)
+        return Habit(pause, age) if pause is not None else None
+
     def by_day(self, days: int) -> list[int]:
         """Rows that arrived in each of the last days, counted back from as-of, youngest first."""
         age = (pl.lit(self._as_of) - pl.col(self._arrived)).dt.total_days()
@@ -58,8 +88,8 @@ class Arrivals:
     def _rows(self) -> pl.LazyFrame:
         here = {old: new for old, new in self._names.items() if new in self.schema}
         rows = pl.scan_parquet(parquet_files(self._path)).rename(here)
-        arrived = as_utc(pl.col(self._arrived)).dt.replace_time_zone("UTC")
-        return rows.with_columns(arrived).filter(arrived <= self._as_of)
+        times = [as_utc(pl.col(time)).dt.replace_time_zone("UTC") for time in times_of(self.view)]
+        return rows.with_columns(times).filter(pl.col(self._arrived) <= self._as_of)
 
 
 def times_of(view: FeatureView) -> list[str]:

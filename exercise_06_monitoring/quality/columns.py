@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from exercise_06_monitoring.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.check import WHOLE_TABLE, Check, counted
 from exercise_06_monitoring.quality.outliers import outliers
 from lab.settings import settings
 
@@ -54,7 +54,7 @@ def _number_checks(column: str, values: pd.Series, limit: float) -> Iterator[Che
     finite = known[np.isfinite(known)]
     infinite = len(known) - len(finite)
     if infinite:
-        yield Check(column, "infinite", infinite, False, f"{infinite} values are infinite")
+        yield Check(column, "infinite", infinite, False, f"{counted(infinite, 'infinite value')}")
     found = outliers(finite)
     is_usual = found.tukey <= limit
     yield Check(

@@ -7,7 +7,7 @@ import pandera.polars as pandera
 import polars as pl
 from feast import FeatureView
 
-from exercise_06_monitoring.check import WHOLE_TABLE, Check
+from exercise_06_monitoring.check import WHOLE_TABLE, Check, counted
 from exercise_06_monitoring.quality.arrivals import Arrivals, times_of
 from exercise_06_monitoring.quality.expectations import FeatureExpectation, ViewExpectation
 from feast_plugins.feature_source import arrow_type, same_kind, source_columns
@@ -96,9 +96,16 @@ def _types(arrivals: Arrivals) -> Iterator[Check]:
 def _ranges(limits: Mapping[str, FeatureExpectation], outside: Counter[str]) -> Iterator[Check]:
     for name, limit in limits.items():
         if limit.min is not None or limit.max is not None:
-            low, high = ("…" if end is None else f"{end:g}" for end in (limit.min, limit.max))
-            message = f"{outside[name]} values outside {low} to {high}"
+            message = f"{counted(outside[name], 'value')} {_beyond(limit)}"
             yield Check(name, "range", outside[name], not outside[name], message)
+
+
+def _beyond(limit: FeatureExpectation) -> str:
+    if limit.max is None:
+        return f"below {limit.min:g}"
+    return (
+        f"above {limit.max:g}" if limit.min is None else f"outside {limit.min:g} to {limit.max:g}"
+    )
 
 
 def _keys(view: FeatureView, twice: Counter[str]) -> Check:

@@ -8,8 +8,8 @@ from statistics import median
 import polars as pl
 from feast import FeatureStore
 
-from exercise_06_monitoring.check import WHOLE_TABLE, Check, duration
-from exercise_06_monitoring.quality.arrivals import Arrivals
+from exercise_06_monitoring.check import WHOLE_TABLE, Check, counted, duration, not_measured
+from exercise_06_monitoring.quality.arrivals import Arrivals, Habit
 from exercise_06_monitoring.quality.columns import check_columns
 from exercise_06_monitoring.quality.expectations import ViewExpectation, expectations
 from exercise_06_monitoring.quality.schema import check_schema
@@ -20,6 +20,7 @@ from lab.settings import settings
 
 DAYS_BEFORE = 7
 USUAL = (0.33, 3)  # times the median of the days before
+LATE = 2  # times what was the most a month before
 
 
 def check_views(store: FeatureStore, as_of: datetime) -> dict[str, list[Check]]:
@@ -39,9 +40,9 @@ def check_view(arrivals: Mapping[str, Arrivals], name: str, as_of: datetime) -> 
         rows = mine.within(settings.quality_window)
         return [
             *check_schema(mine, rows, expected),
-            _freshness(mine, expected, as_of),
+            *_times(mine, expected, as_of),
             _row_count(mine),
-            *_rates(mine, rows, expected),
+            *(_rates(mine, rows, expected) if len(rows) else []),
             *_references(arrivals, name, rows, expected),
         ]
     except (SourceError, pl.exceptions.ComputeError, OSError) as error:
@@ -66,13 +67,35 @@ def _absent_at_the_source() -> list[str]:
     return [name.split(".")[1] for name in manifest.read(settings.data_dir).null_features]
 
 
-def _freshness(mine: Arrivals, expected: ViewExpectation, as_of: datetime) -> Check:
-    newest, limit = mine.newest(), timedelta(minutes=expected.fresh_within_minutes)
-    if newest is None:
-        return Check(WHOLE_TABLE, "freshness", inf, False, "nothing has ever arrived")
-    age, most = (as_of - newest).total_seconds(), limit.total_seconds()
-    message = f"the newest row arrived {duration(age)} ago, at most {duration(most)} is expected"
-    return Check(WHOLE_TABLE, "freshness", age, age <= most, message, most)
+def _times(mine: Arrivals, expected: ViewExpectation, as_of: datetime) -> list[Check]:
+    """Whether rows arrive, and if they do, whether what arrives is as new as it used to be.
+
+    A source may be silent for twice as long as it was a month before: shops sleep.
+    """
+    arrived = mine.newest()
+    if arrived is None:
+        return [Check(WHOLE_TABLE, "freshness", inf, False, "nothing has ever arrived")]
+    limit, habit = timedelta(minutes=expected.fresh_within_minutes), mine.habit()
+    fresh = _freshness(as_of - arrived, max(limit, LATE * habit.pause) if habit else limit)
+    if not fresh.passed:
+        return [fresh]
+    return [fresh, _delay(as_of - mine.newest_values(), habit)]
+
+
+def _freshness(silent: timedelta, most: timedelta) -> Check:
+    age, limit = silent.total_seconds(), most.total_seconds()
+    message = f"the newest row arrived {duration(age)} ago, at most {duration(limit)} is expected"
+    if silent > most:
+        message = f"stale source, {message}"
+    return Check(WHOLE_TABLE, "freshness", age, silent <= most, message, limit)
+
+
+def _delay(newest: timedelta, habit: Habit | None) -> Check:
+    if habit is None:
+        return not_measured("delay", "there are no rows of a month before to compare with")
+    age, usual = newest.total_seconds(), habit.age.total_seconds()
+    message = f"the newest values are {duration(age)} old, at most {duration(usual)} was usual"
+    return Check(WHOLE_TABLE, "delay", age, age <= LATE * usual, message, LATE * usual)
 
 
 def _row_count(mine: Arrivals) -> Check:
@@ -96,5 +119,5 @@ def _references(
     for column, view in referred.items():
         if column in rows.columns:
             unknown = set(rows[column].drop_nulls()) - arrivals[view].ids()
-            message = f"{len(unknown)} ids that {view} does not know"
+            message = f"{counted(len(unknown), 'id')} that {view} does not know"
             yield Check(column, "references", len(unknown), not unknown, message)

@@ -10,22 +10,11 @@ from exercise_06_monitoring.alerts.ledger import open_notices, pending
 from exercise_06_monitoring.alerts.notice import Alert, Notice
 from exercise_06_monitoring.check import Check
 from exercise_06_monitoring.drift.result import FeatureDrift, Histogram
-from exercise_06_monitoring.findings import DRIFT
+from exercise_06_monitoring.findings import DRIFT, NEXT_STEPS
 from lab.settings import settings
 
 Groups = dict[str, list[Check]]
 
-NEXT_STEPS = {
-    "readable": "Mend the file, or compute it again: `lab data features`.",
-    "columns": "Make the source and its definition agree, then `lab run 1`.",
-    "type": "Make the source and its definition agree, then `lab run 1`.",
-    "freshness": "The pipeline has stopped: run it, then `lab run 3`.",
-    "row_count": "Compare the last run of the pipeline with the one of a day before.",
-    "unique_keys": "The pipeline wrote rows twice: write them again, `lab data features`.",
-    "online_offline": "Redis is wrong: materialize again, `lab run 3`.",
-    "materialized": "Materialize what has arrived since: `lab run 3`.",
-    "streaming_freshness": "The streaming job has stopped: start it again, `lab run 5`.",
-}
 ON_DRIFT = (
     "Compare the histograms. If the world has changed, train again: `lab run 2`, `lab run 4`; "
     "if the pipeline has, mend it and backfill."

@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from exercise_06_monitoring.check import counted
 from exercise_06_monitoring.drift.result import FeatureDrift
 from exercise_06_monitoring.report.charts import over_days, overlaid, readable
 from exercise_06_monitoring.report.content import Content, limit_of
@@ -49,6 +50,7 @@ def render(content: Content) -> str:
         freshness=list(ages_of(content.quality)),
         settings=settings,
         readable=readable,
+        counted=counted,
         moment=moment,
         state=state_of,
         limit=limit_of,

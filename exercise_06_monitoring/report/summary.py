@@ -8,7 +8,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from exercise_06_monitoring.alerts.notice import Alert, Severity
-from exercise_06_monitoring.check import Check, duration
+from exercise_06_monitoring.check import Check, counted, duration
 from exercise_06_monitoring.findings import DRIFT
 from exercise_06_monitoring.report.content import Content, Groups, failed, next_step
 
@@ -75,19 +75,22 @@ def tiles_of(content: Content) -> Iterator[Tile]:
         ("Data quality", content.quality, "quality"),
         ("Serving", content.serving, "serving"),
     ):
-        wrong, measured = (
-            len(failed(groups)),
-            sum(c.is_measured for g in groups.values() for c in g),
-        )
-        yield Tile(name, str(wrong), f"of {measured} checks failed", _state(wrong), anchor)
-    stale = sum(age.state == "bad" for age in ages_of(content.quality))
+        yield _tile_of_checks(name, groups, anchor)
+    late = len({age.name for age in ages_of(content.quality) if age.state == "bad"})
     yield Tile(
-        "Freshness", str(stale), f"of {len(content.quality)} views late", _state(stale), "freshness"
+        "Freshness", str(late), f"of {len(content.quality)} views late", _state(late), "freshness"
     )
     urgent = sum(notice.alert.severity is Severity.CRITICAL for notice in content.open)
     note = f"open, {urgent} of them critical"
     state: State = "bad" if urgent else _state(len(content.open))
     yield Tile("Alerts", str(len(content.open)), note, state, "next")
+
+
+def _tile_of_checks(name: str, groups: Groups, anchor: str) -> Tile:
+    wrong, measured = len(failed(groups)), sum(c.is_measured for g in groups.values() for c in g)
+    if not measured:
+        return Tile(name, "–", "not measured", "none", anchor)
+    return Tile(name, str(wrong), f"of {counted(measured, 'check')} failed", _state(wrong), anchor)
 
 
 def steps_of(content: Content) -> Iterator[Step]:
@@ -102,10 +105,10 @@ def steps_of(content: Content) -> Iterator[Step]:
 
 
 def ages_of(quality: Groups) -> Iterator[Age]:
-    """From each view's check of freshness."""
+    """From each view's check of freshness, or that of its delay where it fails."""
     for view, checks in quality.items():
         for check in checks:
-            if check.check == "freshness":
+            if check.check == "freshness" or (check.check == "delay" and not check.passed):
                 yield _age(view, check)
 
 

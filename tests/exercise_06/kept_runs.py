@@ -49,6 +49,7 @@ WORDS = replace(
     current_histogram=Histogram((), (0.1, 0.9), ("<script>alert(1)</script>", "tea & milk")),
 )
 STALE = Check("", "freshness", 36_000.0, False, "the newest row arrived 10 h ago", 10_800.0)
+LATE = Check("", "delay", 36_000.0, False, "the newest values are 10 h old", 10_800.0)
 FRESH = Check("", "freshness", 1_800.0, True, "the newest row arrived 30 min ago", 10_800.0)
 
 

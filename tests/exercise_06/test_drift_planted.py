@@ -7,6 +7,8 @@ import pytest
 from monitored_shop import (
     AS_OF,
     MONITORED,
+    SINCE,
+    TABLE_OF,
     Change,
     change_events,
     change_table,
@@ -82,12 +84,26 @@ def test_broken_columns_are_the_only_ones_that_are_reported(copy: Path) -> None:
     assert found["transaction_count_7d"].severity == "high"
 
 
-def test_a_delayed_pipeline_is_seen_in_every_feature_of_its_view(copy: Path) -> None:
+def test_a_delayed_pipeline_is_no_drift_and_hides_none(copy: Path) -> None:
+    """That it is late is told once, of the view: test_quality.py. Its features are compared."""
+    change_table(copy, MERCHANT, without("refund_rate", 0.4))
     change_table(copy, MERCHANT, delayed(days=2))
-    found = drifted(copy)
-    assert set(found) == {"chargeback_rate", "refund_rate", "total_transactions_30d"}
-    assert all("hours old" in drift.reasons[0] for drift in found.values())
-    assert {drift.severity for drift in found.values()} == {"high"}
+    found = verdicts(copy)
+    late = {"chargeback_rate", "refund_rate", "total_transactions_30d"}
+    assert {name for name, drift in found.items() if drift.ended == 2} == late
+    assert {name for name, drift in found.items() if drift.has_drift} == {"refund_rate"}
+
+
+def test_a_source_that_ended_is_compared_as_it_was_then(copy: Path) -> None:
+    """A week that is half empty has other weekdays, and fewer rows."""
+    before = compare_windows([view_windows(view, SINCE) for view in views_in(copy)])
+    for view in TABLE_OF:
+        change_table(copy, view, lambda rows: rows.head(0))
+    now = verdicts(copy)
+    for drift in before:
+        assert now[drift.feature].ended == 7, drift.feature
+        assert not now[drift.feature].has_drift, drift.feature
+        assert now[drift.feature].rows_current == pytest.approx(drift.rows_current, rel=0.01)
 
 
 def test_a_column_that_is_gone_is_no_crash(copy: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from monitored_shop import AS_OF
+from monitored_shop import AS_OF, SINCE
 
 from exercise_06_monitoring.feature_monitoring import check_data_quality
 from exercise_06_monitoring.quality.expectations import expectations
@@ -170,6 +170,16 @@ FAULTS: dict[str, tuple[str, Change, set[tuple[str, str]]]] = {
         lambda rows: rows.filter(pl.col("created_timestamp") < AS_OF - timedelta(hours=5)),
         {("", "freshness")},
     ),
+    "a pipeline that is late": (
+        "merchant_stats",
+        lambda rows: rows.with_columns(
+            pl.when(pl.col("event_timestamp") > SINCE)
+            .then(pl.col("created_timestamp") + timedelta(hours=3))
+            .otherwise(pl.col("created_timestamp"))
+            .alias("created_timestamp")
+        ),
+        {("", "delay")},
+    ),
     "most rows are gone": (
         "user_stats",
         lambda rows: rows.filter(~RECENT | (pl.col("user_id").hash() % 10 == 0)),
@@ -213,6 +223,18 @@ def test_a_fault_is_told_by_its_own_check(fault: str, shop: Path) -> None:
     file = shop / f"{table}.parquet"
     change(pl.read_parquet(file)).write_parquet(file)
     assert failed_by_view()[VIEWS[table]] == expected
+
+
+def test_a_source_may_sleep_as_it_always_did(shop: Path) -> None:
+    file = shop / "product_stats.parquet"
+    rows = pl.read_parquet(file)
+    awake = ~pl.col("created_timestamp").dt.hour().is_between(4, 10)
+    rows.filter(awake).write_parquet(file)
+    assert failed_by_view()["product_popularity_features"] == set()
+    since_yesterday = pl.col("created_timestamp") > AS_OF - timedelta(hours=24)
+    rows.filter(awake & ~since_yesterday).write_parquet(file)
+    stale = {("", "freshness"), ("", "row_count")}
+    assert failed_by_view()["product_popularity_features"] == stale
 
 
 @pytest.mark.parametrize("content", [None, b"not Parquet"], ids=["missing", "damaged"])

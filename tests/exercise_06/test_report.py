@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, WORDS, save_drift, save_quality
+from kept_runs import CALM, DRIFTED, FRESH, LATE, NOW, STALE, WORDS, save_drift, save_quality
 from playwright.sync_api import Browser, sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -83,18 +83,35 @@ def test_it_tells_at_a_glance_and_in_detail(page: Path, browser: Browser) -> Non
     tab.goto(page.as_uri())
     assert tab.locator(".verdict").inner_text() == "Something is broken"
     tiles = {name: value for name, value, *_ in map(str.splitlines, texts(tab.locator(".tile")))}
-    expected = {"Drift": "2", "Data quality": "1", "Serving": "0", "Freshness": "1", "Alerts": "3"}
+    expected = {"Drift": "2", "Data quality": "1", "Serving": "–", "Freshness": "1", "Alerts": "3"}
     assert tiles == expected
     assert tab.locator(".feature.bad").count() == 2
     assert tab.locator(".feature.good").count() == 1
     steps = texts(tab.locator(".steps li"))
-    assert "The pipeline has stopped" in steps[0], "the critical one comes first"
+    assert "Start the pipeline again" in steps[0], "the critical one comes first"
     card = tab.locator(f"#{DRIFTED.feature}")
     assert "drifting since 31 May" in card.inner_text()
     assert card.locator("svg").count() == 2, "both distributions, and PSI by day"
     assert card.locator("rect.before").count() == card.locator("rect.now").count() == 3
     assert card.locator("circle.over").count() == 2
     assert tab.locator(f"#{HEALTHY.feature}[open]").count() == 0, "what is well is folded"
+    tab.close()
+
+
+def test_what_failed_is_shown_and_what_passed_or_was_not_measured_is_folded(
+    browser: Browser,
+) -> None:
+    save_drift(replace(CALM, ended=1))
+    save_quality(FRESH, LATE)
+    tab = browser.new_page()
+    tab.goto(write_report(NOW).as_uri())
+    (failed,) = texts(tab.locator("#quality li:visible"))
+    assert "delay" in failed
+    assert "1 other passed" in tab.locator("#quality").inner_text()
+    assert tab.locator("#freshness .bad").count() == 1
+    assert "not measured" in tab.locator("#serving summary").inner_text()
+    assert tab.locator("#serving .mark.good").count() == 0
+    assert "rows end 1 day before: compared as of then" in tab.locator("#features").inner_text()
     tab.close()
 
 

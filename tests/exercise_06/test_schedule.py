@@ -152,7 +152,7 @@ def test_a_gap_in_the_schedule_is_told(environment: dict[str, str], hook: WebHoo
     run(command, environment | {"LAB_AS_OF": (AS_OF - 5 * HOUR).isoformat()})
     assert not any("missing" in text for text in hook.texts)
     run(command, environment | {"LAB_AS_OF": AS_OF.isoformat()})
-    assert any("4 scheduled runs are missing" in text for text in hook.texts)
+    assert any("4 scheduled runs missing" in text for text in hook.texts)
 
 
 def test_the_script_alerts_reports_and_tells_when_it_is_over(
