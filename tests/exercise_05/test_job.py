@@ -46,6 +46,12 @@ def odd_events(now: datetime) -> Iterator[bytes]:
     )  # fmt: skip
     yield from (text.encode() for text in texts)
     yield b"\xff\xfe"
+    whole = json.dumps(right)
+    another = (whole, f", {whole}", f"], [{whole}", f', "more": {whole}')
+    for behind in (" x", " ", "\n", "}", "]", *another):
+        yield (whole + behind).encode()
+    for inside in ("{}", '"}"', '{"deep": [1]}', "NaN", "01", "1,"):
+        yield whole.replace("{", f'{{"more": {inside}, ').encode()
     amounts = "0 0.005 1.005 1.00499999999999999999 1e3 1E-3 99999999999999.99 1e16 1e400 -1 -0.001"
     for amount in (*amounts.split(), "NaN", "Infinity", "true", '"12.5"', '"x"', "null", "{}"):
         yield json.dumps(right).replace(": 1,", f": {amount},").encode()
