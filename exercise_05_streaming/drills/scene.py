@@ -11,8 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
+from confluent_kafka import Consumer, TopicPartition
 
 from lab.errors import UserError
+from lab.settings import settings
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 
@@ -84,8 +86,23 @@ class Scene:
         return list(self.folder.glob("flink/checkpoints/*/*/chk-*"))
 
     def require_exact(self) -> None:
-        """Raises UserError unless all tiles and all of Redis soon are as a recount says."""
+        """Raises UserError unless all tiles and all of Redis soon are as a recount says.
+
+        The recount is of the log, so that has to hold each event once.
+        """
+        if (found := self.events_in_log()) != EVENTS:
+            raise UserError(f"of {EVENTS:,} delivered events the log holds {found:,}")
         self.wait_until(lambda: self._run("verification", check=False) == 0, poll_s=1)
+
+    def events_in_log(self) -> int:
+        """How many records the topic of transactions has got."""
+        client = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": "drill"})
+        topic, numbers = settings.transactions_topic, range(settings.topic_partitions)
+        partitions = [TopicPartition(topic, number) for number in numbers]
+        try:
+            return sum(client.get_watermark_offsets(p, PATIENCE_S)[1] for p in partitions)
+        finally:
+            client.close()
 
     def wait_until(self, condition: Callable[[], bool], poll_s: float = POLL_S) -> None:
         """Raises UserError when it does not come true in time."""
