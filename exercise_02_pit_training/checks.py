@@ -85,7 +85,7 @@ def critical_features_have_no_nulls(submission: Submission) -> Outcome:
         not len(lost) and not filled and not left,
         f"{len(lost)} knowable rows lost, {filled} filled from later, {left} nulls exported",
         f"0, 0, 0 of {int(is_knowable.sum())} knowable and {int((~is_knowable).sum())} other rows",
-        "a row without history is set aside, or gets a constant; a later value is a leak",
+        hint="a row without history is set aside, or gets a constant; a later value is a leak",
         examples=[
             CounterExample(str(dict(r)), "a value", "null") for _, r in lost[KEYS].iterrows()
         ],
@@ -176,7 +176,7 @@ def values_match_a_recount(submission: Submission) -> Outcome:
         bool(right.all()),
         f"{int(right.sum()) * len(columns)} of {len(frame) * len(columns)} values equal",
         f"all {len(columns)} features of all {len(frame)} rows",
-        "planted: rows exactly at the moment, just after it, past their TTL, and corrected ones",
+        hint="planted: rows exactly at the moment, just after it, past their TTL, and corrected",
         examples=differences(expected, rows, columns, of=frame[KEYS]),
         notes=[f"Feast's file store took the older of {wrong_ties} corrected rows"]
         * (wrong_ties > 0),
