@@ -20,7 +20,9 @@ Grade = Callable[..., Scorecard]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "matrix: a wrong submission; all take an hour")
+    config.addinivalue_line(
+        "markers", "matrix: a wrong submission, or a right one that takes long; all take an hour"
+    )
     config.addinivalue_line("markers", "sample: a wrong submission that CI grades as well")
     config.addinivalue_line("markers", "changed: a wrong submission of which the verdict is old")
 
