@@ -15,9 +15,10 @@ from lab.settings import settings
 
 @dataclass(frozen=True)
 class Habit:
-    """The longest time in which nothing arrived, and the oldest that the newest values became."""
+    """The longest time in which nothing arrived, and that a row took; how old the newest became."""
 
     pause: timedelta
+    delay: timedelta
     age: timedelta
 
 
@@ -65,13 +66,24 @@ class Arrivals:
         by_arrival = (
             self._rows()
             .group_by(arrived=pl.col(self._arrived))
-            .agg(moment=pl.col(self._happened).max())
+            .agg(moment=pl.col(self._happened).max(), first=pl.col(self._happened).min())
             .sort("arrived")
-            .select(arrived, pause=arrived.diff(), age=arrived - known.shift())
+            .select(
+                arrived,
+                pause=arrived.diff(),
+                delay=arrived - pl.col("first"),
+                age=arrived - known.shift(),
+            )
             .filter(arrived.is_between(arrived.max() - first, arrived.max() - last))
         )
-        pause, age = by_arrival.select(pl.col("pause", "age").max()).collect().row(0)
-        return Habit(pause, age) if pause is not None else None
+        most = by_arrival.select(pl.col("pause", "delay", "age").max()).collect().row(0)
+        return None if None in most else Habit(*most)
+
+    def settled(self, rows: pl.DataFrame, other: "Arrivals") -> pl.DataFrame:
+        """Those of this view's rows for which the other one has had the time that it takes."""
+        habit = other.habit()
+        until = self._as_of - (habit.pause + habit.delay if habit else timedelta(0))
+        return rows.filter(pl.col(self._happened) < until)
 
     def by_day(self, days: int) -> list[int]:
         """Rows that arrived in each of the last days, counted back from as-of, youngest first."""

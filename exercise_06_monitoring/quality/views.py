@@ -118,6 +118,7 @@ def _references(
     referred |= {key: expected.keys_refer_to} if expected.keys_refer_to else {}
     for column, view in referred.items():
         if column in rows.columns:
-            unknown = set(rows[column].drop_nulls()) - arrivals[view].ids()
+            known, named = arrivals[view], arrivals[name].settled(rows, arrivals[view])
+            unknown = set(named[column].drop_nulls()) - known.ids()
             message = f"{counted(len(unknown), 'id')} that {view} does not know"
             yield Check(column, "references", len(unknown), not unknown, message)

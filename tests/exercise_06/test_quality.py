@@ -237,6 +237,25 @@ def test_a_source_may_sleep_as_it_always_did(shop: Path) -> None:
     assert failed_by_view()["product_popularity_features"] == stale
 
 
+@pytest.mark.parametrize(
+    ("ago", "is_told"), [(timedelta(minutes=30), False), (timedelta(hours=9), True)]
+)
+def test_a_new_user_is_unknown_only_when_the_other_pipeline_had_its_time(
+    ago: timedelta, is_told: bool, shop: Path
+) -> None:
+    """Streaming features know a user within seconds, the hourly ones an hour or more later."""
+    file = shop / "user_streaming.parquet"
+    rows = pl.read_parquet(file)
+    new = rows.tail(1).with_columns(
+        pl.lit("user_of_today").alias("user_id"),
+        pl.lit(AS_OF - ago).cast(rows.schema["event_timestamp"]).alias("event_timestamp"),
+        pl.lit(AS_OF - ago).cast(rows.schema["created_timestamp"]).alias("created_timestamp"),
+    )
+    pl.concat([rows, new]).write_parquet(file)
+    unknown = {("user_id", "references")} if is_told else set()
+    assert failed_by_view()["user_streaming_features"] == unknown
+
+
 @pytest.mark.parametrize("content", [None, b"not Parquet"], ids=["missing", "damaged"])
 def test_a_file_that_cannot_be_read_is_told(content: bytes | None, shop: Path) -> None:
     file = shop / "merchant_stats.parquet"
