@@ -25,8 +25,8 @@ NEXT_STEPS = {
     "readable": "Mend the file, or compute it again: `lab data features`.",
     "columns": "Make the source and its definition agree, then `lab run 1`.",
     "type": "Make the source and its definition agree, then `lab run 1`.",
-    "freshness": "Start the pipeline again, then `lab run 3`. Imported data end where they end: "
-    "`lab data show`.",
+    "freshness": "See where the data end: `lab data show`. Start their pipeline again, then "
+    "`lab run 3`.",
     "delay": "The pipeline runs, but late: see what it waits for. Then `lab run 3`.",
     "row_count": "Compare the last run of the pipeline with the one of a day before.",
     "unique_keys": "The pipeline wrote rows twice: write them again, `lab data features`.",

@@ -88,7 +88,7 @@ def test_it_tells_at_a_glance_and_in_detail(page: Path, browser: Browser) -> Non
     assert tab.locator(".feature.bad").count() == 2
     assert tab.locator(".feature.good").count() == 1
     steps = texts(tab.locator(".steps li"))
-    assert "Start the pipeline again" in steps[0], "the critical one comes first"
+    assert "Start their pipeline again" in steps[0], "the critical one comes first"
     card = tab.locator(f"#{DRIFTED.feature}")
     assert "drifting since 31 May" in card.inner_text()
     assert card.locator("svg").count() == 2, "both distributions, and PSI by day"
