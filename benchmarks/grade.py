@@ -91,10 +91,20 @@ def graded(
     command = [sys.executable, "-c", "from lab.cli import main; main()", *words]
     ours = {**os.environ, "LAB_DATA_DIR": str(out / "no_data"), **(env or {})}
     with PeakOfTree() as peak:
-        taken = seconds(lambda: subprocess.run(command, env=ours, stdout=sys.stderr, check=False))
+        taken = seconds(lambda: run_to_its_end(command, ours))
     for source in sources:
         assert_all_passed(out / "scorecards" / source.name / SCORECARD, exercises)
     return Run(taken, peak.gib)
+
+
+def run_to_its_end(command: Sequence[str], env: dict[str, str]) -> None:
+    """Run a command; when this process is stopped, so is the command, which ends what it began."""
+    with subprocess.Popen(command, env=env, stdout=sys.stderr) as process:
+        try:
+            process.wait()
+        except BaseException:
+            process.terminate()
+            raise
 
 
 def assert_all_passed(scorecard: Path, exercises: Sequence[int]) -> None:

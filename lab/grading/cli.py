@@ -1,5 +1,6 @@
 """The commands of grading: lab new · check · grade · compare · render."""
 
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from lab.grading.render import RENDERERS, Form
 from lab.grading.results import Scorecard, read_scorecard, write_whole
 from lab.settings import settings
 
-SOME_FAILED, USER_ERROR, OUR_ERROR = 1, 2, 3
+SOME_FAILED, USER_ERROR, OUR_ERROR, STOPPED = 1, 2, 3, 128 + signal.SIGTERM
 
 REFERENCE = settings.build_dir / "scorecard.json"
 console = Console()
@@ -107,6 +108,7 @@ def grade(
     if requirements is not None:
         packages = install(requirements, out / "packages")
         config = settings.model_copy(update={"extra_packages": packages})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # who grades ends with this process
     wanted = batch.Batch(sources, out, criteria_of(exercise), jobs, overrides, config)
     cards = classroom.grade(wanted, seed, last_run(), console)
     statuses = [exit_status(card, fail_under) for card in cards]

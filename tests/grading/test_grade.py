@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from cards import card, mixed
 from typer.testing import CliRunner
@@ -242,6 +245,39 @@ def test_a_submission_without_time_left_keeps_what_was_judged(
     assert first.status is Status.PASS
     assert (second.status, second.message[:9]) == (Status.FAIL, "took more")
     assert (third.status, third.message[:10]) == (Status.FAIL, "not judged")
+
+
+def test_a_run_that_is_stopped_takes_its_processes_with_it(tmp_path: Path) -> None:
+    make_workspace(tmp_path / "ann")
+    words = ["grade", str(tmp_path / "ann"), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-c", "from lab.cli import main; main()", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+        started = wait_for(lambda: psutil.Process(run.pid).children(recursive=True), run)
+        run.terminate()
+        assert run.wait(60) == 143
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert not alive
+
+
+def wait_for(
+    processes: Callable[[], list[psutil.Process]], run: "subprocess.Popen[bytes]"
+) -> list[psutil.Process]:
+    """The processes as soon as there are any of the grader; for a minute, while `run` runs."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and run.poll() is None:
+        found = processes()
+        if any("lab.grading.worker" in command_of(process) for process in found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError("nothing was graded")
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its words; none where it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def test_no_process_of_a_run_is_left(
