@@ -1,4 +1,4 @@
-"""The reference and another right solution pass; whatever else is handed in gets a fair verdict."""
+"""The reference and other right solutions pass; whatever else is handed in gets a fair verdict."""
 
 import json
 import shutil
@@ -14,15 +14,17 @@ from mutants import copy_reference, mutants
 from lab.errors import UserError
 from lab.feature_store import with_feasts_own_stores
 from lab.grading.hidden import HiddenData
+from lab.grading.intake import take_in
 from lab.grading.outcome import MachineTooBusyError, Outcome, Status
 from lab.grading.results import Scorecard
-from lab.grading.runner import Grader
+from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import Sandbox
 from lab.settings import Settings, settings
 
 Grade = Callable[..., Scorecard]
 
-PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
+RIGHT = settings.root / "tests" / "submissions" / "right"
+PLAIN, NOTEBOOK = RIGHT / "plain", RIGHT / "notebook"
 SCRIPT = Path("exercise_02_pit_training", "generate_training_data.py")
 MAIN_GUARD = 'if __name__ == "__main__":'
 
@@ -59,6 +61,16 @@ def test_the_reference_passes_on_feasts_own_stores(grade: Grade, reference: Path
 
 def test_another_right_solution_passes(grade: Grade) -> None:
     assert_all_pass(grade(PLAIN))
+
+
+@pytest.mark.parametrize(
+    "exercise", [1, 2, 3, 4, pytest.param(5, marks=[pytest.mark.kafka, pytest.mark.matrix]), 6]
+)
+def test_a_third_one_passes_with_a_notebook_pandas_and_a_server_of_its_own(
+    exercise: int, grade: Grade, tmp_path: Path
+) -> None:
+    card = grade(take_in(NOTEBOOK, tmp_path).folder, exercise)
+    assert_all_pass(card, criteria=len(criteria_of(exercise)))
 
 
 def test_an_empty_folder_is_not_attempted(grade: Grade, tmp_path: Path) -> None:
