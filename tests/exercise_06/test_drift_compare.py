@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import steady
 
 from exercise_06_monitoring.drift import FeatureDrift, compare
 from exercise_06_monitoring.feature_monitoring import calculate_psi, detect_drift_ks_test
@@ -46,7 +47,7 @@ def two_windows(draw: st.DrawFn) -> tuple[pd.Series, pd.Series]:
     return reference, current
 
 
-@settings(max_examples=300, deadline=None)
+@settings(steady, max_examples=300)
 @given(two_windows())
 def test_every_column_has_a_defined_result_and_no_warning(
     windows: tuple[pd.Series, pd.Series],
@@ -76,6 +77,7 @@ def assert_plain(drift: FeatureDrift) -> None:
             assert len(histogram.edges) == len(histogram.shares) + 1
 
 
+@steady
 @given(two_windows())
 def test_a_window_does_not_drift_from_itself(windows: tuple[pd.Series, pd.Series]) -> None:
     reference, _ = windows

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from properties import steady
 from scipy import stats
 
 from exercise_06_monitoring.drift import statistics
@@ -19,6 +20,7 @@ def random(size: int, seed: int = 7) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=size)
 
 
+@steady
 @given(VALUES, VALUES)
 def test_ks_and_wasserstein_are_scipys(reference: list[float], current: list[float]) -> None:
     expected = stats.ks_2samp(reference, current, method="asymp")
@@ -47,6 +49,7 @@ def test_many_rows_alone_are_no_drift() -> None:
     assert not has_drift
 
 
+@steady
 @given(COUNTS, COUNTS)
 def test_the_jensen_shannon_distance_is_the_mean_divergence_from_the_middle(
     reference: list[int], current: list[int]
@@ -59,6 +62,7 @@ def test_the_jensen_shannon_distance_is_the_mean_divergence_from_the_middle(
     assert 0 <= distance <= 1 + 1e-12
 
 
+@steady
 @given(st.lists(st.integers(20, 1_000), min_size=4, max_size=4))
 def test_the_chi_square_of_frequent_categories_is_scipys(counts: list[int]) -> None:
     table = np.array([counts, [250] * 4])

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from monitored_shop import AS_OF, SINCE
+from properties import steady
 
 from exercise_06_monitoring.feature_monitoring import check_data_quality
 from exercise_06_monitoring.quality.expectations import expectations
@@ -107,6 +108,7 @@ def test_odd_tables_have_a_result(table: pd.DataFrame) -> None:
     assert checks["passed"].all() == bool(len(table) and table.notna().to_numpy().mean() > 0.95)
 
 
+@steady
 @given(arrays(np.float64, st.integers(1, 60), elements=st.floats(-1e6, 1e6)))
 def test_the_brief_s_rule_is_the_brief_s(values: np.ndarray) -> None:
     column = pd.Series(values)

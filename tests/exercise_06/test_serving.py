@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monitored_shop import AS_OF
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
+from properties import steady
 
 from exercise_03_materialize.materialize import initial_materialization
 from exercise_06_monitoring.check import Check
@@ -227,6 +228,7 @@ def test_a_run_remembers_the_counts_for_the_next(api: Api, shop: Path) -> None:
 seconds = st.lists(st.floats(1e-5, 0.099), min_size=1, max_size=200)
 
 
+@steady
 @given(seconds, st.sampled_from([0.5, 0.95, 0.99]))
 def test_a_quantile_lies_in_the_bucket_of_the_exact_one(values: list[float], share: float) -> None:
     buckets = [(bound, float(sum(v <= bound for v in values))) for bound in (*BOUNDS, np.inf)]
@@ -236,6 +238,7 @@ def test_a_quantile_lies_in_the_bucket_of_the_exact_one(values: list[float], sha
     assert low <= quantile(buckets, share) <= high
 
 
+@steady
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 99)), st.data())
 def test_the_difference_of_two_looks_is_what_was_added(
     before: dict[str, int], data: st.DataObject
