@@ -54,7 +54,7 @@ def dags(folder: str) -> list[dict[str, str]]:
     read = [
         {
             "id": dag.dag_id,
-            "when": str(dag.schedule),
+            "when": str(getattr(dag.schedule, "expression", dag.schedule)),
             "timetable": type(dag.timetable).__name__,
             "error": "",
         }
