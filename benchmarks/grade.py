@@ -17,9 +17,9 @@ from benchmarks.harness.memory import PeakOfTree
 from benchmarks.harness.timing import seconds
 from lab.grading.brief import CRITERIA
 from lab.grading.comparison import SCORECARD
+from lab.grading.forking import ENGINE_THREADS
 from lab.grading.outcome import Status
 from lab.grading.results import read_scorecard
-from lab.grading.sandbox import ENGINE_THREADS
 from lab.settings import settings
 
 SEED = "7"

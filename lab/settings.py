@@ -155,7 +155,7 @@ class Settings(BaseSettings):
 
     # Grading; what has no value here has it in lab/grading/thresholds.toml
     weights: dict[str, float]
-    isolation: Literal["none", "files"] = "none"
+    isolation: Literal["auto", "none", "files", "full"] = "auto"
     extra_packages: Path | None = None
     submission_max_mib: float
     submission_max_files: int
@@ -165,6 +165,11 @@ class Settings(BaseSettings):
     import_timeout_s: float
     call_timeout_s: float
     memory_limit_gib: float
+    memory_total_gib: float
+    process_limit: int
+    thread_limit: int
+    disk_limit_gib: float
+    disk_files: int
     online_read_p95_ms: float
     online_reads: int
     materialize_entities: int

@@ -1,15 +1,12 @@
-"""Runs submissions' code, in a process of its own: a server that forks a child per connection.
+"""Runs submissions' code, in a process of its own that answers requests, a line of JSON each.
 
-It has imported Feast once, so that a child starts in milliseconds rather than seconds. It holds
-nothing secret, and knows nothing of what is judged; what it answers is data, never a verdict.
+It knows nothing of what is judged; what it answers is data, never a verdict.
 """
 
 import importlib
 import json
 import os
-import resource
 import runpy
-import select
 import shlex
 import signal
 import socket
@@ -22,59 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from lab.grading.limits import allow_open_files
+from lab.grading.limits import allow_open_files, limit_this_process
 
-PRELOADED = (
-    "pandas",
-    "pyarrow.parquet",
-    "feast",
-    "feast.cli.cli",
-    "feast.infra.offline_stores.duckdb",
-    "feast.infra.offline_stores.dask",
-    "feast.infra.registry.sql",
-    "feast_plugins.redis_online_store",
-    "fastapi",
-    "uvicorn",
-    "joblib",
-    "sklearn.pipeline",
-    "lab.grading.probes",
-)
 ENDED_BY = "__ended_by__"
 EDITABLE_INSTALL = "_EditableFinder"
 SHELL_SIGNS = frozenset("&|;<>$`*?~(\n")
 
 Message = dict[str, Any]
-
-
-def main() -> None:
-    """Serve on the Unix socket named by the first argument until standard input closes."""
-    preload()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(f"{sys.argv[1]}.new")
-        server.listen()
-        os.rename(f"{sys.argv[1]}.new", sys.argv[1])
-        while True:
-            ready, _, _ = select.select([server, sys.stdin], [], [])
-            if sys.stdin in ready:
-                return
-            connection, _ = server.accept()
-            if os.fork() == 0:
-                server.close()
-                serve(connection)
-                os._exit(0)
-            connection.close()
-
-
-def preload() -> None:
-    """Import what takes long; of that, what Feast has set up for itself is forgotten again.
-
-    Feast turns on the multiprocess mode of Prometheus's client, for whoever imports it later.
-    """
-    for name in PRELOADED:
-        importlib.import_module(name)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "prometheus_client"]:
-        del sys.modules[name]
 
 
 def serve(connection: socket.socket) -> None:
@@ -110,7 +61,7 @@ def settle(start: Message) -> None:
     sys.path[:0] = start["path"]
     # Without this a missing module of a submission would be found in the reference solution.
     sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__name__", "") != EDITABLE_INSTALL]
-    resource.setrlimit(resource.RLIMIT_AS, (start["memory_bytes"],) * 2)
+    limit_this_process(start["memory_bytes"], start["disk_bytes"])
     allow_open_files()
 
 
@@ -255,7 +206,3 @@ def as_builtin(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise TypeError(type(value).__name__)
-
-
-if __name__ == "__main__":
-    main()

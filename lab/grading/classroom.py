@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,9 +15,23 @@ from lab.errors import UserError
 from lab.grading import comparison
 from lab.grading.batch import Batch, Progress
 from lab.grading.batch import grade as grade_batch
+from lab.grading.brief import BY_ID
 from lab.grading.intake import take_in
-from lab.grading.isolation import NOT_ISOLATED, assert_works
+from lab.grading.isolation import chosen
 from lab.grading.results import Scorecard
+from lab.settings import Settings
+
+STREAMING = 5
+
+
+def fetch_jars(config: Settings) -> None:
+    """Fetch what exercise 5 needs while there is a network; without it that is an error of ours."""
+    from lab.stack.flink import connector_jars
+    from lab.stack.kafka.jars import fetch
+
+    with suppress(UserError):
+        fetch(config)
+        connector_jars(config)
 
 
 def say_what_is_found(sources: Sequence[Path], overrides: Path | None, console: Console) -> bool:
@@ -39,10 +55,13 @@ def grade(
 
     Raises UserError when isolation is asked for and not possible here.
     """
-    if batch.config.isolation == "none":
-        console.print(NOT_ISOLATED, style="yellow", highlight=False)
-    else:
-        assert_works()
+    config, lacks = chosen(batch.config)
+    batch = replace(batch, config=config)
+    if lacks:
+        console.print(lacks, style="yellow", highlight=False)
+        batch = replace(batch, jobs=1)
+    if config.isolation == "full" and any(BY_ID[i].exercise == STREAMING for i in batch.ids):
+        fetch_jars(config)
     columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=len(batch.sources))

@@ -14,6 +14,7 @@ import psutil
 
 from lab.errors import UserError
 from lab.grading.brief import BY_ID
+from lab.grading.isolation import offline
 from lab.grading.outcome import Status
 from lab.grading.provenance import provenance, thresholds
 from lab.grading.results import Result, Scorecard
@@ -57,6 +58,11 @@ class GradingProcess:
         self.kill()
         return self._unfinished(folder, ids, results)
 
+    @property
+    def pid(self) -> int | None:
+        """The process that grades now, if there is one."""
+        return self._process.pid if self._process else None
+
     def close(self) -> None:
         """Let it end by itself, its services with it; kill it when it does not."""
         if self._process is None or self._process.stdin is None:
@@ -84,13 +90,14 @@ class GradingProcess:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("a") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "lab.grading.worker", str(self._seed)],
+                    offline([sys.executable, "-m", "lab.grading.worker"], self._config),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
                     env={**os.environ, **_in_force(self._config)},
                 )
+            _tell(self._process, self._seed)
         return self._process
 
     def _unfinished(self, folder: Path, ids: Sequence[str], results: Sequence[Result]) -> Scorecard:
@@ -108,13 +115,18 @@ class GradingProcess:
 
 def _answers(process: subprocess.Popen[str], job: Mapping[str, Any]) -> Any:
     """Its lines, until it closes them."""
-    assert process.stdin is not None
     assert process.stdout is not None
-    with suppress(OSError):
-        process.stdin.write(json.dumps(job) + "\n")
-        process.stdin.flush()
+    _tell(process, job)
     for line in process.stdout:
         yield json.loads(line)
+
+
+def _tell(process: subprocess.Popen[str], what: Any) -> None:
+    """Send it a line; that it has ended is seen by who reads."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.write(json.dumps(what) + "\n")
+        process.stdin.flush()
 
 
 def _in_force(config: Settings) -> dict[str, str]:

@@ -76,6 +76,13 @@ def read_names(folder: Path) -> Names:
     unknown = set(content) - SECTIONS
     if unknown:
         raise UserError(f"{file} has unknown sections: {', '.join(sorted(unknown))}")
+    try:
+        return _names(content)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{file} holds a value of the wrong type: {error}") from error
+
+
+def _names(content: dict[str, Any]) -> Names:
     streaming = content.get("streaming", {})
     return Names(
         entities=content.get("entities", {}),

@@ -10,6 +10,8 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
+import pyarrow as pa
+
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
 from lab.grading.hidden import HiddenData, make_hidden_data
@@ -22,6 +24,8 @@ from lab.grading.submission import Submission
 from lab.grading.time_limit import time_limit
 from lab.settings import Settings, settings, utc_now
 
+# What a submission's data may do to who reads them; all other exceptions are bugs of ours.
+UNREADABLE = (pa.ArrowException, MemoryError, RecursionError)
 OnResult = Callable[[Result], None]
 
 
@@ -43,8 +47,8 @@ class Grader:
         """Judge the criteria `ids` of the submission in `folder`; `on_result` hears of each."""
         wanted = set(ids)
         made_with = provenance(self._config, folder)
+        self._box.renew()
         deadline = time.monotonic() + self._config.submission_limit_s
-        self._box.redis.client().flushall()
         submission = Submission(folder, self._box, self._hidden.unchanged(), self._config)
         results: dict[str, Result] = {}
         try:
@@ -106,6 +110,8 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
         return Result(
             item, Status.FAIL, message=error.message, hint=error.hint, log_tail=error.log_tail
         )
+    except UNREADABLE as error:
+        return Result(item, Status.FAIL, message=f"data that cannot be read: {error}")
     except MachineTooBusyError as busy:
         return Result(item, Status.ERROR, message=str(busy))
     except Exception as bug:  # noqa: BLE001 - our own fault is a status, and the run says so
@@ -125,10 +131,13 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
 
 
 @contextmanager
-def grader(seed: int | None = None) -> Iterator[Grader]:
+def grader(seed: int | None = None, *, own_network: bool = False) -> Iterator[Grader]:
     """A grader with its sandbox; without a seed the hidden data are new each time."""
     chosen = secrets.randbelow(2**31) if seed is None else seed
-    with sandbox() as box, tempfile.TemporaryDirectory(prefix="lab-hidden-") as hidden:
+    with (
+        sandbox(own_network=own_network) as box,
+        tempfile.TemporaryDirectory(prefix="lab-hidden-") as hidden,
+    ):
         yield Grader(box, make_hidden_data(Path(hidden), chosen, utc_now()))
 
 

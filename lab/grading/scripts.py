@@ -72,5 +72,5 @@ def _statements(source: str) -> list[ast.stmt] | None:
     """The top level of a file; None when it does not parse."""
     try:
         return ast.parse(source).body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

@@ -4,10 +4,9 @@ import time
 
 from lab.grading.http_probe import Answer, Body, ask
 from lab.grading.outcome import NotAttemptedError, SubmissionError
-from lab.grading.sandbox import Child, log_tail
+from lab.grading.process import Child, log_tail
 from lab.grading.submission import Submission
 from lab.settings import settings
-from lab.stack.ports import free_port
 
 EXERCISE = 4
 DEFAULT_START = "python -m uvicorn app.main:app --port {port}"
@@ -61,7 +60,7 @@ def running_server(submission: Submission) -> Server:
 def _started(submission: Submission) -> Server:
     """The API on a free port, once /health answers 200."""
     command = start_command(submission)
-    port = free_port()
+    port = submission.sandbox.port(settings.api_port)
     child = submission.start(command.replace("{port}", str(port)), EXERCISE, LAB_API_PORT=str(port))
     server = Server(child, port, submission.config.serving_patience_s)
     deadline = time.monotonic() + submission.config.serving_start_s

@@ -13,11 +13,13 @@ import pandas as pd
 import yaml
 
 from lab.errors import UserError
+from lab.grading import untrusted
 from lab.grading.hidden import HiddenData
 from lab.grading.names import OVERRIDES, read_names
 from lab.grading.outcome import NotAttemptedError, SubmissionError
+from lab.grading.process import Child, encoded, log_tail
 from lab.grading.registry import Registry, View, read_registry
-from lab.grading.sandbox import Child, Sandbox, encoded, log_tail
+from lab.grading.sandbox import Sandbox
 from lab.grading.scripts import script_that_defines, scripts
 from lab.settings import Settings, settings
 
@@ -92,8 +94,11 @@ class Submission:
     def registry_path(self) -> Path:
         """Where `feast apply` writes: a file, or the database of a SQLite registry."""
         registry = self.store_config.get("registry", "data/registry.db")
-        path = registry.get("path", "") if isinstance(registry, dict) else str(registry)
-        return self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", path)
+        path = registry.get("path", "") if isinstance(registry, dict) else registry
+        found = (self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", str(path))).resolve()
+        if not found.is_relative_to(self.root.resolve()):
+            raise SubmissionError(f"the registry {path} is outside the folder of the submission")
+        return found
 
     @cached_property
     def registry(self) -> Registry:
@@ -125,10 +130,10 @@ class Submission:
         try:
             status = child.ask(self.config.call_timeout_s, do="feast", argv=list(argv))
         except SubmissionError as error:
-            return 1, f"{log.read_text(errors='replace')}\n{error.message}"
+            return 1, f"{untrusted.end_of(log)}\n{error.message}"
         finally:
             child.close()
-        return int(status), log.read_text(errors="replace")
+        return (status if isinstance(status, int) else 1), untrusted.end_of(log)
 
     def call(self, number: int, default_file: str, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function of an exercise, from the default file or from the one that defines it.
@@ -196,7 +201,7 @@ class Submission:
         for folder in folders:
             file = folder / "data" / name
             if file.is_file() and file.stat().st_mtime >= newer_than:
-                return pd.read_parquet(file)
+                return untrusted.table(file, self.root)
         return None
 
     # ---- Behind it -------------------------------------------------------------------------------

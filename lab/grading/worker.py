@@ -1,7 +1,7 @@
 """A process that grades submissions, one after the other, for `lab grade`.
 
-It reads a job per line, {"folder": …, "ids": […]}, and answers in lines: each result as soon as it
-is there, then the scorecard. Who asks keeps the results when this process dies.
+It reads the seed, then a job per line, {"folder": …, "ids": […]}, and answers in lines: each result
+as soon as it is there, then the scorecard. Who asks keeps the results when this process dies.
 """
 
 import json
@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
+from lab.grading.limits import limit_own_memory
 from lab.grading.results import Result
 from lab.grading.runner import grader
+from lab.settings import settings
 
 
 def main() -> None:
-    """Grade on hidden data of the seed that is the first argument, until standard input ends."""
-    with grader(int(sys.argv[1])) as judge:
+    """Grade on hidden data of the seed in the first line, until standard input ends.
+
+    A command's arguments can be read by whoever runs on the machine, submissions among them.
+    """
+    limit_own_memory(settings.memory_limit_gib)
+    seed = int(sys.stdin.readline())
+    with grader(seed, own_network=settings.isolation == "full") as judge:
         for line in sys.stdin:
             job = json.loads(line)
             try:

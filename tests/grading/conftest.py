@@ -78,8 +78,8 @@ def box() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def hidden(box: Sandbox, config: Settings) -> HiddenData:
-    return make_hidden_data(box.directory / "hidden", SEED, utc_now(), config)
+def hidden(config: Settings, tmp_path_factory: pytest.TempPathFactory) -> HiddenData:
+    return make_hidden_data(tmp_path_factory.mktemp("hidden"), SEED, utc_now(), config)
 
 
 @pytest.fixture

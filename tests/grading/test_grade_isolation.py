@@ -1,4 +1,4 @@
-"""With LAB_ISOLATION=files a submission reads nothing private and writes only its own folder."""
+"""A submission in isolation reads nothing private, writes only its own folder, and is alone."""
 
 import os
 import shutil
@@ -10,13 +10,25 @@ import psutil
 import pytest
 
 from lab.errors import UserError
+from lab.grading.folders import Folders
 from lab.grading.hidden import make_hidden_data
-from lab.grading.isolation import assert_works, isolated
+from lab.grading.isolation import (
+    APART,
+    NO_NETWORK,
+    NOT_ISOLATED,
+    OFFLINE,
+    chosen,
+    isolated,
+    offline,
+    works,
+)
 from lab.grading.outcome import Status
 from lab.grading.runner import Grader, criteria_of
-from lab.grading.sandbox import sandbox
+from lab.grading.sandbox import Sandbox, sandbox
 from lab.settings import Settings, settings, utc_now
+from lab.stack.lock import locked
 
+SLEEP = ["sleep", "6007"]
 PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 
 
@@ -26,54 +38,57 @@ def apart(config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "metrics").mkdir()
     for name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "metrics"))
-    try:
-        assert_works()
-    except UserError as error:
-        pytest.skip(str(error))
+    if not works(APART):
+        pytest.skip("bubblewrap does not work here")
     return config.model_copy(update={"isolation": "files"})
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    return folder
+def folders(tmp_path: Path) -> Folders:
+    made = Folders(tmp_path / "box")
+    made.root.mkdir()
+    made.make()
+    return made
 
 
-def said_by(code: str, scratch: Path, config: Settings) -> str:
-    command = isolated([sys.executable, "-c", code], scratch, config)
+def said_by(code: str, folders: Folders, config: Settings) -> str:
+    command = isolated([sys.executable, "-c", code], folders, config)
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def test_only_the_scratch_folder_is_written(scratch: Path, tmp_path: Path, apart: Settings) -> None:
+def test_only_the_scratch_folder_is_written(
+    folders: Folders, tmp_path: Path, apart: Settings
+) -> None:
     files = [tmp_path / "beside", Path.home() / "lab-owned", settings.root / "lab-owned"]
-    inside = scratch / "inside"
+    inside = folders.scratch / "inside"
     code = (
         f"for file in {[str(f) for f in [*files, inside]]}:\n"
         "    try: open(file, 'w').write('owned')\n"
         "    except OSError: pass\n"
     )
-    said_by(code, scratch, apart)
+    said_by(code, folders, apart)
     assert inside.read_text() == "owned"
     assert not any(file.exists() for file in files)
 
 
 def test_temporary_files_of_others_are_not_seen(
-    scratch: Path, tmp_path: Path, apart: Settings
+    folders: Folders, tmp_path: Path, apart: Settings
 ) -> None:
     (tmp_path / "answers").write_text("42")
     code = f"import os; print(os.path.exists({str(tmp_path / 'answers')!r}), os.listdir('/tmp'))"
-    assert said_by(code, scratch, apart).startswith("False")
+    assert said_by(code, folders, apart).startswith("False")
 
 
-def test_the_services_answer_to_the_names_of_a_compose_file(scratch: Path, apart: Settings) -> None:
+def test_the_services_answer_to_the_names_of_a_compose_file(
+    folders: Folders, apart: Settings
+) -> None:
     names = ["localhost", "redis", "kafka", "broker"]
     code = f"import socket; print({{socket.gethostbyname(name) for name in {names}}})"
-    assert said_by(code, scratch, apart).strip() == "{'127.0.0.1'}"
+    assert said_by(code, folders, apart).strip() == "{'127.0.0.1'}"
 
 
 def test_the_memory_and_files_of_the_grader_are_out_of_reach(
-    scratch: Path, apart: Settings
+    folders: Folders, apart: Settings
 ) -> None:
     places = [f"/proc/{os.getpid()}/{name}" for name in ("environ", "mem", "root/etc/hostname")]
     code = (
@@ -81,15 +96,86 @@ def test_the_memory_and_files_of_the_grader_are_out_of_reach(
         "    try: print(len(open(place, 'rb').read(9)))\n"
         "    except OSError: print('refused')\n"
     )
-    assert said_by(code, scratch, apart).split() == ["refused"] * 3
+    assert said_by(code, folders, apart).split() == ["refused"] * 3
 
 
 def test_where_namespaces_are_missing_it_is_said(
-    scratch: Path, apart: Settings, monkeypatch: pytest.MonkeyPatch
+    folders: Folders, apart: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="does not work here"):
-        isolated(["true"], scratch, apart)
+        isolated(["true"], folders, apart)
+
+
+def test_without_isolation_too_what_got_away_is_ended(box: Sandbox, tmp_path: Path) -> None:
+    """Its parent has ended, and its session is its own."""
+    child = box.child(cwd=tmp_path, path=[], env={}, log=tmp_path / "log", memory_bytes=2**33)
+    child.ask(60, do="run", command="(setsid sleep 6007 &)")
+    sleeping = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == SLEEP]
+    box.close_children()
+    assert sleeping
+    assert not psutil.wait_procs(sleeping, timeout=30)[1]
+
+
+@pytest.mark.parametrize(
+    ("possible", "isolation", "lacks"),
+    [
+        ([OFFLINE, APART], "full", ""),
+        ([APART], "files", NO_NETWORK),
+        ([], "none", NOT_ISOLATED),
+    ],
+)
+def test_the_best_isolation_there_is_is_taken_and_what_it_lacks_is_said(
+    possible: list[tuple[str, ...]],
+    isolation: str,
+    lacks: str,
+    config: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lab.grading.isolation.works", lambda options: options in possible)
+    taken, said = chosen(config.model_copy(update={"isolation": "auto"}))
+    assert (taken.isolation, said) == (isolation, lacks)
+    if isolation != "full":
+        with pytest.raises(UserError, match="LAB_ISOLATION=full does not work here"):
+            chosen(config.model_copy(update={"isolation": "full"}))
+
+
+def test_a_grader_with_a_network_of_its_own_waits_for_its_turn_all_the_same(
+    config: Settings, tmp_path: Path
+) -> None:
+    """Timings are taken one at a time on the whole machine."""
+    if not works(OFFLINE):
+        pytest.skip("bubblewrap does not work here")
+    alone = config.model_copy(update={"isolation": "full"})
+    code = (
+        "from pathlib import Path\n"
+        "from lab.errors import UserError\n"
+        "from lab.stack.lock import locked\n"
+        "try:\n"
+        f"    with locked(Path({str(tmp_path)!r}), timeout_s=0): print('free')\n"
+        "except UserError: print('taken')\n"
+        "print(*[line.split()[0] for line in open('/proc/net/dev').readlines()[2:]])\n"
+    )
+    command = offline([sys.executable, "-c", code], alone)
+    with locked(tmp_path, timeout_s=0):
+        held = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    free = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (held.split(), free.split()) == (["taken", "lo:"], ["free", "lo:"])
+
+
+def test_what_a_submission_left_is_removed_and_mounted_folders_stay(folders: Folders) -> None:
+    mounted = folders.tmp / "mounted"
+    mounted.mkdir()
+    folders.note_mounts()
+    (mounted / "left").write_text("")
+    closed = folders.scratch / "closed"
+    closed.mkdir()
+    (closed / "left").write_text("")
+    closed.chmod(0)
+    (folders.scratch / "link").symlink_to(mounted)
+    folders.empty()
+    assert list(folders.scratch.rglob("*")) == [folders.own_tmp]
+    assert list(folders.tmp.rglob("*")) == [mounted]
 
 
 def test_a_right_solution_passes_steals_nothing_and_leaves_nothing_running(

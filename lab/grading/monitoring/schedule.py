@@ -75,7 +75,7 @@ def _airflow_home(submission: Submission) -> Path:
 
 def _empty_database(sandbox: Sandbox) -> Path:
     """A database that is made once for all submissions."""
-    home = sandbox.directory / "airflow_database"
+    home = sandbox.folders.ours / "airflow_database"
     if not home.exists():
         airflow = Path(sys.executable).with_name("airflow")
         environment = {**os.environ, "AIRFLOW_HOME": str(home)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from lab.grading.sandbox import Child
+from lab.grading.process import Child
 from lab.settings import settings
 from lab.stack.flink.connector import connector_jars, flink_home
 

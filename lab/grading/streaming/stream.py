@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from lab.grading.outcome import NotAttemptedError, SubmissionError
-from lab.grading.sandbox import log_tail
+from lab.grading.process import log_tail
 from lab.grading.scripts import scripts
 from lab.grading.streaming.events import Event, nonces
 from lab.grading.streaming.flink import FlinkProcesses, flink_with_connector
