@@ -7,7 +7,7 @@ the verdict is out of date, and CI fails until the mutant was graded again.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -32,12 +32,13 @@ INTRO = """# The grader, graded
 <!-- Made by `make matrix`; edit tests/submissions/wrong, not this page. -->
 
 Each of the {count} wrong submissions below is a right one with a single realistic mistake, made by
-a small patch in `tests/submissions/wrong`. All were graded: each fails its own criterion, what
-needs that criterion is skipped, and the rest of its exercise passes. What the grader says of it is
-in the last column.
+a small patch in `tests/submissions/wrong`. {graded} of them were graded as they are now: each fails
+its own criterion, what needs that criterion is skipped, and the rest of its exercise passes. What
+the grader says of it is in the last column.
 
-`make matrix` grades all of them and writes this page; CI grades one for each criterion, and those
-of which the patch or the checks changed since. Checks and patches: `{digest}`.
+`make matrix` grades all of them and writes this page. CI grades one for each criterion, two of
+exercise 5, and those of which the patch or the checks changed since. Checks and patches:
+`{digest}`.
 """
 
 
@@ -113,16 +114,17 @@ def _draw(found: Sequence[Mutant], criteria: Sequence[str]) -> Mutant:
 
 
 def page() -> str:
-    """docs/mutants.md, from the patches and the verdicts that are kept."""
+    """The page, from the patches and the verdicts that are kept."""
     every = [mutant for exercise in EXERCISES for mutant in mutants(exercise)]
     digest = hashlib.sha256("".join(map(digest_of, every)).encode()).hexdigest()[:16]
-    parts = [INTRO.format(count=len(every), digest=digest)]
+    graded = sum(not has_changed(mutant) for mutant in every)
+    parts = [INTRO.format(count=len(every), graded=graded, digest=digest)]
     for exercise, title in EXERCISES.items():
         parts.append(f"\n## {exercise}. {title}\n")
         kept = verdicts(exercise)
         by_criterion = sorted(mutants(exercise), key=lambda mutant: mutant.criterion)
         for criterion, group in groupby(by_criterion, key=lambda mutant: mutant.criterion):
-            rows = [_row(mutant, kept.get(str(mutant))) for mutant in group]
+            rows = [_row(mutant, kept) for mutant in group]
             parts.append(f"\n**{criterion} {BY_ID[criterion].title}**\n\n{_table(rows)}")
     return "".join(parts)
 
@@ -132,11 +134,11 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _row(mutant: Mutant, verdict: Verdict | None) -> list[str]:
-    if verdict is None:
-        return [f"`{mutant.name}`", mutant.mistake, "**not graded yet**", ""]
-    status = Status.FAIL.value if verdict.caught else "**not caught alone**"
-    return [f"`{mutant.name}`", mutant.mistake, status, _in_a_cell(verdict.said)]
+def _row(mutant: Mutant, kept: Mapping[str, Verdict]) -> list[str]:
+    if has_changed(mutant):
+        return [f"`{mutant.name}`", mutant.mistake, "**to be graded**", ""]
+    said = _in_a_cell(kept[str(mutant)].said)
+    return [f"`{mutant.name}`", mutant.mistake, Status.FAIL.value, said]
 
 
 def _in_a_cell(text: str) -> str:

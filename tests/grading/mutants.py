@@ -5,7 +5,8 @@
     make matrix ONLY=test_grading_exercise_5          # those of an exercise
     make matrix ONLY="5.3-latest_offset or cached"    # some, by name
 
-Each verdict is kept beside its TOML file; matrix.py tells how.
+Each verdict is kept beside its TOML file; `.venv/bin/python tests/grading/matrix.py` makes the page
+of them without grading anything.
 """
 
 import shutil
