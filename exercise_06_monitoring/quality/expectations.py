@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lab.errors import UserError
 from lab.settings import settings
 
-FILE = Path(__file__).resolve().parent.parent / "expectations.toml"
+FILE = settings.feature_repo / "expectations.toml"
 
 
 class FeatureExpectation(BaseModel):
