@@ -7,6 +7,7 @@ sees all and ends all at once; elsewhere what has not got away from it.
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 FORKED_WITHOUT_EXEC = 0x40  # the kernel's PF_FORKNOEXEC
 FLAGS, THREADS = 6, 17  # places in /proc/…/stat after the name
 PAGE = os.sysconf("SC_PAGE_SIZE")
-TRIES = 20
+TRIES, PAUSE_S = 100, 0.02
 
 
 @dataclass(frozen=True)
@@ -105,18 +106,18 @@ def others() -> list[int]:
 
 
 def end_others() -> None:
-    """Kill them; process 1 does that in one step, which no fork can outrun."""
-    if os.getpid() == 1:
-        with suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
-        return
+    """Kill them, and wait until they are gone.
+
+    Process 1 kills all in one step, which no fork can outrun.
+    """
     for _ in range(TRIES):
         found = others()
-        for pid in found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
         if not found:
             return
+        for pid in [-1] if os.getpid() == 1 else found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(PAUSE_S)
 
 
 def _own_memory(pid: int) -> int:
