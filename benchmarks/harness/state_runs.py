@@ -1,0 +1,134 @@
+"""One measurement of what many users cost the streaming pipeline, on the settings' Kafka and Redis.
+
+    python -m benchmarks.harness.state_runs rate|day EVENTS USERS
+
+Prints one JSON value, as stream_runs does.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks.harness.stream_runs import (
+    JOB,
+    first_progress,
+    offsets_read,
+    online,
+    rate_since,
+    running,
+    wait_until,
+)
+from exercise_05_streaming.delivery import Delivery
+from exercise_05_streaming.events import Record, iso, key_of, milliseconds, packed
+from exercise_05_streaming.online_rows import VERSION_FIELD
+from exercise_05_streaming.topics import bootstrap, create_topics
+from feast_plugins.redis_encoding import entity_key
+from lab.settings import settings, utc_now
+
+BACKLOG, DAY = timedelta(minutes=20), timedelta(hours=24)
+FEW, SAMPLE = 10, 1_000
+USERS_AT_ONCE = 10_000
+MIB = 2**20
+
+
+def rate(events: int, users: int) -> float:
+    """Events a second until Redis has everyone's features; Flink's start is not counted."""
+    fill(events, users, BACKLOG)
+    with running(JOB):
+        begun, read = first_progress()
+        wait_until(lambda: is_written(events, users))
+        measured = rate_since(begun, events - read)
+        require_all_written(events, users)
+    return measured
+
+
+def day(events: int, users: int) -> Mapping[str, float]:
+    """What the state of a day takes on disk, in MiB, and the time of a rebuild beside the job."""
+    fill(events, users, DAY)
+    with running(JOB):
+        wait_until(lambda: is_written(events, users))
+        require_all_written(events, users)
+        wait_until(lambda: offsets_read() >= events)
+        checkpoint = mib(newest_checkpoint())
+        begun = time.monotonic()
+        subprocess.run([sys.executable, "-m", JOB, "--rebuild"], check=True, stdout=sys.stderr)
+        rebuild_s = time.monotonic() - begun
+    (savepoint,) = folders("savepoints/savepoint-*")
+    return {"checkpoint_mib": checkpoint, "savepoint_mib": mib(savepoint), "rebuild_s": rebuild_s}
+
+
+def fill(events: int, users: int, span: timedelta) -> None:
+    """Events of all users in turn, over `span` up to now; a record is as old as its event."""
+    create_topics()
+    start, step = utc_now() - span, span / events
+    delivery = Delivery(bootstrap(), settings.transactions_topic)
+    for number in range(events):
+        moment = start + number * step
+        event = {
+            "user_id": f"user_{number % users}",
+            "merchant_id": "merchant_0",
+            "amount": number % 10_000 / 100,
+            "is_approved": number % 20 > 0,
+            "event_time": iso(moment),
+            "transaction_id": f"transaction-{number}",
+        }
+        delivery.send(Record(key_of(event), packed(event), milliseconds(moment)))
+    delivery.finish()
+
+
+def is_written(events: int, users: int) -> bool:
+    """Whether Redis has all users, and of some all events; all are too many to ask often."""
+    sample = range(0, users, max(users // SAMPLE, 1))
+    few = sample[:: max(len(sample) // FEW, 1)]
+
+    def are_right(some: range) -> bool:
+        return events_of(some) == [len(range(user, events, users)) for user in some]
+
+    return online()[0].dbsize() >= users and are_right(few) and are_right(sample)
+
+
+def require_all_written(events: int, users: int) -> None:
+    """Wait until Redis has the events of all users, which the sample has foretold."""
+    parts = [range(n, min(n + USERS_AT_ONCE, users)) for n in range(0, users, USERS_AT_ONCE)]
+    wait_until(lambda: sum(sum(events_of(part)) for part in parts) == events)
+
+
+def events_of(users: Iterable[int]) -> list[int]:
+    """How many events of a day and the day before Redis knows, by user: its version counts them."""
+    client, project = online()
+    pipe = client.pipeline(transaction=False)
+    for user in users:
+        pipe.hget(entity_key(project, "user_id", f"user_{user}"), VERSION_FIELD)
+    return [int(version.split()[1]) % 2**32 if version else 0 for version in pipe.execute()]
+
+
+def newest_checkpoint() -> Path:
+    """The folder of the last complete one."""
+    complete = (metadata.parent for metadata in folders("*/chk-*/_metadata"))
+    return max(complete, key=lambda folder: int(folder.name.partition("-")[2]))
+
+
+def folders(pattern: str) -> list[Path]:
+    """What of the job's state has such a path."""
+    return list((settings.build_dir / "flink" / "checkpoints").glob(f"*/{pattern}"))
+
+
+def mib(folder: Path) -> float:
+    """The size of all its files."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / MIB
+
+
+RUNS: dict[str, Callable[[int, int], object]] = {"rate": rate, "day": day}
+
+
+def main() -> None:
+    what, events, users = sys.argv[1:]
+    print(json.dumps(RUNS[what](int(events), int(users))))
+
+
+if __name__ == "__main__":
+    main()

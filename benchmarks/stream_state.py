@@ -1,0 +1,58 @@
+"""What many users cost the streaming pipeline: the size of its state, a rebuild, throughput."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.harness.figures import Figure
+from lab.settings import settings
+from lab.stack.kafka import private_kafka
+from lab.stack.redis import private_redis
+
+RUNS = "benchmarks.harness.state_runs"
+DAY = {"checkpoint_mib": "MiB", "savepoint_mib": "MiB", "rebuild_s": "s"}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The events of each run; the users of those that tell a rate, and of that of a day."""
+
+    events: int = 1_200_000
+    users: tuple[int, ...] = (1_000, 30_000, 1_000_000)
+    day_users: int = 100_000
+
+
+def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
+    """The state of a day and its rebuild, then throughput by the number of users."""
+    day = run("day", sizes.events, sizes.day_users)
+    for what, unit in DAY.items():
+        yield Figure(f"stream_state_day_of_{sizes.day_users}_users_{what}", day[what], unit)
+    for users in sizes.users:
+        yield Figure(f"stream_state_{users}_users", run("rate", sizes.events, users), "events/s")
+
+
+def run(kind: str, events: int, users: int) -> Any:
+    """What a run has measured, on a Kafka and a Redis of its own."""
+    with TemporaryDirectory(prefix="bench_state_") as temporary:
+        folder = Path(temporary)
+        with private_kafka(folder) as kafka, private_redis(folder, maxmemory="4gb") as redis:
+            env = {
+                **os.environ,
+                "LAB_KAFKA_PORT": str(kafka.port),
+                "LAB_REDIS_PORT": str(redis.port),
+                "LAB_BUILD_DIR": temporary,
+            }
+            done = subprocess.run(
+                [sys.executable, "-m", RUNS, kind, str(events), str(users)],
+                cwd=settings.root,
+                env=env,
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+    return json.loads(done.stdout)
