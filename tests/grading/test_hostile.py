@@ -1,6 +1,7 @@
 """No hostile submission gains a pass, harms the grader or the next one, or reads what it must not.
 
-One grading process grades all of them, and after each a right submission, which has to pass.
+One grading process grades all of them, one after the other. After each that may harm who comes
+next, and after the last of the others, it grades a right submission, which has to pass.
 """
 
 import json
@@ -35,7 +36,8 @@ LIMITS = {
     "disk_limit_gib": 0.125,
     "disk_files": 3_000,
 }
-ALL = [*attacks("lying"), *attacks("reaching"), *attacks("taking"), *attacks("staying")]
+QUIET = [*attacks("lying"), *attacks("reaching")]
+ALL = [*QUIET, *attacks("taking"), *attacks("staying")]
 
 
 @dataclass
@@ -87,6 +89,8 @@ def test_an_attack_gains_nothing_and_harms_nobody(
     assert bench.canary.read_text() == SECRET
     assert_harmless(card)
 
+    if attack in QUIET[:-1]:
+        return
     after = bench.grade(bench.right, 1)
     assert after.count(Status.PASS) == 6, [(r.message, r.log_tail) for r in after.results]
     assert bench.process.pid == worker, "the grading process did not survive"
