@@ -54,8 +54,8 @@ def main() -> None:
                 next_look = time.monotonic() + SLOW_POLL_S
                 excess = excess or guard.excess_on_disk()
             if excess:
+                print(excess, flush=True)  # first: who sees a child end asks why
                 end_others()
-                print(excess, flush=True)
             if server in ready:
                 fork_for(server)
 
