@@ -25,11 +25,11 @@ STREAMING = 5
 
 
 def fetch_jars(config: Settings) -> None:
-    """Fetch what exercise 5 needs while there is a network; without it that is an error of ours."""
+    """Fetch what exercise 5 needs while there is a network."""
     from lab.stack.flink import connector_jars
     from lab.stack.kafka.jars import fetch
 
-    with suppress(UserError):
+    with suppress(UserError):  # who needs them says so again, and the other exercises go on
         fetch(config)
         connector_jars(config)
 

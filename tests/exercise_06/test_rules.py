@@ -21,7 +21,7 @@ def promtool(*words: str, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool")
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool: scripts/system-packages promtool")
 def test_the_rules_fire_when_they_should(tmp_path: Path) -> None:
     shutil.copy(RULES, tmp_path)
     shutil.copy(CASES, tmp_path)
@@ -29,7 +29,7 @@ def test_the_rules_fire_when_they_should(tmp_path: Path) -> None:
     promtool("test", "rules", CASES.name, folder=tmp_path)
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool")
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool: scripts/system-packages promtool")
 def test_prometheus_takes_the_configuration() -> None:
     promtool("check", "config", "prometheus.yml", folder=RULES.parent)
 

@@ -39,7 +39,7 @@ def apart(config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "metrics"))
     if not works(APART):
-        pytest.skip("bubblewrap does not work here")
+        pytest.skip("bubblewrap does not work here: scripts/system-packages bwrap")
     return config.model_copy(update={"isolation": "files"})
 
 
@@ -145,7 +145,7 @@ def test_a_grader_with_a_network_of_its_own_waits_for_its_turn_all_the_same(
 ) -> None:
     """Timings are taken one at a time on the whole machine."""
     if not works(OFFLINE):
-        pytest.skip("bubblewrap does not work here")
+        pytest.skip("bubblewrap does not work here: scripts/system-packages bwrap")
     alone = config.model_copy(update={"isolation": "full"})
     code = (
         "from pathlib import Path\n"
