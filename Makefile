@@ -49,4 +49,4 @@ redis:
 	@docker info >/dev/null 2>&1 || scripts/system-packages redis-server
 
 java: # Flink, its Kafka connector, and Kafka where no Docker answers
-	@scripts/system-packages java mvn
+	@scripts/system-packages javac mvn

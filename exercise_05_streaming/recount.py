@@ -84,12 +84,17 @@ def row_of(record: Message) -> tuple[Any, ...]:
 
 
 def as_json(message: str) -> str:
-    """The message if it is JSON by the standard, else nothing: DuckDB takes NaN, 01 and `[1,]`."""
+    """An object's own fields, numbers as they are written; without any if it is none.
+
+    Python's parser keeps to the standard: DuckDB's takes NaN, 01 and `[1,]`, and the first of two
+    fields of one name.
+    """
     try:
-        json.loads(message, parse_int=str, parse_float=str, parse_constant=refuse)
+        said = json.loads(message, parse_int=str, parse_float=str, parse_constant=refuse)
     except (ValueError, RecursionError):
-        return ""
-    return message
+        return "{}"
+    fields = said.items() if isinstance(said, dict) else ()
+    return json.dumps({name: value for name, value in fields if not isinstance(value, dict | list)})
 
 
 def refuse(constant: str) -> None:

@@ -3,7 +3,7 @@
 CREATE OR REPLACE TABLE accepted AS
 WITH fields AS (
     SELECT partition, "offset", record_ms,
-        if(json_valid(message), message, '{}')::JSON AS event,
+        message::JSON AS event,
         event ->> '$.user_id' AS user_id,
         event ->> '$.transaction_id' AS transaction_id,
         event ->> '$.amount' AS amount,

@@ -35,6 +35,8 @@ PLAIN = "benchmarks.harness.plain_consumer"
 BACKLOG_RATE = 1_000
 PROBE_S, POLL_S = 0.25, 0.05
 PATIENCE_S = 300
+WARM_UP = 1 / 3  # of the backlog, while Java compiles what is used often
+SETTLE_S = 10  # the last checkpoint comes seconds after the last event
 
 
 def fill(events: int, users: int) -> float:
@@ -54,23 +56,17 @@ def fill(events: int, users: int) -> float:
 
 
 def blackhole(events: int, _: int) -> float:
-    """Events a second of the same plan without sinks, between checkpoints: the last comes late."""
+    """Events a second of the same plan without sinks."""
     with running(BLACKHOLE):
-        progress = [first_progress()]
-        while progress[-1][1] < events:
-            wait_until(lambda: offsets_read() > progress[-1][1])
-            progress.append((time.monotonic(), offsets_read()))
-    (begun, read_before), (ended, read) = progress[0], progress[-2:][0]
-    return max(read - read_before, 1) / max(ended - begun, POLL_S)
+        return steady_rate(events)
 
 
 def redis(events: int, users: int) -> float:
-    """Events a second until Redis has everyone's features; Flink's start is not counted."""
+    """Events a second of the pipeline; Redis has to be up with it."""
     with running(JOB):
-        begun, read = first_progress()
-        wait_until(lambda: offsets_read() >= events)
-        wait_until(lambda: events_in_redis(users) == events)
-        return rate_since(begun, events - read)
+        rate = steady_rate(events)
+        wait_until(lambda: events_in_redis(users) == events, SETTLE_S)
+        return rate
 
 
 def plain(events: int, users: int) -> float:
@@ -120,6 +116,17 @@ def first_progress() -> tuple[float, int]:
     return time.monotonic(), offsets_read()
 
 
+def steady_rate(events: int) -> float:
+    """Events a second between checkpoints: the first after the warm-up, and the last but one."""
+    wait_until(lambda: offsets_read() > events * WARM_UP)
+    progress = [(time.monotonic(), offsets_read())]
+    while progress[-1][1] < events:
+        wait_until(lambda: offsets_read() > progress[-1][1])
+        progress.append((time.monotonic(), offsets_read()))
+    (begun, read_before), (ended, read) = progress[0], progress[-2:][0]
+    return max(read - read_before, 1) / max(ended - begun, POLL_S)
+
+
 def rate_since(begun: float, events: int) -> float:
     """At least one event: a small backlog is read before the first checkpoint."""
     return max(events, 1) / (time.monotonic() - begun)
@@ -150,9 +157,9 @@ def counts_of(users: list[str], window: str) -> list[int]:
     return [int(decode_value(stored) or 0) if stored else 0 for stored in pipe.execute()]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     """Wait, but not for ever."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "too slow to measure"
         time.sleep(POLL_S)

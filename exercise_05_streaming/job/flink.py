@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.settings import settings
-from lab.stack.flink import connector_jars
+from lab.stack.flink import connector_jars, function_jar
 
 if TYPE_CHECKING:
     from pyflink.table import TableEnvironment
 
 JOB_NAME = "user streaming features"
+READ_TRANSACTION = Path(__file__).parent.parent / "sql" / "ReadTransaction.java"
 
 
 def open_flink(
@@ -62,9 +63,9 @@ def _start_jvm() -> None:
 
 
 def _job_options() -> Mapping[str, str]:
-    jars = ";".join(jar.as_uri() for jar in connector_jars(settings))
+    jars = [*connector_jars(settings), function_jar(READ_TRANSACTION, settings)]
     return {
-        **({"pipeline.jars": jars} if jars else {}),
+        "pipeline.jars": ";".join(jar.as_uri() for jar in jars),
         "pipeline.name": JOB_NAME,
         "pipeline.object-reuse": "true",
         # Kafka's threads log some words after a job has ended, which is no leak.
@@ -72,7 +73,7 @@ def _job_options() -> Mapping[str, str]:
         "parallelism.default": str(settings.flink_parallelism),
         "table.local-time-zone": "UTC",
         "table.exec.state.ttl": _ms(settings.state_ttl),
-        # Both flows are made of one judgement: a message is parsed once.
+        # Both flows are made of one judgement.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
         # Changes of a tile are gathered, so a busy one is not written for each of its events.
         "table.exec.mini-batch.enabled": "true",

@@ -13,6 +13,7 @@ from lab.settings import settings
 SQL = Path(__file__).parent.parent / "sql"
 JOB = ("1_log", "2_accepted", "3_tiles", "4_dead_letters")
 PLAIN_WINDOWS = ("plain_log", "2_accepted", "plain_windows")
+MILLISECOND, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 Until = Literal["unbounded", "latest-offset"]
 
 
@@ -36,8 +37,9 @@ def _options(until: Until) -> Mapping[str, str]:
         "bootstrap": bootstrap(),
         "transactions_topic": settings.transactions_topic,
         "until": until,
-        "allowed_lateness_s": str(round(settings.allowed_lateness.total_seconds())),
-        "allowed_ahead_s": str(round(settings.allowed_ahead.total_seconds())),
+        "allowed_lateness_ms": str(settings.allowed_lateness // MILLISECOND),
+        "allowed_ahead_ms": str(settings.allowed_ahead // MILLISECOND),
+        "allowed_ahead_s": str(settings.allowed_ahead // SECOND),
         "tiles_sink": _upserts(settings.tiles_topic),
         "dead_letters_sink": _upserts(settings.dead_letter_topic),
     }

@@ -21,19 +21,8 @@ SELECT
     COUNT(*),
     SUM(cents),
     MAX(cents),
-    SUM(CASE WHEN is_approved = 'false' THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END),
+    SUM(CASE WHEN declined THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END),
     MIN(event_ms),
     MAX(event_ms)
-FROM (
-    SELECT *, event_ms / 300000 * 300 AS tile_start
-    FROM (
-        SELECT
-            user_id, cents, is_approved,
-            TIMESTAMPDIFF(MINUTE, TIMESTAMP '1970-01-01 00:00:00', event_time)
-                * CAST(60000 AS BIGINT)
-                + EXTRACT(SECOND FROM event_time) * 1000
-                + EXTRACT(MILLISECOND FROM event_time) AS event_ms
-        FROM accepted
-    )
-)
+FROM (SELECT *, event_ms / 300000 * 300 AS tile_start FROM accepted)
 GROUP BY user_id, tile_start;

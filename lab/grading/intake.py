@@ -12,11 +12,11 @@ from pathlib import Path
 
 from lab.errors import UserError
 from lab.grading.archives import unpack
+from lab.grading.copying import EXERCISE_FOLDER
 from lab.grading.names import OVERRIDES
 from lab.grading.notebooks import code_of_notebook
 from lab.grading.plain_text import plain
 from lab.grading.scripts import scripts
-from lab.grading.submission import EXERCISE_FOLDER
 from lab.settings import Settings, settings
 
 IGNORED = {"__MACOSX", ".venv", "venv", ".git", "__pycache__", "build", "node_modules"}

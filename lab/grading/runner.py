@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
-from lab.grading.hidden import HiddenData, make_hidden_data
+from lab.grading.hidden import HiddenData
+from lab.grading.hidden_source import make_hidden_data
 from lab.grading.hints import hint_for
 from lab.grading.outcome import MachineTooBusyError, NotAttemptedError, Status, SubmissionError
 from lab.grading.provenance import provenance

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 
 from lab.errors import UserError
 from lab.grading import untrusted
+from lab.grading.copying import EXERCISE_FOLDER, copy_exercises
 from lab.grading.hidden import HiddenData
 from lab.grading.names import OVERRIDES, read_names
 from lab.grading.outcome import NotAttemptedError, SubmissionError
@@ -26,10 +26,6 @@ from lab.settings import Settings, settings
 if TYPE_CHECKING:
     from lab.grading.server import Server
     from lab.grading.streaming.stream import Stream
-
-EXERCISE_FOLDER = re.compile(r"exercise[_-]?0*(\d)(\D|$)", re.IGNORECASE)
-NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".git", "build", "node_modules")
-DEFAULT_REDIS = re.compile(r"\b(localhost|127\.0\.0\.1|redis):6379\b")
 
 
 class Submission:
@@ -50,7 +46,7 @@ class Submission:
         self.server: Server | None = None
         self.stream: Stream | None = None
         self._children: dict[str, Child] = {}
-        self._copy()
+        copy_exercises(folder, self.root, sandbox.redis.port)
 
     # ---- What is there ---------------------------------------------------------------------------
 
@@ -205,25 +201,6 @@ class Submission:
         return None
 
     # ---- Behind it -------------------------------------------------------------------------------
-
-    def _copy(self) -> None:
-        """A copy without links; a link could lead anywhere."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir()
-        for item in self.folder.iterdir():
-            if item.is_symlink():
-                continue
-            if item.is_dir() and EXERCISE_FOLDER.match(item.name):
-                shutil.copytree(item, self.root / item.name, symlinks=True, ignore=NOT_COPIED)
-        for path in self.root.rglob("*"):
-            if path.is_symlink():
-                path.unlink()
-        self._point_at_our_redis()
-
-    def _point_at_our_redis(self) -> None:
-        for file in self.root.rglob("feature_store.yaml"):
-            ours = f"127.0.0.1:{self.sandbox.redis.port}"
-            file.write_text(DEFAULT_REDIS.sub(ours, file.read_text()))
 
     def _loaded(self, folder: Path, file: Path) -> Child:
         child = self._children.get(str(file))

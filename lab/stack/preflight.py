@@ -14,7 +14,8 @@ from lab.errors import UserError
 from lab.settings import Settings, settings
 
 JAVA = 17
-HOMEBREW = {"redis-server": "redis", "java": f"openjdk@{JAVA}", "mvn": "maven"}
+OPENJDK = f"openjdk@{JAVA}"
+HOMEBREW = {"redis-server": "redis", "java": OPENJDK, "javac": OPENJDK, "mvn": "maven"}
 
 
 def require_program(name: str, needed_by: str) -> str:

@@ -13,7 +13,7 @@ from lab.stack.redis import RedisServer, private_redis
 
 @pytest.fixture(scope="session")
 def stream_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    missing = [program for program in ("java", "mvn") if which(program) is None]
+    missing = [program for program in ("java", "javac", "mvn") if which(program) is None]
     if missing:
         pytest.skip(f"missing {missing}: scripts/system-packages {' '.join(missing)}")
     with private_kafka(tmp_path_factory.mktemp("kafka")) as broker:

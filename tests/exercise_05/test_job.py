@@ -50,6 +50,8 @@ def odd_events(now: datetime) -> Iterator[bytes]:
     another = (whole, f", {whole}", f"], [{whole}", f', "more": {whole}')
     for behind in (" x", " ", "\n", "}", "]", *another):
         yield (whole + behind).encode()
+    yield whole.replace("{", '{"amount": 2, "user_id": null, ').encode()
+    yield whole.replace("}", ', "amount": 2}').encode()
     for inside in ("{}", '"}"', '{"deep": [1]}', "NaN", "01", "1,"):
         yield whole.replace("{", f'{{"more": {inside}, ').encode()
     amounts = "0 0.005 1.005 1.00499999999999999999 1e3 1E-3 99999999999999.99 1e16 1e400 -1 -0.001"
@@ -66,7 +68,13 @@ def odd_events(now: datetime) -> Iterator[bytes]:
         iso(now + ahead), iso(now + ahead + millisecond),
     ):  # fmt: skip
         yield json.dumps({**right, "event_time": event_time}).encode()
-    for change in ({"user_id": None}, {"user_id": ""}, {"user_id": 7}, {"user_id": "ünï '\"\\"}):
+    for change in (
+        {"user_id": None},
+        {"user_id": ["odd"]},
+        {"user_id": ""},
+        {"user_id": 7},
+        {"user_id": "ünï '\"\\"},
+    ):
         yield json.dumps({**right, **change}).encode()
     for is_approved in (None, False, "no", 0):
         yield json.dumps({**right, "is_approved": is_approved}).encode()

@@ -29,6 +29,7 @@ def pipeline(new_pipeline: NewPipeline) -> Pipeline:
         ({"LAB_REDIS_PORT": "{free}"}, "Redis does not answer at 127.0.0.1:{free}"),
         ({"LAB_FLINK_JARS_DIR": "{folder}", "PATH": "{java_only}"}, "flink needs `mvn`"),
         ({"PATH": "{folder}"}, "flink needs `java`"),
+        ({"LAB_BUILD_DIR": "{folder}", "PATH": "{java_only}"}, "flink needs `javac`"),
     ],
 )
 def test_what_is_missing_is_named(

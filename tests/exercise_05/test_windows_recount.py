@@ -68,6 +68,7 @@ def of(*events: object, record_ms: int = NOON) -> Recount:
         {},
         ROUND | {"user_id": None},
         ROUND | {"user_id": ""},
+        ROUND | {"user_id": ["user_0"]},
         ROUND | {"amount": None},
         ROUND | {"amount": -1},
         ROUND | {"amount": float("nan")},
@@ -102,6 +103,11 @@ def test_a_transaction_counts_once() -> None:
 def test_amounts_are_rounded_as_decimals(amount: str, cents: int) -> None:
     event = json.dumps(ROUND).replace('"amount": 1', f'"amount": {amount}')
     assert of(event).tiles["total_cents"].to_list() == [cents]
+
+
+def test_of_two_fields_of_one_name_the_last_counts() -> None:
+    event = json.dumps(ROUND).replace("}", ', "amount": 2}')
+    assert of(event).tiles["total_cents"].to_list() == [200]
 
 
 def test_a_tile_begins_with_its_first_moment() -> None:

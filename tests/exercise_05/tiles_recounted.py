@@ -27,7 +27,7 @@ def judged(message: Message) -> tuple[str | None, Any]:
         return "not_json", None
     if not isinstance(said, dict):
         return "not_json", None
-    if not said.get("user_id"):
+    if not said.get("user_id") or isinstance(said["user_id"], dict | list):
         return "missing_user", None
     if said.get("amount") is None or isinstance(said["amount"], dict | list):
         return "missing_amount", None

@@ -8,7 +8,8 @@ import pytest
 from matrix import keep_verdict
 from mutants import Mutant, copy_reference, with_tables
 
-from lab.grading.hidden import HiddenData, make_hidden_data
+from lab.grading.hidden import HiddenData
+from lab.grading.hidden_source import make_hidden_data
 from lab.grading.outcome import Status
 from lab.grading.results import Scorecard
 from lab.grading.runner import Grader, criteria_of

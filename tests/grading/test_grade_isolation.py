@@ -11,7 +11,7 @@ import pytest
 
 from lab.errors import UserError
 from lab.grading.folders import Folders
-from lab.grading.hidden import make_hidden_data
+from lab.grading.hidden_source import make_hidden_data
 from lab.grading.isolation import (
     APART,
     NO_NETWORK,

@@ -2,5 +2,6 @@
 
 from lab.stack.flink.cluster import FlinkCluster, private_flink
 from lab.stack.flink.connector import connector_jars
+from lab.stack.flink.functions import function_jar
 
-__all__ = ["FlinkCluster", "connector_jars", "private_flink"]
+__all__ = ["FlinkCluster", "connector_jars", "function_jar", "private_flink"]

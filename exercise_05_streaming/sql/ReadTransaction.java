@@ -1,0 +1,125 @@
+package exercise_05_streaming;
+
+import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.time.DateTimeException;
+import java.time.LocalDateTime;
+import java.time.ZoneOffset;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonFactory;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParser;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonToken;
+import org.apache.flink.table.annotation.DataTypeHint;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.data.TimestampData;
+import org.apache.flink.table.functions.ScalarFunction;
+
+/** What a message says, in one row, or why it cannot be read. */
+public class ReadTransaction extends ScalarFunction {
+    private static final JsonFactory JSON = new JsonFactory();
+    private static final Pattern AMOUNT =
+        Pattern.compile("[0-9]+([.][0-9]*)?([eE][+-]?[0-9]{1,3})?");
+    /** Without a zone it is UTC; what is below a millisecond is cut. */
+    private static final Pattern TIME = Pattern.compile(
+        "([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,3})?)[0-9]*"
+            + "(Z|[+]00:00)?");
+    private static final int DIGITS = 18;
+
+    /** `ahead_ms` is how far the event's own time is ahead of that at which Kafka got it. */
+    @DataTypeHint(
+        value = "ROW<malformed STRING, user_id STRING, transaction_id STRING, cents BIGINT,"
+            + " declined BOOLEAN, event_ms BIGINT, ahead_ms BIGINT>",
+        bridgedTo = RowData.class)
+    public RowData eval(
+            @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData message,
+            @DataTypeHint(value = "TIMESTAMP(3)", bridgedTo = TimestampData.class)
+                TimestampData recordTime) {
+        return read(message.toString(), recordTime.getMillisecond());
+    }
+
+    /** Flink puts what is deterministic wherever its name is used, and would read a message anew. */
+    @Override
+    public boolean isDeterministic() {
+        return false;
+    }
+
+    private static RowData read(String message, long recordMs) {
+        Map<String, String> said = scalars(message);
+        if (said == null) {
+            return malformed("not_json");
+        }
+        String user = said.get("user_id");
+        if (user == null || user.isEmpty()) {
+            return malformed("missing_user");
+        }
+        String amount = said.get("amount");
+        if (amount == null) {
+            return malformed("missing_amount");
+        }
+        Long cents = cents(amount);
+        if (cents == null) {
+            return malformed("bad_amount");
+        }
+        Long eventMs = milliseconds(said.get("event_time"));
+        if (eventMs == null) {
+            return malformed("bad_time");
+        }
+        return GenericRowData.of(
+            null, StringData.fromString(user), StringData.fromString(said.get("transaction_id")),
+            cents, "false".equals(said.get("is_approved")), eventMs, eventMs - recordMs);
+    }
+
+    private static RowData malformed(String reason) {
+        return GenericRowData.of(
+            StringData.fromString(reason), null, null, null, null, null, null);
+    }
+
+    /** An object's fields as they are written, so that cents are exact; null if it is no object. */
+    private static Map<String, String> scalars(String message) {
+        Map<String, String> fields = new HashMap<>();
+        try (JsonParser json = JSON.createParser(message)) {
+            if (json.nextToken() != JsonToken.START_OBJECT) {
+                return null;
+            }
+            while (json.nextToken() == JsonToken.FIELD_NAME) {
+                String name = json.currentName();
+                JsonToken value = json.nextToken();
+                boolean isText = value.isScalarValue() && value != JsonToken.VALUE_NULL;
+                fields.put(name, isText ? json.getText() : null);
+                json.skipChildren();
+            }
+            return json.nextToken() == null ? fields : null;
+        } catch (IOException malformed) {
+            return null;
+        }
+    }
+
+    /** Rounded half up; null for what is no amount, or has more than 18 digits. */
+    private static Long cents(String amount) {
+        if (!AMOUNT.matcher(amount).matches()) {
+            return null;
+        }
+        BigDecimal exact = new BigDecimal(amount).setScale(2, RoundingMode.HALF_UP);
+        return exact.precision() <= DIGITS ? exact.unscaledValue().longValue() : null;
+    }
+
+    private static Long milliseconds(String time) {
+        Matcher found = TIME.matcher(time == null ? "" : time);
+        if (!found.matches()) {
+            return null;
+        }
+        try {
+            return LocalDateTime.parse(found.group(1) + "T" + found.group(2))
+                .toInstant(ZoneOffset.UTC).toEpochMilli();
+        } catch (DateTimeException noSuchTime) {
+            return null;
+        }
+    }
+}
