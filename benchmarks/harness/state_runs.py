@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks.harness.stream_runs import (
     JOB,
-    first_progress,
     offsets_read,
     online,
+    progress_after,
     rate_since,
     running,
     wait_until,
@@ -39,7 +39,7 @@ def rate(events: int, users: int) -> float:
     """Events a second until Redis has everyone's features; Flink's start is not counted."""
     fill(events, users, BACKLOG)
     with running(JOB):
-        begun, read = first_progress()
+        begun, read = progress_after(0)
         wait_until(lambda: is_written(events, users))
         measured = rate_since(begun, events - read)
         require_all_written(events, users)

@@ -36,7 +36,7 @@ BACKLOG_RATE = 1_000
 PROBE_S, POLL_S = 0.25, 0.05
 PATIENCE_S = 300
 WARM_UP = 1 / 3  # of the backlog, while Java compiles what is used often
-SETTLE_S = 10  # the last checkpoint comes seconds after the last event
+NEARLY = 0.8  # of the backlog: all users are too many to ask for longer than needed
 
 
 def fill(events: int, users: int) -> float:
@@ -56,17 +56,23 @@ def fill(events: int, users: int) -> float:
 
 
 def blackhole(events: int, _: int) -> float:
-    """Events a second of the same plan without sinks."""
+    """Events a second of the same plan without sinks, between checkpoints: the last comes late."""
     with running(BLACKHOLE):
-        return steady_rate(events)
+        progress = [progress_after(events * WARM_UP)]
+        while progress[-1][1] < events:
+            wait_until(lambda: offsets_read() > progress[-1][1])
+            progress.append((time.monotonic(), offsets_read()))
+    (begun, read_before), (ended, read) = progress[0], progress[-2:][0]
+    return max(read - read_before, 1) / max(ended - begun, POLL_S)
 
 
 def redis(events: int, users: int) -> float:
-    """Events a second of the pipeline; Redis has to be up with it."""
+    """Events a second until Redis has everyone's features."""
     with running(JOB):
-        rate = steady_rate(events)
-        wait_until(lambda: events_in_redis(users) == events, SETTLE_S)
-        return rate
+        begun, read = progress_after(events * WARM_UP)
+        wait_until(lambda: offsets_read() > events * NEARLY)
+        wait_until(lambda: events_in_redis(users) == events, every_s=1)
+        return rate_since(begun, events - read)
 
 
 def plain(events: int, users: int) -> float:
@@ -110,21 +116,10 @@ def probe(delivery: Delivery) -> str:
     return user
 
 
-def first_progress() -> tuple[float, int]:
-    """When Flink had taken its first checkpoint with events, and how many those were."""
-    wait_until(lambda: offsets_read() > 0)
+def progress_after(events: float) -> tuple[float, int]:
+    """When Flink had taken its first checkpoint with more events, and how many those were."""
+    wait_until(lambda: offsets_read() > events)
     return time.monotonic(), offsets_read()
-
-
-def steady_rate(events: int) -> float:
-    """Events a second between checkpoints: the first after the warm-up, and the last but one."""
-    wait_until(lambda: offsets_read() > events * WARM_UP)
-    progress = [(time.monotonic(), offsets_read())]
-    while progress[-1][1] < events:
-        wait_until(lambda: offsets_read() > progress[-1][1])
-        progress.append((time.monotonic(), offsets_read()))
-    (begun, read_before), (ended, read) = progress[0], progress[-2:][0]
-    return max(read - read_before, 1) / max(ended - begun, POLL_S)
 
 
 def rate_since(begun: float, events: int) -> float:
@@ -157,12 +152,12 @@ def counts_of(users: list[str], window: str) -> list[int]:
     return [int(decode_value(stored) or 0) if stored else 0 for stored in pipe.execute()]
 
 
-def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+def wait_until(condition: Callable[[], bool], every_s: float = POLL_S) -> None:
     """Wait, but not for ever."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "too slow to measure"
-        time.sleep(POLL_S)
+        time.sleep(every_s)
 
 
 @contextmanager
