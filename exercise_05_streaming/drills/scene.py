@@ -20,6 +20,7 @@ from lab.stack.redis import RedisServer, private_redis
 
 PACKAGE = "exercise_05_streaming"
 EVENTS, RATE = 20_000, 2_000
+IN_FLIGHT = EVENTS // 10  # by then the producer is connected, and most are still to come
 TRAFFIC = {"users": 500, "late": 0.1, "duplicates": 0.1, "malformed": 0.02}
 PATIENCE_S = 120
 POLL_S = 0.001  # a checkpoint is a matter of milliseconds
@@ -64,6 +65,7 @@ class Scene:
         command = [sys.executable, "-m", f"{PACKAGE}.produce_events", *words]
         producer = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL)
         try:
+            self.wait_until(lambda: self.events_in_log() > IN_FLIGHT, poll_s=0.1)
             yield
             if producer.wait(PATIENCE_S) != 0:
                 raise UserError("not all events were delivered")
