@@ -102,9 +102,10 @@ class HiddenData:
         return self.entities(view)[:QUIET_ENTITIES]
 
     def newest(self, view: str) -> pd.DataFrame:
-        """The newest row of each entity, by entity."""
-        rows = _without_ties(self.tables[view], KNOWN_VIEWS[view].key)
-        return rows.groupby(KNOWN_VIEWS[view].key).last()
+        """The newest row of each entity, nulls and all, by entity."""
+        key = KNOWN_VIEWS[view].key
+        rows = _without_ties(self.tables[view], key)
+        return rows.drop_duplicates(key, keep="last").set_index(key).sort_index()
 
     def as_known(self, view: str, frame: pd.DataFrame, ttl: timedelta) -> pd.DataFrame:
         """The point-in-time answer for each row of `frame`, in its order; a TTL of zero is none."""

@@ -1,0 +1,22 @@
+"""The right answers themselves, where a table could give wrong ones."""
+
+from datetime import timedelta
+
+import pandas as pd
+from pandas.testing import assert_frame_equal
+
+from lab.grading.hidden import CREATED, EVENT_TIME, HiddenData
+
+VIEW = "product_popularity_features"
+SECOND = timedelta(seconds=1)
+
+
+def test_a_null_of_the_newest_row_is_its_value(hidden: HiddenData) -> None:
+    data = hidden.unchanged()
+    later = data.tables[VIEW].dropna(subset=["purchase_rate"]).tail(1)
+    later = later.assign(**{EVENT_TIME: data.as_of + SECOND, CREATED: data.as_of + SECOND})
+    data.append(VIEW, later.assign(purchase_rate=None).astype(later.dtypes.to_dict()))
+    (product,) = later["product_id"]
+    assert pd.isna(data.newest(VIEW).loc[product, "purchase_rate"])
+    others, before = (each.newest(VIEW).drop(index=product) for each in (data, hidden))
+    assert_frame_equal(others, before)
