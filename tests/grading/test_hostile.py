@@ -57,7 +57,7 @@ class Bench:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     config, _ = chosen(settings.model_copy(update=LIMITS))
     if config.isolation == "none":
-        pytest.skip("attacks need isolation: bubblewrap does not work here")
+        pytest.skip("bubblewrap does not work here: scripts/system-packages bwrap")
     folder = tmp_path_factory.mktemp("hostile")
     canary, right = folder / "canary.parquet", folder / "right"
     canary.write_text(SECRET)
@@ -77,7 +77,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(
     attack: Attack, bench: Bench, tmp_path: Path
 ) -> None:
     if attack.needs == "full" != bench.isolation:
-        pytest.skip("needs a network of its own")
+        pytest.skip("no network of its own: bubblewrap cannot give one here")
     attack.write(tmp_path / "hostile", bench.canary)
     card = bench.grade(tmp_path / "hostile", attack.exercise)
     worker = bench.process.pid

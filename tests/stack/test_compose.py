@@ -43,7 +43,7 @@ def every_service() -> dict[str, Any]:
     """The services as Compose itself understands the file, those of all profiles included."""
     compose.client.cache_clear()  # a test may have asked with another PATH
     if not compose.client():
-        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+        pytest.skip("no docker compose: scripts/system-packages docker-compose")
     every = {"COMPOSE_PROFILES": "flink,monitoring"}  # Compose 1 shows them in any case
     command = [*compose.client(), "--file", str(FILE), "config"]
     done = subprocess.run(
