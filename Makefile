@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test lint drills matrix check bench up down lock clean setup redis java
+.PHONY: run test lint drills matrix seeds check bench up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -20,6 +20,9 @@ drills: setup redis java ## kill each part of the streaming pipeline under load,
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some
 	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/grading || [ $$? = 5 ]
 	.venv/bin/python tests/grading/matrix.py
+
+seeds: setup redis java ## the reference and the mutants of what is timed, each over twenty seeds; hours
+	.venv/bin/pytest -m seeds $(if $(ONLY),-k "$(ONLY)") --durations=0 tests/grading/test_seeds.py
 
 check: setup redis java ## grade the reference only
 	$(LAB) check

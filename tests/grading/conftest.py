@@ -24,6 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "matrix: a wrong submission, or a right one that takes long; all take an hour"
     )
+    config.addinivalue_line(
+        "markers", "seeds: a submission and a seed of twenty, at the thresholds in force; hours"
+    )
     config.addinivalue_line("markers", "sample: a wrong submission that CI grades as well")
     config.addinivalue_line("markers", "changed: a wrong submission of which the verdict is old")
 
@@ -34,8 +37,8 @@ def is_matrix(config: pytest.Config) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The whole matrix runs only where it is asked for; else a sample, and what has changed."""
-    if is_matrix(config):
+    """The matrix and the seeds run only where asked for; else a sample, and what has changed."""
+    if is_matrix(config) or config.option.markexpr == "seeds":
         return
     left = [item for item in items if _is_left_out(item)]
     config.hook.pytest_deselected(items=left)
@@ -44,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_left_out(item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
-    return "matrix" in marks and not marks & {"sample", "changed"}
+    return bool(marks & {"matrix", "seeds"}) and not marks & {"sample", "changed"}
 
 
 @pytest.fixture(scope="session")

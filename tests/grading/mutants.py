@@ -20,7 +20,9 @@ from lab.grading.brief import BY_ID, CRITERIA
 from lab.grading.outcome import Status
 from lab.settings import settings
 
-WRONG = settings.root / "tests" / "submissions" / "wrong"
+SUBMISSIONS = settings.root / "tests" / "submissions"
+WRONG, PLAIN = SUBMISSIONS / "wrong", SUBMISSIONS / "right" / "plain"
+OF_THE_REFERENCE = (1, 2, 3)
 BUILT = shutil.ignore_patterns("__pycache__", "data")
 
 
@@ -91,6 +93,15 @@ def mutants(exercise: int) -> list[Mutant]:
         )
         for entry in entries
     ]
+
+
+def copy_right(exercise: int, folder: Path) -> Path:
+    """What the mutants of an exercise are patches of: the reference, or the plain solution."""
+    if exercise not in OF_THE_REFERENCE:
+        return Path(shutil.copytree(PLAIN, folder))
+    folder.mkdir()
+    copy_reference(folder)
+    return folder
 
 
 def copy_reference(folder: Path) -> None:

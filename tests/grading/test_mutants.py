@@ -9,16 +9,13 @@ from pathlib import Path
 import cards
 import matrix
 import pytest
-from mutants import Edit, Mutant, copy_reference, mutants
+from mutants import Edit, Mutant, copy_right, mutants
 
 from lab.grading.brief import BY_ID, CRITERIA, EXERCISES
 from lab.grading.outcome import Status
 from lab.grading.results import Result, Scorecard
-from lab.settings import settings
 
-PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 EVERY = [mutant for exercise in EXERCISES for mutant in mutants(exercise)]
-MADE_OF_THE_REFERENCE = (1, 2, 3)
 ANY = next(mutant for mutant in EVERY if mutant.criterion == "1.1")
 
 
@@ -33,12 +30,7 @@ def test_each_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_each_patch_fits(exercise: int, tmp_path: Path) -> None:
-    right = tmp_path / "right"
-    if exercise in MADE_OF_THE_REFERENCE:
-        right.mkdir()
-        copy_reference(right)
-    else:
-        shutil.copytree(PLAIN, right)
+    right = copy_right(exercise, tmp_path / "right")
     for mutant in mutants(exercise):
         mutant.write(Path(shutil.copytree(right, tmp_path / str(mutant))))
 

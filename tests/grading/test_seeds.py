@@ -1,0 +1,67 @@
+"""Over twenty seeds the reference passes, and the mutants of what is timed fail: `make seeds`.
+
+At the thresholds in force, or those that a mutant's entry sets; alone on the machine, in hours.
+`make seeds ONLY="exercise_3 or 3.2"` takes some of them.
+"""
+
+from pathlib import Path
+
+import pytest
+from mutants import Mutant, copy_reference, copy_right, mutants, with_tables
+
+from lab.grading.brief import BY_ID, EXERCISES
+from lab.grading.hidden import HiddenData
+from lab.grading.hidden_source import make_hidden_data
+from lab.grading.outcome import Status
+from lab.grading.results import Result
+from lab.grading.runner import Grader, criteria_of
+from lab.grading.sandbox import Sandbox
+from lab.settings import Settings, settings, utc_now
+
+SEEDS = range(1, 21)
+TIMED = ("3.2", "4.2", "4.6", "5.4")
+MUTANTS = [m for e in EXERCISES for m in mutants(e) if m.criterion in TIMED]
+
+pytestmark = [pytest.mark.seeds, pytest.mark.timeout(2_400)]
+
+
+@pytest.fixture(scope="module")
+def in_force(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The thresholds as they are, on simulated data."""
+    return settings.model_copy(update={"data_dir": tmp_path_factory.mktemp("no_data")})
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def hidden_data(
+    request: pytest.FixtureRequest, in_force: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> HiddenData:
+    folder = tmp_path_factory.mktemp("hidden")
+    return make_hidden_data(folder, request.param, utc_now(), in_force)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids="exercise_{}".format)
+def test_the_reference_passes(
+    exercise: int, box: Sandbox, hidden_data: HiddenData, in_force: Settings, tmp_path: Path
+) -> None:
+    copy_reference(tmp_path)
+    with_tables(tmp_path, hidden_data.directory)
+    card = Grader(box, hidden_data, in_force).grade(tmp_path, criteria_of(exercise))
+    assert {r.criterion.id: told(r) for r in card.results if r.status is not Status.PASS} == {}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_a_mutant_of_what_is_timed_fails(
+    mutant: Mutant, box: Sandbox, hidden_data: HiddenData, in_force: Settings, tmp_path: Path
+) -> None:
+    judge = Grader(box, hidden_data, in_force.model_copy(update=mutant.limits))
+    folder = copy_right(mutant.exercise, tmp_path / "wrong")
+    mutant.write(folder)
+    needs = BY_ID[mutant.criterion].needs
+    *met, judged = judge.grade(folder, [*needs, mutant.criterion]).results
+    assert {r.criterion.id: told(r) for r in met if r.status is not Status.PASS} == {}
+    assert judged.status is Status.FAIL, told(judged)
+
+
+def told(result: Result) -> str:
+    """What to read when a verdict surprises."""
+    return f"{result.status}: {result.measured} {result.message} {result.log_tail[-500:]}"
