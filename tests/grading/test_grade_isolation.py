@@ -87,6 +87,19 @@ def test_the_services_answer_to_the_names_of_a_compose_file(
     assert said_by(code, folders, apart).strip() == "{'127.0.0.1'}"
 
 
+@pytest.mark.kafka
+def test_java_finds_the_services_by_these_names_too(folders: Folders, apart: Settings) -> None:
+    code = (
+        "class Names { public static void main(String[] names) throws Exception {\n"
+        "for (String name : names)\n"
+        "System.out.println(java.net.InetAddress.getByName(name).getHostAddress()); } }"
+    )
+    (folders.scratch / "Names.java").write_text(code)
+    java = ["java", str(folders.scratch / "Names.java"), "redis", "kafka", "broker"]
+    run = subprocess.run(isolated(java, folders, apart), capture_output=True, text=True)
+    assert run.stdout.split() == ["127.0.0.1"] * 3, run.stderr
+
+
 def test_the_memory_and_files_of_the_grader_are_out_of_reach(
     folders: Folders, apart: Settings
 ) -> None:
