@@ -65,7 +65,7 @@ def drift_is_identified(submission: Submission) -> Outcome:
         f"PSI below {NO_DRIFT:g} where there is none",
         hint="values outside the reference's range count too: docs/errata.md#psi-without-tails",
         examples=[*_wrong(KS, wrong_tests), *_wrong(PSI, wrong_indexes)],
-        notes=[_on_nulls(submission, asked[1])],
+        notes=[_on_nulls(submission, next(pair for pair in asked if pair.drifted))],
         figures={
             f"KS, wrong of {len(asked)}": len(wrong_tests),
             f"PSI, wrong of {len(asked)}": len(wrong_indexes),

@@ -165,15 +165,21 @@ class HiddenData:
         return answered.astype(dict.fromkeys(counts, "int64"))
 
 
-def plant(hidden: HiddenData, ttl: timedelta) -> pd.DataFrame:
-    """Add entities whose rows lie where a wrong join shows; return the frame that asks for them."""
+def plant(hidden: HiddenData, ttl: timedelta) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Add entities whose rows lie where a wrong join shows.
+
+    Returns the frame that asks for them, and the case of each user: their ids do not tell it.
+    """
     view = KNOWN_VIEWS["user_transaction_features"]
     template = hidden.frame(PLANTED)
+    random = np.random.default_rng([hidden.seed, 24])
     asked, added = [], []
+    case_of: dict[str, str] = {}
     for number, row in enumerate(template.itertuples(index=False)):
         t = row.event_timestamp
         for case, moments in _cases(t, ttl).items():
-            user = f"user_planted_{case}_{number}"
+            user = f"user_{random.integers(10**11, 10**12)}"
+            case_of[user] = case
             asked.append({**row._asdict(), "user_id": user})
             added += [
                 {"user_id": user, EVENT_TIME: at, CREATED: at + created_after, **_values(view, n)}
@@ -181,7 +187,7 @@ def plant(hidden: HiddenData, ttl: timedelta) -> pd.DataFrame:
             ]
     rows = pd.DataFrame(added)
     hidden.append(view.name, rows.astype(hidden.tables[view.name].dtypes.to_dict()))
-    return pd.DataFrame(asked)
+    return pd.DataFrame(asked), case_of
 
 
 def numbered(frame: pd.DataFrame) -> pd.DataFrame:

@@ -69,6 +69,11 @@ def test_the_ks_test_agrees_on_every_pair() -> None:
         assert p_value < 1e-9 if pair.drifted else p_value > 0.9, (pair.name, p_value)
 
 
+def test_the_order_of_the_pairs_does_not_tell_which_drifted() -> None:
+    of_seeds = [[pair.drifted for pair in pairs(seed)] for seed in range(20)]
+    assert all(0 < sum(at_one_place) < 20 for at_one_place in zip(*of_seeds, strict=True))
+
+
 def windows(drift: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of days -60 to -30, and of the last 7 days."""
     table = window_table(VIEW, 5, NOW, drift)

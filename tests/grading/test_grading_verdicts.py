@@ -52,7 +52,8 @@ def test_the_reference_passes(grade: Grade, tmp_path: Path) -> None:
 
 def test_the_reference_passes_on_feasts_own_stores(grade: Grade, reference: Path) -> None:
     file = reference / "exercise_01_setup" / "feature_repo" / "feature_store.yaml"
-    without_plugins = yaml.safe_dump(with_feasts_own_stores(yaml.safe_load(file.read_text())))
+    config = with_feasts_own_stores(yaml.safe_load(file.read_text()))
+    without_plugins = yaml.safe_dump({**config, "offline_store": "duckdb"})  # its name is enough
     assert "feast_plugins" not in without_plugins
     file.write_text(without_plugins)
     for exercise in (1, 2, 3):

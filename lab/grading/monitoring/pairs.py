@@ -75,7 +75,13 @@ class Pair:
 
 
 def pairs(seed: int) -> Iterator[Pair]:
-    """Of each shape as many clear pairs as drifted ones: 20 and 20 in all."""
+    """20 clear pairs and 20 drifted ones, as many of each shape, in an order that tells nothing."""
+    made = list(_by_shape(seed))
+    order = np.random.default_rng([seed, 62]).permutation(len(made))
+    return (made[place] for place in order)
+
+
+def _by_shape(seed: int) -> Iterator[Pair]:
     random = np.random.default_rng([seed, 61])
     for shape, quantiles in SHAPES.items():
         for drift, rows in zip(DRIFTS, CURRENT_ROWS, strict=True):
