@@ -8,7 +8,7 @@ from lab.grading.payments import VIEWS
 from lab.grading.redis_monitor import Command
 from lab.grading.submission import Submission
 
-WHOLE_HASH = ("HGETALL", "HVALS", "HSCAN")
+WHOLE_HASH = ("HGETALL", "HVALS", "HSCAN", "HRANDFIELD", "DUMP", "COPY")
 SOME_FIELDS = ("HGET", "HMGET")
 
 

@@ -6,12 +6,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from lab.settings import settings
 from lab.stack.redis import RedisServer
 
-LINE = re.compile(rb"^\+[\d.]+ \[(\d+) [^\]]*\] (.*)$")
+LINE = re.compile(rb"^\+[\d.]+ \[(\d+) ([^ ]*)\] (.*)$")
 WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
@@ -20,15 +21,18 @@ class Command:
     """What a client asked for: the database, the command's name in capitals, its arguments."""
 
     database: int
+    client: str
     name: str
     arguments: tuple[bytes, ...]
 
 
 class Monitor:
-    """The commands since each mark."""
+    """The commands since each mark; only ours are marks, for others can read them too."""
 
     def __init__(self, redis: RedisServer, connection: socket.socket) -> None:
         self._client, self._lines = redis.client(), connection.makefile("rb")
+        ours: Any = self._client.client_info()
+        self._address: str = ours["addr"]
         self._token = uuid4().hex
         self._lines.readline()
 
@@ -44,12 +48,12 @@ class Monitor:
             command = _command(line)
             if command is None:
                 continue
-            if command.arguments == (f"{self._token} end".encode(),):
-                return found[1:]
-            if command.arguments == (self._token.encode(),):
-                found.append([])
-            else:
+            if command.client != self._address:
                 found[-1].append(command)
+            elif command.arguments == (f"{self._token} end".encode(),):
+                return found[1:]
+            elif command.arguments == (self._token.encode(),):
+                found.append([])
         raise ConnectionError("Redis closed the connection of its monitor")
 
 
@@ -66,8 +70,9 @@ def _command(line: bytes) -> Command | None:
     match = LINE.match(line.rstrip(b"\r\n"))
     if match is None:
         return None
-    name, *arguments = (_unescaped(word) for word in WORD.findall(match[2]))
-    return Command(int(match[1]), name.decode(errors="replace").upper(), tuple(arguments))
+    name, *arguments = (_unescaped(word) for word in WORD.findall(match[3]))
+    database, client = int(match[1]), match[2].decode(errors="replace")
+    return Command(database, client, name.decode(errors="replace").upper(), tuple(arguments))
 
 
 def _unescaped(word: bytes) -> bytes:
