@@ -1,6 +1,7 @@
 """The command line: lab up · down · status · data · run, and those of grading."""
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from rich.console import Console
 
 from lab.dataset.cli import data_app
 from lab.errors import UserError
-from lab.grading.cli import USER_ERROR, check, compare, exit_status, grade, new, render
+from lab.grading.cli import OUR_ERROR, USER_ERROR, check, compare, exit_status, grade, new, render
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
@@ -61,9 +62,12 @@ def run(
 
 
 def main() -> None:
-    """The entry point; a user's mistake is one sentence and status 2."""
+    """The entry point; a user's mistake is one sentence and status 2, a bug of ours status 3."""
     try:
         app()
     except UserError as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
         sys.exit(USER_ERROR)
+    except Exception:  # noqa: BLE001 - uncaught it ends with 1, and that some criteria failed
+        traceback.print_exc()
+        sys.exit(OUR_ERROR)

@@ -158,6 +158,7 @@ class Settings(BaseSettings):
     isolation: Literal["auto", "none", "files", "full"] = "auto"
     extra_packages: Path | None = None
     submission_max_mib: float
+    notebook_max_mib: float
     submission_max_files: int
     submission_limit_s: float
     criterion_limit_s: float

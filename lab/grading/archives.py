@@ -11,6 +11,7 @@ from lab.errors import UserError
 from lab.settings import Settings
 
 IS_ENCRYPTED = 0x1
+DEEPEST = 64  # folders in folders; what walks them calls itself for each
 DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 
 
@@ -36,6 +37,8 @@ def _judge(archive: Path, files: Sequence[zipfile.ZipInfo], config: Settings) ->
     outside = [info.filename for info in files if _points_outside(info.filename)]
     if outside:
         raise UserError(f"{archive} has an entry that points outside: {outside[0]!r}")
+    if any(len(PurePosixPath(info.filename).parts) > DEEPEST for info in files):
+        raise UserError(f"{archive} has more than {DEEPEST} folders in one another")
     if any(info.flag_bits & IS_ENCRYPTED for info in files):
         raise UserError(f"{archive} is locked by a password")
     size_mib = sum(info.file_size for info in files) / 2**20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 EXERCISE_FOLDER = re.compile(r"exercise[_-]?0*(\d)(\D|$)", re.IGNORECASE)
 NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".git", "build", "node_modules")
-DEFAULT_REDIS = re.compile(r"\b(localhost|127\.0\.0\.1|redis):6379\b")
+DEFAULT_REDIS = re.compile(rb"\b(localhost|127\.0\.0\.1|redis):6379\b")
 
 
 def copy_exercises(folder: Path, copy: Path, redis_port: int) -> None:
@@ -19,5 +19,7 @@ def copy_exercises(folder: Path, copy: Path, redis_port: int) -> None:
     for path in copy.rglob("*"):
         if path.is_symlink():
             path.unlink()
+    ours = f"127.0.0.1:{redis_port}".encode()
     for file in copy.rglob("feature_store.yaml"):
-        file.write_text(DEFAULT_REDIS.sub(f"127.0.0.1:{redis_port}", file.read_text()))
+        if file.is_file():
+            file.write_bytes(DEFAULT_REDIS.sub(ours, file.read_bytes()))

@@ -21,6 +21,7 @@ from lab.settings import Settings, settings
 
 IGNORED = {"__MACOSX", ".venv", "venv", ".git", "__pycache__", "build", "node_modules"}
 IGNORED |= {".DS_Store", ".ipynb_checkpoints"}
+UNFIT = (OSError, RecursionError, MemoryError)
 SHOWN = 4
 COMPOSE = re.compile(r"(docker-)?compose[\w.-]*\.ya?ml", re.IGNORECASE)
 
@@ -54,9 +55,15 @@ def _some(names: list[str]) -> str:
 
 
 def name_of(source: Path) -> str:
-    """The name of a submission: that of its folder, or of its ZIP file without the ending."""
+    """The name of a submission: that of its folder, or of its ZIP file without the ending.
+
+    Raises UserError when that is none, or that of a folder around it.
+    """
     resolved = source.resolve()
-    return resolved.stem if resolved.suffix.lower() == ".zip" else resolved.name
+    name = resolved.stem if resolved.suffix.lower() == ".zip" else resolved.name
+    if not name.strip("."):
+        raise UserError(f"{source} gives a submission no name", "rename it")
+    return name
 
 
 def take_in(
@@ -69,20 +76,29 @@ def take_in(
     """
     if not source.exists():
         raise UserError(f"there is no folder or ZIP file {source}", "lab check --submission DIR")
-    into.mkdir(parents=True, exist_ok=True)
     taken = Intake(name_of(source), into / name_of(source))
+    try:
+        _take_in(source, taken, config)
+    except UNFIT as error:
+        said = f"{type(error).__name__} {error}".rstrip()
+        raise UserError(f"{source} cannot be taken in: {said}") from error
+    own_names = overrides / taken.name / OVERRIDES if overrides else None
+    if own_names and own_names.is_file():
+        shutil.copy(own_names, taken.folder / OVERRIDES)
+    return taken
+
+
+def _take_in(source: Path, taken: Intake, config: Settings) -> None:
+    into = taken.folder.parent
+    into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into, prefix=".unpacked-") as beside:
         root = source
         if source.is_file():
             root = Path(beside)
             taken.left_out += unpack(source, root, config)
         _copy(_unwrapped(root), taken)
-    _convert_notebooks(taken)
-    own_names = overrides / taken.name / OVERRIDES if overrides else None
-    if own_names and own_names.is_file():
-        shutil.copy(own_names, taken.folder / OVERRIDES)
     _limit_size(taken, config)
-    return taken
+    _convert_notebooks(taken, config.notebook_max_mib * 2**20)
 
 
 def _unwrapped(root: Path) -> Path:
@@ -120,18 +136,28 @@ def _is_wanted(path: Path) -> bool:
     return is_regular and not COMPOSE.fullmatch(path.name)
 
 
-def _convert_notebooks(taken: Intake) -> None:
+def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
     """Write a script beside each notebook."""
-    for notebook in sorted(taken.folder.rglob("*.ipynb")):
+    for notebook in sorted(f for f in taken.folder.rglob("*.ipynb") if f.is_file()):
         name = str(notebook.relative_to(taken.folder))
-        script = notebook.with_suffix(".py")
-        if script.exists():
-            script = notebook.with_name(f"{notebook.stem}_notebook.py")
+        if notebook.stat().st_size > max_bytes:
+            taken.left_out.append(f"{name}, which is too large")
+            continue
         try:
-            script.write_text(code_of_notebook(notebook.read_text()))
-            taken.notebooks.append(name)
-        except (ValueError, RecursionError):
+            code = code_of_notebook(notebook.read_text())
+        except (ValueError, RecursionError, MemoryError):
             taken.left_out.append(f"{name}, which is no notebook")
+        else:
+            _free_place(notebook).write_text(code)
+            taken.notebooks.append(name)
+
+
+def _free_place(notebook: Path) -> Path:
+    """Where its script goes: not over one that is there."""
+    script = notebook.with_suffix(".py")
+    while script.exists():
+        script = script.with_name(f"{script.stem}_notebook.py")
+    return script
 
 
 def _limit_size(taken: Intake, config: Settings) -> None:

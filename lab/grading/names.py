@@ -71,7 +71,7 @@ def read_names(folder: Path) -> Names:
         return Names()
     try:
         content: dict[str, Any] = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{file} is not valid TOML: {error}", "see docs/contract.md") from error
     unknown = set(content) - SECTIONS
     if unknown:
@@ -83,14 +83,22 @@ def read_names(folder: Path) -> Names:
 
 
 def _names(content: dict[str, Any]) -> Names:
-    streaming = content.get("streaming", {})
+    streaming = dict(content.get("streaming", {}))
+    lateness = float(streaming.pop("allowed_lateness_s", 0))
     return Names(
-        entities=content.get("entities", {}),
-        features=content.get("features", {}),
-        prepare=content.get("data", {}).get("prepare"),
-        start=content.get("serving", {}).get("start"),
-        stream=streaming.get("start"),
+        entities=_texts(content.get("entities", {})),
+        features=_texts(content.get("features", {})),
+        prepare=_texts(content.get("data", {})).get("prepare"),
+        start=_texts(content.get("serving", {})).get("start"),
+        stream=_texts(streaming).get("start"),
         stream_read=streaming.get("read", "feast"),
-        allowed_lateness_s=float(streaming.get("allowed_lateness_s", 0)),
-        monitor=content.get("monitoring", {}).get("start"),
+        allowed_lateness_s=lateness,
+        monitor=_texts(content.get("monitoring", {})).get("start"),
     )
+
+
+def _texts(section: dict[str, Any]) -> dict[str, str]:
+    for name, value in section.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is no text")
+    return section

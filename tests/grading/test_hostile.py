@@ -130,8 +130,11 @@ def test_code_in_a_registry_is_not_run_by_the_grader(bench: Bench, tmp_path: Pat
     assert not place.exists()
 
 
-def test_settings_of_other_types_are_the_submissions_mistake(bench: Bench, tmp_path: Path) -> None:
-    (tmp_path / "submission.toml").write_text("data = 3\nserving = [1]\n")
+@pytest.mark.parametrize("names", ["data = 3", "entities = [1]", "[serving]\nstart = 3"])
+def test_settings_of_other_types_are_the_submissions_mistake(
+    names: str, bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "submission.toml").write_text(names)
     with pytest.raises(UserError, match="wrong type"):
         bench.grade(tmp_path, 1)
 

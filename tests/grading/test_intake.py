@@ -147,6 +147,32 @@ def test_a_folder_that_is_too_large_is_refused(tmp_path: Path, into: Path) -> No
         take_in(source, into, config=config)
 
 
+@pytest.mark.parametrize("name", ["...zip", "..zip"])
+def test_an_archive_without_a_name_is_refused(name: str, tmp_path: Path, into: Path) -> None:
+    into.mkdir()
+    (into / "of_another").write_text("kept")
+    with pytest.raises(UserError, match="gives a submission no name"):
+        take_in(zipped(tmp_path / name, {SCRIPT: "x"}), into / "here")
+    assert (into / "of_another").read_text() == "kept"
+
+
+def test_an_archive_of_a_thousand_folders_is_refused(tmp_path: Path, into: Path) -> None:
+    deep = f"exercise_02/{'a/' * 1_000}b.py"
+    with pytest.raises(UserError, match="more than 64 folders"):
+        take_in(zipped(tmp_path / "ann.zip", {deep: "x"}), into)
+
+
+def test_what_cannot_be_copied_is_refused(
+    tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("shutil.copytree", unreadable)
+    with pytest.raises(UserError, match="cannot be taken in: PermissionError"):
+        take_in(write(tmp_path / "ann", {SCRIPT: "x"}), into)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])
 def test_a_damaged_archive_is_the_users_mistake(content: bytes, tmp_path: Path, into: Path) -> None:
     (tmp_path / "a.zip").write_bytes(content)
@@ -192,7 +218,8 @@ def test_a_notebook_does_not_replace_a_script(tmp_path: Path, into: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', "[" * 10**5]
+    "content",
+    ["", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', "[" * 10**5, notebook("-" * 200_000 + "1")],
 )
 def test_what_is_no_notebook_is_left_out(content: str, tmp_path: Path, into: Path) -> None:
     taken = take_in(write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/a.ipynb": content}), into)
@@ -224,6 +251,27 @@ def test_what_only_a_notebook_understands_is_dropped(
 
 def test_text_cells_are_no_code() -> None:
     assert code_of_notebook(notebook("# A heading", kind="markdown")).strip() == ""
+
+
+def test_a_folder_named_as_a_notebook_is_one(tmp_path: Path, into: Path) -> None:
+    files = {SCRIPT: "x", "exercise_02/a.ipynb/b.py": "y"}
+    assert files_of(take_in(write(tmp_path / "bob", files), into)) == set(files)
+
+
+def test_a_notebook_that_is_too_large_is_left_out(tmp_path: Path, into: Path) -> None:
+    source = write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/a.ipynb": notebook("x = 1")})
+    config = settings.model_copy(update={"notebook_max_mib": 0})
+    assert take_in(source, into, None, config).left_out == [
+        "exercise_02/a.ipynb, which is too large"
+    ]
+
+
+def test_a_second_script_is_not_replaced_either(tmp_path: Path, into: Path) -> None:
+    files = {"exercise_02/a.py": "1", "exercise_02/a_notebook.py": "2"}
+    taken = take_in(
+        write(tmp_path / "bob", {**files, "exercise_02/a.ipynb": notebook("x = 1")}), into
+    )
+    assert {name: (taken.folder / name).read_text() for name in files} == files
 
 
 # ---- The instructor's names --------------------------------------------------------------------
