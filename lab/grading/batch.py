@@ -21,7 +21,7 @@ from lab.grading.results import Result, Scorecard, read_scorecard, write_whole
 from lab.settings import Settings, settings
 
 RUN, LOG = "run.json", "grader.log"
-SAME = ("submission_hash", "thresholds_hash", "grader_version", "lock_hash")
+SAME = ("submission_hash", "thresholds_hash", "grader_version", "lock_hash", "packages_hash")
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,14 @@ def grade(
     """Grade all, and write the scorecard of each as soon as it is there.
 
     What an earlier call into the same folder graded, with the same files, seed, thresholds and
-    grader, is not graded again. Raises UserError when two submissions share a name.
+    grader, is not graded again. Raises UserError when two submissions share a name, or when a
+    scorecard that is there judges more than is asked.
     """
     names = [name_of(source) for source in batch.sources]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"two submissions are called {min(twice)}", "rename one of them")
+    for name in names:
+        _assert_nothing_is_lost(batch, name)
     seed = _seed_of_run(batch.out, seed)
     with tempfile.TemporaryDirectory(prefix="lab-intake-") as scratch:
         waiting: queue.SimpleQueue[Intake] = queue.SimpleQueue()
@@ -66,6 +69,16 @@ def grade(
                 waiting.put(taken)
         _in_parallel(batch, waiting, seed, progress)
     return [read_scorecard(batch.scorecard(name)) for name in names]
+
+
+def _assert_nothing_is_lost(batch: Batch, name: str) -> None:
+    try:
+        earlier = read_scorecard(batch.scorecard(name))
+    except UserError:
+        return
+    if set(earlier.status_of()) > set(batch.ids):
+        said = f"{batch.scorecard(name)} has more criteria than are asked for now"
+        raise UserError(said, "lab grade … --out ANOTHER")
 
 
 def _to_grade(

@@ -44,7 +44,7 @@ def explain(identifier: str) -> str:
     for column, text in contract_row(item.id).items():
         lines += [f"**{column}**: {text}", ""]
     lines += _pitfalls(item)
-    return "\n".join([*lines, f"Next: `lab check {item.exercise}`"])
+    return "\n".join([*lines, f"Next: `lab check {item.exercise} --submission DIR`"])
 
 
 def contract_row(identifier: str) -> dict[str, str]:

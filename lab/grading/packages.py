@@ -1,11 +1,14 @@
 """Packages that a class may use beyond those of the lock."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from lab.errors import UserError
 from lab.settings import settings
+
+REQUIRED = "requirements.txt"  # beside the packages: what was asked for
 
 
 def install(requirements: Path, into: Path) -> Path:
@@ -23,4 +26,5 @@ def install(requirements: Path, into: Path) -> Path:
     if done.returncode:
         said = " ".join(done.stderr.split()[-40:])
         raise UserError(f"{requirements} cannot be installed: {said}", "mend the file, and repeat")
+    shutil.copy(requirements, into / REQUIRED)
     return into.resolve()

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from lab.grading.packages import REQUIRED
 from lab.settings import THRESHOLDS, Settings, settings, utc_now
 
 DIGITS = 16
@@ -31,10 +32,11 @@ class Provenance:
     machine: dict[str, Any]
     graded_at: str
     submission_hash: str
+    packages_hash: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Provenance":
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
 
 
 def provenance(config: Settings, folder: Path) -> Provenance:
@@ -49,6 +51,7 @@ def provenance(config: Settings, folder: Path) -> Provenance:
         machine=machine(),
         graded_at=utc_now().isoformat(timespec="seconds"),
         submission_hash=hash_of_folder(folder),
+        packages_hash=hash_of(packages / REQUIRED) if (packages := config.extra_packages) else "",
     )
 
 

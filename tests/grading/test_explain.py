@@ -28,7 +28,7 @@ ERRATA = (settings.root / "docs" / "errata.md").read_text()
 def test_every_criterion_is_explained(identifier: str) -> None:
     text = explain(identifier)
     assert BY_ID[identifier].title in text
-    assert text.endswith(f"Next: `lab check {BY_ID[identifier].exercise}`")
+    assert text.endswith(f"Next: `lab check {BY_ID[identifier].exercise} --submission DIR`")
 
 
 def test_it_says_how_a_criterion_is_judged_and_what_it_catches() -> None:

@@ -22,13 +22,14 @@ from lab.grading.batch import Batch, Progress, grade
 from lab.grading.cli import exit_status
 from lab.grading.hidden import HiddenData
 from lab.grading.outcome import Outcome, Status, SubmissionError
-from lab.grading.packages import install
+from lab.grading.packages import REQUIRED, install
+from lab.grading.provenance import provenance
 from lab.grading.results import Result, Scorecard, read_scorecard
 from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import Sandbox
 from lab.grading.time_limit import time_limit
 from lab.grading.workspace import make_workspace
-from lab.settings import Settings
+from lab.settings import Settings, settings
 
 FEATURES = Path("exercise_01_setup", "feature_repo", "features.py")
 SEED = 5
@@ -98,6 +99,26 @@ def test_two_submissions_of_one_name_are_the_users_mistake(tmp_path: Path) -> No
     sources = [tmp_path / "a" / "ann", tmp_path / "b" / "ann.zip"]
     with pytest.raises(UserError, match="two submissions are called ann"):
         grade(Batch(sources, tmp_path / "out", criteria_of(1)))
+
+
+def test_a_scorecard_is_not_replaced_by_one_of_fewer_criteria(tmp_path: Path) -> None:
+    batch = Batch([tmp_path / "ann"], tmp_path / "out", criteria_of(1))
+    whole = batch.scorecard("ann")
+    card("ann").write(whole)
+    written = whole.read_text()
+    with pytest.raises(UserError, match="more criteria than are asked for"):
+        grade(batch)
+    assert whole.read_text() == written
+
+
+def test_other_packages_are_another_provenance(tmp_path: Path) -> None:
+    def packages_hash(asked: str) -> str:
+        (tmp_path / REQUIRED).write_text(asked)
+        config = settings.model_copy(update={"extra_packages": tmp_path})
+        return provenance(config, tmp_path).packages_hash
+
+    assert packages_hash("pandas") == packages_hash("pandas") != packages_hash("polars")
+    assert provenance(settings, tmp_path).packages_hash == ""
 
 
 def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
