@@ -11,14 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lab.errors import UserError
 from lab.grading.intake import name_of, take_in
+from lab.grading.monitoring.schedule import CRONTABS
 from lab.grading.outcome import Status
 from lab.grading.plain_text import plain
 from lab.grading.results import Result, Scorecard
 from lab.grading.runner import Grader, criteria_of, grader
 from lab.grading.terminal import SIGNS, show
 
-WATCHED = {".py", ".ipynb", ".yaml", ".yml", ".toml", ".sql"}
+WATCHED = {".py", ".ipynb", ".yaml", ".yml", ".toml", ".sql", ".sh"}
 NOT_WATCHED = {".venv", ".git", "__pycache__", "build", "node_modules", "data"}
 POLL_S = 0.5
 
@@ -61,7 +63,10 @@ def watch(
     with grader(seed) as judge:
         while True:
             seen = saved(folder)
-            check_with(judge, folder, number, console)
+            try:
+                check_with(judge, folder, number, console)
+            except UserError as error:  # such as a file that is saved by half
+                console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
             console.print("waiting for a change; Ctrl-C ends", style="dim")
             while saved(folder) == seen:
                 wait()
@@ -74,7 +79,7 @@ def saved(folder: Path) -> dict[Path, tuple[int, int]]:
         names[:] = [name for name in names if name not in NOT_WATCHED]
         for name in files:
             file = Path(directory, name)
-            if file.suffix in WATCHED:
+            if file.suffix in WATCHED or any(file.match(pattern) for pattern in CRONTABS):
                 # An editor may replace the file just now.
                 with suppress(FileNotFoundError):
                     status = file.stat()

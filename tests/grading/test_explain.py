@@ -79,6 +79,12 @@ def test_a_save_is_seen_and_what_runs_write_is_not(tmp_path: Path) -> None:
     assert checking.saved(tmp_path) != before
 
 
+@pytest.mark.parametrize("name", ["crontab", "crontab.txt", "nightly.cron", "start.sh", "a.sql"])
+def test_a_save_of_what_is_no_python_is_seen(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("")
+    assert list(checking.saved(tmp_path)) == [tmp_path / name]
+
+
 def test_a_save_within_one_tick_and_a_file_that_is_just_replaced_do_not_confuse_it(
     tmp_path: Path,
 ) -> None:
@@ -103,6 +109,7 @@ def test_watching_checks_again_after_a_save(
     folder = tmp_path / "mine"
     make_workspace(folder)
     cards: list[Scorecard] = []
+    said = StringIO()
 
     class Remembering(Grader):
         def grade(self, *arguments: object) -> Scorecard:
@@ -116,14 +123,20 @@ def test_watching_checks_again_after_a_save(
 
         def __exit__(self, *_: object) -> None: ...
 
+    names = folder / "submission.toml"
+    half_saved, saved = "[serving]\nstart = ", "[serving]\n"
+    saves = [(names, half_saved), (names, saved), (folder / FEATURES, "user = 1 / 0\n")]
+
     def save_then_stop() -> None:
-        if len(cards) == 2:
+        if not saves:
             raise KeyboardInterrupt
-        (folder / FEATURES).write_text("user = 1 / 0\n")
+        file, content = saves.pop(0)
+        file.write_text(content)
 
     monkeypatch.setattr(checking, "grader", Context)
     with pytest.raises(KeyboardInterrupt):
-        checking.watch(folder, 1, None, Console(file=StringIO()), save_then_stop)
-    first, second = cards
+        checking.watch(folder, 1, None, Console(file=said), save_then_stop)
+    first, *_, second = cards
     assert first.count(Status.NOT_ATTEMPTED) == 6
     assert second.results[0].status is Status.FAIL
+    assert "submission.toml is not valid TOML" in said.getvalue().replace("\n", " ")
