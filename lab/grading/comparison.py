@@ -17,6 +17,7 @@ from lab.grading.results import Result, Scorecard, read_scorecard, write_whole
 
 SCORECARD = "scorecard.json"
 PLACES = (SCORECARD, f"*/{SCORECARD}", f"scorecards/*/{SCORECARD}")
+PAGES = "submissions"
 FORMULA = ("=", "+", "-", "@", "\t")
 
 
@@ -54,6 +55,8 @@ def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Co
     figures = figures_of(columns)
     write_whole(out / "compare.csv", as_csv(columns, figures))
     write_whole(out / "compare.json", json.dumps(as_json(columns, figures), indent=2) + "\n")
+    for stale in (out / PAGES).glob("[0-9][0-9][0-9]*_*.html"):  # a page has its rank in its name
+        stale.unlink()
     for column in columns:
         write_whole(out / column.page, html.render(column.card))
     write_whole(out / "index.html", comparison_page.render(columns, figures))
@@ -142,7 +145,7 @@ def _columns(files: Sequence[Path], reference: Path | None) -> Iterator[Column]:
         yield Column(read_scorecard(reference), "reference.html", is_reference=True)
     for number, card in enumerate(others, start=1):
         slug = re.sub(r"[^A-Za-z0-9_-]+", "_", card.submission)[:60]
-        yield Column(card, f"submissions/{number:03d}_{slug}.html")
+        yield Column(card, f"{PAGES}/{number:03d}_{slug}.html")
 
 
 def _cell(text: str) -> str:

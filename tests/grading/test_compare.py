@@ -81,6 +81,20 @@ def test_each_submission_has_a_page_inside_the_folder(out: Path) -> None:
     assert all((out / page).is_file() for page in pages)
 
 
+def test_no_page_of_an_earlier_comparison_is_left(out: Path, graded: Path) -> None:
+    note = out / "submissions" / "note.html"
+    note.write_text("mine")
+    with_figure(card("ann", c2_4=Status.FAIL, c2_5=Status.FAIL), 3).write(
+        graded / "ann" / "scorecard.json"
+    )
+    columns = compare([graded], None, out)
+    pages = {str(page.relative_to(out)) for page in note.parent.iterdir()} - {
+        "submissions/note.html"
+    }
+    assert pages == {column.page for column in columns}
+    assert note.exists()
+
+
 def test_a_reference_that_lies_among_the_others_is_there_once(graded: Path, tmp_path: Path) -> None:
     columns = compare([graded], graded / "ann" / "scorecard.json", tmp_path / "out")
     assert [column.card.submission for column in columns][:2] == ["ann", "bob"]
