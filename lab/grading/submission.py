@@ -71,8 +71,8 @@ class Submission:
         """feature_store.yaml, with the sandbox's Redis in place of localhost:6379."""
         file = self.repo / "feature_store.yaml"
         try:
-            config = yaml.safe_load(os.path.expandvars(file.read_text()))
-        except yaml.YAMLError as error:
+            config = yaml.safe_load(os.path.expandvars(untrusted.content(file, self.root).decode()))
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
             raise SubmissionError(f"feature_store.yaml is not valid YAML: {error}") from error
         if not isinstance(config, dict):
             raise SubmissionError("feature_store.yaml holds no settings")
@@ -91,10 +91,8 @@ class Submission:
         """Where `feast apply` writes: a file, or the database of a SQLite registry."""
         registry = self.store_config.get("registry", "data/registry.db")
         path = registry.get("path", "") if isinstance(registry, dict) else registry
-        found = (self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", str(path))).resolve()
-        if not found.is_relative_to(self.root.resolve()):
-            raise SubmissionError(f"the registry {path} is outside the folder of the submission")
-        return found
+        file = self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", str(path))
+        return untrusted.inside(file, self.root, f"the registry {path}")
 
     @cached_property
     def registry(self) -> Registry:
