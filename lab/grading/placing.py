@@ -1,12 +1,12 @@
 """Puts hidden data where a submission reads them: in data/, and at its views' sources."""
 
-import shutil
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from lab.grading import untrusted
 from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, RAW_TABLES, KnownView
 from lab.grading.outcome import SubmissionError
 from lab.grading.registry import View
@@ -25,11 +25,11 @@ DTYPES = {
 def place_raw_tables(submission: Submission) -> None:
     """Copy the hidden raw tables into data/ of the working directory."""
     data = submission.repo / "data"
-    data.mkdir(exist_ok=True)
     for table in RAW_TABLES:
         file = submission.hidden.directory / f"{table}.parquet"
         if file.exists():
-            shutil.copy(file, data)
+            with untrusted.written(data / file.name, submission.root) as copy:
+                copy.write(file.read_bytes())
 
 
 def place_feature_tables(submission: Submission) -> None:
@@ -41,8 +41,8 @@ def place_feature_tables(submission: Submission) -> None:
         known = [k for k in KNOWN_VIEWS.values() if _own_view(submission, k) in views]
         if known:
             table = _columns(submission, known[0], views)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            table.to_parquet(path, index=False, coerce_timestamps="us")
+            with untrusted.written(path, submission.root) as file:
+                table.to_parquet(file, index=False, coerce_timestamps="us")
 
 
 def source_path(submission: Submission, view: View) -> Path:

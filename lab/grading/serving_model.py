@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import joblib
 
+from lab.grading import untrusted
 from lab.grading.hidden import HiddenData
 from lab.grading.outcome import NotAttemptedError, SubmissionError
 from lab.grading.scripts import scripts
@@ -34,8 +35,8 @@ def provide_model(submission: Submission) -> None:
         _export_training_data(submission)
         submission.run(f"python {trainers[0].relative_to(folder)}", EXERCISE)
     else:
-        models.mkdir(exist_ok=True)
-        joblib.dump(_trained(submission.hidden), models / "fraud_detector.pkl")
+        with untrusted.written(models / "fraud_detector.pkl", submission.root) as file:
+            joblib.dump(_trained(submission.hidden), file)
 
 
 def inference_seconds(submission: Submission) -> float:

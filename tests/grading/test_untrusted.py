@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from lab.grading import untrusted
 from lab.grading.folders import Folders
-from lab.grading.monitoring.schedule import run_for_a_report, scheduled_jobs
+from lab.grading.monitoring.schedule import _airflow_home, run_for_a_report, scheduled_jobs
 from lab.grading.outcome import SubmissionError
 from lab.grading.sandbox import Sandbox
+from lab.grading.serving_model import provide_model
+from lab.grading.streaming.stream import _point_at
 from lab.grading.submission import Submission
 
 SECRET = "SECRET of the grader"
@@ -106,6 +109,30 @@ def test_nothing_is_written_through_a_link_that_leads_outside(make: Make, secret
             pass
     assert secret.read_text() == SECRET
     assert not secret.with_name("new").exists()
+
+
+WRITERS: dict[str, tuple[str, Callable[[Submission], object]]] = {
+    "stream": ("exercise_05/job.py", partial(_point_at, "127.0.0.1:19092")),
+    "model": ("exercise_04/models", provide_model),
+    "airflow": ("airflow", _airflow_home),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_no_step_of_the_grader_writes_through_a_link(
+    writer: str, make: Make, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.grading.serving_model._trained", lambda _: "a model")
+    monkeypatch.setattr("lab.grading.monitoring.schedule._empty_database", lambda _: secret)
+    name, write = WRITERS[writer]
+    submission = make()
+    elsewhere = secret.with_name("elsewhere")
+    elsewhere.mkdir()
+    replaced(submission.root / name, secret if writer == "stream" else elsewhere)
+    with pytest.raises(SubmissionError):
+        write(submission)
+    assert secret.read_text() == SECRET
+    assert not any(elsewhere.iterdir())
 
 
 def test_a_file_is_written_anew_through_a_link_within(make: Make) -> None:

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -67,9 +66,11 @@ def _of_airflow(submission: Submission, folder: Path) -> Iterator[Job]:
 def _airflow_home(submission: Submission) -> Path:
     """A home for Airflow, with an empty database and a policy that a task is tried once."""
     home = submission.root / "airflow"
-    (home / "config").mkdir(parents=True, exist_ok=True)
-    (home / "config" / "airflow_local_settings.py").write_text(TRIED_ONCE)
-    shutil.copy(_empty_database(submission.sandbox), home)
+    database = _empty_database(submission.sandbox)
+    with untrusted.written(home / "config" / "airflow_local_settings.py", submission.root) as file:
+        file.write(TRIED_ONCE.encode())
+    with untrusted.written(home / database.name, submission.root) as file:
+        file.write(database.read_bytes())
     return home
 
 
