@@ -55,6 +55,43 @@ def replaced(file: Path, target: Path) -> None:
     file.symlink_to(target)
 
 
+# ---- feature_store.yaml --------------------------------------------------------------------------
+
+
+def test_its_variables_are_those_of_the_sandbox(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", SECRET)
+    submission = make("registry: $LAB_FEATURE_REPO/data/r.db\nproject: ${SLACK_WEBHOOK_URL} $HOME")
+    assert submission.registry_path == submission.repo / "data" / "r.db"
+    assert submission.project == f"${{SLACK_WEBHOOK_URL}} {submission.sandbox.directory}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "entity_key_serialization_version: ${SLACK_WEBHOOK_URL}",
+        "entity_key_serialization_version: [3]",
+        "entity_key_serialization_version: .inf",
+        "entity_key_serialization_version: 2026-99-99",
+        "entity_key_serialization_version: !!bool 3",
+    ],
+)
+def test_a_key_version_that_is_none_is_its_mistake(
+    settings: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", SECRET)
+    with pytest.raises(SubmissionError, match=r"not a number|not valid YAML") as raised:
+        make(settings).key_version  # noqa: B018
+    assert SECRET not in raised.value.message
+
+
+@pytest.mark.parametrize("registry", ["/outside.db", "../../r.db", '"a\\0b"'])
+def test_a_registry_elsewhere_is_its_mistake(registry: str, make: Make) -> None:
+    with pytest.raises(SubmissionError, match="the registry"):
+        make(f"registry: {registry}").registry_path  # noqa: B018
+
+
 # ---- Links that are made while it runs -----------------------------------------------------------
 
 
