@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 
 import pyarrow as pa
+from google.protobuf.message import DecodeError
 
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
@@ -26,7 +27,7 @@ from lab.grading.time_limit import time_limit
 from lab.settings import Settings, settings, utc_now
 
 # What a submission's data may do to who reads them; all other exceptions are bugs of ours.
-UNREADABLE = (pa.ArrowException, MemoryError, RecursionError)
+UNREADABLE = (pa.ArrowException, DecodeError, MemoryError, RecursionError)
 OnResult = Callable[[Result], None]
 
 

@@ -105,7 +105,7 @@ class Submission:
     @cached_property
     def registry(self) -> Registry:
         """What is registered; read once, after criterion 1.1 has applied it."""
-        return read_registry(self.registry_path)
+        return read_registry(self.registry_path, self.root)
 
     def view(self, canonical: str, feature: str) -> View:
         """The registered view that holds one of the brief's features."""

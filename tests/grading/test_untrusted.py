@@ -1,21 +1,32 @@
 """What a submission leaves in its folder leads the grader neither outside nor into an error."""
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.grading import untrusted
+from lab.grading.brief import BY_ID
 from lab.grading.folders import Folders
 from lab.grading.monitoring.schedule import _airflow_home, run_for_a_report, scheduled_jobs
-from lab.grading.outcome import SubmissionError
+from lab.grading.online import read_online
+from lab.grading.outcome import Outcome, Status, SubmissionError
+from lab.grading.registry import Source, View, read_registry
+from lab.grading.runner import _verdict
 from lab.grading.sandbox import Sandbox
 from lab.grading.serving_model import provide_model
 from lab.grading.streaming.stream import _point_at
 from lab.grading.submission import Submission
+from lab.stack.redis import private_redis
 
 SECRET = "SECRET of the grader"
 SCRIPT = "print('more than a stub')\n"
@@ -90,6 +101,85 @@ def test_a_key_version_that_is_none_is_its_mistake(
 def test_a_registry_elsewhere_is_its_mistake(registry: str, make: Make) -> None:
     with pytest.raises(SubmissionError, match="the registry"):
         make(f"registry: {registry}").registry_path  # noqa: B018
+
+
+# ---- Registries ----------------------------------------------------------------------------------
+
+TABLES = {
+    "entities": "entity_proto",
+    "feature_views": "feature_view_proto",
+    "stream_feature_views": "feature_view_proto",
+    "on_demand_feature_views": "feature_view_proto",
+    "feature_services": "feature_service_proto",
+}
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT x FROM n WHERE x > 1"
+
+
+def in_sqlite(path: Path, entities: object) -> Path:
+    """A registry with no rows but one of entities; or a view in its place that never ends."""
+    with closing(sqlite3.connect(path)) as database, database:
+        for table, column in TABLES.items():
+            database.execute(f"CREATE TABLE {table} ({column})")
+        if entities == ENDLESS:
+            database.execute("DROP TABLE entities")
+            database.execute(f"CREATE VIEW entities(entity_proto) AS {ENDLESS}")
+        elif entities is not None:
+            database.execute("INSERT INTO entities VALUES (?)", [entities])
+    return path
+
+
+def test_a_registry_without_rows_is_read(tmp_path: Path) -> None:
+    assert read_registry(in_sqlite(tmp_path / "50%20 r.db", None), tmp_path).entities == {}
+
+
+@pytest.mark.parametrize("entities", [ENDLESS, b"\xff", "text", 3], ids=str)
+def test_a_registry_of_odd_rows_is_its_mistake(
+    entities: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.grading.registry.LONGEST_S", 0.1)
+    path = in_sqlite(tmp_path / "registry.db", entities)
+    with pytest.raises(SubmissionError, match="not a Feast registry"):
+        read_registry(path, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["age", "type", "bytes"])
+def test_a_registry_of_odd_views_is_its_mistake(kind: str, tmp_path: Path) -> None:
+    proto = RegistryProto()
+    spec = proto.feature_views.add().spec
+    spec.ttl.seconds = 2**60 if kind == "age" else 0
+    spec.features.add(name="odd", value_type=999 if kind == "type" else 2)
+    path = tmp_path / "registry.db"
+    path.write_bytes(b"\xff" * 9 if kind == "bytes" else proto.SerializeToString())
+    with pytest.raises(SubmissionError, match="not a Feast registry"):
+        read_registry(path, tmp_path)
+
+
+# ---- Redis ---------------------------------------------------------------------------------------
+
+SOURCE = Source("data/users.parquet", "event_timestamp", "", {})
+VIEW = View("users", ("user",), ("user_id",), {"count": "INT64"}, timedelta(0), True, SOURCE)
+FOR_EVER = Timestamp(seconds=2**60).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ["text", {feature_field("users", "count"): b"\xff"}, {time_field("users"): FOR_EVER}],
+    ids=["no hash", "no protobuf", "no time"],
+)
+def test_what_feast_would_not_write_to_redis_is_its_mistake(stored: Any, tmp_path: Path) -> None:
+    with private_redis(tmp_path) as server:
+        client, key = server.client(), entity_key("shop", "user_id", "user_1")
+        client.set(key, stored) if stored == "text" else client.hset(key, mapping=stored)
+        with pytest.raises(SubmissionError, match="does not hold users as Feast writes it"):
+            read_online(client, "shop", 3, VIEW, ["user_1"])
+
+
+def test_protobuf_that_is_none_is_no_error_of_ours(make: Make) -> None:
+    def read(_: Submission) -> Outcome:
+        Timestamp.FromString(b"\xff")
+        raise AssertionError
+
+    assert _verdict(BY_ID["3.1"], read, make(), 10).status is Status.FAIL
 
 
 # ---- Links that are made while it runs -----------------------------------------------------------
