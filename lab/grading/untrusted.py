@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -18,7 +18,7 @@ MOST_CELLS = 50_000_000
 LONGEST_LINE = 64 * 2**20
 
 
-def opened(path: Path, folder: Path) -> AbstractContextManager[BinaryIO]:
+def opened(path: Path, folder: Path) -> AbstractContextManager[IO[bytes]]:
     """A file, of which it is sure, once it is open, that it lies in `folder` and has an end.
 
     Raises SubmissionError otherwise; a link may be put there at any moment.
@@ -27,7 +27,7 @@ def opened(path: Path, folder: Path) -> AbstractContextManager[BinaryIO]:
 
 
 @contextmanager
-def written(path: Path, folder: Path) -> Iterator[BinaryIO]:
+def written(path: Path, folder: Path) -> Iterator[IO[bytes]]:
     """A file to write anew, of which the same is sure; the folders above it are made."""
     place = inside(path, folder)
     try:
@@ -57,7 +57,7 @@ def inside(path: Path, folder: Path, called: str = "") -> Path:
 
 
 @contextmanager
-def _opened(path: Path, folder: Path, flags: int) -> Iterator[BinaryIO]:
+def _opened(path: Path, folder: Path, flags: int) -> Iterator[IO[bytes]]:
     do, mode = ("written", "wb") if flags & os.O_WRONLY else ("read", "rb")
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
