@@ -21,6 +21,8 @@ DTYPES = {
     "BOOL": "boolean",
 }
 
+NO_FILE = "a source is a file, or a push source whose batch source is a file: docs/contract.md"
+
 
 def place_raw_tables(submission: Submission) -> None:
     """Copy the hidden raw tables into data/ of the working directory."""
@@ -40,6 +42,8 @@ def place_feature_tables(submission: Submission) -> None:
     for path, views in by_path.items():
         known = [k for k in KNOWN_VIEWS.values() if _own_view(submission, k) in views]
         if known:
+            if not views[0].source.path:
+                raise SubmissionError(f"{views[0].name} reads from no file", hint=NO_FILE)
             table = _columns(submission, known[0], views)
             with untrusted.written(path, submission.root) as file:
                 table.to_parquet(file, index=False, coerce_timestamps="us")
@@ -67,17 +71,29 @@ def _columns(submission: Submission, known: KnownView, views: list[View]) -> pd.
     ours = {submission.names.feature(known.name, f)[1]: f for f in known.features}
     table: dict[str, pd.Series] = {}
     for view in views:
+        if not view.join_keys:
+            raise SubmissionError(f"{view.name} has no entity", hint=f"it is about {known.key}")
         table[view.join_keys[0]] = rows[known.key]
         table[view.source.event_time] = rows[EVENT_TIME]
         if view.source.created:
             table[view.source.created] = rows[CREATED]
         for feature, kind in view.features.items():
             column = view.source.column_of.get(feature, feature)
-            values = rows[ours[feature]] if feature in ours else _filler(rows.index)
-            table[column] = values.astype(DTYPES.get(kind, "string"))
+            values = rows[ours[feature]] if feature in ours else _filler(rows.index, kind)
+            table[column] = _as_declared(values, view, feature)
     return pd.DataFrame(table)
 
 
-def _filler(index: pd.Index) -> pd.Series:
+def _filler(index: pd.Index, kind: str) -> pd.Series:
     """Values for a feature that we do not know: they differ, and mean nothing."""
-    return pd.Series(np.arange(len(index)) % 97, index=index)
+    return pd.Series(np.arange(len(index)) % (2 if kind == "BOOL" else 97), index=index)
+
+
+def _as_declared(values: pd.Series, view: View, feature: str) -> pd.Series:
+    """Values in the type that the view declares; SubmissionError where it cannot hold them."""
+    kind = view.features[feature]
+    try:
+        return values.astype(DTYPES.get(kind, "string"))
+    except (TypeError, ValueError) as error:
+        said = f"{view.name} declares {feature} as {kind}, which cannot hold its values"
+        raise SubmissionError(said, hint="a mean, a share or an amount is Float64") from error
