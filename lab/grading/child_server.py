@@ -14,7 +14,7 @@ import sys
 import time
 
 from lab.grading.child import serve
-from lab.grading.guard import Guard, end_others, keep_to_oneself, open_up
+from lab.grading.guard import Guard, end_others, keep_to_oneself, open_up, shared_memory_is_left
 
 PRELOADED = (
     "pandas",
@@ -61,11 +61,17 @@ def main() -> None:
 
 
 def obey(order: bytes) -> bool:
-    """End all that submissions have started; False when there are no orders any more."""
-    if order == SWEEP:
-        end_others()
-        print("swept", flush=True)
-    return order == SWEEP
+    """End all that submissions have started; False when this server has to end as well.
+
+    It has when there are no orders any more, and when shared memory is in use: that goes with it.
+    """
+    if order != SWEEP:
+        return False
+    end_others()
+    if os.getpid() == 1 and shared_memory_is_left():
+        return False
+    print("swept", flush=True)
+    return True
 
 
 def fork_for(server: socket.socket) -> None:

@@ -35,6 +35,7 @@ class ForkingServer:
         self._path = folders.ours / "children.sock"
         self._said = b""
         self._process = self._started()
+        folders.note_mounts()  # now: later on a submission's files lie there, too
 
     def connect(self) -> socket.socket:
         """A connection to a child of its own."""
@@ -93,7 +94,6 @@ class ForkingServer:
         if not self._waited_for(b"ready\n", settings.import_timeout_s):
             self.close()
             raise RuntimeError("the process that runs submissions did not start")
-        self.folders.note_mounts()
         return process
 
     def _is_swept(self) -> bool:

@@ -120,6 +120,13 @@ def end_others() -> None:
         time.sleep(PAUSE_S)
 
 
+def shared_memory_is_left() -> bool:
+    """Whether anything of it outlives processes, in the namespaces of this one."""
+    listed = [Path("/proc/sysvipc", kind) for kind in ("shm", "sem", "msg")]
+    system_v = [file.read_text().splitlines()[1:] for file in listed if file.exists()]
+    return any(system_v) or bool(os.listdir("/dev/shm"))
+
+
 def _own_memory(pid: int) -> int:
     """Its memory without files'; of a fork, without what it had from this process."""
     inherited = _anonymous(os.getpid()) if _stat(pid, FLAGS) & FORKED_WITHOUT_EXEC else 0

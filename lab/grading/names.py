@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lab.errors import UserError
+from lab.grading.hidden import KNOWN_VIEWS
 
 OVERRIDES = "submission.toml"
 CANONICAL_KEYS = ("user_id", "merchant_id", "product_id")
@@ -52,10 +54,21 @@ class Names:
         return canonical.rename(columns=self._columns())
 
     def canonical(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """A table of theirs under the brief's names; view__feature counts as feature."""
+        """A table of theirs under the brief's names; view__feature counts as feature.
+
+        Of two columns of one name a feature of the brief's counts, or else the first.
+        """
         short = {str(name): str(name).rpartition("__")[2] for name in frame.columns}
         own = {theirs: ours for ours, theirs in self._columns().items()}
-        return frame.rename(columns={name: own.get(end, end) for name, end in short.items()})
+        named = frame.rename(columns={name: own.get(end, end) for name, end in short.items()})
+        known_first = np.argsort(~frame.columns.isin(self._full_names()), kind="stable")
+        kept = known_first[~named.columns[known_first].duplicated()]
+        return named.iloc[:, np.sort(kept)]
+
+    def _full_names(self) -> list[str]:
+        """The brief's features as Feast writes them with the names of their views."""
+        known = [(view.name, name) for view in KNOWN_VIEWS.values() for name in view.features]
+        return ["__".join(self.feature(*feature)) for feature in known]
 
     def _columns(self) -> dict[str, str]:
         short = {

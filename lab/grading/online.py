@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import redis
+from google.protobuf.message import DecodeError
 
 from feast_plugins.redis_encoding import (
     decode_time,
@@ -13,6 +14,7 @@ from feast_plugins.redis_encoding import (
     feature_field,
     time_field,
 )
+from lab.grading.outcome import SubmissionError
 from lab.grading.registry import View
 
 EVENT_TIME = "event_timestamp"
@@ -23,7 +25,8 @@ def read_online(
 ) -> pd.DataFrame:
     """One row per entity, in order: its features and event time; absent ones have no event time.
 
-    `version` is the entity key's serialization version, 2 or 3.
+    `version` is the entity key's serialization version, 2 or 3. Raises SubmissionError where there
+    is something else than what Feast writes.
     """
     names = list(view.features)
     fields = [time_field(view.name), *(feature_field(view.name, name) for name in names)]
@@ -32,9 +35,13 @@ def read_online(
         key = entity_key(project, view.join_keys[0], entity, version)
         pipe.execute_command("HMGET", key, *fields)  # type: ignore[no-untyped-call]
     rows: list[dict[str, Any]] = []
-    for stored_time, *values in pipe.execute():
-        row = {name: decode_value(value) for name, value in zip(names, values, strict=True)}
-        rows.append({EVENT_TIME: decode_time(stored_time), **row})
+    try:
+        for stored_time, *values in pipe.execute():
+            row = {name: decode_value(value) for name, value in zip(names, values, strict=True)}
+            rows.append({EVENT_TIME: decode_time(stored_time), **row})
+    except (redis.ResponseError, DecodeError, OverflowError) as error:
+        said = f"Redis does not hold {view.name} as Feast writes it: {error}"
+        raise SubmissionError(said) from error
     return pd.DataFrame(rows, index=pd.Index(entities, name="entity"), columns=[EVENT_TIME, *names])
 
 

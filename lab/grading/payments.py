@@ -91,7 +91,7 @@ def answered(submission: Submission, predictions: Iterable[object]) -> pd.DataFr
     )
     named = submission.names.canonical(features)
     own = {name: [_plain(found.get(name)) for found in objects] for name in [*PAIR, PROBABILITY]}
-    return named.loc[:, ~named.columns.duplicated()].assign(**own)
+    return named.assign(**own)
 
 
 def bodies_of(answers: Sequence[Answer]) -> list[Any]:

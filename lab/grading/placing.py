@@ -1,12 +1,12 @@
 """Puts hidden data where a submission reads them: in data/, and at its views' sources."""
 
-import shutil
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from lab.grading import untrusted
 from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, RAW_TABLES, KnownView
 from lab.grading.outcome import SubmissionError
 from lab.grading.registry import View
@@ -21,15 +21,17 @@ DTYPES = {
     "BOOL": "boolean",
 }
 
+NO_FILE = "a source is a file, or a push source whose batch source is a file: docs/contract.md"
+
 
 def place_raw_tables(submission: Submission) -> None:
     """Copy the hidden raw tables into data/ of the working directory."""
     data = submission.repo / "data"
-    data.mkdir(exist_ok=True)
     for table in RAW_TABLES:
         file = submission.hidden.directory / f"{table}.parquet"
         if file.exists():
-            shutil.copy(file, data)
+            with untrusted.written(data / file.name, submission.root) as copy:
+                copy.write(file.read_bytes())
 
 
 def place_feature_tables(submission: Submission) -> None:
@@ -40,9 +42,11 @@ def place_feature_tables(submission: Submission) -> None:
     for path, views in by_path.items():
         known = [k for k in KNOWN_VIEWS.values() if _own_view(submission, k) in views]
         if known:
+            if not views[0].source.path:
+                raise SubmissionError(f"{views[0].name} reads from no file", hint=NO_FILE)
             table = _columns(submission, known[0], views)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            table.to_parquet(path, index=False, coerce_timestamps="us")
+            with untrusted.written(path, submission.root) as file:
+                table.to_parquet(file, index=False, coerce_timestamps="us")
 
 
 def source_path(submission: Submission, view: View) -> Path:
@@ -67,17 +71,29 @@ def _columns(submission: Submission, known: KnownView, views: list[View]) -> pd.
     ours = {submission.names.feature(known.name, f)[1]: f for f in known.features}
     table: dict[str, pd.Series] = {}
     for view in views:
+        if not view.join_keys:
+            raise SubmissionError(f"{view.name} has no entity", hint=f"it is about {known.key}")
         table[view.join_keys[0]] = rows[known.key]
         table[view.source.event_time] = rows[EVENT_TIME]
         if view.source.created:
             table[view.source.created] = rows[CREATED]
         for feature, kind in view.features.items():
             column = view.source.column_of.get(feature, feature)
-            values = rows[ours[feature]] if feature in ours else _filler(rows.index)
-            table[column] = values.astype(DTYPES.get(kind, "string"))
+            values = rows[ours[feature]] if feature in ours else _filler(rows.index, kind)
+            table[column] = _as_declared(values, view, feature)
     return pd.DataFrame(table)
 
 
-def _filler(index: pd.Index) -> pd.Series:
+def _filler(index: pd.Index, kind: str) -> pd.Series:
     """Values for a feature that we do not know: they differ, and mean nothing."""
-    return pd.Series(np.arange(len(index)) % 97, index=index)
+    return pd.Series(np.arange(len(index)) % (2 if kind == "BOOL" else 97), index=index)
+
+
+def _as_declared(values: pd.Series, view: View, feature: str) -> pd.Series:
+    """Values in the type that the view declares; SubmissionError where it cannot hold them."""
+    kind = view.features[feature]
+    try:
+        return values.astype(DTYPES.get(kind, "string"))
+    except (TypeError, ValueError) as error:
+        said = f"{view.name} declares {feature} as {kind}, which cannot hold its values"
+        raise SubmissionError(said, hint="a mean, a share or an amount is Float64") from error

@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 
 import pyarrow as pa
+from google.protobuf.message import DecodeError
 
 from lab.grading.brief import CRITERIA, BriefCriterion, with_needs
 from lab.grading.criterion import Check, checks_in
@@ -18,6 +19,7 @@ from lab.grading.hidden import HiddenData
 from lab.grading.hidden_source import make_hidden_data
 from lab.grading.hints import hint_for
 from lab.grading.outcome import MachineTooBusyError, NotAttemptedError, Status, SubmissionError
+from lab.grading.process import log_tail
 from lab.grading.provenance import provenance
 from lab.grading.results import Result, Scorecard
 from lab.grading.sandbox import Sandbox, sandbox
@@ -26,7 +28,7 @@ from lab.grading.time_limit import time_limit
 from lab.settings import Settings, settings, utc_now
 
 # What a submission's data may do to who reads them; all other exceptions are bugs of ours.
-UNREADABLE = (pa.ArrowException, MemoryError, RecursionError)
+UNREADABLE = (pa.ArrowException, DecodeError, MemoryError, RecursionError)
 OnResult = Callable[[Result], None]
 
 
@@ -97,7 +99,8 @@ class Grader:
         limit_s = min(self._config.criterion_limit_s, deadline - start)
         result = _verdict(item, check, submission, limit_s)
         if result.status is Status.FAIL:
-            result = replace(result, hint=hint_for(result))
+            said = result.log_tail or log_tail(submission.log)
+            result = replace(result, hint=hint_for(result), log_tail=said)
         return replace(result, seconds=round(time.monotonic() - start, 2))
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,7 @@ class Sandbox:
         start = {
             "cwd": str(cwd),
             "path": [str(folder) for folder in [*path, *self.packages]],
-            "env": {**self._environment(), **self._with_packages(env)},
+            "env": self.environment(env),
             "log": str(log),
             "memory_bytes": memory_bytes,
             "disk_bytes": int(self.config.disk_limit_gib * 2**30),
@@ -57,10 +57,10 @@ class Sandbox:
         self._children.append(child)
         return child
 
-    def _with_packages(self, env: dict[str, str]) -> dict[str, str]:
-        """The environment, from which what is started finds the extra packages too."""
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """All that a process has that is given `env`; what it starts finds the packages too."""
         found = [env.get("PYTHONPATH", ""), *map(str, self.packages)]
-        return {**env, "PYTHONPATH": os.pathsep.join(filter(None, found))}
+        return {**self._environment(), **env, "PYTHONPATH": os.pathsep.join(filter(None, found))}
 
     def kafka(self) -> KafkaBroker:
         """A broker with nothing in it, for one submission: it ends with that one's processes."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lab.grading.server import Server
     from lab.grading.streaming.stream import Stream
 
+VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
+
 
 class Submission:
     """A solution in a scratch folder; checks ask it through `call`, `feast` and `probe`."""
@@ -68,11 +70,12 @@ class Submission:
 
     @cached_property
     def store_config(self) -> dict[str, Any]:
-        """feature_store.yaml, with the sandbox's Redis in place of localhost:6379."""
+        """feature_store.yaml as Feast has it in the sandbox, with the Redis that is there."""
         file = self.repo / "feature_store.yaml"
         try:
-            config = yaml.safe_load(os.path.expandvars(file.read_text()))
-        except yaml.YAMLError as error:
+            text = untrusted.content(file, self.root).decode()
+            config = yaml.safe_load(_expanded(text, self.sandbox.environment(self._places())))
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
             raise SubmissionError(f"feature_store.yaml is not valid YAML: {error}") from error
         if not isinstance(config, dict):
             raise SubmissionError("feature_store.yaml holds no settings")
@@ -84,22 +87,25 @@ class Submission:
 
     @property
     def key_version(self) -> int:
-        return int(self.store_config.get("entity_key_serialization_version", 3))
+        given = self.store_config.get("entity_key_serialization_version", 3)
+        try:
+            return int(given)
+        except (TypeError, ValueError, OverflowError) as error:
+            said = f"entity_key_serialization_version is {given!r:.60}, not a number"
+            raise SubmissionError(said) from error
 
     @property
     def registry_path(self) -> Path:
         """Where `feast apply` writes: a file, or the database of a SQLite registry."""
         registry = self.store_config.get("registry", "data/registry.db")
         path = registry.get("path", "") if isinstance(registry, dict) else registry
-        found = (self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", str(path))).resolve()
-        if not found.is_relative_to(self.root.resolve()):
-            raise SubmissionError(f"the registry {path} is outside the folder of the submission")
-        return found
+        file = self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", str(path))
+        return untrusted.inside(file, self.root, f"the registry {path}")
 
     @cached_property
     def registry(self) -> Registry:
         """What is registered; read once, after criterion 1.1 has applied it."""
-        return read_registry(self.registry_path)
+        return read_registry(self.registry_path, self.root)
 
     def view(self, canonical: str, feature: str) -> View:
         """The registered view that holds one of the brief's features."""
@@ -230,15 +236,20 @@ class Submission:
         cwd: Path | None = None,
         env: Mapping[str, str] = MappingProxyType({}),
     ) -> Child:
-        ours = {
-            "LAB_DATA_DIR": str(self.repo / "data"),
-            "LAB_FEATURE_REPO": str(self.repo),
-            "PYTHONPATH": os.pathsep.join(str(folder) for folder in path),  # of what it starts
-        }
+        importable = os.pathsep.join(str(folder) for folder in path)  # for what it starts
         return self.sandbox.child(
             cwd=cwd or self.repo,
             path=path,
-            env={**ours, **env},
+            env={**self._places(), "PYTHONPATH": importable, **env},
             log=log,
             memory_bytes=int(self.config.memory_limit_gib * 2**30),
         )
+
+    def _places(self) -> dict[str, str]:
+        """Where its code finds what the grader has put there."""
+        return {"LAB_DATA_DIR": str(self.repo / "data"), "LAB_FEATURE_REPO": str(self.repo)}
+
+
+def _expanded(text: str, environment: Mapping[str, str]) -> str:
+    """As os.path.expandvars does it, which would take the grader's own environment."""
+    return VARIABLE.sub(lambda found: environment.get(found[1] or found[2], found[0]), text)

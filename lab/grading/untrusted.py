@@ -1,12 +1,12 @@
-"""Reads what a submission wrote: a regular file in its own folder, and no more than a limit."""
+"""Reads and writes a submission's files: regular ones in its own folder, whatever links say."""
 
 import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -18,21 +18,61 @@ MOST_CELLS = 50_000_000
 LONGEST_LINE = 64 * 2**20
 
 
-@contextmanager
-def opened(path: Path, folder: Path) -> Iterator[BinaryIO]:
+def opened(path: Path, folder: Path) -> AbstractContextManager[IO[bytes]]:
     """A file, of which it is sure, once it is open, that it lies in `folder` and has an end.
 
     Raises SubmissionError otherwise; a link may be put there at any moment.
     """
+    return _opened(path, folder, os.O_RDONLY)
+
+
+@contextmanager
+def written(path: Path, folder: Path) -> Iterator[IO[bytes]]:
+    """A file to write anew, of which the same is sure; the folders above it are made."""
+    place = inside(path, folder)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SubmissionError(f"{path.name} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+        raise SubmissionError(f"{path.name} cannot be written: {error.strerror}") from error
+    with _opened(place, folder, os.O_WRONLY | os.O_CREAT) as file:
+        file.truncate()
+        yield file
+
+
+def content(path: Path, folder: Path) -> bytes:
+    """All that a file of the submission holds."""
+    with opened(path, folder) as file:
+        return file.read()
+
+
+def inside(path: Path, folder: Path, called: str = "") -> Path:
+    """Where a path leads; SubmissionError, by the path's name or `called`, if not into `folder`."""
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a name that is none
+        raise SubmissionError(f"{called or path.name} leads nowhere: {error}") from error
+    if not _lies_in(place, folder):
+        raise SubmissionError(f"{called or path.name} is outside the folder of the submission")
+    return place
+
+
+@contextmanager
+def _opened(path: Path, folder: Path, flags: int) -> Iterator[IO[bytes]]:
+    do, mode = ("written", "wb") if flags & os.O_WRONLY else ("read", "rb")
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        raise SubmissionError(f"{path.name} cannot be {do}: {error.strerror}") from error
+    with os.fdopen(descriptor, mode) as file:
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        if not (is_file and _place(descriptor, path).is_relative_to(folder.resolve())):
+        if not (is_file and _lies_in(_place(descriptor, path), folder)):
             raise SubmissionError(f"{path.name} is not a file of the submission")
         yield file
+
+
+def _lies_in(place: Path, folder: Path) -> bool:
+    """Whether a place is below a folder, which may itself have been replaced by a link."""
+    return place.is_relative_to(folder.parent.resolve() / folder.name)
 
 
 def _place(descriptor: int, path: Path) -> Path:

@@ -1,6 +1,7 @@
 """A submission in isolation reads nothing private, writes only its own folder, and is alone."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -174,6 +175,27 @@ def test_a_grader_with_a_network_of_its_own_waits_for_its_turn_all_the_same(
         held = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     free = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert (held.split(), free.split()) == (["taken", "lo:"], ["free", "lo:"])
+
+
+LEAVES_A_FILE = "for place in ('/dev/shm/left', '/tmp/left'): open(place, 'w').close()"
+LEFT = "os.listdir('/dev/shm') + [n for n in os.listdir('/tmp') if n == 'left']"
+LEAVES_A_SEGMENT = "import ctypes; assert ctypes.CDLL(None).shmget(6007, 4096, 0o1600) >= 0"
+
+
+def test_shared_memory_is_not_handed_on(apart: Settings, tmp_path: Path) -> None:
+    with sandbox(apart) as box:
+
+        def run(code: str) -> int:
+            cwd, log = box.directory, box.directory / "log"
+            child = box.child(cwd=cwd, path=[], env={}, log=log, memory_bytes=2**33)
+            return int(child.ask(60, do="run", command=f"{sys.executable} -c {shlex.quote(code)}"))
+
+        for code in ("", LEAVES_A_FILE, LEAVES_A_SEGMENT):
+            before = box.server.pid_outside(1)
+            assert run(code) == 0
+            box.renew()
+            assert (box.server.pid_outside(1) == before) is (code == "")
+        assert run(f"import os; assert {LEFT} == []") == 0
 
 
 def test_what_a_submission_left_is_removed_and_mounted_folders_stay(folders: Folders) -> None:

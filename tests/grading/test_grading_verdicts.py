@@ -19,6 +19,7 @@ from lab.grading.outcome import MachineTooBusyError, Outcome, Status
 from lab.grading.results import Scorecard
 from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import Sandbox
+from lab.grading.submission import Submission
 from lab.settings import Settings, settings
 
 Grade = Callable[..., Scorecard]
@@ -135,6 +136,18 @@ def test_a_failure_shows_at_most_three_counter_examples(grade: Grade, reference:
     wrong = next(r for r in card.results if r.criterion.id == "2.4")
     assert len(wrong.examples) == 3
     assert all(example.expected != example.got for example in wrong.examples)
+
+
+def test_a_failure_that_was_measured_carries_their_last_lines(
+    box: Sandbox, hidden: HiddenData, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(submission: Submission) -> Outcome:
+        submission.log.write_text("first\n" * 50 + "\x1b[31mlast\x1b[0m\n")
+        return Outcome(False, "1 of 2", "2 of 2")
+
+    monkeypatch.setattr("lab.grading.runner.checks_in", lambda _: {"5.1": measured})
+    (failed,) = Grader(box, hidden, config).grade(PLAIN, ["5.1"]).results
+    assert (failed.status, failed.log_tail) == (Status.FAIL, "first\n" * 11 + "last")
 
 
 def test_a_bug_of_ours_is_an_error_and_not_a_fail(

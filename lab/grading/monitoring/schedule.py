@@ -3,16 +3,15 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 from croniter import croniter  # type: ignore[import-untyped]
 
+from lab.grading import untrusted
 from lab.grading.outcome import SubmissionError
 from lab.grading.sandbox import Sandbox
 from lab.grading.submission import Submission
@@ -67,9 +66,11 @@ def _of_airflow(submission: Submission, folder: Path) -> Iterator[Job]:
 def _airflow_home(submission: Submission) -> Path:
     """A home for Airflow, with an empty database and a policy that a task is tried once."""
     home = submission.root / "airflow"
-    (home / "config").mkdir(parents=True, exist_ok=True)
-    (home / "config" / "airflow_local_settings.py").write_text(TRIED_ONCE)
-    shutil.copy(_empty_database(submission.sandbox), home)
+    database = _empty_database(submission.sandbox)
+    with untrusted.written(home / "config" / "airflow_local_settings.py", submission.root) as file:
+        file.write(TRIED_ONCE.encode())
+    with untrusted.written(home / database.name, submission.root) as file:
+        file.write(database.read_bytes())
     return home
 
 
@@ -88,7 +89,8 @@ def _of_cron(submission: Submission, folder: Path) -> Iterator[Job]:
     files = [file for pattern in CRONTABS for file in sorted(folder.glob(pattern))]
     for file in files:
         environment: dict[str, str] = {}
-        for line in file.read_text(errors="replace").replace(theirs, ours).splitlines():
+        text = untrusted.content(file, submission.root).decode(errors="replace")
+        for line in text.replace(theirs, ours).splitlines():
             if assigned := ASSIGNMENT.fullmatch(line):
                 if not assigned[1].startswith(OURS):
                     environment[assigned[1]] = assigned[2].strip("'\" ")
@@ -118,7 +120,8 @@ def run_for_a_report(
         except SubmissionError as error:
             said = error.message
         written = [f for f, when in _outputs(submission).items() if before.get(f) != when]
-        if any(name in _content(file) for file in written for name in names):
+        contents = (_content(file, submission.root) for file in written)
+        if any(name in content for content in contents for name in names):
             return job, ""
     return None, said
 
@@ -130,8 +133,8 @@ def _outputs(submission: Submission) -> dict[Path, int]:
     return {file: file.stat().st_mtime_ns for file in files - {submission.registry_path.resolve()}}
 
 
-def _content(file: Path) -> bytes:
+def _content(file: Path, root: Path) -> bytes:
     """What a file says; names of columns say nothing of a feature."""
     if file.suffix != ".parquet":
-        return file.read_bytes()
-    return str(pd.read_parquet(file).to_csv(index=False, header=False)).encode()
+        return untrusted.content(file, root)
+    return str(untrusted.table(file, root).to_csv(index=False, header=False)).encode()

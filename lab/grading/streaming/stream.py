@@ -4,12 +4,12 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 
 import pandas as pd
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from lab.grading import untrusted
 from lab.grading.outcome import NotAttemptedError, SubmissionError
 from lab.grading.process import log_tail
 from lab.grading.scripts import scripts
@@ -48,7 +48,7 @@ class Stream:
         self._next_beat = 0.0
         self._create_topic()
         self._producer = Producer({"bootstrap.servers": self.broker.bootstrap, **QUIET})
-        _point_at(self.broker.bootstrap, submission.exercise(EXERCISE))
+        _point_at(self.broker.bootstrap, submission)
         self.start()
 
     # ---- The job ---------------------------------------------------------------------------------
@@ -182,9 +182,12 @@ def start_command(submission: Submission) -> str:
     return DEFAULT_START
 
 
-def _point_at(kafka: str, folder: Path) -> None:
+def _point_at(kafka: str, submission: Submission) -> None:
     """Write the grader's Kafka where the submission names the usual one."""
-    for file in folder.rglob("*"):
-        if file.suffix in REWRITTEN and file.is_file():
-            content = file.read_bytes()
-            file.write_bytes(DEFAULT_KAFKA.sub(kafka.encode(), content))
+    for path in submission.exercise(EXERCISE).rglob("*"):
+        if path.suffix in REWRITTEN and path.is_file():
+            content = untrusted.content(path, submission.root)
+            pointed = DEFAULT_KAFKA.sub(kafka.encode(), content)
+            if pointed != content:
+                with untrusted.written(path, submission.root) as file:
+                    file.write(pointed)
