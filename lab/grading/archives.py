@@ -1,5 +1,6 @@
 """Unpacks ZIP files that strangers made: entries are judged before one of them is written."""
 
+import lzma
 import shutil
 import stat
 import zipfile
@@ -12,7 +13,10 @@ from lab.settings import Settings
 
 IS_ENCRYPTED = 0x1
 DEEPEST = 64  # folders in folders; what walks them calls itself for each
-DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
+DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(NotImplementedError, OSError, ValueError, MemoryError),
+)
 
 
 def unpack(archive: Path, into: Path, config: Settings) -> list[str]:
