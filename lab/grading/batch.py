@@ -54,7 +54,7 @@ def grade(
 
     What an earlier call into the same folder graded, with the same files, seed, thresholds and
     grader, is not graded again. Raises UserError when two submissions share a name, or when a
-    scorecard that is there judges more than is asked.
+    scorecard that is there judges what is not asked.
     """
     names = [name_of(source) for source in batch.sources]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -76,8 +76,8 @@ def _assert_nothing_is_lost(batch: Batch, name: str) -> None:
         earlier = read_scorecard(batch.scorecard(name))
     except UserError:
         return
-    if set(earlier.status_of()) > set(batch.ids):
-        said = f"{batch.scorecard(name)} has more criteria than are asked for now"
+    if not set(earlier.status_of()) <= set(batch.ids):
+        said = f"{batch.scorecard(name)} judges criteria that are not asked for now"
         raise UserError(said, "lab grade … --out ANOTHER")
 
 
