@@ -54,3 +54,12 @@ def hostile(length: int = 1) -> Scorecard:
         for criterion in CRITERIA
     ]
     return replace(card(text), results=results)
+
+
+def not_passed(card: Scorecard) -> dict[str, tuple[Status, str]]:
+    """What to read when a verdict surprises."""
+    return {
+        r.criterion.id: (r.status, f"{r.measured} {r.message} {r.log_tail[-500:]}")
+        for r in card.results
+        if r.status is not Status.PASS
+    }

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cards import not_passed
 from matrix import keep_verdict
 from mutants import Mutant, copy_reference, with_tables
 
 from lab.grading.hidden import HiddenData
 from lab.grading.hidden_source import make_hidden_data
-from lab.grading.outcome import Status
 from lab.grading.results import Scorecard
 from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import Sandbox, sandbox
@@ -125,12 +125,3 @@ def assert_fails_alone(
         assert card.status_of() == mutant.expected(), not_passed(card)
 
     return check
-
-
-def not_passed(card: Scorecard) -> dict[str, tuple[Status, str]]:
-    """What to read when a verdict surprises."""
-    return {
-        r.criterion.id: (r.status, f"{r.measured} {r.message} {r.log_tail[-500:]}")
-        for r in card.results
-        if r.status is not Status.PASS
-    }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import not_passed
+from cards import not_passed
 from matrix import cases
 from mutants import Mutant
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import not_passed
+from cards import not_passed
 
 from lab.grading.outcome import Status
 from lab.grading.results import Result, Scorecard

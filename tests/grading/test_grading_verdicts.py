@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import not_passed
+from cards import not_passed
 from mutants import copy_reference, mutants
 
 from lab.errors import UserError
