@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 from fastapi.testclient import TestClient
+from waiting import eventually
 
 from lab.settings import settings
 from lab.stack.ports import free_port
@@ -44,6 +44,12 @@ def payments(count: int) -> list[Body]:
     return made
 
 
+def users_payments(count: int) -> list[Body]:
+    """The last payment of each of `count` users."""
+    last = {payment["user_id"]: payment for payment in payments(1_000)}
+    return list(last.values())[:count]
+
+
 def cache_database() -> redis.Redis:
     """Database 1 of the shop's Redis."""
     return redis.Redis(settings.host, settings.redis_port, db=1, socket_timeout=5)
@@ -59,14 +65,6 @@ def running_api(**changes: Any) -> Iterator[TestClient]:
             patch.setitem(vars(settings), name, value)
         with TestClient(create_app(), raise_server_exceptions=False) as client:
             yield client
-
-
-def eventually(condition: Any, seconds: float = SECONDS) -> None:
-    """Wait until `condition()` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class LiveApi:

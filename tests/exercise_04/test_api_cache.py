@@ -18,10 +18,11 @@ from serving_shop import (
     STREAMING_VIEW,
     Body,
     cache_database,
-    eventually,
     payments,
     running_api,
+    users_payments,
 )
+from waiting import eventually
 
 from exercise_04_serving.app.cache import LocalCache, ReplyCache
 from exercise_04_serving.app.database import CACHE, FEATURES, Database
@@ -90,7 +91,7 @@ def test_with_a_warm_cache_only_streaming_features_are_read(
 
 
 def test_a_streaming_feature_is_never_cached(api: TestClient, shop_redis: RedisServer) -> None:
-    payment = payments(40)[0]  # a user of its own: others are quiet
+    payment = users_payments(40)[39]  # a user of its own: others are quiet
     for count in (3, 5, 8):
         set_feature(
             shop_redis.client(),
@@ -168,7 +169,7 @@ def test_a_new_worker_starts_with_the_hot(shop: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("exercise_04_serving.app.hot_entities.SAMPLED", 1.0)
     cache = cache_database()
     cache.flushdb()
-    hot, cold = payments(2)
+    hot, cold = users_payments(2)
     with running_api(cache_poll_s=0.05) as api:
         for payment in (hot, hot, cold):
             predict(api, payment)

@@ -21,7 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from serving_shop import SECONDS, eventually
+from serving_shop import SECONDS
+from waiting import eventually
 
 from exercise_04_serving import load_test
 from exercise_04_serving.load_report import Run, Sample, draw, percentiles, table

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from redis_proxy import RedisProxy, redis_proxy
-from serving_shop import Body, cache_database, eventually, payments, running_api
+from serving_shop import Body, cache_database, payments, running_api
+from waiting import eventually
 
 from lab.settings import settings
 from lab.stack.redis import RedisServer

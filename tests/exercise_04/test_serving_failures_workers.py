@@ -15,10 +15,10 @@ from serving_shop import (
     SECONDS,
     STREAMING_VIEW,
     LiveApi,
-    eventually,
     live_api,
     payments,
 )
+from waiting import eventually
 
 from feast_plugins.redis_encoding import time_field
 from lab.stack.redis import RedisServer

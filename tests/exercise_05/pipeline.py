@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from waiting import PATIENCE_S, eventually
 
 from exercise_05_streaming.events import Record
 from lab.settings import ROOT, settings
@@ -23,7 +24,6 @@ from lab.stack.redis import RedisServer
 
 SCRIPT = ROOT / "exercise_05_streaming" / "flink_streaming_features.py"
 PARTITIONS = 4
-PATIENCE_S = 150
 POLL_S = 0.1
 
 
@@ -177,14 +177,6 @@ class Newest:
 
     def values(self) -> list[Any]:
         return list(dict(self.history()).values())
-
-
-def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(POLL_S)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from pipeline import NewPipeline, Pipeline, eventually, pointed
+from pipeline import NewPipeline, Pipeline, pointed
 from tiles_recounted import in_order, judged, tiles
+from waiting import eventually
 
 from exercise_05_streaming.events import EPOCH, Record, Traffic, iso, milliseconds, records
 from exercise_05_streaming.plain_windows import plain_windows

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pytest
-from pipeline import NewPipeline, eventually
+from pipeline import NewPipeline
 from tiles_recounted import in_order, tiles
+from waiting import eventually
 
 from exercise_05_streaming.events import Traffic, records
 from lab.stack.flink import FlinkCluster, private_flink

@@ -3,8 +3,9 @@
 from itertools import islice
 
 import pytest
-from pipeline import NewPipeline, eventually
+from pipeline import NewPipeline
 from tiles_recounted import in_order, tiles
+from waiting import eventually
 
 from exercise_05_streaming.events import Traffic, records
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from online_by_hand import key_of
-from pipeline import SCRIPT, Job, NewPipeline, Pipeline, eventually, pointed
+from pipeline import SCRIPT, Job, NewPipeline, Pipeline, pointed
 from sklearn.linear_model import LogisticRegression
+from waiting import eventually
 
 from exercise_05_streaming.events import Record, iso, milliseconds, packed
 from exercise_05_streaming.online_rows import VIEW

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from waiting import PATIENCE_S, eventually
 
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.ports import free_port
@@ -22,7 +23,6 @@ from lab.stack.ports import free_port
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 4
-PATIENCE_S = 60
 COMMAND = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
 DELIVERED = re.compile(r"([\d,]+) of ([\d,]+) events delivered")
 
@@ -80,13 +80,6 @@ def stored(broker: KafkaBroker, topic: str) -> list[Message]:
     return found
 
 
-def wait_until(is_met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_met():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_all_that_is_sent_is_stored_a_users_events_in_one_partition(
     broker: KafkaBroker, topic: str
 ) -> None:
@@ -104,7 +97,7 @@ def test_control_c_ends_it_and_the_number_told_is_the_number_stored(
     broker: KafkaBroker, topic: str
 ) -> None:
     process = started(broker.port, "--rate", "500", LAB_TRANSACTIONS_TOPIC=topic)
-    wait_until(lambda: len(stored(broker, topic)) > 100)
+    eventually(lambda: len(stored(broker, topic)) > 100)
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate(timeout=PATIENCE_S)
     delivered, sent = counts(said)
@@ -167,11 +160,11 @@ def test_a_broker_that_comes_back_misses_nothing_and_has_nothing_twice(tmp_path:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         admin.create_topics([NewTopic("transactions", PARTITIONS)])["transactions"].result()
         process = started(broker.port, "--rate", "400", LAB_KAFKA_DELIVERY_TIMEOUT_S="40")
-        wait_until(lambda: len(stored(broker, "transactions")) > 100)
+        eventually(lambda: len(stored(broker, "transactions")) > 100)
         broker.stop()
         broker.start()
         before = len(stored(broker, "transactions"))
-        wait_until(lambda: len(stored(broker, "transactions")) > before + 100)
+        eventually(lambda: len(stored(broker, "transactions")) > before + 100)
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=PATIENCE_S)
         ids = [json.loads(m.value())["transaction_id"] for m in stored(broker, "transactions")]
@@ -184,7 +177,7 @@ def test_a_broker_that_stays_away_is_told_with_the_number_delivered(tmp_path: Pa
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         admin.create_topics([NewTopic("transactions", PARTITIONS)])["transactions"].result()
         process = started(broker.port, "--rate", "400", LAB_KAFKA_DELIVERY_TIMEOUT_S="3")
-        wait_until(lambda: len(stored(broker, "transactions")) > 100)
+        eventually(lambda: len(stored(broker, "transactions")) > 100)
         broker.stop()
         _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from confluent_kafka import Producer
 from online_by_hand import stored
-from pipeline import PATIENCE_S, Pipeline, eventually
+from pipeline import Pipeline
 from tiles_by_hand import (
     DAY,
     HOUR,
@@ -26,6 +26,7 @@ from tiles_by_hand import (
     values_at,
     versions,
 )
+from waiting import PATIENCE_S, eventually
 
 from exercise_05_streaming.online_rows import OnlineRows
 from exercise_05_streaming.rebuild import rebuild

@@ -1,5 +1,6 @@
 """A submission in isolation reads nothing private, writes only its own folder, and is alone."""
 
+import importlib
 import os
 import shlex
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import eventually
 
 from lab.errors import UserError
 from lab.grading.folders import Folders
@@ -35,7 +37,9 @@ PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 
 @pytest.fixture
 def apart(config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    # As in a grader that has imported Feast; in the sandbox that folder is not there.
+    # Feast sets these once in a process, for good: what is changed here is undone to that.
+    importlib.import_module("feast.metrics")
+    # In the sandbox that folder is not there.
     (tmp_path / "metrics").mkdir()
     for name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "metrics"))
@@ -121,13 +125,17 @@ def test_where_namespaces_are_missing_it_is_said(
         isolated(["true"], folders, apart)
 
 
+def asleep() -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == SLEEP]
+
+
 def test_without_isolation_too_what_got_away_is_ended(box: Sandbox, tmp_path: Path) -> None:
     """Its parent has ended, and its session is its own."""
     child = box.child(cwd=tmp_path, path=[], env={}, log=tmp_path / "log", memory_bytes=2**33)
     child.ask(60, do="run", command="(setsid sleep 6007 &)")
-    sleeping = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == SLEEP]
+    eventually(asleep)
+    sleeping = asleep()
     box.close_children()
-    assert sleeping
     assert not psutil.wait_procs(sleeping, timeout=30)[1]
 
 

@@ -13,6 +13,7 @@ from shutil import which
 import psutil
 import pytest
 import redis
+from waiting import eventually
 
 from lab.errors import UserError
 from lab.settings import Settings
@@ -33,13 +34,6 @@ def tool(config: Settings) -> subprocess.Popen[bytes]:
     fields = ("stack_dir", "stack_engine", "redis_port", "stack_timeout_s")
     env = {f"LAB_{field.upper()}": str(getattr(config, field)) for field in fields}
     return subprocess.Popen([sys.executable, "-c", UP], env={**os.environ, **env})
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def fill(client: redis.Redis) -> None:
