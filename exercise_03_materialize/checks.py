@@ -16,7 +16,7 @@ from lab.grading.online import delete_entities, read_online
 from lab.grading.outcome import CounterExample, Outcome
 from lab.grading.placing import place_feature_tables
 from lab.grading.registry import View
-from lab.grading.rounds import best_of_rounds
+from lab.grading.rounds import alone, best_of_rounds
 from lab.grading.submission import Submission
 from lab.settings import utc_now
 
@@ -214,14 +214,18 @@ def _bytes_of_keys(submission: Submission) -> int:
 
 @criterion("3.6")
 def materialization_is_fast(submission: Submission) -> Outcome:
-    """A hundred thousand entities are in Redis within five minutes, and complete at return."""
+    """A hundred thousand entities are in Redis within five minutes, and complete at return.
+
+    In one round: what a run still writes after its return would count for the next.
+    """
     known = KNOWN_VIEWS["user_transaction_features"]
     many = _many_rows(submission, known)
     submission.hidden.append(known.name, many)
     place_feature_tables(submission)
-    start = time.monotonic()
-    materialize(submission)
-    seconds = time.monotonic() - start
+    with alone(submission.config):
+        start = time.monotonic()
+        materialize(submission)
+        seconds = time.monotonic() - start
     entities = list(many[known.key])
     complete = Stored(known, many.set_index(known.key), online(submission, known, entities))
     limit = submission.config.materialize_limit_s

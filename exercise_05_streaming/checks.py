@@ -59,7 +59,7 @@ def events_are_consumed(submission: Submission) -> Outcome:
     stream = running_stream(submission)
     stream.wait_until_ready()
     stream.await_window(before_s=ROOM_S)
-    now, users = utc_now(), nonces(SOME_USERS, "user")
+    now, users = utc_now(), nonces(SOME_USERS)
     sent = [
         Event(user, now, 1.25 * number, partition=number % PARTITIONS)
         for number, user in enumerate(users, start=1)
@@ -84,7 +84,7 @@ def values_equal_a_recount(submission: Submission) -> Outcome:
     stream, config = running_stream(submission), submission.config
     stream.await_window(before_s=RESTART_ROOM_S)
     random = np.random.default_rng([submission.hidden.seed, 5])
-    users = nonces(config.streaming_users, "user")
+    users = nonces(config.streaming_users)
 
     def send(share: float) -> list[Event]:
         events = drawn(random, users, round(share * config.streaming_events), utc_now())
@@ -187,7 +187,7 @@ def late_events_are_handled(submission: Submission) -> Outcome:
     stream = running_stream(submission)
     late_by_s = min(0.8 * submission.names.allowed_lateness_s, MOST_LATE_S)
     stream.await_window(after_s=late_by_s + MARGIN_S, before_s=RESTART_ROOM_S)
-    users = {kind: nonces(SOME_USERS, kind) for kind in ("disordered", "late", "old")}
+    users = {kind: nonces(SOME_USERS) for kind in ("disordered", "late", "old")}
 
     def send(kind: str, amount: float, behind_s: float = 0) -> list[Event]:
         at = utc_now() - timedelta(seconds=behind_s)

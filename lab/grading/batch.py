@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import UserError
@@ -16,6 +16,7 @@ from lab.grading.comparison import SCORECARD
 from lab.grading.grading_process import GradingProcess
 from lab.grading.intake import Intake, name_of, take_in
 from lab.grading.outcome import Status
+from lab.grading.packages import REQUIRED
 from lab.grading.provenance import provenance
 from lab.grading.results import Result, Scorecard, read_scorecard, write_whole
 from lab.settings import Settings, settings
@@ -34,6 +35,15 @@ class Batch:
     jobs: int = 1
     overrides: Path | None = None
     config: Settings = settings
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What a scorecard needs beyond folder and seed to be made again."""
+        overrides, packages = self.overrides, self.config.extra_packages
+        return (
+            *(("--overrides", str(overrides)) if overrides else ()),
+            *(("--requirements", str(packages / REQUIRED)) if packages else ()),
+        )
 
     def scorecard(self, name: str) -> Path:
         return self.out / "scorecards" / name / SCORECARD
@@ -132,6 +142,7 @@ def _in_parallel(
 
 
 def _keep(batch: Batch, name: str, card: Scorecard, progress: Progress) -> None:
+    card = replace(card, options=batch.options)
     card.write(batch.scorecard(name))
     progress.on_card(card)
 

@@ -60,13 +60,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """All results of one submission; `seed` replays the hidden data, `data` describes them."""
+    """All results of one submission; `seed` replays the hidden data, `data` describes them.
+
+    `options` are those of `lab grade` that decided on names and packages.
+    """
 
     submission: str
     seed: int
     results: Sequence[Result]
     provenance: Provenance
     data: dict[str, Any] = field(default_factory=dict)
+    options: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "submission", plain(self.submission))
@@ -107,7 +111,10 @@ class Scorecard:
     def replay(self, result: Result) -> str:
         """The command that makes the verdict again, on the same hidden data."""
         number, folder = result.criterion.exercise, shlex.quote(self.submission)
-        return f"lab check {number} --submission {folder} --seed {self.seed}"
+        if not self.options:
+            return f"lab check {number} --submission {folder} --seed {self.seed}"
+        into = f"--exercise {number} --out replayed/{number}"
+        return f"lab grade {folder} {into} --seed {self.seed} {shlex.join(self.options)}"
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -119,6 +126,7 @@ class Scorecard:
             "seed": self.seed,
             **asdict(self.provenance),
             "data": self.data,
+            "options": list(self.options),
             "exercises": [
                 {
                     "number": number,
@@ -143,6 +151,7 @@ class Scorecard:
             results=[Result.from_dict(criterion) for criterion in criteria],
             provenance=Provenance.from_dict(values),
             data=values["data"],
+            options=tuple(values.get("options", ())),
         )
 
     def as_json(self) -> str:

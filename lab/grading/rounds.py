@@ -1,12 +1,18 @@
 """Timed criteria: alone on this machine, in rounds, and never failed by a busy machine."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from lab.grading.outcome import MachineTooBusyError, Outcome
 from lab.settings import Settings
 from lab.stack.lock import locked
 
 QUIET = 1 / 3  # of the limit: what a bare probe may take in a round whose failure counts
+
+
+def alone(config: Settings) -> AbstractContextManager[None]:
+    """While it is open, no other submission is timed on this machine; it waits for its turn."""
+    return locked(config.timing_dir, timeout_s=config.timing_turn_s)
 
 
 def best_of_rounds(
@@ -18,7 +24,7 @@ def best_of_rounds(
     before and after. Raises MachineTooBusyError when no round was quiet.
     """
     counted, took = None, 0.0
-    with locked(config.timing_dir, timeout_s=config.timing_turn_s):
+    with alone(config):
         for _ in range(config.timed_rounds):
             before = probe()
             outcome = measure()

@@ -121,6 +121,18 @@ def test_other_packages_are_another_provenance(tmp_path: Path) -> None:
     assert provenance(settings, tmp_path).packages_hash == ""
 
 
+def test_a_replay_takes_the_same_names_and_packages(tmp_path: Path) -> None:
+    (tmp_path / "bob.zip").write_text("no archive")
+    (tmp_path / REQUIRED).write_text("pandas")
+    config = settings.model_copy(update={"extra_packages": tmp_path})
+    asked = [tmp_path / "bob.zip"], tmp_path / "out", criteria_of(2), 1, tmp_path / "names", config
+    (refused,) = grade(Batch(*asked), seed=7)
+    assert refused.replay(refused.results[0]) == (
+        "lab grade bob --exercise 2 --out replayed/2 --seed 7 "
+        f"--overrides {tmp_path}/names --requirements {tmp_path}/{REQUIRED}"
+    )
+
+
 def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(UserError, match="not of lab grade"):

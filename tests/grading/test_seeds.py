@@ -9,20 +9,23 @@ from pathlib import Path
 import pytest
 from mutants import Mutant, copy_reference, copy_right, mutants, with_tables
 
-from lab.grading.brief import BY_ID, EXERCISES
+from lab.grading.brief import BY_ID, EXERCISES, with_needs
+from lab.grading.criterion import checks_in
 from lab.grading.hidden import HiddenData
 from lab.grading.hidden_source import make_hidden_data
 from lab.grading.outcome import Status
 from lab.grading.results import Result
 from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import Sandbox
+from lab.grading.submission import Submission
 from lab.settings import Settings, settings, utc_now
 
 SEEDS = range(1, 21)
-TIMED = ("3.2", "4.2", "4.6", "5.4")
+TIMED = ("3.2", "4.2", "4.6")
 MUTANTS = [m for e in EXERCISES for m in mutants(e) if m.criterion in TIMED]
+NEVER_FRESH = [m for m in mutants(5) if m.criterion == "5.4"]
 
-pytestmark = [pytest.mark.seeds, pytest.mark.timeout(2_400)]
+pytestmark = [pytest.mark.seeds, pytest.mark.timeout(3_600)]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,30 @@ def test_a_mutant_of_what_is_timed_fails(
     *met, judged = judge.grade(folder, [*needs, mutant.criterion]).results
     assert {r.criterion.id: told(r) for r in met if r.status is not Status.PASS} == {}
     assert judged.status is Status.FAIL, told(judged)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("mutant", NEVER_FRESH, ids=str)
+def test_a_mutant_of_freshness_fails(
+    mutant: Mutant, box: Sandbox, in_force: Settings, tmp_path: Path
+) -> None:
+    """It is asked as often as there are seeds, of which 5.4 takes nothing: its users are new."""
+    (tmp_path / "hidden").mkdir()
+    hidden = make_hidden_data(tmp_path / "hidden", SEEDS[0], utc_now(), in_force)
+    folder = copy_right(mutant.exercise, tmp_path / "wrong")
+    mutant.write(folder)
+    box.renew()
+    submission, checks = Submission(folder, box, hidden, in_force), checks_in(settings.root)
+    try:
+        for criterion in with_needs(set(BY_ID["5.4"].needs)):
+            met = checks[criterion.id](submission)
+            assert met.passed, (criterion.id, met)
+        for _ in SEEDS:
+            judged = checks["5.4"](submission)
+            print(judged.measured)
+            assert not judged.passed, judged
+    finally:
+        box.close_children()
 
 
 def told(result: Result) -> str:

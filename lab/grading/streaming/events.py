@@ -47,9 +47,9 @@ class Event:
         return json.dumps(event).encode()
 
 
-def nonces(count: int, prefix: str) -> list[str]:
-    """Ids of users that were never seen before."""
-    return [f"{prefix}_{uuid4().hex}" for _ in range(count)]
+def nonces(count: int) -> list[str]:
+    """Ids of users that were never seen before; they do not tell what they are asked for."""
+    return [f"user_{uuid4().hex}" for _ in range(count)]
 
 
 def drawn(

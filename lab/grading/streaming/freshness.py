@@ -20,7 +20,7 @@ def event_to_value(stream: Stream, count: int, limit_s: float) -> list[float]:
 
     Infinity where it took longer than `limit_s`.
     """
-    users = nonces(count, "fresh")
+    users = nonces(count)
     took: dict[str, float] = {}
     sent: dict[str, tuple[float, Event]] = {}
     began = time.monotonic()

@@ -65,7 +65,7 @@ class Stream:
             FLINK_HOME=str(flink),
         )
         self.flink = FlinkProcesses(self.child)
-        self._beats = nonces(PARTITIONS, "beat")
+        self._beats = nonces(PARTITIONS)
 
     def kill(self) -> None:
         """End all its processes at once, as kill -9 does."""
