@@ -59,7 +59,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     if config.isolation == "none":
         pytest.skip("bubblewrap does not work here: scripts/system-packages bwrap")
     folder = tmp_path_factory.mktemp("hostile")
-    canary, right = folder / "canary.parquet", folder / "right"
+    canary, right = folder / "X_canary.parquet", folder / "right"
     canary.write_text(SECRET)
     for name in FOLDERS:
         shutil.copytree(PLAIN / name, right / name)

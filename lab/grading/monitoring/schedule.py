@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,8 +130,14 @@ def run_for_a_report(
 def _outputs(submission: Submission) -> dict[Path, int]:
     """The files below data/, but for the registry, and when each was written."""
     folders = (submission.repo / "data", submission.exercise(EXERCISE) / "data")
-    files = {file.resolve() for folder in folders for file in folder.rglob("*") if file.is_file()}
-    return {file: file.stat().st_mtime_ns for file in files - {submission.registry_path.resolve()}}
+    walks = (walk for folder in folders for walk in os.walk(folder))
+    found: dict[Path, int] = {}
+    for file in (Path(directory, name) for directory, _, names in walks for name in names):
+        with suppress(FileNotFoundError):  # one of theirs may remove it just now
+            if file.is_file():
+                found[file.resolve()] = file.stat().st_mtime_ns
+    found.pop(submission.registry_path.resolve(), None)
+    return found
 
 
 def _content(file: Path, root: Path) -> bytes:
