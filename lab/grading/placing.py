@@ -51,13 +51,14 @@ def place_feature_tables(submission: Submission) -> None:
 
 def source_path(submission: Submission, view: View) -> Path:
     """The file of a view's source; SubmissionError when it lies outside the submission."""
-    path = (submission.repo / view.source.path.removeprefix("file://")).resolve()
-    if not path.is_relative_to(submission.root.resolve()):
-        raise SubmissionError(
-            f"{view.name} reads {view.source.path}, outside the folder of the submission",
-            hint="name a path relative to feature_store.yaml, such as data/user_stats.parquet",
+    path = submission.repo / view.source.path.removeprefix("file://")
+    try:
+        return untrusted.inside(
+            path, submission.root, f"{view.source.path}, which {view.name} reads,"
         )
-    return path
+    except SubmissionError as error:
+        hint = "name a path relative to feature_store.yaml, such as data/user_stats.parquet"
+        raise SubmissionError(error.message, hint=hint) from error
 
 
 def _own_view(submission: Submission, known: KnownView) -> View | None:

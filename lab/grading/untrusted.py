@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -110,10 +111,22 @@ def table(path: Path, folder: Path) -> pd.DataFrame:
             raise SubmissionError(f"a table that cannot be read: {error!s:.200}") from error
 
 
+def parsed(text: str | bytes) -> Any:
+    """JSON; whole numbers that no float can hold are infinite, so that all can be compared.
+
+    Raises ValueError or RecursionError.
+    """
+    return json.loads(text, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> float:
+    return int(digits) if len(digits) < sys.float_info.max_10_exp else float(digits)
+
+
 def reply(line: str) -> dict[str, Any]:
     """A line of a child as an object; SubmissionError for anything else."""
     try:
-        value = json.loads(line)
+        value = parsed(line)
     except (ValueError, RecursionError) as error:
         raise SubmissionError("an answer that is no JSON") from error
     if not isinstance(value, dict):

@@ -64,3 +64,13 @@ def test_a_view_on_what_is_no_file_is_named(tmp_path: Path) -> None:
 def test_a_view_without_an_entity_is_named(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match=f"{NAME} has no entity"):
         placed(tmp_path, replace(VIEW, join_keys=()))
+
+
+@pytest.mark.parametrize("path", ["../elsewhere.parquet", "/etc/passwd", "loop", "a\0b"])
+def test_a_source_that_leads_elsewhere_or_nowhere_is_the_submissions_mistake(
+    path: str, tmp_path: Path
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    view = replace(VIEW, source=replace(SOURCE, path=path))
+    with pytest.raises(SubmissionError, match=f"{NAME} reads, (is outside|leads nowhere)"):
+        placed(tmp_path, view)

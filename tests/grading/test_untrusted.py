@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.grading import untrusted
 from lab.grading.brief import BY_ID
+from lab.grading.compare import equal_values
 from lab.grading.folders import Folders
 from lab.grading.monitoring.schedule import _airflow_home, run_for_a_report, scheduled_jobs
 from lab.grading.online import read_online
@@ -282,3 +284,9 @@ def test_a_pipe_or_a_folder_is_no_file_to_write(make: Make) -> None:
             untrusted.written(root / name, root),
         ):
             pass
+
+
+@pytest.mark.parametrize("digits", [308, 309, 400, 4_000])
+def test_a_whole_number_of_any_length_can_be_compared(digits: int) -> None:
+    answer = untrusted.reply(f'{{"value": -{"9" * digits}}}')
+    assert not equal_values(pd.Series([1.5, "x"]), pd.Series([answer["value"]] * 2)).any()
