@@ -30,21 +30,25 @@ SPLIT_TOLERANCE = 0.02
 def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
     """What their get_training_data returns for `frame`, under the brief's names."""
     own = submission.names.frame(frame)
-    table = _table(submission.call(2, SCRIPT, "get_training_data", own), "get_training_data")
-    table = submission.names.canonical(table)
+    said = submission.call(2, SCRIPT, "get_training_data", own)
+    table = _table(submission, said, "get_training_data")
     missing = [n for n in [*KEYS, *submission.hidden.critical] if n not in table]
     if missing:
         raise SubmissionError(f"get_training_data returned no column {', '.join(missing)}")
-    numbers = [n for n in KEYS[:2] if pd.api.types.is_numeric_dtype(table[n])]
-    if numbers:
-        raise SubmissionError(f"get_training_data made numbers of the texts in {numbers[0]}")
+    return table
+
+
+def _table(submission: Submission, said: Any, function: str) -> pd.DataFrame:
+    """What a function returned, under the brief's names; its keys are texts, its times UTC."""
+    if not isinstance(said, pd.DataFrame):
+        raise SubmissionError(f"{function} returned {said!r:.60}, not a DataFrame")
+    table = submission.names.canonical(said)
+    for key in KEYS[:2]:
+        if key in table and table[key].dtype.kind != "O":
+            raise SubmissionError(f"{function} made {table[key].dtype} of the texts in {key}")
+    if EVENT_TIME not in table:
+        raise SubmissionError(f"{function} returned no column {EVENT_TIME}")
     return table.assign(**{EVENT_TIME: as_utc(table[EVENT_TIME])})
-
-
-def _table(value: Any, function: str) -> pd.DataFrame:
-    if not isinstance(value, pd.DataFrame):
-        raise SubmissionError(f"{function} returned {value!r:.60}, not a DataFrame")
-    return value
 
 
 def in_order_of(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -233,9 +237,11 @@ def exported(submission: Submission, frame: pd.DataFrame) -> dict[str, pd.DataFr
 def _split_problems(frame: pd.DataFrame, files: dict[str, pd.DataFrame]) -> list[str]:
     if any("transaction_amount" not in files[f"X_{split}"] for split in SPLITS):
         return ["X has no transaction_amount, which is a feature of the model"]
+    if any(files[f"y_{split}"].columns.empty for split in SPLITS):
+        return ["y has no column"]
     amounts = {split: files[f"X_{split}"]["transaction_amount"] for split in SPLITS}
     rows = pd.concat(amounts.values())
-    aside = files["excluded"]["transaction_amount"] if "excluded" in files else rows.iloc[:0]
+    aside = files.get("excluded", pd.DataFrame()).get("transaction_amount", rows.iloc[:0])
     shares = {split: len(amounts[split]) / max(len(rows), 1) for split in SPLITS}
     uneven = [s for s, share in SPLITS.items() if abs(shares[s] - share) > SPLIT_TOLERANCE]
     absent = set(frame["transaction_amount"]) - set(rows) - set(aside)
@@ -262,11 +268,10 @@ def _label_problem(frame: pd.DataFrame, files: dict[str, pd.DataFrame], split: s
 @criterion("2.6")
 def leakage_is_demonstrated(submission: Submission) -> Outcome:
     """A table that shows, row by row, the value as it was known beside the latest one."""
-    table = _table(submission.call(2, SCRIPT, "demonstrate_leakage"), "demonstrate_leakage")
-    table = submission.names.canonical(table)
-    if EVENT_TIME not in table or not {"user_id", "merchant_id"} & set(table):
-        raise SubmissionError("demonstrate_leakage returned no key, or no event_timestamp")
-    table = table.assign(**{EVENT_TIME: as_utc(table[EVENT_TIME])})
+    said = submission.call(2, SCRIPT, "demonstrate_leakage")
+    table = _table(submission, said, "demonstrate_leakage")
+    if not {"user_id", "merchant_id"} & set(table):
+        raise SubmissionError("demonstrate_leakage returned neither user_id nor merchant_id")
     unique = not table.duplicated([k for k in KEYS if k in table]).any()
     shown = [f for view in VIEWS if unique and (f := _feature_shown(submission, view, table))]
     return Outcome(

@@ -195,7 +195,8 @@ def reports_are_generated(submission: Submission) -> Outcome:
 def report(submission: Submission, features: list[str]) -> dict[str, dict[str, Any]]:
     """Their report: by the feature's name, without that of its view, the other columns."""
     said = ask(submission, REPORT, features)
-    table = pd.DataFrame(said) if isinstance(said, list) else said
+    is_records = isinstance(said, list) and all(isinstance(row, dict) for row in said)
+    table = pd.DataFrame(said) if is_records else said
     if not isinstance(table, pd.DataFrame):
         raise SubmissionError(f"{REPORT} returned {said!r:.60}, not a DataFrame")
     missing = [name for name in REPORT_COLUMNS if name not in table]

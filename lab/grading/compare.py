@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lab.grading.outcome import CounterExample
+from lab.grading.outcome import CounterExample, SubmissionError
 
 RELATIVE_TOLERANCE = 1e-6
 
@@ -64,5 +64,11 @@ def _agrees(expected: pd.DataFrame, got: pd.DataFrame, column: str, position: in
 
 
 def as_utc(times: pd.Series) -> pd.Series:
-    """Times in UTC to the microsecond; zone-less ones are taken as UTC."""
-    return pd.to_datetime(times, utc=True).dt.as_unit("us")
+    """Times in UTC to the microsecond; zone-less ones are taken as UTC.
+
+    Raises SubmissionError where they are no times.
+    """
+    try:
+        return pd.to_datetime(times, utc=True).dt.as_unit("us")
+    except (TypeError, ValueError) as error:
+        raise SubmissionError(f"{times.name} holds what is no time: {error}") from error

@@ -17,6 +17,7 @@ from lab.grading.outcome import SubmissionError
 LOG_BYTES = 64 * 2**10
 MOST_CELLS = 50_000_000
 LONGEST_LINE = 64 * 2**20
+COMPARABLE = ("string", "boolean", "empty")
 
 
 def opened(path: Path, folder: Path) -> AbstractContextManager[IO[bytes]]:
@@ -97,18 +98,35 @@ def end_of(path: Path) -> str:
 
 
 def table(path: Path, folder: Path) -> pd.DataFrame:
-    """A table of Parquet; whatever is wrong with it is the submission's mistake."""
+    """A table of Parquet; whatever is wrong with it is the submission's mistake.
+
+    It holds numbers, truth values, times and texts: what is neither has become a text.
+    """
     with opened(path, folder) as file:
         try:
             said = pq.ParquetFile(file).metadata
             if said.num_rows * said.num_columns > MOST_CELLS:
                 raise SubmissionError(f"a table of {said.num_rows} rows is too large")
             file.seek(0)
-            return pd.read_parquet(file)
+            return _comparable(pd.read_parquet(file))
         except SubmissionError:
             raise
         except Exception as error:
             raise SubmissionError(f"a table that cannot be read: {error!s:.200}") from error
+
+
+def _comparable(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.columns = pd.Index([str(name) for name in frame.columns])
+    frame = frame.loc[:, ~frame.columns.duplicated()]
+    return frame.assign(**{name: _comparable_values(frame[name]) for name in frame})
+
+
+def _comparable_values(values: pd.Series) -> pd.Series:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if values.dtype.kind in "mO" and pd.api.types.infer_dtype(values) not in COMPARABLE:
+        return values.map(str, na_action="ignore")
+    return values
 
 
 def parsed(text: str | bytes) -> Any:
