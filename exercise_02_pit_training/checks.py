@@ -222,12 +222,14 @@ def splits_are_exported(submission: Submission) -> Outcome:
 def exported(submission: Submission, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The files that their export_training_data writes for `frame`."""
     folders = [submission.repo, submission.exercise(2)]
+    names = [f"{part}_{split}" for part in "Xy" for split in SPLITS]
+    files = {name: f"{name}.parquet" for name in [*names, "excluded"]}
     start = time.time() - 1  # file systems keep coarse times
     for folder in folders:  # by them: data/ may be a link to what is not theirs
-        submission.run("rm -f data/[Xye]*.parquet", cwd=folder)
+        earlier = " ".join(f"data/{file}" for file in files.values())
+        submission.run(f"rm -f {earlier}", cwd=folder)
     submission.call(2, SCRIPT, "export_training_data", submission.names.frame(frame))
-    names = [f"{part}_{split}" for part in "Xy" for split in SPLITS]
-    found = {n: submission.outputs(folders, f"{n}.parquet", start) for n in [*names, "excluded"]}
+    found = {name: submission.outputs(folders, file, start) for name, file in files.items()}
     missing = [name for name in names if found[name] is None]
     if missing:
         raise SubmissionError(f"export_training_data wrote no data/{missing[0]}.parquet")
