@@ -90,7 +90,6 @@ def hidden(config: Settings, tmp_path_factory: pytest.TempPathFactory) -> Hidden
 def reference(hidden: HiddenData, tmp_path: Path) -> Path:
     """A copy of the reference to spoil; its tables are there, so that it needs not prepare them."""
     folder = tmp_path / "reference"
-    folder.mkdir()
     copy_reference(folder)
     with_tables(folder, hidden.directory)
     return folder
@@ -110,16 +109,15 @@ def grade(box: Sandbox, hidden: HiddenData, config: Settings) -> Grade:
 @pytest.fixture
 def assert_fails_alone(
     grade: Grade, reference: Path, pytestconfig: pytest.Config
-) -> Callable[..., None]:
+) -> Callable[[Mutant], None]:
     """Its criterion fails, what needs that is skipped, all others of the exercise pass.
 
-    The mistake is made in `right`, which is the reference if nothing else is given. A run of the
-    matrix keeps the verdict.
+    A run of the matrix keeps the verdict.
     """
 
-    def check(mutant: Mutant, right: Path = reference) -> None:
-        mutant.write(right)
-        card = grade(right, mutant.exercise, **mutant.limits)
+    def check(mutant: Mutant) -> None:
+        mutant.write(reference)
+        card = grade(reference, mutant.exercise, **mutant.limits)
         if is_matrix(pytestconfig):
             keep_verdict(mutant, card)
         assert card.status_of() == mutant.expected(), not_passed(card)

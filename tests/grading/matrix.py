@@ -31,10 +31,10 @@ INTRO = """# The grader, graded
 
 <!-- Made by `make matrix`; edit tests/submissions/wrong, not this page. -->
 
-Each of the {count} wrong submissions below is a right one with a single realistic mistake, made by
-a small patch in `tests/submissions/wrong`. {graded} of them were graded as they are now: each fails
-its own criterion, what needs that criterion is skipped, and the rest of its exercise passes. What
-the grader says of it is in the last column.
+Each of the {count} wrong submissions below is the reference with a single realistic mistake, made
+by a small patch in `tests/submissions/wrong`. {graded} of them were graded as they are now: each
+fails its own criterion, what needs that criterion is skipped, and the rest of its exercise passes.
+What the grader says of it is in the last column.
 
 `make matrix` grades all of them and writes this page. CI grades one for each criterion, two of
 exercise 5, and those of which the patch or the checks changed since. Checks and patches:

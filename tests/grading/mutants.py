@@ -1,4 +1,4 @@
-"""Wrong submissions, each a right one with one realistic mistake; tests/submissions/wrong.
+"""Wrong submissions, each the reference with one realistic mistake; tests/submissions/wrong.
 
     make matrix                                       # grade all, write docs/mutants.md
     make matrix ONLY=changed                          # those with a changed patch or changed checks
@@ -21,8 +21,8 @@ from lab.grading.outcome import Status
 from lab.settings import settings
 
 SUBMISSIONS = settings.root / "tests" / "submissions"
-WRONG, PLAIN = SUBMISSIONS / "wrong", SUBMISSIONS / "right" / "plain"
-OF_THE_REFERENCE = (1, 2, 3)
+WRONG = SUBMISSIONS / "wrong"
+PREPARE = 'prepare = "lab data features"\n'
 BUILT = shutil.ignore_patterns("__pycache__", "data")
 
 
@@ -95,15 +95,6 @@ def mutants(exercise: int) -> list[Mutant]:
     ]
 
 
-def copy_right(exercise: int, folder: Path) -> Path:
-    """What the mutants of an exercise are patches of: the reference, or the plain solution."""
-    if exercise not in OF_THE_REFERENCE:
-        return Path(shutil.copytree(PLAIN, folder))
-    folder.mkdir()
-    copy_reference(folder)
-    return folder
-
-
 def copy_reference(folder: Path) -> None:
     """The reference's exercises, without what running them has left behind."""
     for exercise in sorted(settings.root.glob("exercise_*")):
@@ -113,7 +104,7 @@ def copy_reference(folder: Path) -> None:
 
 def with_tables(folder: Path, source: Path) -> None:
     """Give a copy of the reference its five feature tables, in place of the command that does."""
-    (folder / "submission.toml").unlink()
+    Edit("submission.toml", new="", old=PREPARE).apply(folder)
     data = folder / "exercise_01_setup" / "feature_repo" / "data"
     data.mkdir()
     for table in FEATURE_TABLES:

@@ -1,7 +1,4 @@
-"""Each wrong submission of exercise 4 fails what it gets wrong, and nothing else.
-
-They are made of the plain solution: what it does, and so what a mistake changes, is on one page.
-"""
+"""Each wrong submission of exercise 4 fails what it gets wrong, and nothing else."""
 
 import shutil
 from collections.abc import Callable
@@ -33,9 +30,9 @@ def running() -> set[int]:
 
 @pytest.mark.parametrize("mutant", cases(4))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
-    mutant: Mutant, plain: Path, assert_fails_alone: Callable[[Mutant, Path], None]
+    mutant: Mutant, assert_fails_alone: Callable[[Mutant], None]
 ) -> None:
-    assert_fails_alone(mutant, plain)
+    assert_fails_alone(mutant)
 
 
 def test_a_server_that_does_not_come_up_leaves_no_process_behind(

@@ -1,7 +1,4 @@
-"""Each wrong submission of exercise 6 fails what it gets wrong, and nothing else.
-
-They are made of the plain solution: what it does, and so what a mistake changes, is on one page.
-"""
+"""Each wrong submission of exercise 6 fails what it gets wrong, and nothing else."""
 
 import shutil
 from collections.abc import Callable
@@ -45,9 +42,9 @@ def plain(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("mutant", cases(6))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
-    mutant: Mutant, plain: Path, assert_fails_alone: Callable[[Mutant, Path], None]
+    mutant: Mutant, assert_fails_alone: Callable[[Mutant], None]
 ) -> None:
-    assert_fails_alone(mutant, plain)
+    assert_fails_alone(mutant)
 
 
 def with_dag(plain: Path, schedule: str, module: str = "feature_monitoring") -> None:

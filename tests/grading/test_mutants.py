@@ -9,7 +9,7 @@ from pathlib import Path
 import cards
 import matrix
 import pytest
-from mutants import Edit, Mutant, copy_right, mutants
+from mutants import Edit, Mutant, copy_reference, mutants
 
 from lab.grading.brief import BY_ID, CRITERIA, EXERCISES
 from lab.grading.outcome import Status
@@ -28,11 +28,10 @@ def test_each_has_a_name_of_its_own() -> None:
     assert max(Counter(map(str, EVERY)).values()) == 1
 
 
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_each_patch_fits(exercise: int, tmp_path: Path) -> None:
-    right = copy_right(exercise, tmp_path / "right")
-    for mutant in mutants(exercise):
-        mutant.write(Path(shutil.copytree(right, tmp_path / str(mutant))))
+def test_each_patch_fits(tmp_path: Path) -> None:
+    copy_reference(tmp_path / "right")
+    for mutant in EVERY:
+        mutant.write(Path(shutil.copytree(tmp_path / "right", tmp_path / str(mutant))))
 
 
 def test_each_was_graded_as_it_is_now_and_caught_alone() -> None:

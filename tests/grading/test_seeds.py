@@ -7,7 +7,7 @@ At the thresholds in force, or those that a mutant's entry sets; alone on the ma
 from pathlib import Path
 
 import pytest
-from mutants import Mutant, copy_reference, copy_right, mutants, with_tables
+from mutants import Mutant, copy_reference, mutants, with_tables
 
 from lab.grading.brief import BY_ID, EXERCISES, with_needs
 from lab.grading.criterion import checks_in
@@ -46,8 +46,7 @@ def hidden_data(
 def test_the_reference_passes(
     exercise: int, box: Sandbox, hidden_data: HiddenData, in_force: Settings, tmp_path: Path
 ) -> None:
-    copy_reference(tmp_path)
-    with_tables(tmp_path, hidden_data.directory)
+    reference_in(tmp_path, hidden_data)
     card = Grader(box, hidden_data, in_force).grade(tmp_path, criteria_of(exercise))
     assert {r.criterion.id: told(r) for r in card.results if r.status is not Status.PASS} == {}
 
@@ -57,8 +56,7 @@ def test_a_mutant_of_what_is_timed_fails(
     mutant: Mutant, box: Sandbox, hidden_data: HiddenData, in_force: Settings, tmp_path: Path
 ) -> None:
     judge = Grader(box, hidden_data, in_force.model_copy(update=mutant.limits))
-    folder = copy_right(mutant.exercise, tmp_path / "wrong")
-    mutant.write(folder)
+    folder = wrong(mutant, tmp_path / "wrong", hidden_data)
     needs = BY_ID[mutant.criterion].needs
     *met, judged = judge.grade(folder, [*needs, mutant.criterion]).results
     assert {r.criterion.id: told(r) for r in met if r.status is not Status.PASS} == {}
@@ -73,8 +71,7 @@ def test_a_mutant_of_freshness_fails(
     """It is asked as often as there are seeds, of which 5.4 takes nothing: its users are new."""
     (tmp_path / "hidden").mkdir()
     hidden = make_hidden_data(tmp_path / "hidden", SEEDS[0], utc_now(), in_force)
-    folder = copy_right(mutant.exercise, tmp_path / "wrong")
-    mutant.write(folder)
+    folder = wrong(mutant, tmp_path / "wrong", hidden)
     box.renew()
     submission, checks = Submission(folder, box, hidden, in_force), checks_in(settings.root)
     try:
@@ -87,6 +84,19 @@ def test_a_mutant_of_freshness_fails(
             assert not judged.passed, judged
     finally:
         box.close_children()
+
+
+def wrong(mutant: Mutant, folder: Path, hidden_data: HiddenData) -> Path:
+    """The reference with a mistake."""
+    reference_in(folder, hidden_data)
+    mutant.write(folder)
+    return folder
+
+
+def reference_in(folder: Path, hidden_data: HiddenData) -> None:
+    """A copy of the reference that has its tables."""
+    copy_reference(folder)
+    with_tables(folder, hidden_data.directory)
 
 
 def told(result: Result) -> str:
