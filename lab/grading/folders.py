@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 AT_ONCE = 500
+OURS = "ours"
 # What stands for /tmp in a sandbox stands for these.
 TEMPORARY = sorted({Path("/tmp"), Path(tempfile.gettempdir())})
 
@@ -28,7 +29,7 @@ class Folders:
 
     @property
     def ours(self) -> Path:
-        return self.root / "ours"
+        return self.root / OURS
 
     def make(self) -> None:
         """Make them, with nothing in them."""
@@ -52,8 +53,13 @@ class Folders:
         self.own_tmp.mkdir()
 
 
+def remove(folder: Path) -> None:
+    """Remove it, whatever a submission has left in it."""
+    _remove([folder])
+
+
 def _empty(folder: Path, kept: Sequence[Path] = ()) -> None:
-    """Remove all but the paths in `kept`; by `rm`, which no depth and no length of a path stops."""
+    """Remove all but the paths in `kept`."""
     doomed = []
     for item in folder.iterdir():
         if item in kept:
@@ -64,6 +70,10 @@ def _empty(folder: Path, kept: Sequence[Path] = ()) -> None:
         else:
             item.unlink()
     for first in range(0, len(doomed), AT_ONCE):
-        some = doomed[first : first + AT_ONCE]
-        subprocess.run(["chmod", "-R", "u+rwx", "--", *some], capture_output=True, check=False)
-        subprocess.run(["rm", "-rf", "--", *some], check=True)
+        _remove(doomed[first : first + AT_ONCE])
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """By `rm`, which no depth and no length of a path stops."""
+    subprocess.run(["chmod", "-R", "u+rwx", "--", *folders], capture_output=True, check=False)
+    subprocess.run(["rm", "-rf", "--", *folders], check=True)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,10 +15,13 @@ import psutil
 
 from lab.errors import UserError
 from lab.grading.brief import BY_ID
+from lab.grading.folders import remove
+from lab.grading.forking import with_descendants
 from lab.grading.isolation import offline
 from lab.grading.outcome import Status
 from lab.grading.provenance import provenance, thresholds
 from lab.grading.results import Result, Scorecard
+from lab.grading.sandbox import end_left_behind
 from lab.settings import Settings
 
 MARGIN_S = 120  # to start in, and for the criterion that is judged when a submission's time is up
@@ -32,6 +36,7 @@ class GradingProcess:
         self._log = log
         self._config = config
         self._process: subprocess.Popen[str] | None = None
+        self._folder = Path()
 
     def grade(
         self, folder: Path, ids: Sequence[str], on_result: Callable[[Result], None]
@@ -74,19 +79,23 @@ class GradingProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it and all that it started, in whatever session."""
-        process, self._process = self._process, None
+        """End it and all that it started, in whatever session, and remove its files."""
+        process, self._process, folder = self._process, None, self._folder
         if process is None:
             return
-        with suppress(psutil.NoSuchProcess):
-            for started in psutil.Process(process.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    started.kill()
-        process.kill()
+        found = with_descendants(process.pid)
+        for started in found:
+            with suppress(psutil.NoSuchProcess):
+                started.kill()
         process.wait()
+        psutil.wait_procs(found, END_S)
+        end_left_behind(folder)
+        remove(folder)
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
+            self.kill()
+            self._folder = Path(tempfile.mkdtemp(prefix="lab-grading-"))
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("a") as log:
                 self._process = subprocess.Popen(
@@ -97,7 +106,7 @@ class GradingProcess:
                     text=True,
                     env={**os.environ, **_in_force(self._config)},
                 )
-            _tell(self._process, self._seed)
+            _tell(self._process, {"seed": self._seed, "within": str(self._folder)})
         return self._process
 
     def _unfinished(self, folder: Path, ids: Sequence[str], results: Sequence[Result]) -> Scorecard:

@@ -135,12 +135,17 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
 
 
 @contextmanager
-def grader(seed: int | None = None, *, own_network: bool = False) -> Iterator[Grader]:
-    """A grader with its sandbox; without a seed the hidden data are new each time."""
+def grader(
+    seed: int | None = None, *, own_network: bool = False, within: Path | None = None
+) -> Iterator[Grader]:
+    """A grader with its sandbox; without a seed the hidden data are new each time.
+
+    What it writes is in new folders `within` another one, or in that for temporary files.
+    """
     chosen = secrets.randbelow(2**31) if seed is None else seed
     with (
-        sandbox(own_network=own_network) as box,
-        tempfile.TemporaryDirectory(prefix="lab-hidden-") as hidden,
+        sandbox(own_network=own_network, within=within) as box,
+        tempfile.TemporaryDirectory(prefix="lab-hidden-", dir=within) as hidden,
     ):
         yield Grader(box, make_hidden_data(Path(hidden), chosen, utc_now()))
 

@@ -9,15 +9,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.grading.folders import Folders
+from lab.grading.folders import OURS, Folders, remove
 from lab.grading.forking import ENGINE_THREADS, ForkingServer
 from lab.grading.process import Child
 from lab.settings import Settings, settings
 from lab.stack.kafka import KafkaBroker
 from lab.stack.ports import free_port
+from lab.stack.process import PidFile, end
 from lab.stack.redis import RedisServer
 
 REDIS_MEMORY = "1gb"
+SANDBOX = "lab-grade-"
 
 
 @dataclass
@@ -110,10 +112,16 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(config: Settings = settings, *, own_network: bool = False) -> Iterator[Sandbox]:
-    """Start a server of children and a Redis of their own; both are gone at exit."""
-    with tempfile.TemporaryDirectory(prefix="lab-grade-") as name, ExitStack() as stack:
-        folders = Folders(Path(name))
+def sandbox(
+    config: Settings = settings, *, own_network: bool = False, within: Path | None = None
+) -> Iterator[Sandbox]:
+    """Start a server of children and a Redis of their own; both are gone at exit.
+
+    Their files are in a new folder `within` another one, or in that for temporary files.
+    """
+    with ExitStack() as stack:
+        folders = Folders(Path(tempfile.mkdtemp(prefix=SANDBOX, dir=within)))
+        stack.callback(remove, folders.root)
         folders.make()
         server = ForkingServer(folders, config)
         stack.callback(server.close)
@@ -123,6 +131,14 @@ def sandbox(config: Settings = settings, *, own_network: bool = False) -> Iterat
         stack.callback(lambda: box.redis.stop())
         stack.callback(box.close_children)
         yield box
+
+
+def end_left_behind(folder: Path) -> None:
+    """End the services of the sandboxes within a folder, of which the grader died."""
+    for pid_file in folder.glob(f"{SANDBOX}*/{OURS}/*/*/*.pid"):
+        service = PidFile(pid_file).process()
+        if service is not None:
+            end(service, settings.stack_timeout_s)
 
 
 def _redis(folders: Folders, port: int) -> RedisServer:

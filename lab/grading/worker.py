@@ -1,7 +1,8 @@
 """A process that grades submissions, one after the other, for `lab grade`.
 
-It reads the seed, then a job per line, {"folder": …, "ids": […]}, and answers in lines: each result
-as soon as it is there, then the scorecard. Who asks keeps the results when this process dies.
+It reads the seed and a folder for its files, then a job per line, {"folder": …, "ids": […]}, and
+answers in lines: each result as soon as it is there, then the scorecard. Who asks keeps the results
+when this process dies.
 """
 
 import json
@@ -17,13 +18,14 @@ from lab.settings import settings
 
 
 def main() -> None:
-    """Grade on hidden data of the seed in the first line, until standard input ends.
+    """Grade on hidden data of the seed that it is told first, until standard input ends.
 
     A command's arguments can be read by whoever runs on the machine, submissions among them.
     """
     limit_own_memory(settings.memory_limit_gib)
-    seed = int(sys.stdin.readline())
-    with grader(seed, own_network=settings.isolation == "full") as judge:
+    begin = json.loads(sys.stdin.readline())
+    own_network, within = settings.isolation == "full", Path(begin["within"])
+    with grader(begin["seed"], own_network=own_network, within=within) as judge:
         for line in sys.stdin:
             job = json.loads(line)
             try:

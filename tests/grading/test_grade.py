@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -65,12 +67,24 @@ def submissions(tmp_path: Path) -> list[Path]:
     return [*folders, good, bad]
 
 
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, with nothing in it; its name has to be short for sockets."""
+    with TemporaryDirectory(prefix="lab-t-") as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
 def statuses(scorecard: Scorecard) -> set[Status]:
     return set(scorecard.status_of().values())
 
 
 def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_left(
-    submissions: list[Path], lowered: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    submissions: list[Path],
+    lowered: Settings,
+    temporary: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A commit made meanwhile would change the grader's version.
     monkeypatch.setattr("lab.grading.batch.SAME", ("submission_hash", "thresholds_hash"))
@@ -83,6 +97,8 @@ def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_
     assert statuses(bad) == {Status.FAIL}
     assert {c.seed for c in (nothing, wrong, good)} == {SEED}
     assert not (tmp_path / "outside.py").exists()
+    assert list(temporary.iterdir()) == []
+    assert running_in(temporary) == []
 
     (submissions[0] / FEATURES).write_text("user = 1 / 0\n")
     judged: list[Result] = []
@@ -93,6 +109,12 @@ def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_
     assert statuses(cards[0]) == {Status.FAIL, Status.SKIPPED}
     assert cards[1] == read_scorecard(batch.scorecard("wrong")) == wrong
     assert json.loads((batch.out / "run.json").read_text()) == {"seed": SEED}
+
+
+def running_in(folder: Path) -> list[str]:
+    """Programs that work in a folder, as Redis does in that of its data."""
+    found = psutil.process_iter(["name", "cwd"])
+    return [p.info["name"] for p in found if (p.info["cwd"] or "").startswith(str(folder))]
 
 
 def test_two_submissions_of_one_name_are_the_users_mistake(tmp_path: Path) -> None:
