@@ -60,7 +60,7 @@ def dags(folder: str) -> list[dict[str, str]]:
         }
         for dag in bag.dags.values()
     ]
-    return read + broken
+    return sorted(read + broken, key=lambda dag: dag["id"])
 
 
 def _read(store: Any, features: list[str], entity: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What exercise 6 is asked about has one right answer, whichever sound way leads to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -74,11 +74,17 @@ def test_the_order_of_the_pairs_does_not_tell_which_drifted() -> None:
     assert all(0 < sum(at_one_place) < 20 for at_one_place in zip(*of_seeds, strict=True))
 
 
-def windows(drift: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def windows(
+    drift: dict[str, Any], passing: Collection[str] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of days -60 to -30, and of the last 7 days."""
-    table = window_table(VIEW, 5, NOW, drift)
+    table = window_table(VIEW, 5, NOW, drift, passing)
+    return of_days(table, 60, 30), of_days(table, 7, 0)
+
+
+def of_days(table: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
     age = NOW - table[EVENT_TIME]
-    return table[(age > 30 * DAY) & (age <= 60 * DAY)], table[age <= 7 * DAY]
+    return table[(age > last * DAY) & (age <= first * DAY)]
 
 
 READINGS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -96,6 +102,27 @@ def test_windows_drift_where_it_is_planted_however_they_are_read(reading: str) -
     for feature in VIEW.features:
         p_value = stats.ks_2samp(reference[feature], current[feature]).pvalue
         assert p_value < 1e-9 if feature in drift else p_value > 0.9, (feature, p_value)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_what_had_drifted_between_the_windows_has_not_however_they_are_read(reading: str) -> None:
+    drift = dict(zip(VIEW.features, DRIFTS, strict=False))
+    reference, current = (READINGS[reading](rows) for rows in windows(drift, VIEW.features))
+    for feature in VIEW.features:
+        assert stats.ks_2samp(reference[feature], current[feature]).pvalue > 0.9, feature
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [((60, 30), (14, 7)), ((60, 30), (28, 0)), ((60, 0), (7, 0)), ((35, 7), (7, 0))],
+    ids=["a week too early", "four weeks", "all days before", "the month before"],
+)
+def test_other_windows_hold_it(before: tuple[int, int], now: tuple[int, int]) -> None:
+    drift = dict(zip(VIEW.features, DRIFTS, strict=False))
+    table = window_table(VIEW, 5, NOW, drift, VIEW.features)
+    for feature in drift:
+        samples = (of_days(table, *days)[feature] for days in (before, now))
+        assert stats.ks_2samp(*samples).pvalue < 1e-9, feature
 
 
 def test_values_move_from_day_to_day_in_both_windows() -> None:

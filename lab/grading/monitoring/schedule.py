@@ -110,20 +110,21 @@ def _job(line: str, environment: dict[str, str]) -> Job:
 
 def run_for_a_report(
     submission: Submission, jobs: list[Job], features: Iterable[str]
-) -> tuple[Job | None, str]:
-    """The first job that writes a report when it is run once; else what the last one said."""
-    said, names = "", [feature.encode() for feature in features]
+) -> tuple[Job | None, list[str]]:
+    """The first job that writes a report when it is run once; else what came of each."""
+    said, names = [], [feature.encode() for feature in features]
     for job in jobs:
         before = _outputs(submission)
         try:
             job.run(submission)
-            said = f"`{job.command}` wrote no report"
+            came = f"`{job.command}` wrote no report"
         except SubmissionError as error:
-            said = error.message
+            came = error.message
         written = [f for f, when in _outputs(submission).items() if before.get(f) != when]
         contents = (_content(file, submission.root) for file in written)
         if any(name in content for content in contents for name in names):
-            return job, ""
+            return job, []
+        said.append(came)
     return None, said
 
 

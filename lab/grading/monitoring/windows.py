@@ -6,8 +6,9 @@ planted drift hold the same distribution, whether rows are compared, or one valu
 and whatever the test.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from lab.grading.submission import Submission
 ENTITIES = 400
 HISTORY = timedelta(days=120)
 DRIFTED_SINCE = timedelta(days=10)
+PASSING = timedelta(days=27), timedelta(days=9)  # between the windows, with room on both sides
 RATE_STEP = 1 / 4096  # sums of such rates are exact, in whatever order they are taken
 
 # From the smallest to the largest value of a feature: numbers of events, amounts, shares
@@ -72,25 +74,36 @@ def features_of(submission: Submission) -> dict[str, str]:
     return found
 
 
-def planted_in_half(features: Iterable[str], seed: int) -> dict[str, Drift]:
-    """Half of the features, each with one of the kinds of drift."""
+def planted(features: Iterable[str], seed: int) -> tuple[dict[str, Drift], set[str]]:
+    """One of the kinds of drift for each feature, and the half of which it is passing."""
     random = np.random.default_rng([seed, 64])
-    chosen = random.permutation(sorted(features))
-    return {
-        str(feature): DRIFTS[number % len(DRIFTS)]
-        for number, feature in enumerate(chosen[: len(chosen) // 2])
-    }
+    chosen = [str(feature) for feature in random.permutation(sorted(features))]
+    drift: dict[str, Drift] = dict(zip(chosen, cycle(DRIFTS), strict=False))
+    return drift, set(chosen[len(chosen) // 2 :])
 
 
-def place_windows(submission: Submission, now: datetime, drift: Mapping[str, Drift]) -> None:
-    """Write the tables of the known views anew; the features in `drift` have drifted."""
+def place_windows(
+    submission: Submission,
+    now: datetime,
+    drift: Mapping[str, Drift],
+    passing: Collection[str] = (),
+) -> None:
+    """Write the tables of the known views anew; the features in `drift` have drifted.
+
+    Those that are `passing` had drifted between the windows, and are what they were.
+    """
+    seed = submission.hidden.seed
     for view in KNOWN_VIEWS.values():
-        submission.hidden.tables[view.name] = window_table(view, submission.hidden.seed, now, drift)
+        submission.hidden.tables[view.name] = window_table(view, seed, now, drift, passing)
     place_feature_tables(submission)
 
 
 def window_table(
-    view: KnownView, seed: int, now: datetime, drift: Mapping[str, Drift]
+    view: KnownView,
+    seed: int,
+    now: datetime,
+    drift: Mapping[str, Drift],
+    passing: Collection[str] = (),
 ) -> pd.DataFrame:
     """A row of each entity at each midnight, and one at the last whole hour."""
     entities = [f"{view.key.removesuffix('_id')}_{number}" for number in range(ENTITIES)]
@@ -103,13 +116,14 @@ def window_table(
         CREATED: np.repeat(moments, ENTITIES),
     }
     is_current = moments > end - DRIFTED_SINCE
+    is_between = (moments > end - PASSING[0]) & (moments < end - PASSING[1])
     for feature in view.features:
         places = random.permutation(ENTITIES)
         usual = values_of(feature, ENTITIES)
         drifted = _rounded(feature, drift[feature](usual)) if feature in drift else usual
         days = [
-            (drifted if current else usual)[_swapped(places, day)]
-            for day, current in enumerate(is_current)
+            (drifted if is_then else usual)[_swapped(places, day)]
+            for day, is_then in enumerate(is_between if feature in passing else is_current)
         ]
         rows[feature] = np.concatenate(days)
     return pd.DataFrame(rows)
