@@ -48,12 +48,13 @@ end
 return written
 """
 
-# KEYS: the hash of epochs. ARGV: a topic's id. Its epoch is when a writer first found none.
+# KEYS: the hash of epochs. ARGV: a topic's id. Its epoch is when a writer first found none; in
+# microseconds, so that it is another one however soon Redis was emptied.
 EPOCH_OF_TOPIC = """
 local epoch = redis.call('HGET', KEYS[1], ARGV[1])
 if not epoch then
   local now = redis.call('TIME')
-  epoch = string.format('%013.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+  epoch = string.format('%016.0f', now[1] * 1000000 + now[2])
   redis.call('HSET', KEYS[1], ARGV[1], epoch)
 end
 return epoch

@@ -157,11 +157,12 @@ def test_new_keys_end_some_day(client: redis.Redis, online: OnlineRows) -> None:
     assert client.ttl(key_of("user_0")) > timedelta(days=90).total_seconds()
 
 
-def test_an_emptied_redis_is_noticed(client: redis.Redis, online: OnlineRows) -> None:
+def test_an_emptied_redis_is_noticed_however_soon(client: redis.Redis, online: OnlineRows) -> None:
     assert not online.has_lost_rows()
-    client.flushall()
-    assert online.has_lost_rows()
-    assert not online.has_lost_rows()
+    for _ in range(100):
+        client.flushall()
+        assert online.has_lost_rows()
+        assert not online.has_lost_rows()
 
 
 def test_a_topic_made_anew_may_begin_again(client: redis.Redis, online: OnlineRows) -> None:
