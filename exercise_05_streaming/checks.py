@@ -64,7 +64,7 @@ def events_are_consumed(submission: Submission) -> Outcome:
         Event(user, now, 1.25 * number, partition=number % PARTITIONS)
         for number, user in enumerate(users, start=1)
     ]
-    stream.send(sent)
+    stream.earlier = stream.send(sent)
     found = settled(stream, recount(sent), COUNTS)
     partition = pd.Series({event.user: event.partition for event in sent})
     right = found.right.groupby(partition).agg(["sum", "size"])
@@ -183,11 +183,12 @@ def first_right(
 
 @criterion("5.6")
 def late_events_are_handled(submission: Submission) -> Outcome:
-    """Disorder and declared lateness are counted; what is hours late changes nothing current."""
+    """An event counts in the window of its time: in disorder, late, hours late, and minutes ago."""
     stream = running_stream(submission)
     late_by_s = min(0.8 * submission.names.allowed_lateness_s, MOST_LATE_S)
-    stream.await_window(after_s=late_by_s + MARGIN_S, before_s=RESTART_ROOM_S)
+    stream.await_later_window(after_s=late_by_s + MARGIN_S, before_s=RESTART_ROOM_S)
     users = {kind: nonces(SOME_USERS) for kind in ("disordered", "late", "old")}
+    users["earlier"] = [event.user for event in stream.earlier]
 
     def send(kind: str, amount: float, behind_s: float = 0) -> list[Event]:
         at = utc_now() - timedelta(seconds=behind_s)
@@ -202,18 +203,19 @@ def late_events_are_handled(submission: Submission) -> Outcome:
     send("old", 4_000.0, TOO_LATE_S)
     stream.pause_until(lambda: False, WATERMARK_PASSES_S)
     while_old = settled(stream, recount(sent))
-    sent += send("old", 40.0)
-    at_last = settled(stream, recount(sent))
+    sent += [*send("old", 40.0), *send("earlier", 50.0), *send("earlier", 7.25)]
+    at_last = settled(stream, recount(sent, stream.earlier))
     stream.kill()
-    right = while_old.right & at_last.right
+    right = at_last.right & while_old.right.reindex(at_last.right.index, fill_value=True)
     counted = {kind: f"{int(right[ids].sum())} of {len(ids)}" for kind, ids in users.items()}
     wrong = while_old if not while_old.right.all() else at_last
     return Outcome(
         bool(right.all()),
         f"right with events up to {max(DISORDER_S):g} s in disorder: {counted['disordered']}; "
-        f"{late_by_s:g} s late: {counted['late']}; two hours late: {counted['old']}",
-        "all: the first two counted, the last not, and the event after it",
-        hint="a watermark, and the lateness that submission.toml declares: "
-        "docs/contract.md#exercise-5",
+        f"{late_by_s:g} s late: {counted['late']}; two hours late: {counted['old']}; "
+        f"with one of the five minutes before: {counted['earlier']}",
+        "all: the first two counted, the third not, the last in the hour alone",
+        hint="a watermark, the lateness that submission.toml declares, and an hour of twelve "
+        "times five minutes: docs/contract.md#exercise-5",
         examples=wrong.examples(),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,3 +73,14 @@ def test_the_recount_is_a_plain_count() -> None:
     assert (a["transaction_count_5m"], a["declined_count_5m"], a["max_amount_5m"]) == (2, 1, 0.2)
     assert a["avg_amount_1h"] == a["avg_amount_5m"] == 0.15
     assert (b["transaction_count_1h"], b["declined_count_5m"]) == (1, 0)
+
+
+def test_the_hour_has_what_is_of_five_minutes_before() -> None:
+    now = utc_now()
+    events = [Event("a", now, 1.0), Event("a", now, 3.0)]
+    earlier = [Event("a", now - timedelta(minutes=5), 0.5), Event("b", now, 7.0)]
+    counted = recount(events, earlier)
+    a = counted.loc["a"].to_dict()
+    assert list(counted.index) == ["a"]
+    assert (a["transaction_count_5m"], a["total_amount_5m"], a["avg_amount_5m"]) == (2, 4.0, 2.0)
+    assert (a["transaction_count_1h"], a["avg_amount_1h"]) == (3, 1.5)

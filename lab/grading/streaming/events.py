@@ -65,8 +65,18 @@ def drawn(
     ]
 
 
-def recount(events: Iterable[Event]) -> pd.DataFrame:
-    """A row per user, in order: the features, where all events are of one five minutes."""
+def recount(events: Iterable[Event], earlier: Iterable[Event] = ()) -> pd.DataFrame:
+    """A row per user of `events`, in order: the features.
+
+    `events` are of one five minutes; `earlier` ones are of five before, and of the same hour.
+    """
+    events = list(events)
+    now = _by_user(events).add_suffix("_5m")
+    hour = _by_user([*earlier, *events]).add_suffix("_1h")
+    return now.join(hour)[list(FEATURES)]
+
+
+def _by_user(events: Iterable[Event]) -> pd.DataFrame:
     rows = pd.DataFrame(
         [(e.user, round(e.amount * 100), not e.is_approved) for e in events],
         columns=["user", "cents", "is_declined"],
@@ -75,12 +85,10 @@ def recount(events: Iterable[Event]) -> pd.DataFrame:
     count, total = by_user.size(), by_user["cents"].sum() / 100
     return pd.DataFrame(
         {
-            "transaction_count_5m": count,
-            "total_amount_5m": total,
-            "avg_amount_5m": total / count,
-            "max_amount_5m": by_user["cents"].max() / 100,
-            "declined_count_5m": by_user["is_declined"].sum(),
-            "transaction_count_1h": count,
-            "avg_amount_1h": total / count,
+            "transaction_count": count,
+            "total_amount": total,
+            "avg_amount": total / count,
+            "max_amount": by_user["cents"].max() / 100,
+            "declined_count": by_user["is_declined"].sum(),
         }
     )

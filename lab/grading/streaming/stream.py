@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from functools import cached_property
 
 import pandas as pd
@@ -44,6 +45,7 @@ class Stream:
         self.config = submission.config
         self.command = start_command(submission)
         self.broker = submission.sandbox.kafka()
+        self.earlier: list[Event] = []
         self._beats: list[str] = []
         self._next_beat = 0.0
         self._create_topic()
@@ -121,6 +123,13 @@ class Stream:
         """Wait for a moment that has so many seconds of its five minutes behind it, and ahead."""
         while not before_s <= self.window_left_s() <= WINDOW_S - after_s:
             self.pause()
+
+    def await_later_window(self, *, after_s: float, before_s: float) -> None:
+        """Wait also until no five minutes, by the clock or rolling, hold the `earlier` events."""
+        newest = max(event.at for event in self.earlier)
+        over = newest + timedelta(seconds=WINDOW_S)
+        self.pause_until(lambda: utc_now() > over, 2 * WINDOW_S)
+        self.await_window(after_s=after_s, before_s=before_s)
 
     def window_left_s(self) -> float:
         """Until the running five minutes are over."""
