@@ -18,6 +18,7 @@ from lab.grading.placing import place_feature_tables
 from lab.grading.registry import View
 from lab.grading.rounds import alone, best_of_rounds
 from lab.grading.submission import Submission
+from lab.grading.untrusted import plain
 from lab.settings import utc_now
 
 SCRIPT = "materialize.py"
@@ -105,23 +106,39 @@ def features_are_read_fast(submission: Submission) -> Outcome:
     chosen = random.Random(submission.hidden.seed).choices(
         list(expected.index), k=submission.config.online_reads
     )
-    keys = pd.DataFrame({view.join_keys[0]: chosen})
-    references = [f"{view.name}:{feature}" for feature in view.features]
     limit_ms = submission.config.online_read_p95_ms
 
     def measure() -> Outcome:
-        answers = submission.probe("timed_reads", features=references, rows=keys)
-        named = submission.names.canonical(answers)
-        right = equal_rows(expected.loc[chosen], named, known.features)
-        p95_ms = float(np.percentile(answers["seconds"], 95) * 1000)
+        answers, seconds = timed_reads(submission, view, chosen)
+        right = equal_rows(expected.loc[chosen], answers, known.features)
+        p95_ms = float(np.percentile(seconds, 95) * 1000)
         return Outcome(
             bool(right.all()) and p95_ms < limit_ms,
-            f"p95 {p95_ms:.2f} ms over {len(answers)} reads, {int(right.sum())} right",
+            f"p95 {p95_ms:.2f} ms over {len(seconds)} reads, {int(right.sum())} right",
             f"p95 under {limit_ms:g} ms, all right",
             figures={"p95, ms": p95_ms},
         )
 
     return best_of_rounds(measure, lambda: _bare_read_ms(submission), limit_ms, submission.config)
+
+
+def timed_reads(
+    submission: Submission, view: View, entities: Sequence[str]
+) -> tuple[pd.DataFrame, list[float]]:
+    """Features as Feast reads them, warm, one entity after the other, under the brief's names.
+
+    And the seconds that each read took, by our clock: their code may set that of its process.
+    """
+    references = [f"{view.name}:{feature}" for feature in view.features]
+    answers, seconds = [], []
+    with submission.prober() as probe:
+        for entity in [entities[0], *entities]:
+            start = time.perf_counter()
+            said = probe("read_online", features=references, entity={view.join_keys[0]: entity})
+            seconds.append(time.perf_counter() - start)
+            features = said if isinstance(said, dict) else {}
+            answers.append({name: plain(features.get(name)) for name in view.features})
+    return submission.names.canonical(pd.DataFrame(answers[1:])), seconds[1:]
 
 
 def _bare_read_ms(submission: Submission) -> float:

@@ -2,20 +2,32 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lab.grading.compare import differences, equal_rows
+from lab.grading.feature_reads import StoredFeatures
 from lab.grading.http_probe import Answer, Body, ask
 from lab.grading.outcome import CounterExample, SubmissionError
-from lab.grading.payments import PAIR, PROBABILITY, bodies_of, expected_features
+from lab.grading.payments import (
+    PAIR,
+    PROBABILITY,
+    VIEWS,
+    bodies,
+    bodies_of,
+    expected_features,
+)
+from lab.grading.redis_monitor import monitored
 from lab.grading.server import Server, says_healthy
 from lab.grading.submission import Submission
 
 PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
 PATIENCE = 3  # answers that may stay away before no more are asked for
 POLL_S = 0.1
+STATS_TOLERANCE = 0.05
 
 
 def nothing() -> None:
@@ -57,6 +69,39 @@ def is_prediction(found: Any) -> bool:
         return False
     probability = found.get(PROBABILITY)
     return isinstance(probability, int | float) and 0 <= probability <= 1
+
+
+@dataclass(frozen=True)
+class HitRate:
+    """The share of what was asked that was answered without reading stored features.
+
+    By request and by entity, as Redis saw it; and as /stats counts it, in its own one of the two.
+    """
+
+    by_request: float
+    by_entity: float
+    claimed: float
+
+    @property
+    def is_told(self) -> bool:
+        """Whether /stats tells the one or the other."""
+        off = min(abs(self.claimed - rate) for rate in (self.by_request, self.by_entity))
+        return off <= STATS_TOLERANCE
+
+
+def watched(
+    submission: Submission, server: Server, asked: pd.DataFrame
+) -> tuple[list[Any], HitRate]:
+    """The predictions for payments, asked for one after the other, and the hit rate meanwhile."""
+    stored = StoredFeatures.of(submission)
+    hits_before, misses_before = counted(server)
+    with monitored(submission.sandbox.redis) as monitor:
+        predictions = ask_in_turn(server, bodies(asked), before=monitor.mark)
+        read = np.array([len(stored.read_by(group)) for group in monitor.groups()])
+    hits_after, misses_after = counted(server)
+    hits, misses = hits_after - hits_before, misses_after - misses_before
+    by_entity = 1 - float(np.mean(read)) / len(VIEWS)
+    return predictions, HitRate(float(np.mean(read == 0)), by_entity, hits / max(hits + misses, 1))
 
 
 def counted(server: Server) -> tuple[float, float]:

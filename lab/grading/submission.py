@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -158,13 +159,22 @@ class Submission:
 
     def probe(self, function: str, *, exercise: int | None = None, **kwargs: Any) -> Any:
         """Run one of our probes in a process of its own: in the repository, or in an exercise."""
-        child = self._command_child(exercise, {})
-        scratch = self.sandbox.directory
-        keywords = {name: encoded(value, scratch) for name, value in kwargs.items()}
-        try:
+        with self.prober(exercise) as probe:
+            return probe(function, **kwargs)
+
+    @contextmanager
+    def prober(self, exercise: int | None = None) -> Iterator[Callable[..., Any]]:
+        """Runs probes as `probe` does, but all in one process, which keeps what they made."""
+        child, scratch = self._command_child(exercise, {}), self.sandbox.directory
+
+        def probe(function: str, **kwargs: Any) -> Any:
+            keywords = {name: encoded(value, scratch) for name, value in kwargs.items()}
             return child.ask(
                 self.config.call_timeout_s, do="probe", function=function, kwargs=keywords
             )
+
+        try:
+            yield probe
         finally:
             child.close()
 

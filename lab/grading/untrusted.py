@@ -150,3 +150,10 @@ def reply(line: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SubmissionError("an answer that is no JSON object")
     return value
+
+
+def plain(value: object) -> object:
+    """A number or a text; whatever else an answer holds, as text."""
+    if isinstance(value, bool):
+        return int(value)
+    return value if value is None or isinstance(value, int | float | str) else str(value)

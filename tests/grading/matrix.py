@@ -21,8 +21,10 @@ from lab.grading.brief import BY_ID, EXERCISES
 from lab.grading.outcome import Status
 from lab.grading.results import Scorecard, write_whole
 from lab.settings import settings
+from lab.stack.lock import locked
 
 PAGE = settings.root / "docs" / "mutants.md"
+CHECKS = ("asking.py", "checks.py")
 SEED = 11
 LONGEST = 160
 OF_THIS_MACHINE = re.compile(r"/\S*/(?=site-packages/)")
@@ -53,9 +55,10 @@ class Verdict:
 
 def digest_of(mutant: Mutant) -> str:
     """Changes with the patch, and with the checks of its exercise."""
-    (checks,) = settings.root.glob(f"exercise_{mutant.exercise:02d}_*/checks.py")
+    (folder,) = settings.root.glob(f"exercise_{mutant.exercise:02d}_*")
+    checks = [folder / name for name in CHECKS if (folder / name).exists()]
     patch = [mutant.criterion, [asdict(edit) for edit in mutant.edits], mutant.limits]
-    content = json.dumps(patch) + checks.read_text()
+    content = json.dumps(patch) + "".join(file.read_text() for file in checks)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -71,10 +74,12 @@ def keep_verdict(mutant: Mutant, card: Scorecard) -> None:
     result = next(r for r in card.results if r.criterion.id == mutant.criterion)
     said = OF_THIS_MACHINE.sub("", result.message or result.measured)
     caught = card.status_of() == mutant.expected()
-    known = {**verdicts(mutant.exercise), str(mutant): Verdict(digest_of(mutant), caught, said)}
-    names = [str(m) for m in mutants(mutant.exercise) if str(m) in known]
-    kept = {name: asdict(known[name]) for name in names}
-    write_whole(_file(mutant.exercise), json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+    new = Verdict(digest_of(mutant), caught, said)
+    with locked(settings.build_dir / "verdicts", timeout_s=settings.stack_timeout_s):
+        known = {**verdicts(mutant.exercise), str(mutant): new}
+        names = [str(m) for m in mutants(mutant.exercise) if str(m) in known]
+        kept = {name: asdict(known[name]) for name in names}
+        write_whole(_file(mutant.exercise), json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
 def _file(exercise: int) -> Path:

@@ -22,7 +22,8 @@ SCRIPT = FOLDER / "flink_streaming_features.py"
 
 EARLY, LATE = ("5.1", "5.2", "5.3"), ("5.4", "5.5", "5.6")
 
-pytestmark = pytest.mark.kafka
+# 5.6 waits for five minutes to pass, and 5.4 may take three rounds.
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(3_600)]
 
 
 @pytest.fixture
