@@ -1,5 +1,6 @@
 """Where a submission's alerts arrive: a real HTTP server and a real SMTP server on loopback."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ class Receivers:
 @contextmanager
 def receivers(refusals: int = 0) -> Iterator[Receivers]:
     """Receivers that listen until the end of the block; `environment` says where."""
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # Feast's CLI made it tell every line
     received = Receivers(refusals)
     http = ThreadingHTTPServer((settings.host, 0), _handler(received))
     smtp = Controller(received, hostname=settings.host, port=free_port())
