@@ -124,12 +124,12 @@ class Stream:
         while not before_s <= self.window_left_s() <= WINDOW_S - after_s:
             self.pause()
 
-    def await_later_window(self, *, after_s: float, before_s: float) -> None:
-        """Wait also until no five minutes, by the clock or rolling, hold the `earlier` events."""
+    def await_later_window(self, *, before_s: float) -> None:
+        """Wait until no five minutes, by the clock or rolling, hold the `earlier` events."""
         newest = max(event.at for event in self.earlier)
         over = newest + timedelta(seconds=WINDOW_S)
         self.pause_until(lambda: utc_now() > over, 2 * WINDOW_S)
-        self.await_window(after_s=after_s, before_s=before_s)
+        self.await_window(before_s=before_s)
 
     def window_left_s(self) -> float:
         """Until the running five minutes are over."""
