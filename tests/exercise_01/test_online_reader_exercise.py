@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
@@ -22,7 +21,7 @@ import lab.settings
 from feast_plugins.online_reader import OnlineReader
 from lab.stack.redis import private_redis
 
-FEATURES = Path(__file__).parents[1] / "exercise_01_setup/feature_repo/features.py"
+FEATURES = lab.settings.settings.feature_repo / "features.py"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 IDS = {"user_id": "user_{}", "merchant_id": "merchant_{}", "product_id": "product_{}"}
 STORED = 30

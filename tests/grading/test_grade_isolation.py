@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from waiting import eventually
 
 from lab.errors import UserError
 from lab.grading.folders import Folders
@@ -30,6 +29,7 @@ from lab.grading.runner import Grader, criteria_of
 from lab.grading.sandbox import Sandbox, sandbox
 from lab.settings import Settings, settings, utc_now
 from lab.stack.lock import locked
+from tests.waiting import eventually
 
 SLEEP = ["sleep", "6007"]
 PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"

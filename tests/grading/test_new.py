@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import test_docs
 import yaml
 
 from lab.errors import UserError
@@ -16,6 +15,7 @@ from lab.grading.results import Scorecard
 from lab.grading.runner import criteria_of
 from lab.grading.scripts import script_that_defines, scripts
 from lab.grading.workspace import make_workspace
+from tests import test_docs
 
 CONTRACT_FUNCTIONS = {
     "exercise_02_pit_training/generate_training_data.py": {
