@@ -113,7 +113,6 @@ def with_feature(view: FeatureView, name: str) -> FeatureView:
 
 def test_a_killed_backfill_goes_on(
     dump: Callable[[], Dump],
-    lab_environment: dict[str, str],
     client: redis.Redis,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -127,7 +126,7 @@ def test_a_killed_backfill_goes_on(
     assert right is not None
 
     begun: list[str] = []
-    with start_backfill(lab_environment) as backfill:
+    with start_backfill() as backfill:
         while len(begun) < 4:
             line = backfill.stdout.readline()
             assert line, "it ended before its fourth week"
@@ -162,10 +161,10 @@ def count_7d(store: FeatureStore) -> object:
     return answer.to_dict()[feature][0]
 
 
-def start_backfill(environment: dict[str, str]) -> "subprocess.Popen[str]":
+def start_backfill() -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

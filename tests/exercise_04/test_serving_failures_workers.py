@@ -21,6 +21,7 @@ from tests.exercise_04.serving_shop import (
     payments,
 )
 from tests.redis_proxy import redis_proxy
+from tests.settings_in_force import variables
 from tests.waiting import eventually
 
 WORKERS = 2
@@ -174,13 +175,9 @@ def test_a_missing_model_is_one_sentence(shop: Path, tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    from lab.settings import settings
-
-    places = {"DATA_DIR": settings.data_dir, "MODEL_DIR": tmp_path}
-    environment = os.environ | {f"LAB_{name}": str(place) for name, place in places.items()}
     run = subprocess.run(
         [sys.executable, "-m", "exercise_04_serving.serve"],
-        env=environment,
+        env=os.environ | variables(model_dir=tmp_path),
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -36,7 +36,7 @@ def test_a_killed_task_manager_costs_nothing(
     cluster: FlinkCluster, new_pipeline: NewPipeline
 ) -> None:
     pipeline = new_pipeline()
-    pipeline.settings["LAB_FLINK_REST_PORT"] = str(cluster.job_manager.port)
+    pipeline.settings["flink_rest_port"] = cluster.job_manager.port
     traffic = records(Traffic(duplicates=0.1, seed=3))
     pipeline.send(islice(traffic, EVENTS))
     with pipeline.job("--cluster") as job:
