@@ -3,17 +3,20 @@
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from functools import cache
 from inspect import unwrap
 
 import pytest
 
+from lab.stack.redis import private_redis
 from tests.settings_in_force import PointSettings, settings_in_force
+from tests.shop import NewShop, Shop, SimulatedData, Size, open_shop, simulated
 
 NO_SKIPS = "NO_SKIPS"  # set by .ci/run: a green run has run every test
-STARTERS = frozenset(  # calling one of these starts a service, or a program that is not Python
+STARTERS = frozenset(  # functions and fixtures that start a service, or a program not of Python
     {
-        *("private_redis", "private_kafka", "private_flink", "up", "sandbox"),
-        *("sync_playwright", "function_jar", "every_service"),
+        *("private_redis", "private_kafka", "private_flink", "up", "new_shop"),
+        *("sandbox", "GradingProcess", "sync_playwright", "function_jar", "every_service"),
     }
 )
 
@@ -40,6 +43,8 @@ def _needs_services(item: pytest.Function) -> bool:
     """Return whether a test or one of its fixtures starts a service."""
     if any(item.get_closest_marker(name) for name in ("kafka", "airflow")):
         return True
+    if STARTERS & set(item.fixturenames):
+        return True
     definitions = item._fixtureinfo.name2fixturedefs.values()
     fixtures = (definition.func for each in definitions for definition in each)
     return any(STARTERS & _names_in(function) for function in (item.obj, *fixtures))
@@ -59,3 +64,25 @@ def point_settings() -> Iterator[PointSettings]:
             changed.enter_context(settings_in_force(**changes))
 
         yield change
+
+
+@pytest.fixture(scope="session")
+def simulated_data(tmp_path_factory: pytest.TempPathFactory) -> SimulatedData:
+    """Simulate data once for each size; they are not to be changed."""
+    return cache(lambda size: simulated(tmp_path_factory.mktemp("simulated") / "data", size))
+
+
+@pytest.fixture(scope="session")
+def new_shop(
+    simulated_data: SimulatedData, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NewShop]:
+    """Open a shop once for each size; its Redis runs until the session ends."""
+    with ExitStack() as running:
+
+        @cache
+        def opened(size: Size) -> Shop:
+            folder = tmp_path_factory.mktemp("shop")
+            redis = running.enter_context(private_redis(folder / "redis"))
+            return open_shop(folder, redis, simulated_data(size))
+
+        yield opened

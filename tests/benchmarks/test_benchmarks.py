@@ -66,6 +66,7 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
 }
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("family", TINY)
 def test_a_family_measures_what_is_required_in_positive_numbers(family: str) -> None:
     """Of data so small that only the names and units of its figures mean something."""

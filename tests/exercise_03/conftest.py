@@ -1,65 +1,27 @@
-"""One small shop, applied once; every test gets it anew, with an empty Redis."""
+"""The small shop: every test finds it as it was applied, with an empty Redis."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import redis
 
-from lab.dataset.simulate import simulate
-from lab.settings import settings
-from lab.stack.redis import RedisServer, private_redis
-from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump
-from tests.settings_in_force import PointSettings, settings_in_force
-
-
-@pytest.fixture(scope="session")
-def session_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with private_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def lab_places(
-    tmp_path_factory: pytest.TempPathFactory, session_redis: RedisServer
-) -> dict[str, Any]:
-    """Settings that point into one folder and to one Redis; the definitions are applied there."""
-    from exercise_01_setup.setup_store import apply_definitions
-
-    folder = tmp_path_factory.mktemp("lab")
-    places = {
-        "data_dir": folder / "data",
-        "build_dir": folder / "build",
-        "redis_port": session_redis.port,
-    }
-    with settings_in_force(**places):
-        simulate(
-            settings.data_dir, transactions=6_000, seed=7, as_of=AS_OF, history=timedelta(days=120)
-        )
-        apply_definitions()
-    shutil.copytree(folder / "data", folder / "pristine")
-    return places
+from tests.exercise_03.shop_tables import Dump
+from tests.settings_in_force import PointSettings
+from tests.shop import PROJECT, NewShop, Shop, Size
 
 
 @pytest.fixture
-def lab(
-    lab_places: dict[str, Any], session_redis: RedisServer, point_settings: PointSettings
-) -> Path:
+def shop(new_shop: NewShop, point_settings: PointSettings) -> Shop:
     """The shop as it was applied, and nothing in Redis; the settings point to it."""
-    point_settings(**lab_places)
-    folder: Path = settings.data_dir.parent
-    shutil.rmtree(folder / "data")
-    shutil.copytree(folder / "pristine", folder / "data")
-    session_redis.client().flushall()
-    return folder
+    shop = new_shop(Size())
+    shop.restore()
+    point_settings(**shop.settings)
+    return shop
 
 
 @pytest.fixture
-def client(lab: Path, session_redis: RedisServer) -> redis.Redis:
-    return session_redis.client()
+def client(shop: Shop) -> redis.Redis:
+    return shop.redis.client()
 
 
 @pytest.fixture

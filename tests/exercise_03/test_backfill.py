@@ -25,7 +25,8 @@ from exercise_03_materialize.materialize import (
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.errors import UserError
 from lab.feature_store import open_store
-from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump, read_table, write_table
+from tests.exercise_03.shop_tables import Dump, read_table, write_table
+from tests.shop import AS_OF, PROJECT
 
 VIEW = "user_transaction_features"
 USER = "user_0"
@@ -37,7 +38,7 @@ from datetime import datetime
 from exercise_03_materialize.materialize import backfill_features
 backfill_features(datetime.fromisoformat("{START}"), datetime.fromisoformat("{AS_OF}"))
 """
-pytestmark = pytest.mark.usefixtures("lab")
+pytestmark = pytest.mark.usefixtures("shop")
 
 
 @pytest.fixture

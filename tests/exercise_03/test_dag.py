@@ -14,8 +14,9 @@ import redis
 from exercise_03_materialize.materialize import initial_materialization, validate_materialization
 from lab.dataset.advance import advance
 from lab.settings import settings
-from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump, read_table
+from tests.exercise_03.shop_tables import Dump, read_table
 from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF, PROJECT, Shop
 
 DAGS = settings.root / "exercise_03_materialize" / "airflow_dags"
 AIRFLOW = Path(sys.executable).with_name("airflow")
@@ -35,7 +36,7 @@ print(task.retries, task.retry_delay, task.execution_timeout)
 
 
 @pytest.fixture
-def airflow_environment(lab: Path, tmp_path: Path) -> dict[str, str]:
+def airflow_environment(shop: Shop, tmp_path: Path) -> dict[str, str]:
     return {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path / "airflow"),

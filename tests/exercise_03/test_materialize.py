@@ -26,13 +26,14 @@ from lab import dataset
 from lab.dataset.advance import advance
 from lab.errors import UserError
 from lab.settings import settings
-from tests.exercise_03.small_shop import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
+from tests.exercise_03.shop_tables import TABLES, Dump, change, keys_of, read_table
 from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF, PROJECT
 
 VIEW = "user_transaction_features"
 USER = "user_0"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-pytestmark = pytest.mark.usefixtures("lab")
+pytestmark = pytest.mark.usefixtures("shop")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,53 +13,36 @@ from sklearn.linear_model import LogisticRegression
 
 from exercise_04_serving.model_file import save_model
 from lab.settings import settings, utc_now
-from lab.stack.redis import RedisServer, private_redis
+from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import MODEL_INPUTS, cache_database, running_api
 from tests.settings_in_force import settings_in_force
+from tests.shop import NewShop, Shop, Size
 
 
 @pytest.fixture(scope="session")
-def shop_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with private_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def shop_places(
-    tmp_path_factory: pytest.TempPathFactory, shop_redis: RedisServer
-) -> dict[str, Any]:
-    """Settings that point to data, a registry, features in Redis and a model."""
-    from exercise_01_setup.setup_store import apply_definitions
+def serving_shop(new_shop: NewShop) -> Shop:
+    """The shop with features in Redis and a model."""
     from exercise_03_materialize.materialize import initial_materialization
-    from lab.dataset.simulate import simulate
 
-    folder = tmp_path_factory.mktemp("shop")
-    places = {
-        "data_dir": folder / "data",
-        "build_dir": folder / "build",
-        "model_dir": folder / "models",
-        "redis_port": shop_redis.port,
-    }
-    with settings_in_force(**places):
-        as_of = utc_now().replace(minute=0, second=0, microsecond=0)
-        simulate(
-            settings.data_dir,
-            transactions=6_000,
-            seed=7,
-            as_of=as_of,
-            history=timedelta(days=60),
-        )
-        apply_definitions()
+    as_of = utc_now().replace(minute=0, second=0, microsecond=0)
+    shop = new_shop(Size(as_of=as_of, history=timedelta(days=60)))
+    with settings_in_force(**shop.settings):
         initial_materialization(days_back=30)
         save_a_model(settings.model_dir)
-    return places
+    return shop
+
+
+@pytest.fixture(scope="session")
+def shop_redis(serving_shop: Shop) -> RedisServer:
+    return serving_shop.redis
 
 
 @pytest.fixture(scope="module")
-def shop(shop_places: dict[str, Any], shop_redis: RedisServer) -> Iterator[Path]:
-    """The shop's folder; the settings point to it for as long as a file's tests run."""
-    with settings_in_force(**shop_places), undone(shop_redis.client()):
-        yield settings.data_dir.parent
+def shop(serving_shop: Shop) -> Iterator[Shop]:
+    """The shop; the settings point to it for as long as a file's tests run."""
+    client = serving_shop.redis.client()
+    with settings_in_force(**serving_shop.settings), undone(client):
+        yield serving_shop
 
 
 @contextmanager
@@ -83,7 +65,7 @@ def save_a_model(folder: Path) -> None:
 
 
 @pytest.fixture
-def api(shop: Path) -> Iterator[TestClient]:
+def api(shop: Shop) -> Iterator[TestClient]:
     """The API with an empty cache."""
     cache_database().flushdb()
     with running_api() as client:

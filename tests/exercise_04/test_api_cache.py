@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +31,7 @@ from tests.exercise_04.serving_shop import (
     users_payments,
 )
 from tests.redis_proxy import redis_proxy
+from tests.shop import Shop
 from tests.waiting import eventually
 
 PROJECT = "ml_platform_features"
@@ -121,7 +121,7 @@ def test_another_worker_finds_what_the_first_has_cached(api: TestClient) -> None
         assert hits_and_misses(other) == (hits + 1, misses)
 
 
-def test_a_materialization_is_seen(shop: Path, shop_redis: RedisServer) -> None:
+def test_a_materialization_is_seen(shop: Shop, shop_redis: RedisServer) -> None:
     client, payment = shop_redis.client(), payments(1)[0]
     view, feature = "user_transaction_features", "transaction_count_7d"
     with running_api(cache_poll_s=0.05) as api:
@@ -135,7 +135,7 @@ def test_a_materialization_is_seen(shop: Path, shop_redis: RedisServer) -> None:
 
 @pytest.mark.parametrize("run", ["backfill", "again"])
 def test_a_run_that_changes_no_moment_is_seen_too(
-    shop: Path, shop_redis: RedisServer, run: str
+    shop: Shop, shop_redis: RedisServer, run: str
 ) -> None:
     """A corrected value arrives by a backfill, or by a run that ends at the same as-of."""
     from exercise_03_materialize.materialize import backfill_features, initial_materialization
@@ -156,7 +156,7 @@ def test_a_run_that_changes_no_moment_is_seen_too(
         set_feature(client, payment["user_id"], view, feature, {"int64_val": int(before)})
 
 
-def test_without_a_cache_nothing_is_kept(shop: Path) -> None:
+def test_without_a_cache_nothing_is_kept(shop: Shop) -> None:
     cache_database().flushdb()
     with running_api(feature_cache="off") as api:
         for payment in payments(5):
@@ -165,7 +165,7 @@ def test_without_a_cache_nothing_is_kept(shop: Path) -> None:
     assert cache_database().keys("features:*") == []
 
 
-def test_a_new_worker_starts_with_the_hot(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_worker_starts_with_the_hot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exercise_04_serving.app.hot_entities.SAMPLED", 1.0)
     cache = cache_database()
     cache.flushdb()
@@ -191,7 +191,7 @@ def hot_pairs(cache: redis.Redis) -> list[tuple[bytes, float]]:
     return pairs
 
 
-def test_warming_ends_though_redis_does_not_answer(shop: Path, shop_redis: RedisServer) -> None:
+def test_warming_ends_though_redis_does_not_answer(shop: Shop, shop_redis: RedisServer) -> None:
     with redis_proxy(shop_redis.port) as proxy:
         proxy.hold_replies()
         with running_api(redis_port=proxy.port, warm_timeout_s=0.2) as api:  # it gets ready
@@ -246,7 +246,7 @@ async def opened(*, entries: int = 100, shared_entries: int = 100) -> AsyncItera
 
 
 @pytest.fixture
-def client(shop: Path, shop_redis: RedisServer) -> redis.Redis:
+def client(shop: Shop, shop_redis: RedisServer) -> redis.Redis:
     cache_database().flushdb()
     return shop_redis.client()
 

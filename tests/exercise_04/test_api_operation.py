@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +16,7 @@ from exercise_04_serving.app.guards import JsonBody, LoadShedder, RequestLog
 from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import SECONDS, cache_database, payments, running_api
 from tests.redis_proxy import redis_proxy
+from tests.shop import Shop
 from tests.waiting import eventually
 
 DESCRIBED = ["/predict", "/predict/batch", "/health", "/live", "/ready", "/stats", "/metrics"]
@@ -82,7 +82,7 @@ def lines(output: str) -> list[dict[str, Any]]:
 
 
 def test_a_request_is_a_line_with_its_id_and_nothing_of_its_body(
-    shop: Path, capsys: pytest.CaptureFixture[str]
+    shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     payment = payments(1)[0]
     with running_api() as api:
@@ -110,7 +110,7 @@ def test_a_request_id_that_is_no_id_is_replaced(api: TestClient, given: str) -> 
 
 
 def test_an_unforeseen_error_is_a_500_that_tells_no_values(
-    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
         raise RuntimeError("user_1 paid 129.90")
@@ -131,7 +131,7 @@ def test_an_unforeseen_error_is_a_500_that_tells_no_values(
 
 
 @pytest.fixture
-def locked_api(shop: Path) -> Iterator[TestClient]:
+def locked_api(shop: Shop) -> Iterator[TestClient]:
     from pydantic import SecretStr
 
     with running_api(api_key=SecretStr("sesame")) as client:
@@ -212,7 +212,7 @@ def test_a_body_that_does_not_come_is_given_up() -> None:
     assert answer.json()["detail"].startswith("body: ")
 
 
-def test_who_gets_no_turn_is_told_so(shop: Path, shop_redis: RedisServer) -> None:
+def test_who_gets_no_turn_is_told_so(shop: Shop, shop_redis: RedisServer) -> None:
     changes = {"max_reads_at_once": 1, "turn_timeout_s": 0.1, "online_read_timeout_s": SECONDS}
     with (
         redis_proxy(shop_redis.port) as proxy,

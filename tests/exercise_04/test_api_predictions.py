@@ -1,7 +1,6 @@
 """What the API predicts from: features as the feature store has them, and named defaults."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from tests.exercise_04.serving_shop import (
     payments,
     running_api,
 )
+from tests.shop import Shop
 
 PROJECT = "ml_platform_features"
 USERS, MERCHANTS = "user_transaction_features", "merchant_risk_features"
@@ -31,7 +31,7 @@ ROWS, BATCH = 1_000, 100
 
 
 @pytest.fixture(params=["on", "off"])
-def either_api(shop: Path, request: pytest.FixtureRequest) -> Iterator[TestClient]:
+def either_api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
     """With a cache, and without."""
     with running_api(feature_cache=request.param) as client:
         yield client
@@ -116,7 +116,7 @@ def test_a_batch_is_its_singles_in_their_order(either_api: TestClient) -> None:
     assert [without_latency(row) for row in predict_batch(either_api, batch)] == singles
 
 
-def test_a_batch_is_one_read_and_one_inference(shop: Path, shop_redis: RedisServer) -> None:
+def test_a_batch_is_one_read_and_one_inference(shop: Shop, shop_redis: RedisServer) -> None:
     client = shop_redis.client()
     batch = payments(50) * 2
     entities = len({p["user_id"] for p in batch}) + len({p["merchant_id"] for p in batch})
@@ -166,7 +166,7 @@ def own_user(shop_redis: RedisServer) -> Iterator[tuple[str, bytes, Any]]:
 
 @pytest.mark.parametrize("reason", ["null", "expired", "wrong type", "not a number"])
 def test_a_row_that_cannot_be_used_is_a_default(
-    shop: Path, own_user: tuple[str, bytes, Any], reason: str
+    shop: Shop, own_user: tuple[str, bytes, Any], reason: str
 ) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
     from google.protobuf.timestamp_pb2 import Timestamp

@@ -9,12 +9,13 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 
 from tests.exercise_04.serving_shop import live_api
+from tests.shop import Shop
 
 EXAMPLES = 60
 
 
 @pytest.fixture
-def page(shop: Path, tmp_path: Path) -> Iterator[Any]:
+def page(shop: Shop, tmp_path: Path) -> Iterator[Any]:
     log = tmp_path / "api.log"
     with live_api(log, api_workers=1) as api:
         yield schemathesis.openapi.from_url(f"{api.url}/openapi.json")

@@ -4,13 +4,13 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 
 from lab.settings import settings
 from lab.stack.ports import free_port
 from tests.settings_in_force import variables
+from tests.shop import Shop
 
 SECONDS = 120
 
@@ -29,7 +29,7 @@ def listening() -> set[int]:
     return {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
 
 
-def test_the_service_is_asked_and_loaded_and_is_gone_afterwards(shop: Path) -> None:
+def test_the_service_is_asked_and_loaded_and_is_gone_afterwards(shop: Shop) -> None:
     port = free_port()
     done = run_demo(port)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -40,7 +40,7 @@ def test_the_service_is_asked_and_loaded_and_is_gone_afterwards(shop: Path) -> N
     assert port not in listening()
 
 
-def test_a_port_that_is_taken_is_named(shop: Path) -> None:
+def test_a_port_that_is_taken_is_named(shop: Shop) -> None:
     with socket.create_server((settings.host, 0)) as other:
         done = run_demo(other.getsockname()[1])
     assert done.returncode == 2

@@ -1,13 +1,13 @@
 """The service's own documentation in a real browser: an operation is tried out from it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from shutil import which
 
 import pytest
 from playwright.sync_api import Page, Request, sync_playwright
 
 from tests.exercise_04.serving_shop import SECONDS, LiveApi, live_api
+from tests.shop import Shop
 
 CHROMIUM = which("chromium")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def served(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApi]:
+def served(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApi]:
     log = tmp_path_factory.mktemp("api") / "api.log"
     with live_api(log, api_workers=1, api_key="sesame") as api:
         yield api

@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +11,7 @@ from lab.settings import settings
 from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import Body, cache_database, payments, running_api
 from tests.redis_proxy import RedisProxy, redis_proxy
+from tests.shop import Shop
 from tests.waiting import eventually
 
 BACK_S = 2.0
@@ -31,7 +31,7 @@ def health(api: TestClient) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
-def test_redis_stopped_and_back(shop: Path, shop_redis: RedisServer, cache: str) -> None:
+def test_redis_stopped_and_back(shop: Shop, shop_redis: RedisServer, cache: str) -> None:
     payment = payments(1)[0]
     with running_api(feature_cache=cache) as api:
         assert (predict(api, payment), health(api)) == (200, (200, "healthy"))
@@ -51,7 +51,7 @@ def test_redis_stopped_and_back(shop: Path, shop_redis: RedisServer, cache: str)
         assert api.get("/ready").status_code == 200
 
 
-def test_it_starts_while_redis_is_away(shop: Path, shop_redis: RedisServer) -> None:
+def test_it_starts_while_redis_is_away(shop: Shop, shop_redis: RedisServer) -> None:
     shop_redis.stop()
     try:
         with running_api() as api:
@@ -70,7 +70,7 @@ def slow(shop_redis: RedisServer) -> Iterator[RedisProxy]:
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
-def test_each_reply_comes_two_seconds_late(shop: Path, slow: RedisProxy, cache: str) -> None:
+def test_each_reply_comes_two_seconds_late(shop: Shop, slow: RedisProxy, cache: str) -> None:
     changes = {"redis_port": slow.port, "feature_cache": cache}
     with running_api(**changes) as api:
         slow.delay_replies(2.0)
@@ -83,7 +83,7 @@ def test_each_reply_comes_two_seconds_late(shop: Path, slow: RedisProxy, cache: 
         eventually(lambda: predict(api, payments(1)[0]) == 200 and health(api)[0] == 200)
 
 
-def test_a_full_redis_predicts_without_caching(shop: Path, shop_redis: RedisServer) -> None:
+def test_a_full_redis_predicts_without_caching(shop: Shop, shop_redis: RedisServer) -> None:
     client = shop_redis.client()
     cache_database().flushdb()
     with running_api(cache_poll_s=0.05) as api:
@@ -99,7 +99,7 @@ def test_a_full_redis_predicts_without_caching(shop: Path, shop_redis: RedisServ
         eventually(lambda: health(api) == (200, "healthy"))
 
 
-def test_a_registry_that_is_away_degrades(shop: Path) -> None:
+def test_a_registry_that_is_away_degrades(shop: Shop) -> None:
     with running_api() as api:
         renamed("feature_services", "elsewhere")
         try:

@@ -22,13 +22,14 @@ from tests.exercise_04.serving_shop import (
 )
 from tests.redis_proxy import redis_proxy
 from tests.settings_in_force import variables
+from tests.shop import Shop
 from tests.waiting import eventually
 
 WORKERS = 2
 
 
 @pytest.fixture(scope="module")
-def served(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApi]:
+def served(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApi]:
     folder = tmp_path_factory.mktemp("api")
     with live_api(folder / "api.log", api_workers=WORKERS, max_in_flight=1_000) as api:
         yield api
@@ -142,7 +143,7 @@ def test_a_client_that_sends_half_a_body_and_goes(served: LiveApi) -> None:
 
 
 def test_sigterm_finishes_what_is_in_flight(
-    shop: Path, shop_redis: RedisServer, tmp_path: Path
+    shop: Shop, shop_redis: RedisServer, tmp_path: Path
 ) -> None:
     with (
         redis_proxy(shop_redis.port) as proxy,
@@ -170,7 +171,7 @@ def test_sigterm_finishes_what_is_in_flight(
         assert api.process.wait(SECONDS) == 0
 
 
-def test_a_missing_model_is_one_sentence(shop: Path, tmp_path: Path) -> None:
+def test_a_missing_model_is_one_sentence(shop: Shop, tmp_path: Path) -> None:
     import os
     import subprocess
     import sys

@@ -14,8 +14,8 @@ from exercise_05_streaming.online_rows import VIEW, OnlineRows
 from exercise_05_streaming.windows import FEATURES, TILE
 from lab.feature_store import open_store
 from lab.settings import settings
-from lab.stack.redis import private_redis
 from tests.settings_in_force import settings_in_force
+from tests.shop import NewShop, Size
 
 AS_OF = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROWS, MOMENTS = 1_000, 20
@@ -23,25 +23,11 @@ REFERENCES = [f"{VIEW}:{feature}" for feature in FEATURES]
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A busy one: many users have events in their last day."""
-    from exercise_01_setup.setup_store import apply_definitions
-    from lab.dataset.simulate import simulate
-
-    folder = tmp_path_factory.mktemp("history")
-    with (
-        private_redis(folder) as server,
-        settings_in_force(data_dir=folder / "data", build_dir=folder, redis_port=server.port),
-    ):
-        simulate(
-            settings.data_dir,
-            transactions=60_000,
-            seed=7,
-            as_of=AS_OF,
-            history=timedelta(days=15),
-        )
-        apply_definitions()
-        yield settings.data_dir
+def shop(new_shop: NewShop) -> Iterator[Path]:
+    """The data of a busy one: many users have events in their last day."""
+    busy = new_shop(Size(60_000, AS_OF, timedelta(days=15)))
+    with settings_in_force(**busy.settings):
+        yield busy.data
 
 
 def asked(transactions: pl.DataFrame) -> pd.DataFrame:

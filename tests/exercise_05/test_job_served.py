@@ -19,6 +19,7 @@ from lab.settings import settings, utc_now
 from tests.exercise_05.online_by_hand import key_of
 from tests.exercise_05.pipeline import SCRIPT, Job, NewPipeline, Pipeline
 from tests.settings_in_force import settings_in_force
+from tests.shop import SimulatedData, Size, open_shop
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
@@ -34,32 +35,25 @@ def pipeline(new_pipeline: NewPipeline) -> Pipeline:
 
 
 @pytest.fixture(scope="module")
-def api(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def api(
+    pipeline: Pipeline,
+    simulated_data: SimulatedData,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[TestClient]:
     """On the pipeline's Redis, with a model of no merit."""
     from exercise_04_serving.app.main import create_app
 
-    folder = tmp_path_factory.mktemp("shop")
-    places = {
-        "data_dir": folder / "data",
-        "build_dir": folder,
-        "model_dir": folder / "models",
-        "redis_port": pipeline.redis.port,
-    }
-    with settings_in_force(**places):
-        open_shop()
+    data = simulated_data(Size(2_000, as_of=utc_now(), history=timedelta(days=40)))
+    shop = open_shop(tmp_path_factory.mktemp("shop"), pipeline.redis, data)
+    with settings_in_force(**shop.settings):
+        save_some_model()
         with TestClient(create_app()) as client:
             yield client
 
 
-def open_shop() -> None:
-    """Feature views that are known, and a model."""
-    from exercise_01_setup.setup_store import apply_definitions
+def save_some_model() -> None:
     from exercise_04_serving.model_file import save_model
-    from lab.dataset.simulate import simulate
 
-    shop = {"transactions": 2_000, "seed": 7, "history": timedelta(days=40)}
-    simulate(settings.data_dir, as_of=utc_now(), **shop)
-    apply_definitions()
     rows = np.random.default_rng(7).random((100, len(INPUTS))).astype(np.float32)
     model = LogisticRegression().fit(rows, rows[:, 1] > 0.5)
     save_model(settings.model_dir, model, INPUTS, threshold=0.5, metrics={}, proof=rows)

@@ -1,26 +1,20 @@
-"""One simulated shop with its definitions applied; every test gets its data anew."""
+"""The monitored shop: every test finds its data as they were applied."""
 
 import shutil
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab.dataset.simulate import simulate
-from lab.settings import settings
-from lab.stack.redis import RedisServer, private_redis
-from tests.exercise_06.monitored_shop import AS_OF, TRANSACTIONS
-from tests.settings_in_force import PointSettings, settings_in_force
+from lab.stack.redis import RedisServer
+from tests.exercise_06.monitored_shop import SIZE
+from tests.settings_in_force import PointSettings
+from tests.shop import NewShop, SimulatedData
 
 
-@pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def simulated(simulated_data: SimulatedData) -> Path:
     """The data of 120 days without any drift: not to be changed."""
-    folder = tmp_path_factory.mktemp("simulated") / "data"
-    simulate(folder, transactions=TRANSACTIONS, seed=7, as_of=AS_OF, history=timedelta(days=120))
-    return folder
+    return simulated_data(SIZE)
 
 
 @pytest.fixture
@@ -29,37 +23,15 @@ def copy(simulated: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(simulated, tmp_path / "data"))
 
 
-@pytest.fixture(scope="session")
-def shop_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with private_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def applied(
-    simulated: Path, shop_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    """Settings that point to a copy of the data and a registry in which all is applied."""
-    from exercise_01_setup.setup_store import apply_definitions
-
-    folder = tmp_path_factory.mktemp("shop")
-    shutil.copytree(simulated, folder / "data")
-    places = {
-        "data_dir": folder / "data",
-        "build_dir": folder / "build",
-        "redis_port": shop_redis.port,
-    }
-    with settings_in_force(**places):
-        apply_definitions()
-    shutil.copytree(folder / "data", folder / "pristine")
-    return places
+@pytest.fixture
+def shop(new_shop: NewShop, point_settings: PointSettings) -> Path:
+    """The folder of the shop's data, as they were applied; the settings point to it."""
+    shop = new_shop(SIZE)
+    shop.restore()
+    point_settings(**shop.settings)
+    return shop.data
 
 
 @pytest.fixture
-def shop(applied: dict[str, Any], point_settings: PointSettings) -> Path:
-    """The folder of the shop's data, as they were applied; the settings point to it."""
-    point_settings(**applied)
-    data: Path = settings.data_dir
-    shutil.rmtree(data)
-    shutil.copytree(data.with_name("pristine"), data)
-    return data
+def shop_redis(new_shop: NewShop) -> RedisServer:
+    return new_shop(SIZE).redis

@@ -5,7 +5,7 @@ what goes wrong in the pipeline is changed in a feature table.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from exercise_06_monitoring.drift.catalogue import View
 from lab.dataset.features import build_feature_tables
 from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
+from tests.shop import AS_OF, Size
 
-AS_OF = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
-TRANSACTIONS = 60_000
+SIZE = Size(transactions=60_000)
 SINCE = AS_OF - timedelta(days=7)
 
 TABLE_OF = {

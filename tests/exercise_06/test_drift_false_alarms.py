@@ -4,12 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from exercise_06_monitoring.drift.panel import Panel, read_panel
 from exercise_06_monitoring.drift.windows import compare_windows, psi_by_day, windows_of
 from lab.dataset.simulate import simulate
 from lab.settings import settings
-from tests.exercise_06.monitored_shop import AS_OF, views_in
+from tests.exercise_06.monitored_shop import views_in
+from tests.shop import AS_OF
 
 SEEDS, DAYS_OF_A_SEED = (11, 12), 100
 AT_MOST = 0.05
@@ -33,6 +35,7 @@ def of_day(panels: list[Panel], histories: list[pd.DataFrame], day: int) -> set[
     return {drift.feature for drift in compare_windows(windows) if drift.has_drift}
 
 
+@pytest.mark.slow
 def test_without_drift_at_most_one_day_in_twenty_raises_an_alarm(tmp_path: Path) -> None:
     found = []
     for seed in SEEDS:

@@ -8,7 +8,6 @@ import pytest
 from exercise_06_monitoring.drift import FeatureDrift, compare_windows
 from exercise_06_monitoring.drift.windows import view_windows
 from tests.exercise_06.monitored_shop import (
-    AS_OF,
     MONITORED,
     SINCE,
     TABLE_OF,
@@ -24,6 +23,7 @@ from tests.exercise_06.monitored_shop import (
     views_in,
     without,
 )
+from tests.shop import AS_OF
 
 USER, MERCHANT = "user_transaction_features", "merchant_risk_features"
 # Amounts of recent purchases only; a sum is zero most of the time, a mean over 30 days inert.

@@ -15,8 +15,9 @@ from exercise_06_monitoring.drift.windows import view_windows, window_rows
 from exercise_06_monitoring.feature_monitoring import monitor_feature_drift
 from lab.dataset.simulate import simulate
 from lab.errors import UserError
-from tests.exercise_06.monitored_shop import AS_OF, views_in
+from tests.exercise_06.monitored_shop import views_in
 from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF
 
 DAYS = 88
 

@@ -19,8 +19,9 @@ from exercise_06_monitoring.quality.outliers import outliers
 from exercise_06_monitoring.quality.views import check_views
 from lab.feature_store import open_store
 from lab.settings import settings
-from tests.exercise_06.monitored_shop import AS_OF, SINCE
+from tests.exercise_06.monitored_shop import SINCE
 from tests.exercise_06.properties import steady
+from tests.shop import AS_OF
 
 ROWS = 2_000
 RANDOM = np.random.default_rng(6)

@@ -17,9 +17,9 @@ from exercise_06_monitoring import runs
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
-from tests.exercise_06.monitored_shop import AS_OF
 from tests.exercise_06.web_hook import WebHook, web_hook
 from tests.settings_in_force import variables
+from tests.shop import AS_OF
 
 EXERCISE = settings.root / "exercise_06_monitoring"
 DAGS = EXERCISE / "airflow_dags"

@@ -27,9 +27,9 @@ from lab.feature_store import MATERIALIZED_VIEWS, open_store
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
-from tests.exercise_06.monitored_shop import AS_OF
 from tests.exercise_06.properties import steady
 from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF
 
 STREAMING = "user_streaming_features"
 POLL_S = 0.02

@@ -1,16 +1,15 @@
-"""The small shop's own facts, and ways to change its tables."""
+"""The shop's tables, and ways to change them."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from feast_plugins.redis_encoding import entity_key
 from lab.settings import settings
+from tests.shop import PROJECT
 
-AS_OF = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
-PROJECT = "ml_platform_features"
 TABLES = {
     "user_transaction_features": "user_stats",
     "merchant_risk_features": "merchant_stats",
