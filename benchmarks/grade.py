@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.memory import PeakOfTree
 from benchmarks.harness.timing import seconds
-from lab.grading.brief import CRITERIA
-from lab.grading.comparison import SCORECARD
-from lab.grading.forking import ENGINE_THREADS
-from lab.grading.outcome import Status
-from lab.grading.results import read_scorecard
+from checker.render.comparison import SCORECARD
+from checker.sandbox.forking import ENGINE_THREADS
+from checker.verdict.brief import CRITERIA
+from checker.verdict.outcome import Status
+from checker.verdict.results import read_scorecard
 from lab.settings import settings
 
 SEED = "7"

@@ -6,13 +6,13 @@ from uuid import uuid4
 import pandas as pd
 import pyarrow.parquet as pq
 
-from lab.grading.criterion import criterion
-from lab.grading.online import read_online
-from lab.grading.outcome import CounterExample, NotAttemptedError, Outcome, SubmissionError
-from lab.grading.placing import place_feature_tables, place_raw_tables, source_path
-from lab.grading.registry import Registry, View
-from lab.grading.scripts import scripts
-from lab.grading.submission import Submission
+from checker.submission.online import read_online
+from checker.submission.placing import place_feature_tables, place_raw_tables, source_path
+from checker.submission.registry import Registry, View
+from checker.submission.scripts import scripts
+from checker.submission.submission import Submission
+from checker.verdict.criterion import criterion
+from checker.verdict.outcome import CounterExample, NotAttemptedError, Outcome, SubmissionError
 
 ENTITIES = ("user_id", "merchant_id", "product_id")
 NO_FILE_YET = (

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lab.grading.compare import (
+from checker.hidden.hidden_data import EVENT_TIME, KNOWN_VIEWS, numbered, plant
+from checker.submission.placing import place_feature_tables
+from checker.submission.submission import Submission
+from checker.verdict.criterion import criterion
+from checker.verdict.equality import (
     as_utc,
     differences,
     equal_rows,
     equal_values,
     or_constant,
 )
-from lab.grading.criterion import criterion
-from lab.grading.hidden import EVENT_TIME, KNOWN_VIEWS, numbered, plant
-from lab.grading.outcome import CounterExample, Outcome, SubmissionError
-from lab.grading.placing import place_feature_tables
-from lab.grading.submission import Submission
+from checker.verdict.outcome import CounterExample, Outcome, SubmissionError
 
 SCRIPT = "generate_training_data.py"
 KEYS = ["user_id", "merchant_id", EVENT_TIME]

@@ -9,16 +9,16 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from lab.grading.compare import differences, equal_rows
-from lab.grading.criterion import criterion
-from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
-from lab.grading.online import delete_entities, read_online
-from lab.grading.outcome import CounterExample, Outcome
-from lab.grading.placing import place_feature_tables
-from lab.grading.registry import View
-from lab.grading.rounds import alone, best_of_rounds
-from lab.grading.submission import Submission
-from lab.grading.untrusted import plain
+from checker.hidden.hidden_data import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
+from checker.run.rounds import alone, best_of_rounds
+from checker.sandbox.untrusted import plain
+from checker.submission.online import delete_entities, read_online
+from checker.submission.placing import place_feature_tables
+from checker.submission.registry import View
+from checker.submission.submission import Submission
+from checker.verdict.criterion import criterion
+from checker.verdict.equality import differences, equal_rows
+from checker.verdict.outcome import CounterExample, Outcome
 from lab.settings import utc_now
 
 SCRIPT = "materialize.py"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from exercise_04_serving.asking import (
+from checker.run.rounds import best_of_rounds
+from checker.serving.api_client import (
     BATCH,
     PREDICT,
     STATS_TOLERANCE,
@@ -16,12 +17,9 @@ from exercise_04_serving.asking import (
     watched,
     wrong_values,
 )
-from lab.grading.bare_server import bare_server
-from lab.grading.compare import differences, equal_rows
-from lab.grading.criterion import criterion
-from lab.grading.http_probe import Answer, Body, at_once, at_rate
-from lab.grading.outcome import Outcome, SubmissionError
-from lab.grading.payments import (
+from checker.serving.bare_server import bare_server
+from checker.serving.http_probe import Answer, Body, at_once, at_rate
+from checker.serving.payments import (
     COLD_SHARE,
     NEW,
     NEW_ENTITIES,
@@ -37,11 +35,13 @@ from lab.grading.payments import (
     payments_of_unasked,
     skewed_payments,
 )
-from lab.grading.placing import place_feature_tables
-from lab.grading.rounds import best_of_rounds
-from lab.grading.server import Server, running_server, start_command
-from lab.grading.serving_model import inference_seconds, provide_model
-from lab.grading.submission import Submission
+from checker.serving.server import Server, running_server, start_command
+from checker.serving.serving_model import inference_seconds, provide_model
+from checker.submission.placing import place_feature_tables
+from checker.submission.submission import Submission
+from checker.verdict.criterion import criterion
+from checker.verdict.equality import differences, equal_rows
+from checker.verdict.outcome import Outcome, SubmissionError
 
 BATCH_SIZE = 100
 

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lab.grading.criterion import criterion
-from lab.grading.monitoring.pairs import Pair, pairs, with_nulls
-from lab.grading.monitoring.quality import findings, mistakes, planted_table
-from lab.grading.monitoring.receivers import Receivers, receivers
-from lab.grading.monitoring.schedule import run_for_a_report, scheduled_jobs
-from lab.grading.monitoring.windows import (
+from checker.monitoring.pairs import Pair, pairs, with_nulls
+from checker.monitoring.quality import findings, mistakes, planted_table
+from checker.monitoring.receivers import Receivers, receivers
+from checker.monitoring.schedule import run_for_a_report, scheduled_jobs
+from checker.monitoring.windows import (
     features_of,
     larger,
     place_windows,
     planted,
 )
-from lab.grading.outcome import CounterExample, Outcome, SubmissionError
-from lab.grading.scripts import script_that_defines
-from lab.grading.submission import Submission
+from checker.submission.scripts import script_that_defines
+from checker.submission.submission import Submission
+from checker.verdict.criterion import criterion
+from checker.verdict.outcome import CounterExample, Outcome, SubmissionError
 from lab.settings import utc_now
 
 SCRIPT = "feature_monitoring.py"

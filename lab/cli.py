@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from checker.cli import OUR_ERROR, USER_ERROR, check, compare, exit_status, grade, new, render
 from lab.dataset.cli import data_app
 from lab.errors import UserError
-from lab.grading.cli import OUR_ERROR, USER_ERROR, check, compare, exit_status, grade, new, render
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
@@ -52,7 +52,7 @@ def run(
     data: Annotated[str | None, typer.Option(help="simulated or complete_journey")] = None,
 ) -> None:
     """Run the exercises in order and grade the reference; or run one exercise."""
-    from lab import pipeline
+    from checker.run import pipeline
 
     if number is not None:
         pipeline.run_one(number, data)

@@ -14,7 +14,7 @@ from pydantic_settings import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-THRESHOLDS = ROOT / "lab" / "grading" / "thresholds.toml"
+THRESHOLDS = ROOT / "checker" / "verdict" / "thresholds.toml"
 
 
 class Settings(BaseSettings):
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     monitored_error_rate: float = 0.01
     monitored_requests: int = 100
 
-    # Grading; what has no value here has it in lab/grading/thresholds.toml
+    # Grading; what has no value here has it in checker/verdict/thresholds.toml
     weights: dict[str, float]
     isolation: Literal["auto", "none", "files", "full"] = "auto"
     extra_packages: Path | None = None
