@@ -1,7 +1,8 @@
-"""The commands of grading: lab new · check · grade · compare · render."""
+"""The command line `lab`: the lab's own commands, run, and those of grading."""
 
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -11,24 +12,41 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from checker.render import RENDERERS, Form
+from checker.settings import CheckerSettings
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard, read_scorecard, write_whole
-from lab.errors import UserError
-from lab.settings import settings
+from lab.cli import app, console
+from lab.errors import OUR_ERROR, USER_ERROR, UserError
+from lab.settings import ROOT
 
-SOME_FAILED, USER_ERROR, OUR_ERROR, STOPPED = 1, 2, 3, 128 + signal.SIGTERM
-
-REFERENCE = settings.build_dir / "scorecard.json"
-console = Console()
+SOME_FAILED, STOPPED = 1, 128 + signal.SIGTERM
 
 Out = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output")]
 
 
+@app.command()
+def run(
+    number: Annotated[
+        int | None, typer.Argument(help="One exercise; without it all of them")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="simulated or complete_journey")] = None,
+) -> None:
+    """Run the exercises in order and grade the reference; or run one exercise."""
+    from checker.run import pipeline
+
+    config = CheckerSettings()
+    if number is not None:
+        pipeline.run_one(number, data, config)
+    else:
+        sys.exit(exit_status(pipeline.run_all(data, config, console)))
+
+
+@app.command()
 def check(
     number: Annotated[
         int | None, typer.Argument(min=1, max=6, help="One exercise; without it all 35")
     ] = None,
-    submission: Annotated[Path, typer.Option(help="The folder of a solution")] = settings.root,
+    submission: Annotated[Path, typer.Option(help="The folder of a solution")] = ROOT,
     seed: Annotated[int | None, typer.Option(help="Replay the hidden data of a verdict")] = None,
     form: Annotated[Form | None, typer.Option("--format", help="Also write this form")] = None,
     out: Out = None,
@@ -38,10 +56,11 @@ def check(
     watch: Annotated[bool, typer.Option("--watch", help="Check again after each save")] = False,
 ) -> None:
     """Check a solution against the success criteria."""
+    config = CheckerSettings()
     if explain is not None:
         from checker.render.explain import explain as explanation
 
-        console.print(Markdown(explanation(explain)))
+        console.print(Markdown(explanation(explain, config.weights)))
         return
     from checker.run import checking
 
@@ -50,14 +69,15 @@ def check(
     reader = Console(stderr=form is not None and out is None)
     if watch:
         with suppress(KeyboardInterrupt):
-            checking.watch(submission, number, seed, reader)
+            checking.watch(submission, number, seed, config, reader)
         return
-    card = checking.check(submission, number, seed, reader)
+    card = checking.check(submission, number, seed, config, reader)
     if form is not None:
         deliver(card, form, out)
     sys.exit(exit_status(card))
 
 
+@app.command()
 def new(folder: Annotated[Path, typer.Argument(help="A folder that is not there yet")]) -> None:
     """Make a learner's workspace: starter files, the contract and the errata."""
     from checker.submission.workspace import make_workspace
@@ -68,6 +88,7 @@ def new(folder: Annotated[Path, typer.Argument(help="A folder that is not there 
     )
 
 
+@app.command()
 def render(
     scorecard: Annotated[Path, typer.Argument(help="A scorecard.json")],
     form: Annotated[Form, typer.Option("--format")] = Form.HTML,
@@ -77,6 +98,7 @@ def render(
     deliver(read_scorecard(scorecard), form, out)
 
 
+@app.command()
 def grade(
     sources: Annotated[list[Path], typer.Argument(help="Folders or ZIP files, one a submission")],
     out: Annotated[Path, typer.Option(help="The folder for scorecards")] = Path("graded"),
@@ -97,24 +119,26 @@ def grade(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is found, and stop")] = False,
 ) -> None:
     """Grade submissions, several at a time; begun again, it goes on where it stopped."""
-    from checker.run import batch, classroom
+    from checker.run import classroom
+    from checker.run.batch import BatchRun
     from checker.run.runner import criteria_of
     from checker.verdict.packages import install
 
+    config = CheckerSettings()
     if dry_run:
-        all_taken = classroom.say_what_is_found(sources, overrides, console)
+        all_taken = classroom.print_intakes(sources, overrides, config, console)
         sys.exit(0 if all_taken else USER_ERROR)
-    config = settings
     if requirements is not None:
         packages = install(requirements, out / "packages")
-        config = settings.model_copy(update={"extra_packages": packages})
+        config = config.model_copy(update={"extra_packages": packages})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # who grades ends with this process
-    wanted = batch.Batch(sources, out, criteria_of(exercise), jobs, overrides, config)
-    cards = classroom.grade(wanted, seed, last_run(), console)
+    batch = BatchRun(sources, out, criteria_of(exercise), config, jobs, overrides, seed)
+    cards = classroom.grade(batch, last_run(), console)
     statuses = [exit_status(card, fail_under) for card in cards]
     sys.exit(max(statuses, default=0))
 
 
+@app.command()
 def compare(
     scorecards: Annotated[list[Path], typer.Argument(help="Scorecards, or folders that hold some")],
     out: Annotated[Path, typer.Option(help="The folder to write")] = Path("compared"),
@@ -131,9 +155,12 @@ def compare(
 
 def last_run() -> Path | None:
     """The scorecard of the last `lab run`, if there is one of this version."""
+    from checker.run.pipeline import reference_scorecard
+
+    file = reference_scorecard(CheckerSettings())
     with suppress(UserError):
-        read_scorecard(REFERENCE)
-        return REFERENCE
+        read_scorecard(file)
+        return file
     return None
 
 
@@ -156,3 +183,15 @@ def exit_status(card: Scorecard, fail_under: int | None = None) -> int:
     if fail_under is not None:
         return SOME_FAILED if card.count(Status.PASS) < fail_under else 0
     return SOME_FAILED if card.count(Status.FAIL) or card.count(Status.SKIPPED) else 0
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one sentence and status 2, a bug of ours status 3."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(USER_ERROR)
+    except Exception:  # noqa: BLE001 - uncaught it ends with 1, and that some criteria failed
+        traceback.print_exc()
+        sys.exit(OUR_ERROR)

@@ -6,13 +6,21 @@ from uuid import uuid4
 import pandas as pd
 import pyarrow.parquet as pq
 
-from checker.submission.online import read_online
-from checker.submission.placing import place_feature_tables, place_raw_tables, source_path
-from checker.submission.registry import Registry, View
-from checker.submission.scripts import scripts
-from checker.submission.submission import Submission
-from checker.verdict.criterion import criterion
-from checker.verdict.outcome import CounterExample, NotAttemptedError, Outcome, SubmissionError
+from checker.api import (
+    CounterExample,
+    NotAttemptedError,
+    Outcome,
+    Registry,
+    Submission,
+    SubmissionError,
+    View,
+    criterion,
+    place_feature_tables,
+    place_raw_tables,
+    read_online,
+    scripts,
+    source_path,
+)
 
 ENTITIES = ("user_id", "merchant_id", "product_id")
 NO_FILE_YET = (

@@ -7,18 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from checker.hidden.hidden_data import EVENT_TIME, KNOWN_VIEWS, numbered, plant
-from checker.submission.placing import place_feature_tables
-from checker.submission.submission import Submission
-from checker.verdict.criterion import criterion
-from checker.verdict.equality import (
+from checker.api import (
+    EVENT_TIME,
+    KNOWN_VIEWS,
+    CounterExample,
+    Outcome,
+    Submission,
+    SubmissionError,
     as_utc,
+    criterion,
     differences,
     equal_rows,
     equal_values,
+    numbered,
     or_constant,
+    place_feature_tables,
+    plant,
 )
-from checker.verdict.outcome import CounterExample, Outcome, SubmissionError
 
 SCRIPT = "generate_training_data.py"
 KEYS = ["user_id", "merchant_id", EVENT_TIME]

@@ -9,16 +9,25 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from checker.hidden.hidden_data import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
-from checker.run.rounds import alone, best_of_rounds
-from checker.sandbox.untrusted import plain
-from checker.submission.online import delete_entities, read_online
-from checker.submission.placing import place_feature_tables
-from checker.submission.registry import View
-from checker.submission.submission import Submission
-from checker.verdict.criterion import criterion
-from checker.verdict.equality import differences, equal_rows
-from checker.verdict.outcome import CounterExample, Outcome
+from checker.api import (
+    CREATED,
+    EVENT_TIME,
+    KNOWN_VIEWS,
+    CounterExample,
+    KnownView,
+    Outcome,
+    Submission,
+    View,
+    alone,
+    best_of_rounds,
+    criterion,
+    delete_entities,
+    differences,
+    equal_rows,
+    place_feature_tables,
+    plain,
+    read_online,
+)
 from lab.settings import utc_now
 
 SCRIPT = "materialize.py"

@@ -5,43 +5,49 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from checker.run.rounds import best_of_rounds
-from checker.serving.api_client import (
+from checker.api import (
     BATCH,
-    PREDICT,
-    STATS_TOLERANCE,
-    ask_in_turn,
-    is_prediction,
-    right_rows,
-    seconds_until,
-    watched,
-    wrong_values,
-)
-from checker.serving.bare_server import bare_server
-from checker.serving.http_probe import Answer, Body, at_once, at_rate
-from checker.serving.payments import (
     COLD_SHARE,
     NEW,
     NEW_ENTITIES,
     PAIR,
+    PREDICT,
     PROBABILITY,
+    STATS_TOLERANCE,
+    Answer,
+    Body,
+    Outcome,
+    Server,
+    Submission,
+    SubmissionError,
     add_new_entities,
     answered,
+    ask_in_turn,
+    at_once,
+    at_rate,
+    bare_server,
+    best_of_rounds,
     bodies,
     bodies_of,
+    criterion,
+    differences,
+    equal_rows,
     expected_features,
     hot_payments,
+    inference_seconds,
+    is_prediction,
     payments,
     payments_of_unasked,
+    place_feature_tables,
+    provide_model,
+    right_rows,
+    running_server,
+    seconds_until,
     skewed_payments,
+    start_command,
+    watched,
+    wrong_values,
 )
-from checker.serving.server import Server, running_server, start_command
-from checker.serving.serving_model import inference_seconds, provide_model
-from checker.submission.placing import place_feature_tables
-from checker.submission.submission import Submission
-from checker.verdict.criterion import criterion
-from checker.verdict.equality import differences, equal_rows
-from checker.verdict.outcome import Outcome, SubmissionError
 
 BATCH_SIZE = 100
 

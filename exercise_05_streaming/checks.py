@@ -7,17 +7,33 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from checker.run.rounds import best_of_rounds
-from checker.serving.payments import answered, bodies, bodies_of, payments
-from checker.serving.server import running_server
-from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount
-from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
-from checker.streaming.settling import Settled, settled
-from checker.streaming.stream import PARTITIONS, Stream, running_stream
-from checker.submission.submission import Submission
-from checker.verdict.criterion import criterion
-from checker.verdict.equality import differences, equal_rows
-from checker.verdict.outcome import Outcome
+from checker.api import (
+    COUNTS,
+    EVERY_S,
+    FEATURES,
+    PARTITIONS,
+    Event,
+    Outcome,
+    Settled,
+    Stream,
+    Submission,
+    answered,
+    bare_round_trip,
+    best_of_rounds,
+    bodies,
+    bodies_of,
+    criterion,
+    differences,
+    drawn,
+    equal_rows,
+    event_to_value,
+    nonces,
+    payments,
+    recount,
+    running_server,
+    running_stream,
+    settled,
+)
 from lab.settings import utc_now
 
 PREDICT = "/predict"

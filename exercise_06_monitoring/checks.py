@@ -9,20 +9,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from checker.monitoring.pairs import Pair, pairs, with_nulls
-from checker.monitoring.quality import findings, mistakes, planted_table
-from checker.monitoring.receivers import Receivers, receivers
-from checker.monitoring.schedule import run_for_a_report, scheduled_jobs
-from checker.monitoring.windows import (
+from checker.api import (
+    CounterExample,
+    Outcome,
+    Pair,
+    Receivers,
+    Submission,
+    SubmissionError,
+    criterion,
     features_of,
+    findings,
     larger,
+    mistakes,
+    pairs,
     place_windows,
     planted,
+    planted_table,
+    receivers,
+    run_for_a_report,
+    scheduled_jobs,
+    script_that_defines,
+    with_nulls,
 )
-from checker.submission.scripts import script_that_defines
-from checker.submission.submission import Submission
-from checker.verdict.criterion import criterion
-from checker.verdict.outcome import CounterExample, Outcome, SubmissionError
 from lab.settings import utc_now
 
 SCRIPT = "feature_monitoring.py"

@@ -21,7 +21,7 @@ def lab_data(tmp_path: Path) -> Run:
     environment.pop("LAB_AS_OF", None)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from lab.cli import main; main()", "data", *words]
+        command = [sys.executable, "-c", "from checker.cli import main; main()", "data", *words]
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=120, check=False
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from checker.cli import app
 from checker.submission.names import OVERRIDES, SECTIONS, read_names
 from checker.verdict.brief import BY_ID
 from checker.verdict.criterion import checks_in
-from lab.cli import app
 from lab.settings import Settings, settings
 
 ROOT = settings.root

@@ -13,58 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
 from checker.verdict.equality import as_utc
 from lab.dataset.manifest import Manifest
-from lab.settings import settings
 
-EVENT_TIME, CREATED = "event_timestamp", "created_timestamp"
 QUIET_ENTITIES = 20
 PLANTED = 12
-RAW_TABLES = ("transactions", "product_views", "chargebacks", "refunds")
 FRAME_COLUMNS = ["user_id", "merchant_id", EVENT_TIME, "transaction_amount", "is_fraud"]
-
-
-@dataclass(frozen=True)
-class KnownView:
-    """A view that the brief names: its key, its table, its features, and those that matter most."""
-
-    name: str
-    key: str
-    table: str
-    features: tuple[str, ...]
-    critical: tuple[str, ...] = ()
-
-
-KNOWN_VIEWS = {
-    view.name: view
-    for view in (
-        KnownView(
-            "user_transaction_features",
-            "user_id",
-            "user_stats",
-            (
-                "transaction_count_7d",
-                "transaction_count_30d",
-                "avg_transaction_amount",
-                "total_amount_30d",
-            ),
-            ("transaction_count_7d", "transaction_count_30d", "avg_transaction_amount"),
-        ),
-        KnownView(
-            "merchant_risk_features",
-            "merchant_id",
-            "merchant_stats",
-            ("chargeback_rate", "refund_rate", "total_transactions_30d"),
-            ("chargeback_rate", "total_transactions_30d"),
-        ),
-        KnownView(
-            "product_popularity_features",
-            "product_id",
-            "product_stats",
-            ("view_count_7d", "purchase_count_30d", "purchase_rate"),
-        ),
-    )
-}
 
 
 @dataclass
@@ -76,6 +31,7 @@ class HiddenData:
     as_of: datetime
     tables: dict[str, pd.DataFrame]
     source: Manifest
+    label_maturity: timedelta
 
     @property
     def absent(self) -> list[str]:
@@ -143,7 +99,7 @@ class HiddenData:
         raw = self.transactions().dropna(subset=["is_fraud"]).drop_duplicates(FRAME_COLUMNS[:3])
         if knowable:
             raw = raw[self.is_knowable(raw)]
-        mature = raw[raw[EVENT_TIME] < self.as_of - settings.label_maturity - timedelta(days=1)]
+        mature = raw[raw[EVENT_TIME] < self.as_of - self.label_maturity - timedelta(days=1)]
         sample = mature.sample(min(rows, len(mature)), random_state=self.seed)
         return numbered(sample.sort_values(EVENT_TIME).astype({"is_fraud": "int64"}))
 

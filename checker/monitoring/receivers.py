@@ -13,12 +13,13 @@ from urllib.parse import unquote_plus
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from lab.settings import settings
+from lab.settings import LOOPBACK
 from lab.stack.ports import free_port
 
 HOOK = "/services/T00000000/B00000000/grader"
 MAILBOX = "on-call@example.com"
 LONGEST = 2**20
+READ_TIMEOUT_S = 5
 
 
 @dataclass
@@ -59,11 +60,11 @@ def receivers(refusals: int = 0) -> Iterator[Receivers]:
     """Receivers that listen until the end of the block; `environment` says where."""
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # Feast's CLI made it tell every line
     received = Receivers(refusals)
-    http = ThreadingHTTPServer((settings.host, 0), _handler(received))
-    smtp = Controller(received, hostname=settings.host, port=free_port())
+    http = ThreadingHTTPServer((LOOPBACK, 0), _handler(received))
+    smtp = Controller(received, hostname=LOOPBACK, port=free_port())
     received.environment = {
-        "SLACK_WEBHOOK_URL": f"http://{settings.host}:{http.server_address[1]}{HOOK}",
-        "SMTP_HOST": settings.host,
+        "SLACK_WEBHOOK_URL": f"http://{LOOPBACK}:{http.server_address[1]}{HOOK}",
+        "SMTP_HOST": LOOPBACK,
         "SMTP_PORT": str(smtp.port),
         "ALERT_EMAIL_TO": MAILBOX,
     }
@@ -81,7 +82,7 @@ def receivers(refusals: int = 0) -> Iterator[Receivers]:
 
 def _handler(received: Receivers) -> type[BaseHTTPRequestHandler]:
     class Hook(BaseHTTPRequestHandler):
-        timeout = settings.socket_timeout_s
+        timeout = READ_TIMEOUT_S
 
         def do_POST(self) -> None:
             size = int(self.headers.get("Content-Length", 0))

@@ -14,12 +14,12 @@ from croniter import croniter  # type: ignore[import-untyped]
 
 from checker.sandbox import untrusted
 from checker.sandbox.sandbox import Sandbox
+from checker.submission.names import CRONTABS
 from checker.submission.submission import Submission
 from checker.verdict.outcome import SubmissionError
 
 EXERCISE = 6
 DAGS = "airflow_dags"
-CRONTABS = ("crontab", "crontab.txt", "*.crontab", "*.cron")
 CRON_LINE = re.compile(r"(@\w+|\S+(?:\s+\S+){4})\s+(.+)")
 ASSIGNMENT = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
 OURS = ("LAB_", "PYTHON", "AIRFLOW", "PATH", "HOME", "TZ", "SHELL")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from checker.hidden.hidden_data import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
+from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
 from checker.submission.placing import place_feature_tables
 from checker.submission.submission import Submission
 

@@ -1,48 +1,25 @@
 """Submissions side by side, from their scorecards: a page, a table, and a page for each of them."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from checker.render import comparison_page, html
-from checker.verdict.brief import CRITERIA
+from markupsafe import Markup
+
+from checker.render import html
+from checker.render.columns import PAGES, Column, Figure, columns_of, figures_of
+from checker.render.text import headline
+from checker.verdict.brief import CRITERIA, EXERCISES
 from checker.verdict.outcome import Status
-from checker.verdict.results import Result, Scorecard, read_scorecard, write_whole
-from lab.errors import UserError
+from checker.verdict.results import write_whole
 
-SCORECARD = "scorecard.json"
-PLACES = (SCORECARD, f"*/{SCORECARD}", f"scorecards/*/{SCORECARD}")
-PAGES = "submissions"
+SCRIPT = Path(__file__).parent / "templates" / "compare.js"
 FORMULA = ("=", "+", "-", "@", "\t")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One submission: its scorecard, the name of its page, and whether it is the reference."""
-
-    card: Scorecard
-    page: str
-    is_reference: bool = False
-
-    def result(self, identifier: str) -> Result | None:
-        return next((r for r in self.card.results if r.criterion.id == identifier), None)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measured figure of a criterion, such as 4.2 "p95, ms"."""
-
-    identifier: str
-    name: str
-
-    def of(self, column: Column) -> float | None:
-        result = column.result(self.identifier)
-        return result.figures.get(self.name) if result else None
 
 
 def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Column]:
@@ -51,7 +28,7 @@ def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Co
     `files` are scorecards, or folders that hold some, such as what `lab grade` wrote. The
     reference comes first, then the others by points. Raises UserError where there is no scorecard.
     """
-    columns = list(_columns(_scorecards(files), reference))
+    columns = list(columns_of(files, reference))
     figures = figures_of(columns)
     write_whole(out / "compare.csv", as_csv(columns, figures))
     write_whole(out / "compare.json", json.dumps(as_json(columns, figures), indent=2) + "\n")
@@ -59,20 +36,25 @@ def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Co
         stale.unlink()
     for column in columns:
         write_whole(out / column.page, html.render(column.card))
-    write_whole(out / "index.html", comparison_page.render(columns, figures))
+    write_whole(out / "index.html", page_of(columns, figures))
     return columns
 
 
-def figures_of(columns: Sequence[Column]) -> list[Figure]:
-    """All figures that any submission has, by criterion."""
-    found = dict.fromkeys(
-        Figure(result.criterion.id, name)
-        for criterion in CRITERIA
-        for column in columns
-        if (result := column.result(criterion.id))
-        for name in result.figures
+def page_of(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
+    """HTML; its one script is our own, and the page lets no other run."""
+    script = SCRIPT.read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return html.page(
+        "compare.html",
+        columns=columns,
+        criteria=CRITERIA,
+        exercises=EXERCISES,
+        figures=figures,
+        headline=headline,
+        fixed=1 + sum(column.is_reference for column in columns),
+        script=Markup(script),
+        script_hash=Markup(f"'sha256-{digest}'"),
     )
-    return list(found)
 
 
 def as_csv(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
@@ -120,32 +102,6 @@ def as_json(columns: Sequence[Column], figures: Sequence[Figure]) -> dict[str, A
             for column in columns
         ],
     }
-
-
-def _scorecards(paths: Sequence[Path]) -> list[Path]:
-    files = [
-        file
-        for path in paths
-        for file in (
-            sorted(f for place in PLACES for f in path.glob(place)) if path.is_dir() else [path]
-        )
-    ]
-    if not files:
-        raise UserError(
-            f"no {SCORECARD} in {', '.join(map(str, paths))}", "lab grade DIR… --out graded"
-        )
-    return files
-
-
-def _columns(files: Sequence[Path], reference: Path | None) -> Iterator[Column]:
-    first = reference.resolve() if reference else None
-    others = [read_scorecard(file) for file in files if file.resolve() != first]
-    others.sort(key=lambda card: (-card.score, card.submission))
-    if reference:
-        yield Column(read_scorecard(reference), "reference.html", is_reference=True)
-    for number, card in enumerate(others, start=1):
-        slug = re.sub(r"[^A-Za-z0-9_-]+", "_", card.submission)[:60]
-        yield Column(card, f"{PAGES}/{number:03d}_{slug}.html")
 
 
 def _cell(text: str) -> str:

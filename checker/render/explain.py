@@ -1,13 +1,14 @@
 """How a criterion is judged, and the pitfall behind it: read from the contract and the errata."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from checker.verdict.brief import BY_ID, BriefCriterion
 from checker.verdict.criterion import checks_in
 from lab.errors import UserError
-from lab.settings import settings
+from lab.settings import ROOT
 
 CONTRACT, ERRATA = Path("docs", "contract.md"), Path("docs", "errata.md")
 COLUMNS = ("id", "criterion", "needs", "what is done", "passes when", "catches")
@@ -35,12 +36,12 @@ class Erratum:
         return identifier in self.overview[0].split(", ") or bool(re.search(mention, self.text))
 
 
-def explain(identifier: str) -> str:
-    """Markdown about a criterion; UserError when the brief has none of that id."""
+def explain(identifier: str, weights: Mapping[str, float]) -> str:
+    """Return Markdown about a criterion; UserError when the brief has none of that id."""
     item = BY_ID.get(identifier)
     if item is None:
         raise UserError(f"the brief has no criterion {identifier}", "lab check --explain 2.4")
-    lines = [f"# {item.id} {item.title}", "", _summary(item), ""]
+    lines = [f"# {item.id} {item.title}", "", _summary(item, weights.get(item.id, 1.0)), ""]
     for column, text in contract_row(item.id).items():
         lines += [f"**{column}**: {text}", ""]
     lines += _pitfalls(item)
@@ -49,7 +50,7 @@ def explain(identifier: str) -> str:
 
 def contract_row(identifier: str) -> dict[str, str]:
     """What the contract's table of criteria says of one; nothing where it has no row."""
-    for line in (settings.root / CONTRACT).read_text().splitlines():
+    for line in (ROOT / CONTRACT).read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] == identifier and len(cells) == len(COLUMNS):
             return {name: text for name, text in zip(COLUMNS[3:], cells[3:], strict=True) if text}
@@ -58,7 +59,7 @@ def contract_row(identifier: str) -> dict[str, str]:
 
 def errata() -> list[Erratum]:
     """All entries, in the order of the brief."""
-    content = (settings.root / ERRATA).read_text()
+    content = (ROOT / ERRATA).read_text()
     rows = {anchor: (first, last) for first, anchor, last in OVERVIEW.findall(content)}
     return [
         Erratum(int(number), title.strip(), text.strip(), rows.get(_anchor(title), ("", "")))
@@ -71,11 +72,10 @@ def _anchor(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
 
 
-def _summary(item: BriefCriterion) -> str:
-    check = checks_in(settings.root).get(item.id)
+def _summary(item: BriefCriterion, points: float) -> str:
+    check = checks_in(ROOT).get(item.id)
     said = (check.__doc__ or "").strip().splitlines()[:1] if check else ["Nothing checks it yet."]
     needs = f" Needs {', '.join(item.needs)}." if item.needs else ""
-    points = settings.weights.get(item.id, 1.0)
     return f"{' '.join(said)}{needs} Worth {points:g} of the points."
 
 

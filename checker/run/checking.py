@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from checker.monitoring.schedule import CRONTABS
 from checker.render.terminal import SIGNS, show
 from checker.run.runner import Grader, criteria_of, grader
+from checker.settings import CheckerSettings
 from checker.submission.intake import name_of, take_in
+from checker.submission.names import CRONTABS
 from checker.verdict.outcome import Status
 from checker.verdict.plain_text import plain
 from checker.verdict.results import Result, Scorecard
@@ -25,9 +26,11 @@ NOT_WATCHED = {".venv", ".git", "__pycache__", "build", "node_modules", "data"}
 POLL_S = 0.5
 
 
-def check(folder: Path, number: int | None, seed: int | None, console: Console) -> Scorecard:
+def check(
+    folder: Path, number: int | None, seed: int | None, config: CheckerSettings, console: Console
+) -> Scorecard:
     """Grade a submission: one exercise, or all 35 criteria."""
-    with grader(seed) as judge:
+    with grader(config, seed) as judge:
         return check_with(judge, folder, number, console)
 
 
@@ -47,7 +50,7 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
                 progress.console.print(line, highlight=False)
 
         with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
-            card = judge.grade(take_in(folder, Path(scratch)).folder, ids, say)
+            card = judge.grade(take_in(folder, Path(scratch), judge.config).folder, ids, say)
     show(card, console)
     return card
 
@@ -56,11 +59,12 @@ def watch(
     folder: Path,
     number: int | None,
     seed: int | None,
+    config: CheckerSettings,
     console: Console,
     wait: Callable[[], None] = lambda: time.sleep(POLL_S),
 ) -> None:
     """Check now and after each save, on the same hidden data, until Ctrl-C."""
-    with grader(seed) as judge:
+    with grader(config, seed) as judge:
         while True:
             seen = saved(folder)
             try:

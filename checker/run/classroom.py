@@ -12,19 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from checker.render import comparison
-from checker.run.batch import Batch, Progress
-from checker.run.batch import grade as grade_batch
+from checker.run.batch import BatchRun
 from checker.sandbox.isolation import chosen
+from checker.settings import CheckerSettings
 from checker.submission.intake import take_in
 from checker.verdict.brief import BY_ID
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
-from lab.settings import Settings
 
 STREAMING = 5
 
 
-def fetch_jars(config: Settings) -> None:
+def fetch_jars(config: CheckerSettings) -> None:
     """Fetch what exercise 5 needs while there is a network."""
     from lab.stack.flink import connector_jars
     from lab.stack.kafka.jars import fetch
@@ -34,13 +33,15 @@ def fetch_jars(config: Settings) -> None:
         connector_jars(config)
 
 
-def say_what_is_found(sources: Sequence[Path], overrides: Path | None, console: Console) -> bool:
+def print_intakes(
+    sources: Sequence[Path], overrides: Path | None, config: CheckerSettings, console: Console
+) -> bool:
     """Print what each submission holds; whether all could be taken in."""
     refused = 0
     with tempfile.TemporaryDirectory(prefix="lab-intake-") as scratch:
         for source in sources:
             try:
-                found = escape(take_in(source, Path(scratch), overrides).described())
+                found = escape(take_in(source, Path(scratch), config, overrides).described())
             except UserError as error:
                 refused += 1
                 found = f"[red]refused:[/] {escape(str(error))}"
@@ -48,29 +49,26 @@ def say_what_is_found(sources: Sequence[Path], overrides: Path | None, console: 
     return not refused
 
 
-def grade(
-    batch: Batch, seed: int | None, reference: Path | None, console: Console
-) -> list[Scorecard]:
+def grade(batch: BatchRun, reference: Path | None, console: Console) -> list[Scorecard]:
     """Grade all with a bar of progress, then put them side by side.
 
     Raises UserError when isolation is asked for and not possible here.
     """
     config, lacks = chosen(batch.config)
-    batch = replace(batch, config=config)
     if lacks:
         console.print(lacks, style="yellow", highlight=False)
-        batch = replace(batch, jobs=1)
     if config.isolation == "full" and any(BY_ID[i].exercise == STREAMING for i in batch.ids):
         fetch_jars(config)
     columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=len(batch.sources))
 
-        def say(card: Scorecard) -> None:
+        def report(card: Scorecard) -> None:
             bar.advance(task)
             bar.console.print(f"{escape(card.submission)}: {card.summary}", highlight=False)
 
-        cards = grade_batch(batch, seed, Progress(on_card=say))
+        jobs = 1 if lacks else batch.jobs
+        cards = replace(batch, config=config, jobs=jobs, on_card=report).grade()
     comparison.compare([batch.out], reference, batch.out)
     console.print(f"side by side: {batch.out / 'index.html'}", highlight=False)
     return cards

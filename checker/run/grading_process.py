@@ -17,12 +17,12 @@ from checker.sandbox.folders import remove
 from checker.sandbox.forking import with_descendants
 from checker.sandbox.isolation import offline
 from checker.sandbox.sandbox import end_left_behind
+from checker.settings import CheckerSettings
 from checker.verdict.brief import BY_ID
 from checker.verdict.outcome import Status
 from checker.verdict.provenance import provenance, thresholds
 from checker.verdict.results import Result, Scorecard
 from lab.errors import UserError
-from lab.settings import Settings
 
 MARGIN_S = 120  # to start in, and for the criterion that is judged when a submission's time is up
 END_S = 30
@@ -31,7 +31,7 @@ END_S = 30
 class GradingProcess:
     """One process that grades; it is started when it is needed, and anew after it died."""
 
-    def __init__(self, seed: int, log: Path, config: Settings) -> None:
+    def __init__(self, seed: int, log: Path, config: CheckerSettings) -> None:
         self._seed = seed
         self._log = log
         self._config = config
@@ -89,7 +89,7 @@ class GradingProcess:
                 started.kill()
         process.wait()
         psutil.wait_procs(found, END_S)
-        end_left_behind(folder)
+        end_left_behind(folder, self._config)
         remove(folder)
 
     def _running(self) -> subprocess.Popen[str]:
@@ -138,7 +138,7 @@ def _tell(process: subprocess.Popen[str], what: Any) -> None:
         process.stdin.flush()
 
 
-def _in_force(config: Settings) -> dict[str, str]:
+def _in_force(config: CheckerSettings) -> dict[str, str]:
     """The thresholds, and what the sandbox is made of, as an environment gives them."""
     limits = {
         f"LAB_{name.upper()}": json.dumps(limit) for name, limit in thresholds(config).items()

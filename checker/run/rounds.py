@@ -3,20 +3,23 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from checker.settings import CheckerSettings
 from checker.verdict.outcome import MachineTooBusyError, Outcome
-from lab.settings import Settings
 from lab.stack.lock import locked
 
 QUIET = 1 / 3  # of the limit: what a bare probe may take in a round whose failure counts
 
 
-def alone(config: Settings) -> AbstractContextManager[None]:
+def alone(config: CheckerSettings) -> AbstractContextManager[None]:
     """While it is open, no other submission is timed on this machine; it waits for its turn."""
     return locked(config.timing_dir, timeout_s=config.timing_turn_s)
 
 
 def best_of_rounds(
-    measure: Callable[[], Outcome], probe: Callable[[], float], limit: float, config: Settings
+    measure: Callable[[], Outcome],
+    probe: Callable[[], float],
+    limit: float,
+    config: CheckerSettings,
 ) -> Outcome:
     """The first outcome that passes; else the last one of a round in which the machine was quiet.
 

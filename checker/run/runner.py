@@ -18,6 +18,7 @@ from checker.hidden.hidden_source import make_hidden_data
 from checker.run.time_limit import time_limit
 from checker.sandbox.process import log_tail
 from checker.sandbox.sandbox import Sandbox, sandbox
+from checker.settings import CheckerSettings
 from checker.submission.submission import Submission
 from checker.verdict.brief import CRITERIA, BriefCriterion, with_needs
 from checker.verdict.criterion import Check, checks_in
@@ -25,7 +26,7 @@ from checker.verdict.hints import hint_for
 from checker.verdict.outcome import MachineTooBusyError, NotAttemptedError, Status, SubmissionError
 from checker.verdict.provenance import provenance
 from checker.verdict.results import Result, Scorecard
-from lab.settings import Settings, settings, utc_now
+from lab.settings import ROOT, utc_now
 
 # What a submission's data may do to who reads them; all other exceptions are bugs of ours.
 UNREADABLE = (pa.ArrowException, DecodeError, MemoryError, RecursionError)
@@ -38,26 +39,26 @@ class Grader:
     The limits are those of `config`.
     """
 
-    def __init__(self, box: Sandbox, hidden: HiddenData, config: Settings = settings) -> None:
+    def __init__(self, box: Sandbox, hidden: HiddenData, config: CheckerSettings) -> None:
         self._box = box
         self._hidden = hidden
-        self._config = config
-        self._checks = checks_in(settings.root)
+        self.config = config
+        self._checks = checks_in(ROOT)
 
     def grade(
         self, folder: Path, ids: Iterable[str], on_result: OnResult = lambda _: None
     ) -> Scorecard:
         """Judge the criteria `ids` of the submission in `folder`; `on_result` hears of each."""
         wanted = set(ids)
-        made_with = provenance(self._config, folder)
+        made_with = provenance(self.config, folder)
         self._box.renew()
-        deadline = time.monotonic() + self._config.submission_limit_s
-        submission = Submission(folder, self._box, self._hidden.unchanged(), self._config)
+        deadline = time.monotonic() + self.config.submission_limit_s
+        submission = Submission(folder, self._box, self._hidden.unchanged(), self.config)
         results: dict[str, Result] = {}
         try:
             for item in with_needs(wanted):
                 result = self._judge(item, submission, results, deadline)
-                result = replace(result, weight=self._config.weights.get(item.id, 1.0))
+                result = replace(result, weight=self.config.weights.get(item.id, 1.0))
                 results[item.id] = result
                 if item.id in wanted:
                     on_result(result)
@@ -93,10 +94,10 @@ class Grader:
             return Result(item, Status.NOT_ATTEMPTED, message="nothing to check yet")
         start = time.monotonic()
         if start > deadline:
-            limit_s = self._config.submission_limit_s
+            limit_s = self.config.submission_limit_s
             said = f"not judged: the criteria before it took more than {limit_s:g} s"
             return Result(item, Status.FAIL, message=said)
-        limit_s = min(self._config.criterion_limit_s, deadline - start)
+        limit_s = min(self.config.criterion_limit_s, deadline - start)
         result = _verdict(item, check, submission, limit_s)
         if result.status is Status.FAIL:
             said = result.log_tail or log_tail(submission.log)
@@ -136,7 +137,11 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
 
 @contextmanager
 def grader(
-    seed: int | None = None, *, own_network: bool = False, within: Path | None = None
+    config: CheckerSettings,
+    seed: int | None = None,
+    *,
+    own_network: bool = False,
+    within: Path | None = None,
 ) -> Iterator[Grader]:
     """A grader with its sandbox; without a seed the hidden data are new each time.
 
@@ -144,10 +149,11 @@ def grader(
     """
     chosen = secrets.randbelow(2**31) if seed is None else seed
     with (
-        sandbox(own_network=own_network, within=within) as box,
+        sandbox(config, own_network=own_network, within=within) as box,
         tempfile.TemporaryDirectory(prefix="lab-hidden-", dir=within) as hidden,
     ):
-        yield Grader(box, make_hidden_data(Path(hidden), chosen, utc_now()))
+        data = make_hidden_data(Path(hidden), chosen, utc_now(), config)
+        yield Grader(box, data, config)
 
 
 def criteria_of(exercise: int | None) -> list[str]:

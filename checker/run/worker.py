@@ -12,9 +12,9 @@ from typing import Any
 
 from checker.run.runner import grader
 from checker.sandbox.limits import limit_own_memory
+from checker.settings import CheckerSettings
 from checker.verdict.results import Result
 from lab.errors import UserError
-from lab.settings import settings
 
 
 def main() -> None:
@@ -22,10 +22,11 @@ def main() -> None:
 
     A command's arguments can be read by whoever runs on the machine, submissions among them.
     """
-    limit_own_memory(settings.memory_limit_gib)
+    config = CheckerSettings()
+    limit_own_memory(config.memory_limit_gib)
     begin = json.loads(sys.stdin.readline())
-    own_network, within = settings.isolation == "full", Path(begin["within"])
-    with grader(begin["seed"], own_network=own_network, within=within) as judge:
+    own_network, within = config.isolation == "full", Path(begin["within"])
+    with grader(config, begin["seed"], own_network=own_network, within=within) as judge:
         for line in sys.stdin:
             job = json.loads(line)
             try:

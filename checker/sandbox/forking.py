@@ -16,7 +16,7 @@ import psutil
 from checker.sandbox.folders import TEMPORARY, Folders
 from checker.sandbox.guard import Guard
 from checker.sandbox.isolation import isolated
-from lab.settings import Settings, settings
+from checker.settings import CheckerSettings
 
 # How many threads OpenMP, Arrow, OpenBLAS and DuckDB take; given on to submissions where it is set.
 ENGINE_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SLURM_CPUS_ON_NODE")
@@ -30,7 +30,7 @@ CHUNK = 65_536
 class ForkingServer:
     """Runs in isolation, where that is asked for; it can be started anew after it has ended."""
 
-    def __init__(self, folders: Folders, config: Settings) -> None:
+    def __init__(self, folders: Folders, config: CheckerSettings) -> None:
         self.folders, self._config = folders, config
         self._path = folders.ours / "children.sock"
         self._said = b""
@@ -40,6 +40,7 @@ class ForkingServer:
     def connect(self) -> socket.socket:
         """A connection to a child of its own."""
         connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(self._config.stack_timeout_s)
         connection.connect(str(self._path))
         return connection
 
@@ -91,7 +92,7 @@ class ForkingServer:
                 env={**kept, **FIXED, "HOME": str(self.folders.scratch)},
             )
         self._process = process
-        if not self._waited_for(b"ready\n", settings.import_timeout_s):
+        if not self._waited_for(b"ready\n", self._config.import_timeout_s):
             self.close()
             raise RuntimeError("the process that runs submissions did not start")
         return process
@@ -143,7 +144,7 @@ def _pids(pid: int) -> list[int]:
     return [pid]
 
 
-def _guard(folders: Folders, config: Settings) -> Guard:
+def _guard(folders: Folders, config: CheckerSettings) -> Guard:
     is_apart = config.isolation in ("files", "full")
     return Guard(
         folders=[str(folders.scratch), str(TEMPORARY[0] if is_apart else folders.tmp)],

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from checker.sandbox.folders import TEMPORARY, Folders
 from checker.sandbox.hosts import HOSTS, hosts_file
+from checker.settings import CheckerSettings
 from lab.errors import UserError
-from lab.settings import Settings, settings
+from lab.settings import ROOT
 
 SHARED_MEMORY_BYTES = 256 * 2**20
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -23,7 +24,7 @@ ETC = (
     *("alternatives", "ca-certificates*", "fonts", "group", "host.conf", "java*", "ld.so.*"),
     *("localtime", "mime.types", "nsswitch.conf", "passwd", "ssl/certs", "timezone"),
 )
-OURS = ("lab", "feast_plugins")
+OURS = ("checker", "lab", "feast_plugins")
 
 NOT_ISOLATED = (
     "no isolation: submissions can read what you can read, reach the network, and end your "
@@ -40,7 +41,7 @@ APART = (
 )
 
 
-def isolated(command: Sequence[str], folders: Folders, config: Settings) -> list[str]:
+def isolated(command: Sequence[str], folders: Folders, config: CheckerSettings) -> list[str]:
     """The command that runs `command` isolated, or itself where that is not asked for.
 
     It may write the scratch folder, and one that stands for /tmp. Raises UserError where that is
@@ -61,7 +62,7 @@ def isolated(command: Sequence[str], folders: Folders, config: Settings) -> list
     ]
 
 
-def offline(command: Sequence[str], config: Settings) -> list[str]:
+def offline(command: Sequence[str], config: CheckerSettings) -> list[str]:
     """The command that grades, with a loopback of its own; it writes temporary files and jars."""
     if config.isolation != "full":
         return list(command)
@@ -75,7 +76,7 @@ def offline(command: Sequence[str], config: Settings) -> list[str]:
     ]
 
 
-def chosen(config: Settings) -> tuple[Settings, str]:
+def chosen(config: CheckerSettings) -> tuple[CheckerSettings, str]:
     """The settings with the isolation that is asked for, or else the best there is; what it lacks.
 
     Raises UserError when what is asked for is not possible here.
@@ -100,12 +101,12 @@ def works(options: Sequence[str]) -> bool:
     )
 
 
-def _readable(config: Settings) -> list[Path]:
+def _readable(config: CheckerSettings) -> list[Path]:
     """Programs, libraries, and what of ours runs beside a submission."""
     etc = [path for name in ETC for path in sorted(Path("/etc").glob(name))]
     places = [Path(sys.prefix), Path(sys.prefix).resolve(), Path(sys.base_prefix)]
     java = [home for home in [_java_home()] if home]
-    ours = [settings.root / name for name in OURS]
+    ours = [ROOT / name for name in OURS]
     named = [*map(Path, SYSTEM), *etc, *places, *java, config.flink_jars_dir, *ours]
     return [*named, config.extra_packages] if config.extra_packages else named
 

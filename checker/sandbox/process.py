@@ -15,7 +15,6 @@ import psutil
 from checker.sandbox import untrusted
 from checker.sandbox.forking import ForkingServer, with_descendants
 from checker.verdict.outcome import SubmissionError
-from lab.settings import settings
 
 LOG_TAIL_LINES = 12
 
@@ -28,7 +27,6 @@ class Child:
         self.closed = False
         self._server = server
         self._socket = server.connect()
-        self._socket.settimeout(settings.stack_timeout_s)
         self._lines = self._socket.makefile("rw", encoding="utf-8", errors="replace")
         self._pid = self._started(start)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from checker.sandbox.folders import OURS, Folders, remove
 from checker.sandbox.forking import ENGINE_THREADS, ForkingServer
 from checker.sandbox.process import Child
-from lab.settings import Settings, settings
+from checker.settings import CheckerSettings
 from lab.stack.kafka import KafkaBroker
 from lab.stack.ports import free_port
 from lab.stack.process import PidFile, end
@@ -32,7 +32,7 @@ class Sandbox:
     folders: Folders
     server: ForkingServer
     redis: RedisServer
-    config: Settings = settings
+    config: CheckerSettings
     packages: Sequence[Path] = ()
     own_network: bool = False
     _children: list[Child] = field(default_factory=list)
@@ -67,11 +67,11 @@ class Sandbox:
     def kafka(self) -> KafkaBroker:
         """A broker with nothing in it, for one submission: it ends with that one's processes."""
         ports = {
-            "kafka_port": self.port(settings.kafka_port),
-            "kafka_controller_port": self.port(settings.kafka_controller_port),
+            "kafka_port": self.port(self.config.kafka_port),
+            "kafka_controller_port": self.port(self.config.kafka_controller_port),
         }
         directory = Path(tempfile.mkdtemp(prefix="kafka-", dir=self.folders.ours))
-        broker = KafkaBroker(settings.model_copy(update={"stack_dir": directory, **ports}))
+        broker = KafkaBroker(self.config.model_copy(update={"stack_dir": directory, **ports}))
         broker.start()
         self._services.callback(broker.stop)
         return broker
@@ -86,7 +86,7 @@ class Sandbox:
         self.redis.stop()
         shutil.rmtree(self.redis.directory)
         self.folders.empty()
-        self.redis = _redis(self.folders, self.port(settings.redis_port))
+        self.redis = _redis(self.config, self.folders, self.port(self.config.redis_port))
 
     def close_children(self) -> None:
         """End every process that a submission started, and what was started for it."""
@@ -113,7 +113,7 @@ class Sandbox:
 
 @contextmanager
 def sandbox(
-    config: Settings = settings, *, own_network: bool = False, within: Path | None = None
+    config: CheckerSettings, *, own_network: bool = False, within: Path | None = None
 ) -> Iterator[Sandbox]:
     """Start a server of children and a Redis of their own; both are gone at exit.
 
@@ -125,7 +125,7 @@ def sandbox(
         folders.make()
         server = ForkingServer(folders, config)
         stack.callback(server.close)
-        redis = _redis(folders, settings.redis_port if own_network else free_port())
+        redis = _redis(config, folders, config.redis_port if own_network else free_port())
         packages = [config.extra_packages] if config.extra_packages else []
         box = Sandbox(folders, server, redis, config, packages, own_network)
         stack.callback(lambda: box.redis.stop())
@@ -133,18 +133,18 @@ def sandbox(
         yield box
 
 
-def end_left_behind(folder: Path) -> None:
+def end_left_behind(folder: Path, config: CheckerSettings) -> None:
     """End the services of the sandboxes within a folder, of which the grader died."""
     for pid_file in folder.glob(f"{SANDBOX}*/{OURS}/*/*/*.pid"):
         service = PidFile(pid_file).process()
         if service is not None:
-            end(service, settings.stack_timeout_s)
+            end(service, config.stack_timeout_s)
 
 
-def _redis(folders: Folders, port: int) -> RedisServer:
+def _redis(config: CheckerSettings, folders: Folders, port: int) -> RedisServer:
     """One with nothing in it."""
     directory = tempfile.mkdtemp(prefix="redis-", dir=folders.ours)
     private = {"stack_dir": Path(directory), "redis_port": port, "redis_maxmemory": REDIS_MEMORY}
-    server = RedisServer(settings.model_copy(update=private))
+    server = RedisServer(config.model_copy(update=private))
     server.start()
     return server

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from checker.sandbox.limits import allow_open_files
-from lab.settings import settings
+from lab.settings import LOOPBACK
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 BACKLOG = 2_048
@@ -32,7 +32,7 @@ def bare_server() -> Iterator[str]:
     )
     assert process.stdout is not None
     try:
-        yield f"http://{settings.host}:{int(process.stdout.readline())}"
+        yield f"http://{LOOPBACK}:{int(process.stdout.readline())}"
     finally:
         process.kill()
         process.communicate()
@@ -42,7 +42,7 @@ async def serve() -> None:
     """Serve on any port, and say which on standard output."""
     allow_open_files()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Bare, settings.host, 0, backlog=BACKLOG)
+    server = await loop.create_server(Bare, LOOPBACK, 0, backlog=BACKLOG)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

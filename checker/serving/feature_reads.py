@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from checker.hidden.hidden_data import KNOWN_VIEWS
+from checker.hidden.catalogue import KNOWN_VIEWS
 from checker.serving.payments import VIEWS
 from checker.serving.redis_monitor import Command
 from checker.submission.submission import Submission

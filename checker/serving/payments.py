@@ -8,7 +8,8 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from checker.hidden.hidden_data import CREATED, EVENT_TIME, KNOWN_VIEWS, HiddenData
+from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS
+from checker.hidden.hidden_data import HiddenData
 from checker.sandbox.untrusted import plain
 from checker.serving.http_probe import Answer, Body
 from checker.submission.submission import Submission

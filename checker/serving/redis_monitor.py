@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from lab.settings import settings
 from lab.stack.redis import RedisServer
 
 LINE = re.compile(rb"^\+[\d.]+ \[(\d+) ([^ ]*)\] (.*)$")
@@ -60,8 +59,8 @@ class Monitor:
 @contextmanager
 def monitored(redis: RedisServer) -> Iterator[Monitor]:
     """Watch every command of every client of `redis`."""
-    address = (settings.host, redis.port)
-    with socket.create_connection(address, settings.socket_timeout_s) as connection:
+    address = (redis.config.host, redis.port)
+    with socket.create_connection(address, redis.config.socket_timeout_s) as connection:
         connection.sendall(b"MONITOR\r\n")
         yield Monitor(redis, connection)
 

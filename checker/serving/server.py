@@ -6,7 +6,7 @@ from checker.sandbox.process import Child, log_tail
 from checker.serving.http_probe import Answer, Body, ask
 from checker.submission.submission import Submission
 from checker.verdict.outcome import NotAttemptedError, SubmissionError
-from lab.settings import settings
+from lab.settings import LOOPBACK
 
 EXERCISE = 4
 DEFAULT_START = "python -m uvicorn app.main:app --port {port}"
@@ -23,7 +23,7 @@ class Server:
 
     def __init__(self, child: Child, port: int, patience_s: float) -> None:
         self.child = child
-        self.url = f"http://{settings.host}:{port}"
+        self.url = f"http://{LOOPBACK}:{port}"
         self._patience_s = patience_s
 
     def get(self, path: str) -> Answer:
@@ -48,19 +48,18 @@ def running_server(submission: Submission) -> Server:
 
     Raises NotAttemptedError when there is none to start, SubmissionError when it does not answer.
     """
-    running = submission.server
+    running = submission.running(Server)
     if running is not None and not running.child.has_ended and running.is_healthy():
         return running
     if running is not None:
         running.child.close()
-    submission.server = _started(submission)
-    return submission.server
+    return submission.remember(_started(submission))
 
 
 def _started(submission: Submission) -> Server:
     """The API on a free port, once /health answers 200."""
     command = start_command(submission)
-    port = submission.sandbox.port(settings.api_port)
+    port = submission.sandbox.port(submission.config.api_port)
     child = submission.start(command.replace("{port}", str(port)), EXERCISE, LAB_API_PORT=str(port))
     server = Server(child, port, submission.config.serving_patience_s)
     deadline = time.monotonic() + submission.config.serving_start_s

@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 
 from checker.sandbox.process import Child
-from lab.settings import settings
+from checker.settings import CheckerSettings
+from lab.settings import LOOPBACK
 from lab.stack.flink.connector import connector_jars, flink_home
 
 REST_TIMEOUT_S = 2
@@ -18,11 +19,11 @@ OVERVIEW = "/jobs/overview"
 PARTS = ("bin", "conf", "opt", "plugins")
 
 
-def flink_with_connector(directory: Path) -> Path:
+def flink_with_connector(directory: Path, config: CheckerSettings) -> Path:
     """Flink as PyFlink brings it, with Kafka's connector among its libraries; made of links."""
     installed = flink_home()
     links = {directory / part: installed / part for part in PARTS}
-    jars = [*(installed / "lib").glob("*.jar"), *connector_jars(settings)]
+    jars = [*(installed / "lib").glob("*.jar"), *connector_jars(config)]
     links |= {directory / "lib" / jar.name: jar for jar in jars}
     for folder in ("lib", "log"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def _job(answer: dict[str, Any]) -> Job:
 def _get(port: int, path: str) -> dict[str, Any] | None:
     """The JSON object at a path; None where the port speaks something else, or is gone."""
     try:
-        url = f"http://{settings.host}:{port}{path}"
+        url = f"http://{LOOPBACK}:{port}{path}"
         with urllib.request.urlopen(url, timeout=REST_TIMEOUT_S) as answer:
             found = json.load(answer)
     except (OSError, ValueError, http.client.HTTPException):

@@ -18,7 +18,7 @@ from checker.streaming.values import Read, reader
 from checker.submission.scripts import scripts
 from checker.submission.submission import Submission
 from checker.verdict.outcome import NotAttemptedError, SubmissionError
-from lab.settings import settings, utc_now
+from lab.settings import utc_now
 
 EXERCISE = 5
 SCRIPT = "flink_streaming_features.py"
@@ -57,7 +57,7 @@ class Stream:
 
     def start(self) -> None:
         """Start the job's command in the exercise's folder, the first time or again."""
-        flink = flink_with_connector(self.submission.sandbox.directory / "flink")
+        flink = flink_with_connector(self.submission.sandbox.directory / "flink", self.config)
         self.child = self.submission.start(
             self.command,
             EXERCISE,
@@ -168,7 +168,7 @@ class Stream:
     def _create_topic(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, **QUIET})
         created = admin.create_topics([NewTopic(TOPIC, PARTITIONS, replication_factor=1)])
-        created[TOPIC].result(settings.stack_timeout_s)
+        created[TOPIC].result(self.config.stack_timeout_s)
 
 
 def running_stream(submission: Submission) -> Stream:
@@ -176,9 +176,7 @@ def running_stream(submission: Submission) -> Stream:
 
     Raises NotAttemptedError when there is none to start.
     """
-    if submission.stream is None:
-        submission.stream = Stream(submission)
-    return submission.stream
+    return submission.running(Stream) or submission.remember(Stream(submission))
 
 
 def start_command(submission: Submission) -> str:

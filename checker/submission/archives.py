@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from checker.settings import CheckerSettings
 from lab.errors import UserError
-from lab.settings import Settings
 
 IS_ENCRYPTED = 0x1
 DEEPEST = 64  # folders in folders; what walks them calls itself for each
@@ -19,7 +19,7 @@ DAMAGES = (
 )
 
 
-def unpack(archive: Path, into: Path, config: Settings) -> list[str]:
+def unpack(archive: Path, into: Path, config: CheckerSettings) -> list[str]:
     """Write the files of a ZIP file below `into`; the names of links, which are not written.
 
     Raises UserError when it is damaged, locked by a password, too large, or when an entry points
@@ -37,7 +37,7 @@ def unpack(archive: Path, into: Path, config: Settings) -> list[str]:
     return [info.filename for info in files if _is_link(info)]
 
 
-def _judge(archive: Path, files: Sequence[zipfile.ZipInfo], config: Settings) -> None:
+def _judge(archive: Path, files: Sequence[zipfile.ZipInfo], config: CheckerSettings) -> None:
     outside = [info.filename for info in files if _points_outside(info.filename)]
     if outside:
         raise UserError(f"{archive} has an entry that points outside: {outside[0]!r}")

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from checker.settings import CheckerSettings
 from checker.submission.archives import unpack
 from checker.submission.copying import EXERCISE_FOLDER
 from checker.submission.names import OVERRIDES
@@ -17,7 +18,6 @@ from checker.submission.notebooks import code_of_notebook
 from checker.submission.scripts import scripts
 from checker.verdict.plain_text import plain
 from lab.errors import UserError
-from lab.settings import Settings, settings
 
 IGNORED = {"__MACOSX", ".venv", "venv", ".git", "__pycache__", "build", "node_modules"}
 IGNORED |= {".DS_Store", ".ipynb_checkpoints"}
@@ -67,7 +67,7 @@ def name_of(source: Path) -> str:
 
 
 def take_in(
-    source: Path, into: Path, overrides: Path | None = None, config: Settings = settings
+    source: Path, into: Path, config: CheckerSettings, overrides: Path | None = None
 ) -> Intake:
     """Copy `source` to a folder of its name below `into`.
 
@@ -88,7 +88,7 @@ def take_in(
     return taken
 
 
-def _take_in(source: Path, taken: Intake, config: Settings) -> None:
+def _take_in(source: Path, taken: Intake, config: CheckerSettings) -> None:
     into = taken.folder.parent
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into, prefix=".unpacked-") as beside:
@@ -160,7 +160,7 @@ def _free_place(notebook: Path) -> Path:
     return script
 
 
-def _limit_size(taken: Intake, config: Settings) -> None:
+def _limit_size(taken: Intake, config: CheckerSettings) -> None:
     sizes = [file.stat().st_size for file in taken.folder.rglob("*") if file.is_file()]
     size_mib = sum(sizes) / 2**20
     if size_mib > config.submission_max_mib or len(sizes) > config.submission_max_files:

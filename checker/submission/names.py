@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from checker.hidden.hidden_data import KNOWN_VIEWS
+from checker.hidden.catalogue import KNOWN_VIEWS
 from lab.errors import UserError
 
 OVERRIDES = "submission.toml"
+CRONTABS = ("crontab", "crontab.txt", "*.crontab", "*.cron")
 CANONICAL_KEYS = ("user_id", "merchant_id", "product_id")
 SECTIONS = {"entities", "features", "data", "serving", "streaming", "monitoring"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from checker.hidden.hidden_data import CREATED, EVENT_TIME, KNOWN_VIEWS, RAW_TABLES, KnownView
+from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS, RAW_TABLES, KnownView
 from checker.sandbox import untrusted
 from checker.submission.registry import View
 from checker.submission.submission import Submission

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import yaml
@@ -16,17 +16,15 @@ from checker.hidden.hidden_data import HiddenData
 from checker.sandbox import untrusted
 from checker.sandbox.process import Child, encoded, log_tail
 from checker.sandbox.sandbox import Sandbox
+from checker.settings import CheckerSettings
 from checker.submission.copying import EXERCISE_FOLDER, copy_exercises
 from checker.submission.names import OVERRIDES, read_names
 from checker.submission.registry import Registry, View, read_registry
 from checker.submission.scripts import script_that_defines, scripts
 from checker.verdict.outcome import NotAttemptedError, SubmissionError
 from lab.errors import UserError
-from lab.settings import Settings, settings
 
-if TYPE_CHECKING:
-    from checker.serving.server import Server
-    from checker.streaming.stream import Stream
+Running = TypeVar("Running")
 
 VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 
@@ -35,7 +33,7 @@ class Submission:
     """A solution in a scratch folder; checks ask it through `call`, `feast` and `probe`."""
 
     def __init__(
-        self, folder: Path, sandbox: Sandbox, hidden: HiddenData, config: Settings = settings
+        self, folder: Path, sandbox: Sandbox, hidden: HiddenData, config: CheckerSettings
     ) -> None:
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}", "lab check --submission DIR")
@@ -46,8 +44,7 @@ class Submission:
         self.names = read_names(folder)
         self.root = sandbox.directory / "submission"
         self.log = sandbox.directory / "submission.log"
-        self.server: Server | None = None
-        self.stream: Stream | None = None
+        self._running: dict[type, object] = {}
         self._children: dict[str, Child] = {}
         copy_exercises(folder, self.root, sandbox.redis.port)
 
@@ -207,6 +204,16 @@ class Submission:
         child = self._command_child(exercise, env)
         child.tell(do=do, command=command)
         return child
+
+    def running(self, kind: type[Running]) -> Running | None:
+        """Return what a check has started and remembered, such as its API."""
+        found = self._running.get(kind)
+        return found if isinstance(found, kind) else None
+
+    def remember(self, started: Running) -> Running:
+        """Remember what was started, for the checks that follow."""
+        self._running[type(started)] = started
+        return started
 
     def outputs(self, folders: Sequence[Path], name: str, newer_than: float) -> pd.DataFrame | None:
         """A Parquet file `data/NAME` written after `newer_than` (seconds since 1970), or None."""

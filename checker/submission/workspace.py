@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.settings import settings
+from lab.settings import ROOT
 
-STARTER = settings.root / "lab" / "starter"
+STARTER = ROOT / "lab" / "starter"
 DOCUMENTS = ("contract.md", "errata.md")
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s:]+)(?:#[^)\s]*)?\)")
 
@@ -26,7 +26,7 @@ def make_workspace(folder: Path) -> None:
         shutil.copytree(STARTER, made, ignore=shutil.ignore_patterns("__pycache__"))
         (made / "docs").mkdir()
         for name in DOCUMENTS:
-            text = (settings.root / "docs" / name).read_text()
+            text = (ROOT / "docs" / name).read_text()
             (made / "docs" / name).write_text(LINK.sub(_kept, text))
         made.rename(folder)
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.settings import settings
+from lab.settings import ROOT
 
 REQUIRED = "requirements.txt"  # beside the packages: what was asked for
 
@@ -19,7 +19,7 @@ def install(requirements: Path, into: Path) -> Path:
     command: list[str | Path] = [
         *(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet"),
         *("--python", sys.executable, "--target", into.resolve()),
-        *("--constraints", settings.root / "requirements.txt"),
+        *("--constraints", ROOT / "requirements.txt"),
         *("--requirements", requirements),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,8 +14,9 @@ from typing import Any
 
 import psutil
 
+from checker.settings import THRESHOLDS, CheckerSettings
 from checker.verdict.packages import REQUIRED
-from lab.settings import THRESHOLDS, Settings, settings, utc_now
+from lab.settings import ROOT, utc_now
 
 DIGITS = 16
 
@@ -39,13 +40,13 @@ class Provenance:
         return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
 
 
-def provenance(config: Settings, folder: Path) -> Provenance:
+def provenance(config: CheckerSettings, folder: Path) -> Provenance:
     """That of a grading of `folder` that begins now, under the limits of `config`."""
     in_force = thresholds(config)
     return Provenance(
-        contract_version=hash_of(settings.root / "docs" / "contract.md"),
+        contract_version=hash_of(ROOT / "docs" / "contract.md"),
         grader_version=grader_version(),
-        lock_hash=hash_of(settings.root / "requirements.txt"),
+        lock_hash=hash_of(ROOT / "requirements.txt"),
         thresholds_hash=_short(json.dumps(in_force, sort_keys=True).encode()),
         thresholds=in_force,
         machine=machine(),
@@ -55,7 +56,7 @@ def provenance(config: Settings, folder: Path) -> Provenance:
     )
 
 
-def thresholds(config: Settings) -> dict[str, Any]:
+def thresholds(config: CheckerSettings) -> dict[str, Any]:
     """The fields that the file of thresholds names, as they are in force."""
     names = tomllib.loads(THRESHOLDS.read_text())
     return {name: _shortest(getattr(config, name)) for name in names}
@@ -86,7 +87,7 @@ def grader_version() -> str:
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty"],
-            cwd=settings.root,
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,

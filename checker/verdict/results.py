@@ -14,6 +14,7 @@ from checker.verdict.provenance import Provenance
 from lab.errors import UserError
 
 TOTAL = 35
+SCORECARD = "scorecard.json"
 DERIVED = {"id", "title", "replay"}
 
 

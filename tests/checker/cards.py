@@ -2,18 +2,19 @@
 
 from dataclasses import replace
 
+from checker.settings import CheckerSettings
 from checker.verdict.brief import CRITERIA
 from checker.verdict.outcome import CounterExample, Status
 from checker.verdict.provenance import provenance
 from checker.verdict.results import Result, Scorecard
-from lab.settings import settings
+from lab.settings import ROOT
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m\x00\u202e"
 HTML = "<script>alert(1)</script><img src=x onerror=alert(1)>&amp;"
 MARKDOWN = "| a | [link](javascript:x) ![i](http://e) @everyone `code` ``` ]]> \n# heading"
 HOSTILE = f"{ESCAPE}{HTML}{MARKDOWN}\ud800\ufffe"
 
-FOLDER = settings.root / "lab" / "starter"
+FOLDER = ROOT / "lab" / "starter"
 
 
 def card(submission: str = "theirs", **statuses: Status) -> Scorecard:
@@ -22,7 +23,9 @@ def card(submission: str = "theirs", **statuses: Status) -> Scorecard:
     for criterion in CRITERIA:
         status = statuses.get(f"c{criterion.id.replace('.', '_')}", Status.PASS)
         results.append(Result(criterion, status, measured="3 of 4", required="all", seconds=1.25))
-    return Scorecard(submission, 7, results, provenance(settings, FOLDER), {"source": "simulated"})
+    return Scorecard(
+        submission, 7, results, provenance(CheckerSettings(), FOLDER), {"source": "simulated"}
+    )
 
 
 def mixed() -> Scorecard:

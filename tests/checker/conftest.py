@@ -13,8 +13,9 @@ from checker.hidden.hidden_data import HiddenData
 from checker.hidden.hidden_source import make_hidden_data
 from checker.run.runner import Grader, criteria_of
 from checker.sandbox.sandbox import Sandbox, sandbox
+from checker.settings import CheckerSettings
 from checker.verdict.results import Scorecard
-from lab.settings import Settings, settings, utc_now
+from lab.settings import utc_now
 
 SEED = 11
 Grade = Callable[..., Scorecard]
@@ -51,7 +52,7 @@ def _is_left_out(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def config(tmp_path_factory: pytest.TempPathFactory) -> CheckerSettings:
     """Lower limits; and no data of the lab, so that the hidden ones are simulated."""
     lowered = {
         "data_dir": tmp_path_factory.mktemp("no_data"),
@@ -72,17 +73,17 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         "streaming_users": 100,
         "streaming_after_window_s": -300,  # results at a window's end are not waited for
     }
-    return settings.model_copy(update=lowered)
+    return CheckerSettings().model_copy(update=lowered)
 
 
 @pytest.fixture(scope="session")
 def box() -> Iterator[Sandbox]:
-    with sandbox() as started:
+    with sandbox(CheckerSettings()) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def hidden(config: Settings, tmp_path_factory: pytest.TempPathFactory) -> HiddenData:
+def hidden(config: CheckerSettings, tmp_path_factory: pytest.TempPathFactory) -> HiddenData:
     return make_hidden_data(tmp_path_factory.mktemp("hidden"), SEED, utc_now(), config)
 
 
@@ -96,7 +97,7 @@ def reference(hidden: HiddenData, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def grade(box: Sandbox, hidden: HiddenData, config: Settings) -> Grade:
+def grade(box: Sandbox, hidden: HiddenData, config: CheckerSettings) -> Grade:
     """Grades an exercise of a folder, or all, with limits lowered further."""
 
     def ask(folder: Path, exercise: int | None = None, **limits: Any) -> Scorecard:

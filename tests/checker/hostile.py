@@ -12,9 +12,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.settings import settings
+from lab.settings import ROOT
 
-SUBMISSIONS = settings.root / "tests" / "submissions"
+SUBMISSIONS = ROOT / "tests" / "submissions"
 PLAIN, HOSTILE = SUBMISSIONS / "right" / "plain", SUBMISSIONS / "hostile"
 FOLDERS = ("exercise_01_setup", "exercise_02_training")
 DEFINITIONS = "exercise_01_setup/features.py"
@@ -77,7 +77,7 @@ class Attack:
 
     def _spoiled(self, text: str, canary: Path) -> str:
         code = self.code + (FOUND if self.says.startswith("found") else "")
-        places = {"CANARY": str(canary), "ROOT": str(settings.root), "MARKER": MARKER, "DEEP": DEEP}
+        places = {"CANARY": str(canary), "ROOT": str(ROOT), "MARKER": MARKER, "DEEP": DEEP}
         code = re.sub("|".join(places), lambda word: places[word[0]], code)
         if self.old:
             assert self.old in text

@@ -20,10 +20,10 @@ from mutants import WRONG, Mutant, mutants
 from checker.verdict.brief import BY_ID, EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard, write_whole
-from lab.settings import settings
+from lab.settings import ROOT, settings
 from lab.stack.lock import locked
 
-PAGE = settings.root / "docs" / "mutants.md"
+PAGE = ROOT / "docs" / "mutants.md"
 CHECKS = ("asking.py", "checks.py")
 SEED = 11
 LONGEST = 160
@@ -55,7 +55,7 @@ class Verdict:
 
 def digest_of(mutant: Mutant) -> str:
     """Changes with the patch, and with the checks of its exercise."""
-    (folder,) = settings.root.glob(f"exercise_{mutant.exercise:02d}_*")
+    (folder,) = ROOT.glob(f"exercise_{mutant.exercise:02d}_*")
     checks = [folder / name for name in CHECKS if (folder / name).exists()]
     patch = [mutant.criterion, [asdict(edit) for edit in mutant.edits], mutant.limits]
     content = json.dumps(patch) + "".join(file.read_text() for file in checks)

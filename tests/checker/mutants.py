@@ -18,9 +18,9 @@ from typing import Any
 from checker.verdict.brief import BY_ID, CRITERIA
 from checker.verdict.outcome import Status
 from lab.dataset.tables import FEATURE_TABLES
-from lab.settings import settings
+from lab.settings import ROOT
 
-SUBMISSIONS = settings.root / "tests" / "submissions"
+SUBMISSIONS = ROOT / "tests" / "submissions"
 WRONG = SUBMISSIONS / "wrong"
 PREPARE = 'prepare = "lab data features"\n'
 BUILT = shutil.ignore_patterns("__pycache__", "data")
@@ -97,9 +97,9 @@ def mutants(exercise: int) -> list[Mutant]:
 
 def copy_reference(folder: Path) -> None:
     """The reference's exercises, without what running them has left behind."""
-    for exercise in sorted(settings.root.glob("exercise_*")):
+    for exercise in sorted(ROOT.glob("exercise_*")):
         shutil.copytree(exercise, folder / exercise.name, ignore=BUILT)
-    shutil.copy(settings.root / "submission.toml", folder)
+    shutil.copy(ROOT / "submission.toml", folder)
 
 
 def with_tables(folder: Path, source: Path) -> None:

@@ -12,21 +12,26 @@ from checker.render.explain import contract_row, errata, explain
 from checker.run import checking
 from checker.run.runner import Grader
 from checker.sandbox.sandbox import Sandbox
+from checker.settings import CheckerSettings
 from checker.submission.workspace import make_workspace
 from checker.verdict.brief import BY_ID
 from checker.verdict.criterion import checks_in
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
-from lab.settings import Settings, settings
+from lab.settings import ROOT
 
 FEATURES = Path("exercise_01_setup", "feature_repo", "features.py")
-ERRATA = (settings.root / "docs" / "errata.md").read_text()
+ERRATA = (ROOT / "docs" / "errata.md").read_text()
+
+
+def explained(identifier: str) -> str:
+    return explain(identifier, CheckerSettings().weights)
 
 
 @pytest.mark.parametrize("identifier", BY_ID)
 def test_every_criterion_is_explained(identifier: str) -> None:
-    text = explain(identifier)
+    text = explained(identifier)
     assert BY_ID[identifier].title in text
     assert text.endswith(f"Next: `lab check {BY_ID[identifier].exercise} --submission DIR`")
 
@@ -34,18 +39,18 @@ def test_every_criterion_is_explained(identifier: str) -> None:
 def test_it_says_how_a_criterion_is_judged_and_what_it_catches() -> None:
     row = contract_row("2.4")
     assert set(row) == {"what is done", "passes when", "catches"}
-    assert all(text in explain("2.4") for text in row.values())
+    assert all(text in explained("2.4") for text in row.values())
 
 
 def test_it_shows_the_pitfall_that_names_the_criterion() -> None:
-    text = explain("2.5")
+    text = explained("2.5")
     assert "## Where the brief misleads: A random split" in text
     assert "docs/errata.md#a-random-split" in text
     assert "train_test_split" in text
 
 
 def test_it_points_to_the_other_pitfalls_of_the_exercise() -> None:
-    assert "A merge that multiplies: 1,000 rows become 100,000" in explain("2.5")
+    assert "A merge that multiplies: 1,000 rows become 100,000" in explained("2.5")
 
 
 def test_all_entries_of_the_errata_are_found_by_their_anchor() -> None:
@@ -56,11 +61,11 @@ def test_all_entries_of_the_errata_are_found_by_their_anchor() -> None:
 
 def test_a_criterion_that_the_brief_does_not_have_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match=r"no criterion 7\.1"):
-        explain("7.1")
+        explained("7.1")
 
 
 def test_every_check_says_what_it_checks() -> None:
-    assert all(check.__doc__ for check in checks_in(settings.root).values())
+    assert all(check.__doc__ for check in checks_in(ROOT).values())
 
 
 # ---- Watching ----------------------------------------------------------------------------------
@@ -102,7 +107,7 @@ def test_a_save_within_one_tick_and_a_file_that_is_just_replaced_do_not_confuse_
 def test_watching_checks_again_after_a_save(
     box: Sandbox,
     hidden: HiddenData,
-    config: Settings,
+    config: CheckerSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -117,7 +122,7 @@ def test_watching_checks_again_after_a_save(
             return cards[-1]
 
     class Context:
-        def __init__(self, _: int | None) -> None: ...
+        def __init__(self, *_: object) -> None: ...
         def __enter__(self) -> Grader:
             return Remembering(box, hidden, config)
 
@@ -135,7 +140,7 @@ def test_watching_checks_again_after_a_save(
 
     monkeypatch.setattr(checking, "grader", Context)
     with pytest.raises(KeyboardInterrupt):
-        checking.watch(folder, 1, None, Console(file=said), save_then_stop)
+        checking.watch(folder, 1, None, config, Console(file=said), save_then_stop)
     first, *_, second = cards
     assert first.count(Status.NOT_ATTEMPTED) == 6
     assert second.results[0].status is Status.FAIL

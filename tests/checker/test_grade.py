@@ -18,27 +18,26 @@ import pytest
 from cards import card, mixed
 from typer.testing import CliRunner
 
-from checker.cli import exit_status
+from checker.cli import app, exit_status
 from checker.hidden.hidden_data import HiddenData
-from checker.run.batch import Batch, Progress, grade
+from checker.run.batch import BatchRun
 from checker.run.runner import Grader, criteria_of
 from checker.run.time_limit import time_limit
 from checker.sandbox.sandbox import Sandbox
+from checker.settings import CheckerSettings
 from checker.submission.workspace import make_workspace
 from checker.verdict.outcome import Outcome, Status, SubmissionError
 from checker.verdict.packages import REQUIRED, install
 from checker.verdict.provenance import provenance
 from checker.verdict.results import Result, Scorecard, read_scorecard
-from lab.cli import app
 from lab.errors import UserError
-from lab.settings import Settings, settings
 
 FEATURES = Path("exercise_01_setup", "feature_repo", "features.py")
 SEED = 5
 
 
 @pytest.fixture
-def lowered(config: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def lowered(config: CheckerSettings, monkeypatch: pytest.MonkeyPatch) -> CheckerSettings:
     """The lowered limits; other processes find no data of the lab either."""
     monkeypatch.setenv("LAB_DATA_DIR", str(config.data_dir))
     return config
@@ -81,15 +80,15 @@ def statuses(scorecard: Scorecard) -> set[Status]:
 
 def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_left(
     submissions: list[Path],
-    lowered: Settings,
+    lowered: CheckerSettings,
     temporary: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A commit made meanwhile would change the grader's version.
     monkeypatch.setattr("checker.run.batch.SAME", ("submission_hash", "thresholds_hash"))
-    batch = Batch(submissions, tmp_path / "out", criteria_of(1), jobs=2, config=lowered)
-    nothing, wrong, killer, good, bad = grade(batch, SEED)
+    batch = BatchRun(submissions, tmp_path / "out", criteria_of(1), lowered, jobs=2, seed=SEED)
+    nothing, wrong, killer, good, bad = batch.grade()
     assert statuses(nothing) == statuses(good) == {Status.NOT_ATTEMPTED}
     assert statuses(wrong) == {Status.FAIL, Status.SKIPPED}
     assert Status.PASS not in statuses(killer)
@@ -102,8 +101,8 @@ def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_
 
     (submissions[0] / FEATURES).write_text("user = 1 / 0\n")
     judged: list[Result] = []
-    again = Batch([submissions[0], submissions[1]], batch.out, batch.ids, config=lowered)
-    cards = grade(again, progress=Progress(on_result=judged.append))
+    again = BatchRun(submissions[:2], batch.out, batch.ids, lowered, on_result=judged.append)
+    cards = again.grade()
     assert [c.submission for c in cards] == ["nothing", "wrong"]
     assert len(judged) == 6
     assert statuses(cards[0]) == {Status.FAIL, Status.SKIPPED}
@@ -120,35 +119,35 @@ def running_in(folder: Path) -> list[str]:
 def test_two_submissions_of_one_name_are_the_users_mistake(tmp_path: Path) -> None:
     sources = [tmp_path / "a" / "ann", tmp_path / "b" / "ann.zip"]
     with pytest.raises(UserError, match="two submissions are called ann"):
-        grade(Batch(sources, tmp_path / "out", criteria_of(1)))
+        BatchRun(sources, tmp_path / "out", criteria_of(1), CheckerSettings()).grade()
 
 
 def test_a_scorecard_is_not_replaced_by_one_of_other_criteria(tmp_path: Path) -> None:
-    batch = Batch([tmp_path / "ann"], tmp_path / "out", criteria_of(1))
+    batch = BatchRun([tmp_path / "ann"], tmp_path / "out", criteria_of(1), CheckerSettings())
     whole = batch.scorecard("ann")
     card("ann").write(whole)
     written = whole.read_text()
-    with pytest.raises(UserError, match="criteria that are not asked for"):
-        grade(batch)
+    with pytest.raises(UserError, match="criteria that this run does not grade"):
+        batch.grade()
     assert whole.read_text() == written
 
 
 def test_other_packages_are_another_provenance(tmp_path: Path) -> None:
     def packages_hash(asked: str) -> str:
         (tmp_path / REQUIRED).write_text(asked)
-        config = settings.model_copy(update={"extra_packages": tmp_path})
+        config = CheckerSettings().model_copy(update={"extra_packages": tmp_path})
         return provenance(config, tmp_path).packages_hash
 
     assert packages_hash("pandas") == packages_hash("pandas") != packages_hash("polars")
-    assert provenance(settings, tmp_path).packages_hash == ""
+    assert provenance(CheckerSettings(), tmp_path).packages_hash == ""
 
 
 def test_a_replay_takes_the_same_names_and_packages(tmp_path: Path) -> None:
     (tmp_path / "bob.zip").write_text("no archive")
     (tmp_path / REQUIRED).write_text("pandas")
-    config = settings.model_copy(update={"extra_packages": tmp_path})
-    asked = [tmp_path / "bob.zip"], tmp_path / "out", criteria_of(2), 1, tmp_path / "names", config
-    (refused,) = grade(Batch(*asked), seed=7)
+    config = CheckerSettings().model_copy(update={"extra_packages": tmp_path})
+    batch = BatchRun([tmp_path / "bob.zip"], tmp_path / "out", criteria_of(2), config, seed=7)
+    (refused,) = replace(batch, overrides=tmp_path / "names").grade()
     assert refused.replay(refused.results[0]) == (
         "lab grade bob --exercise 2 --out replayed/2 --seed 7 "
         f"--overrides {tmp_path}/names --requirements {tmp_path}/{REQUIRED}"
@@ -158,7 +157,7 @@ def test_a_replay_takes_the_same_names_and_packages(tmp_path: Path) -> None:
 def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(UserError, match="not of lab grade"):
-        grade(Batch([], tmp_path, criteria_of(1)))
+        BatchRun([], tmp_path, criteria_of(1), CheckerSettings()).grade()
 
 
 def test_a_dry_run_says_what_is_found_and_grades_nothing(tmp_path: Path) -> None:
@@ -192,7 +191,7 @@ def test_the_status_tells_the_end(
 def test_a_missing_import_is_named(
     box: Sandbox,
     hidden: HiddenData,
-    config: Settings,
+    config: CheckerSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -281,7 +280,7 @@ def test_a_timer_that_ran_before_goes_on() -> None:
 def test_a_submission_without_time_left_keeps_what_was_judged(
     box: Sandbox,
     hidden: HiddenData,
-    config: Settings,
+    config: CheckerSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -305,7 +304,7 @@ def test_a_submission_without_time_left_keeps_what_was_judged(
 def test_a_run_that_is_stopped_takes_its_processes_with_it(tmp_path: Path) -> None:
     make_workspace(tmp_path / "ann")
     words = ["grade", str(tmp_path / "ann"), "--out", str(tmp_path / "out")]
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
         started = wait_for(lambda: psutil.Process(run.pid).children(recursive=True), run)
         run.terminate()
@@ -336,9 +335,9 @@ def command_of(process: psutil.Process) -> str:
 
 
 def test_no_process_of_a_run_is_left(
-    submissions: list[Path], lowered: Settings, tmp_path: Path
+    submissions: list[Path], lowered: CheckerSettings, tmp_path: Path
 ) -> None:
-    grade(Batch(submissions[:1], tmp_path / "out", criteria_of(1), config=lowered))
+    BatchRun(submissions[:1], tmp_path / "out", criteria_of(1), lowered).grade()
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     commands = [Path("/proc", pid, "cmdline").read_text() for pid in children]
     assert not [command for command in commands if "checker.run.worker" in command]

@@ -26,17 +26,20 @@ from checker.sandbox.isolation import (
     works,
 )
 from checker.sandbox.sandbox import Sandbox, sandbox
+from checker.settings import CheckerSettings
 from checker.verdict.outcome import Status
 from lab.errors import UserError
-from lab.settings import Settings, settings, utc_now
+from lab.settings import ROOT, utc_now
 from lab.stack.lock import locked
 
 SLEEP = ["sleep", "6007"]
-PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
+PLAIN = ROOT / "tests" / "submissions" / "right" / "plain"
 
 
 @pytest.fixture
-def apart(config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def apart(
+    config: CheckerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> CheckerSettings:
     # Feast sets these once in a process, for good: what is changed here is undone to that.
     importlib.import_module("feast.metrics")
     # In the sandbox that folder is not there.
@@ -56,15 +59,15 @@ def folders(tmp_path: Path) -> Folders:
     return made
 
 
-def said_by(code: str, folders: Folders, config: Settings) -> str:
+def said_by(code: str, folders: Folders, config: CheckerSettings) -> str:
     command = isolated([sys.executable, "-c", code], folders, config)
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def test_only_the_scratch_folder_is_written(
-    folders: Folders, tmp_path: Path, apart: Settings
+    folders: Folders, tmp_path: Path, apart: CheckerSettings
 ) -> None:
-    files = [tmp_path / "beside", Path.home() / "lab-owned", settings.root / "lab-owned"]
+    files = [tmp_path / "beside", Path.home() / "lab-owned", ROOT / "lab-owned"]
     inside = folders.scratch / "inside"
     code = (
         f"for file in {[str(f) for f in [*files, inside]]}:\n"
@@ -77,7 +80,7 @@ def test_only_the_scratch_folder_is_written(
 
 
 def test_temporary_files_of_others_are_not_seen(
-    folders: Folders, tmp_path: Path, apart: Settings
+    folders: Folders, tmp_path: Path, apart: CheckerSettings
 ) -> None:
     (tmp_path / "answers").write_text("42")
     code = f"import os; print(os.path.exists({str(tmp_path / 'answers')!r}), os.listdir('/tmp'))"
@@ -85,7 +88,7 @@ def test_temporary_files_of_others_are_not_seen(
 
 
 def test_the_services_answer_to_the_names_of_a_compose_file(
-    folders: Folders, apart: Settings
+    folders: Folders, apart: CheckerSettings
 ) -> None:
     names = ["localhost", "redis", "kafka", "broker"]
     code = f"import socket; print({{socket.gethostbyname(name) for name in {names}}})"
@@ -93,7 +96,9 @@ def test_the_services_answer_to_the_names_of_a_compose_file(
 
 
 @pytest.mark.kafka
-def test_java_finds_the_services_by_these_names_too(folders: Folders, apart: Settings) -> None:
+def test_java_finds_the_services_by_these_names_too(
+    folders: Folders, apart: CheckerSettings
+) -> None:
     code = (
         "class Names { public static void main(String[] names) throws Exception {\n"
         "for (String name : names)\n"
@@ -106,7 +111,7 @@ def test_java_finds_the_services_by_these_names_too(folders: Folders, apart: Set
 
 
 def test_the_memory_and_files_of_the_grader_are_out_of_reach(
-    folders: Folders, apart: Settings
+    folders: Folders, apart: CheckerSettings
 ) -> None:
     places = [f"/proc/{os.getpid()}/{name}" for name in ("environ", "mem", "root/etc/hostname")]
     code = (
@@ -118,7 +123,7 @@ def test_the_memory_and_files_of_the_grader_are_out_of_reach(
 
 
 def test_where_namespaces_are_missing_it_is_said(
-    folders: Folders, apart: Settings, monkeypatch: pytest.MonkeyPatch
+    folders: Folders, apart: CheckerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="does not work here"):
@@ -151,7 +156,7 @@ def test_the_best_isolation_there_is_is_taken_and_what_it_lacks_is_said(
     possible: list[tuple[str, ...]],
     isolation: str,
     lacks: str,
-    config: Settings,
+    config: CheckerSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("checker.sandbox.isolation.works", lambda options: options in possible)
@@ -163,7 +168,7 @@ def test_the_best_isolation_there_is_is_taken_and_what_it_lacks_is_said(
 
 
 def test_a_grader_with_a_network_of_its_own_waits_for_its_turn_all_the_same(
-    config: Settings, tmp_path: Path
+    config: CheckerSettings, tmp_path: Path
 ) -> None:
     """Timings are taken one at a time on the whole machine."""
     if not works(OFFLINE):
@@ -190,7 +195,7 @@ LEFT = "os.listdir('/dev/shm') + [n for n in os.listdir('/tmp') if n == 'left']"
 LEAVES_A_SEGMENT = "import ctypes; assert ctypes.CDLL(None).shmget(6007, 4096, 0o1600) >= 0"
 
 
-def test_shared_memory_is_not_handed_on(apart: Settings, tmp_path: Path) -> None:
+def test_shared_memory_is_not_handed_on(apart: CheckerSettings, tmp_path: Path) -> None:
     with sandbox(apart) as box:
 
         def run(code: str) -> int:
@@ -222,7 +227,7 @@ def test_what_a_submission_left_is_removed_and_mounted_folders_stay(folders: Fol
 
 
 def test_a_right_solution_passes_steals_nothing_and_leaves_nothing_running(
-    apart: Settings, tmp_path: Path
+    apart: CheckerSettings, tmp_path: Path
 ) -> None:
     hidden = make_hidden_data(tmp_path / "hidden", 3, utc_now(), apart)
     assert list(hidden.directory.glob("*.parquet"))

@@ -11,9 +11,9 @@ from mutants import Mutant
 
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
-from lab.settings import settings
+from lab.settings import ROOT
 
-PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
+PLAIN = ROOT / "tests" / "submissions" / "right" / "plain"
 FOLDER = Path("exercise_06_monitoring")
 
 DAG = """

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from checker.hidden.hidden_data import EVENT_TIME, KNOWN_VIEWS
+from checker.hidden.catalogue import EVENT_TIME, KNOWN_VIEWS
 from checker.monitoring.pairs import Pair, pairs
 from checker.monitoring.quality import (
     NULLS,

@@ -9,11 +9,11 @@ from cards import not_passed
 
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
-from lab.settings import settings
+from lab.settings import ROOT
 
 Grade = Callable[..., Scorecard]
 
-SUBMISSIONS = settings.root / "tests" / "submissions"
+SUBMISSIONS = ROOT / "tests" / "submissions"
 JOB = Path("exercise_05_streaming", "flink_streaming_features.py")
 OF_FLINK_1 = (
     "from pyflink.datastream import StreamExecutionEnvironment, TimeCharacteristic",

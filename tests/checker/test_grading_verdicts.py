@@ -14,17 +14,18 @@ from mutants import copy_reference, mutants
 from checker.hidden.hidden_data import HiddenData
 from checker.run.runner import Grader, criteria_of
 from checker.sandbox.sandbox import Sandbox
+from checker.settings import CheckerSettings
 from checker.submission.intake import take_in
 from checker.submission.submission import Submission
 from checker.verdict.outcome import MachineTooBusyError, Outcome, Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
 from lab.feature_store import with_feasts_own_stores
-from lab.settings import Settings, settings
+from lab.settings import ROOT
 
 Grade = Callable[..., Scorecard]
 
-RIGHT = settings.root / "tests" / "submissions" / "right"
+RIGHT = ROOT / "tests" / "submissions" / "right"
 PLAIN, NOTEBOOK = RIGHT / "plain", RIGHT / "notebook"
 SCRIPT = Path("exercise_02_pit_training", "generate_training_data.py")
 AN_HOUR_S = 3_600  # exercise 5 waits for five minutes to pass
@@ -36,7 +37,7 @@ def assert_all_pass(card: Scorecard, criteria: int = 35) -> None:
 
 
 def test_the_reference_passes(
-    box: Sandbox, hidden: HiddenData, config: Settings, tmp_path: Path
+    box: Sandbox, hidden: HiddenData, config: CheckerSettings, tmp_path: Path
 ) -> None:
     """But for exercise 5: `make run` grades it, and wrong submissions of its last criteria do."""
     copy_reference(tmp_path)
@@ -78,7 +79,7 @@ def test_another_right_solution_passes(grade: Grade) -> None:
 def test_a_third_one_passes_with_a_notebook_pandas_and_a_server_of_its_own(
     exercise: int, grade: Grade, tmp_path: Path
 ) -> None:
-    card = grade(take_in(NOTEBOOK, tmp_path).folder, exercise)
+    card = grade(take_in(NOTEBOOK, tmp_path, CheckerSettings()).folder, exercise)
     assert_all_pass(card, criteria=len(criteria_of(exercise)))
 
 
@@ -146,7 +147,7 @@ def test_a_failure_shows_at_most_three_counter_examples(grade: Grade, reference:
 
 
 def test_a_failure_that_was_measured_carries_their_last_lines(
-    box: Sandbox, hidden: HiddenData, config: Settings, monkeypatch: pytest.MonkeyPatch
+    box: Sandbox, hidden: HiddenData, config: CheckerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measured(submission: Submission) -> Outcome:
         submission.log.write_text("first\n" * 50 + "\x1b[31mlast\x1b[0m\n")
@@ -160,7 +161,7 @@ def test_a_failure_that_was_measured_carries_their_last_lines(
 def test_a_bug_of_ours_is_an_error_and_not_a_fail(
     box: Sandbox,
     hidden: HiddenData,
-    config: Settings,
+    config: CheckerSettings,
     reference: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pandas as pd
 from pandas.testing import assert_frame_equal
 
-from checker.hidden.hidden_data import CREATED, EVENT_TIME, PLANTED, HiddenData, plant
+from checker.hidden.catalogue import CREATED, EVENT_TIME
+from checker.hidden.hidden_data import PLANTED, HiddenData, plant
 
 VIEW = "product_popularity_features"
 SECOND = timedelta(seconds=1)

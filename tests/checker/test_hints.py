@@ -9,7 +9,7 @@ from checker.verdict.brief import BY_ID
 from checker.verdict.hints import PITFALLS, hint_for
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result
-from lab.settings import settings
+from lab.settings import ROOT
 
 FAILED = Result(BY_ID["3.4"], Status.FAIL)
 WITHOUT_PANDAS = (
@@ -49,10 +49,10 @@ def test_other_failures_keep_the_hint_of_their_check() -> None:
 
 
 def test_each_link_leads_to_an_entry_of_the_errata() -> None:
-    headings = re.findall(r"^#+ (.+)$", (settings.root / "docs/errata.md").read_text(), re.M)
+    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs/errata.md").read_text(), re.M)
     entries = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    checks = [file.read_text() for file in settings.root.glob("exercise_*/checks.py")]
-    code = (settings.root / "lab" / "grading" / "server.py").read_text()
+    checks = [file.read_text() for file in ROOT.glob("exercise_*/checks.py")]
+    code = (ROOT / "checker" / "serving" / "server.py").read_text()
     texts = [pitfall for _, pitfall in PITFALLS] + [*checks, code]
     links = {link for text in texts for link in re.findall(r"docs/errata\.md#([\w-]+)", text)}
     assert len(links) > 10

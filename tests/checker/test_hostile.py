@@ -18,10 +18,10 @@ from checker.render import RENDERERS
 from checker.run.grading_process import GradingProcess
 from checker.run.runner import criteria_of
 from checker.sandbox.isolation import chosen
+from checker.settings import CheckerSettings
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
-from lab.settings import settings
 
 SEED = 7
 SECRET = "SECRET-of-the-grader"
@@ -55,7 +55,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    config, _ = chosen(settings.model_copy(update=LIMITS))
+    config, _ = chosen(CheckerSettings().model_copy(update=LIMITS))
     if config.isolation == "none":
         pytest.skip("bubblewrap does not work here: scripts/system-packages bwrap")
     folder = tmp_path_factory.mktemp("hostile")

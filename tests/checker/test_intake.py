@@ -12,12 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checker.settings import CheckerSettings
 from checker.submission.intake import Intake, take_in
 from checker.submission.notebooks import code_of_notebook
 from lab.errors import UserError
-from lab.settings import settings
 
 SCRIPT = "exercise_02/generate_training_data.py"
+LIMITS = CheckerSettings()
+
+
+def taken_in(
+    source: Path, into: Path, overrides: Path | None = None, config: CheckerSettings = LIMITS
+) -> Intake:
+    return take_in(source, into, config, overrides)
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
@@ -56,20 +63,20 @@ def test_the_exercises_and_the_names_are_taken_and_nothing_else(tmp_path: Path, 
     kept = {SCRIPT: "x", "exercise_02/helpers/a.py": "", "submission.toml": ""}
     ignored = [".venv/lib/a.py", "README.md", "exercise_02/__pycache__/a.pyc", "__MACOSX/._a"]
     source = write(tmp_path / "ann", {**kept, **dict.fromkeys(ignored, "")})
-    taken = take_in(source, into)
+    taken = taken_in(source, into)
     assert (taken.name, files_of(taken)) == ("ann", set(kept))
     assert taken.exercises == {2: "exercise_02"}
 
 
 def test_one_folder_around_the_exercises_is_taken_off(tmp_path: Path, into: Path) -> None:
     files = {f"solution-main/{SCRIPT}": "x", "__MACOSX/._x": "", "notes.txt": ""}
-    assert files_of(take_in(write(tmp_path / "bob", files), into)) == {SCRIPT}
-    taken = take_in(zipped(tmp_path / "eve.zip", files), into)
+    assert files_of(taken_in(write(tmp_path / "bob", files), into)) == {SCRIPT}
+    taken = taken_in(zipped(tmp_path / "eve.zip", files), into)
     assert (taken.name, files_of(taken)) == ("eve", {SCRIPT})
 
 
 def test_a_lone_exercise_is_no_wrapper(tmp_path: Path, into: Path) -> None:
-    assert files_of(take_in(write(tmp_path / "bob", {SCRIPT: "x"}), into)) == {SCRIPT}
+    assert files_of(taken_in(write(tmp_path / "bob", {SCRIPT: "x"}), into)) == {SCRIPT}
 
 
 def test_links_pipes_and_compose_files_are_left_out(tmp_path: Path, into: Path) -> None:
@@ -79,7 +86,7 @@ def test_links_pipes_and_compose_files_are_left_out(tmp_path: Path, into: Path) 
     (source / "exercise_03").symlink_to("/etc")
     (source / "submission.toml").symlink_to("/etc/passwd")
     os.mkfifo(source / "exercise_02" / "pipe")
-    taken = take_in(source, into)
+    taken = taken_in(source, into)
     assert files_of(taken) == {SCRIPT}
     assert len(taken.left_out) == 4
     assert all(name in taken.described() for name in taken.left_out)
@@ -90,7 +97,7 @@ def test_a_dry_run_names_the_scripts_that_have_something_in_them(
 ) -> None:
     many = {f"exercise_03/{number}.py": "x = 1" for number in range(6)}
     stub = {"exercise_04/app.py": "def f(): ..."}
-    taken = take_in(write(tmp_path / "bob", {SCRIPT: "x = 1", **many, **stub}), into)
+    taken = taken_in(write(tmp_path / "bob", {SCRIPT: "x = 1", **many, **stub}), into)
     assert taken.described().splitlines() == [
         "bob:",
         "  2 exercise_02: generate_training_data.py",
@@ -103,7 +110,7 @@ def test_a_link_around_the_exercises_is_not_followed(tmp_path: Path, into: Path)
     other = write(tmp_path / "other", {SCRIPT: "theirs"})
     (tmp_path / "bob").mkdir()
     (tmp_path / "bob" / "solution").symlink_to(other)
-    assert files_of(take_in(tmp_path / "bob", into)) == set()
+    assert files_of(taken_in(tmp_path / "bob", into)) == set()
 
 
 # ---- ZIP files ---------------------------------------------------------------------------------
@@ -118,12 +125,12 @@ def test_an_entry_that_points_outside_refuses_the_whole(
     archive = zipped(tmp_path / "bad.zip", {SCRIPT: "x", name: "owned"})
     before = set(tmp_path.rglob("*"))
     with pytest.raises(UserError, match="points outside"):
-        take_in(archive, into)
+        taken_in(archive, into)
     assert set(tmp_path.rglob("*")) - before == {into}
 
 
 def test_a_link_in_an_archive_is_not_written(tmp_path: Path, into: Path) -> None:
-    taken = take_in(zipped(tmp_path / "a.zip", {SCRIPT: "x"}, link="exercise_02/data"), into)
+    taken = taken_in(zipped(tmp_path / "a.zip", {SCRIPT: "x"}, link="exercise_02/data"), into)
     assert files_of(taken) == {SCRIPT}
     assert taken.left_out == ["exercise_02/data"]
 
@@ -131,20 +138,20 @@ def test_a_link_in_an_archive_is_not_written(tmp_path: Path, into: Path) -> None
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, into: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(SCRIPT, b"\0" * 3 * 2**20)
-    config = settings.model_copy(update={"submission_max_mib": 2})
+    config = CheckerSettings().model_copy(update={"submission_max_mib": 2})
     with pytest.raises(UserError, match="3 MiB; at most"):
-        take_in(tmp_path / "bomb.zip", into, config=config)
+        taken_in(tmp_path / "bomb.zip", into, config=config)
     many = zipped(tmp_path / "many.zip", {f"exercise_02/{n}.py": "" for n in range(9)})
-    config = settings.model_copy(update={"submission_max_files": 8})
+    config = CheckerSettings().model_copy(update={"submission_max_files": 8})
     with pytest.raises(UserError, match="9 files"):
-        take_in(many, into, config=config)
+        taken_in(many, into, config=config)
 
 
 def test_a_folder_that_is_too_large_is_refused(tmp_path: Path, into: Path) -> None:
     source = write(tmp_path / "large", {SCRIPT: "x" * 3 * 2**20})
-    config = settings.model_copy(update={"submission_max_mib": 2})
+    config = CheckerSettings().model_copy(update={"submission_max_mib": 2})
     with pytest.raises(UserError, match="at most"):
-        take_in(source, into, config=config)
+        taken_in(source, into, config=config)
 
 
 @pytest.mark.parametrize("name", ["...zip", "..zip"])
@@ -152,14 +159,14 @@ def test_an_archive_without_a_name_is_refused(name: str, tmp_path: Path, into: P
     into.mkdir()
     (into / "of_another").write_text("kept")
     with pytest.raises(UserError, match="gives a submission no name"):
-        take_in(zipped(tmp_path / name, {SCRIPT: "x"}), into / "here")
+        taken_in(zipped(tmp_path / name, {SCRIPT: "x"}), into / "here")
     assert (into / "of_another").read_text() == "kept"
 
 
 def test_an_archive_of_a_thousand_folders_is_refused(tmp_path: Path, into: Path) -> None:
     deep = f"exercise_02/{'a/' * 1_000}b.py"
     with pytest.raises(UserError, match="more than 64 folders"):
-        take_in(zipped(tmp_path / "ann.zip", {deep: "x"}), into)
+        taken_in(zipped(tmp_path / "ann.zip", {deep: "x"}), into)
 
 
 def test_what_cannot_be_copied_is_refused(
@@ -170,20 +177,20 @@ def test_what_cannot_be_copied_is_refused(
 
     monkeypatch.setattr("shutil.copytree", unreadable)
     with pytest.raises(UserError, match="cannot be taken in: PermissionError"):
-        take_in(write(tmp_path / "ann", {SCRIPT: "x"}), into)
+        taken_in(write(tmp_path / "ann", {SCRIPT: "x"}), into)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])
 def test_a_damaged_archive_is_the_users_mistake(content: bytes, tmp_path: Path, into: Path) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(UserError, match="cannot be unpacked"):
-        take_in(tmp_path / "a.zip", into)
+        taken_in(tmp_path / "a.zip", into)
 
 
 def test_a_file_where_a_folder_should_be_is_the_users_mistake(tmp_path: Path, into: Path) -> None:
     archive = zipped(tmp_path / "a.zip", {"exercise_02": "file", SCRIPT: "x"})
     with pytest.raises(UserError, match="cannot be unpacked"):
-        take_in(archive, into)
+        taken_in(archive, into)
 
 
 @given(st.binary(max_size=300), st.integers(0, 200))
@@ -195,7 +202,7 @@ def test_no_damage_breaks_the_intake(
     content = archive.read_bytes()
     archive.write_bytes(content[:at] + noise + content[at + len(noise) :])
     try:
-        taken = take_in(archive, folder / "taken")
+        taken = taken_in(archive, folder / "taken")
     except UserError:
         return
     assert all(path.is_relative_to(folder / "taken") for path in taken.folder.rglob("*"))
@@ -206,14 +213,14 @@ def test_no_damage_breaks_the_intake(
 
 def test_a_notebook_becomes_a_script_beside_it(tmp_path: Path, into: Path) -> None:
     files = {"exercise_02/work.ipynb": notebook("def f():\n    return 1"), SCRIPT: "mine"}
-    taken = take_in(write(tmp_path / "bob", files), into)
+    taken = taken_in(write(tmp_path / "bob", files), into)
     assert taken.notebooks == ["exercise_02/work.ipynb"]
     assert "return 1" in (taken.folder / "exercise_02" / "work.py").read_text()
 
 
 def test_a_notebook_does_not_replace_a_script(tmp_path: Path, into: Path) -> None:
     files = {SCRIPT: "mine", SCRIPT.replace(".py", ".ipynb"): notebook("x = 1")}
-    taken = take_in(write(tmp_path / "bob", files), into)
+    taken = taken_in(write(tmp_path / "bob", files), into)
     assert (taken.folder / SCRIPT).read_text() == "mine"
 
 
@@ -222,7 +229,7 @@ def test_a_notebook_does_not_replace_a_script(tmp_path: Path, into: Path) -> Non
     ["", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', "[" * 10**5, notebook("-" * 200_000 + "1")],
 )
 def test_what_is_no_notebook_is_left_out(content: str, tmp_path: Path, into: Path) -> None:
-    taken = take_in(write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/a.ipynb": content}), into)
+    taken = taken_in(write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/a.ipynb": content}), into)
     assert taken.notebooks == []
     assert taken.left_out == ["exercise_02/a.ipynb, which is no notebook"]
 
@@ -255,20 +262,20 @@ def test_text_cells_are_no_code() -> None:
 
 def test_a_folder_named_as_a_notebook_is_one(tmp_path: Path, into: Path) -> None:
     files = {SCRIPT: "x", "exercise_02/a.ipynb/b.py": "y"}
-    assert files_of(take_in(write(tmp_path / "bob", files), into)) == set(files)
+    assert files_of(taken_in(write(tmp_path / "bob", files), into)) == set(files)
 
 
 def test_a_notebook_that_is_too_large_is_left_out(tmp_path: Path, into: Path) -> None:
     source = write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/a.ipynb": notebook("x = 1")})
-    config = settings.model_copy(update={"notebook_max_mib": 0})
-    assert take_in(source, into, None, config).left_out == [
+    config = CheckerSettings().model_copy(update={"notebook_max_mib": 0})
+    assert taken_in(source, into, config=config).left_out == [
         "exercise_02/a.ipynb, which is too large"
     ]
 
 
 def test_a_second_script_is_not_replaced_either(tmp_path: Path, into: Path) -> None:
     files = {"exercise_02/a.py": "1", "exercise_02/a_notebook.py": "2"}
-    taken = take_in(
+    taken = taken_in(
         write(tmp_path / "bob", {**files, "exercise_02/a.ipynb": notebook("x = 1")}), into
     )
     assert {name: (taken.folder / name).read_text() for name in files} == files
@@ -280,11 +287,11 @@ def test_a_second_script_is_not_replaced_either(tmp_path: Path, into: Path) -> N
 def test_an_override_stands_for_the_submissions_own_names(tmp_path: Path, into: Path) -> None:
     source = write(tmp_path / "ann", {SCRIPT: "x", "submission.toml": "# theirs"})
     overrides = write(tmp_path / "overrides", {"ann/submission.toml": "# the instructor's"})
-    taken = take_in(source, into, overrides)
+    taken = taken_in(source, into, overrides)
     assert (taken.folder / "submission.toml").read_text() == "# the instructor's"
     assert (source / "submission.toml").read_text() == "# theirs"
 
 
 def test_what_is_not_there_is_the_users_mistake(tmp_path: Path, into: Path) -> None:
     with pytest.raises(UserError, match="no folder or ZIP file"):
-        take_in(tmp_path / "nobody", into)
+        taken_in(tmp_path / "nobody", into)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from checker.hidden.hidden_data import CREATED, EVENT_TIME
+from checker.hidden.catalogue import CREATED, EVENT_TIME
 from checker.submission.names import Names
 from checker.submission.placing import place_feature_tables
 from checker.submission.registry import Source, View

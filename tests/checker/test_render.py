@@ -230,7 +230,7 @@ def test_html_is_for_light_and_dark() -> None:
 
 
 def lab(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

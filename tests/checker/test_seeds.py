@@ -13,12 +13,13 @@ from checker.hidden.hidden_data import HiddenData
 from checker.hidden.hidden_source import make_hidden_data
 from checker.run.runner import Grader, criteria_of
 from checker.sandbox.sandbox import Sandbox
+from checker.settings import CheckerSettings
 from checker.submission.submission import Submission
 from checker.verdict.brief import BY_ID, EXERCISES, with_needs
 from checker.verdict.criterion import checks_in
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result
-from lab.settings import Settings, settings, utc_now
+from lab.settings import ROOT, utc_now
 
 SEEDS = range(1, 21)
 TIMED = ("3.2", "4.2", "4.6")
@@ -29,14 +30,16 @@ pytestmark = [pytest.mark.seeds, pytest.mark.timeout(3_600)]
 
 
 @pytest.fixture(scope="module")
-def in_force(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def in_force(tmp_path_factory: pytest.TempPathFactory) -> CheckerSettings:
     """The thresholds as they are, on simulated data."""
-    return settings.model_copy(update={"data_dir": tmp_path_factory.mktemp("no_data")})
+    return CheckerSettings().model_copy(update={"data_dir": tmp_path_factory.mktemp("no_data")})
 
 
 @pytest.fixture(scope="module", params=SEEDS)
 def hidden_data(
-    request: pytest.FixtureRequest, in_force: Settings, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    in_force: CheckerSettings,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> HiddenData:
     folder = tmp_path_factory.mktemp("hidden")
     return make_hidden_data(folder, request.param, utc_now(), in_force)
@@ -44,7 +47,7 @@ def hidden_data(
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids="exercise_{}".format)
 def test_the_reference_passes(
-    exercise: int, box: Sandbox, hidden_data: HiddenData, in_force: Settings, tmp_path: Path
+    exercise: int, box: Sandbox, hidden_data: HiddenData, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
     reference_in(tmp_path, hidden_data)
     card = Grader(box, hidden_data, in_force).grade(tmp_path, criteria_of(exercise))
@@ -53,7 +56,7 @@ def test_the_reference_passes(
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_a_mutant_of_what_is_timed_fails(
-    mutant: Mutant, box: Sandbox, hidden_data: HiddenData, in_force: Settings, tmp_path: Path
+    mutant: Mutant, box: Sandbox, hidden_data: HiddenData, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
     judge = Grader(box, hidden_data, in_force.model_copy(update=mutant.limits))
     folder = wrong(mutant, tmp_path / "wrong", hidden_data)
@@ -66,14 +69,14 @@ def test_a_mutant_of_what_is_timed_fails(
 @pytest.mark.kafka
 @pytest.mark.parametrize("mutant", NEVER_FRESH, ids=str)
 def test_a_mutant_of_freshness_fails(
-    mutant: Mutant, box: Sandbox, in_force: Settings, tmp_path: Path
+    mutant: Mutant, box: Sandbox, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
     """It is asked as often as there are seeds, of which 5.4 takes nothing: its users are new."""
     (tmp_path / "hidden").mkdir()
     hidden = make_hidden_data(tmp_path / "hidden", SEEDS[0], utc_now(), in_force)
     folder = wrong(mutant, tmp_path / "wrong", hidden)
     box.renew()
-    submission, checks = Submission(folder, box, hidden, in_force), checks_in(settings.root)
+    submission, checks = Submission(folder, box, hidden, in_force), checks_in(ROOT)
     try:
         # The reference is read by its registry, which 1.1 applies.
         for criterion in with_needs({"1.1", *BY_ID["5.4"].needs}):

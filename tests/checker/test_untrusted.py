@@ -20,6 +20,7 @@ from checker.sandbox import untrusted
 from checker.sandbox.folders import Folders
 from checker.sandbox.sandbox import Sandbox
 from checker.serving.serving_model import provide_model
+from checker.settings import CheckerSettings
 from checker.streaming.stream import _point_at
 from checker.submission.online import read_online
 from checker.submission.registry import Source, View, read_registry
@@ -58,7 +59,10 @@ def make(tmp_path: Path) -> Make:
         folders.make()
         redis: Any = type("Redis", (), {"port": 6379})
         nothing: Any = None
-        return Submission(tmp_path / "theirs", Sandbox(folders, nothing, redis), nothing)
+        limits = CheckerSettings()
+        return Submission(
+            tmp_path / "theirs", Sandbox(folders, nothing, redis, limits), nothing, limits
+        )
 
     return made
 
