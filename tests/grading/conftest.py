@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cards import not_passed
 from matrix import keep_verdict
-from mutants import Mutant, copy_reference, with_tables
+from mutants import Mutant, copy_plain
 
 from lab.grading.hidden import HiddenData
 from lab.grading.hidden_source import make_hidden_data
@@ -87,12 +87,9 @@ def hidden(config: Settings, tmp_path_factory: pytest.TempPathFactory) -> Hidden
 
 
 @pytest.fixture
-def reference(hidden: HiddenData, tmp_path: Path) -> Path:
-    """A copy of the reference to spoil; its tables are there, so that it needs not prepare them."""
-    folder = tmp_path / "reference"
-    copy_reference(folder)
-    with_tables(folder, hidden.directory)
-    return folder
+def plain(tmp_path: Path) -> Path:
+    """A copy of the plain right solution to make mistakes in."""
+    return copy_plain(tmp_path / "plain")
 
 
 @pytest.fixture
@@ -108,7 +105,7 @@ def grade(box: Sandbox, hidden: HiddenData, config: Settings) -> Grade:
 
 @pytest.fixture
 def assert_fails_alone(
-    grade: Grade, reference: Path, pytestconfig: pytest.Config
+    grade: Grade, plain: Path, pytestconfig: pytest.Config
 ) -> Callable[[Mutant], None]:
     """Its criterion fails, what needs that is skipped, all others of the exercise pass.
 
@@ -116,8 +113,8 @@ def assert_fails_alone(
     """
 
     def check(mutant: Mutant) -> None:
-        mutant.write(reference)
-        card = grade(reference, mutant.exercise, **mutant.limits)
+        mutant.write(plain)
+        card = grade(plain, mutant.exercise, **mutant.limits)
         if is_matrix(pytestconfig):
             keep_verdict(mutant, card)
         assert card.status_of() == mutant.expected(), not_passed(card)

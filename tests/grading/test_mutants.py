@@ -1,5 +1,6 @@
 """The wrong submissions can be made, are enough, and were all graded since they last changed."""
 
+import ast
 import re
 import shutil
 from collections import Counter
@@ -9,7 +10,8 @@ from pathlib import Path
 import cards
 import matrix
 import pytest
-from mutants import Edit, Mutant, copy_reference, mutants
+from edits import Create
+from mutants import Mutant, copy_plain, mutants
 
 from lab.grading.brief import BY_ID, CRITERIA, EXERCISES
 from lab.grading.outcome import Status
@@ -28,10 +30,21 @@ def test_each_has_a_name_of_its_own() -> None:
     assert max(Counter(map(str, EVERY)).values()) == 1
 
 
-def test_each_patch_fits(tmp_path: Path) -> None:
-    copy_reference(tmp_path / "right")
-    for mutant in EVERY:
-        mutant.write(Path(shutil.copytree(tmp_path / "right", tmp_path / str(mutant))))
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_each_applies(exercise: int, tmp_path: Path) -> None:
+    for mutant in mutants(exercise):
+        mutant.write(copy_plain(tmp_path / str(mutant)))
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_layout_and_comments_of_the_plain_solution_do_not_matter(
+    exercise: int, tmp_path: Path
+) -> None:
+    plain = copy_plain(tmp_path / "plain")
+    for file in plain.rglob("*.py"):
+        file.write_text("# other layout\n\n" + ast.unparse(ast.parse(file.read_text())))
+    for mutant in mutants(exercise):
+        mutant.write(Path(shutil.copytree(plain, tmp_path / str(mutant))))
 
 
 def test_each_was_graded_as_it_is_now_and_caught_alone() -> None:
@@ -73,7 +86,7 @@ def a_card(statuses: dict[str, Status]) -> Scorecard:
 @pytest.mark.parametrize(
     "changed",
     [
-        replace(ANY, edits=(*ANY.edits, Edit(file="more.py", new="import more\n"))),
+        replace(ANY, edits=(*ANY.edits, Create(file="more.py", create="import more\n"))),
         replace(ANY, limits={"call_timeout_s": 1}),
         replace(ANY, criterion="2.1"),
     ],
