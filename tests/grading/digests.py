@@ -1,0 +1,101 @@
+"""The digest of a mutant: of its patch, of the solution it is made in, and of all that judges it."""
+
+import ast
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import yaml
+from import_graph import closure, imported_names, modules
+from mutants import PLAIN, Mutant
+
+from lab.grading.brief import CRITERIA, with_needs
+from lab.settings import settings
+
+PACKAGE = settings.root / "lab" / "grading"
+NAME = "lab.grading"
+REPOSITORY = 1  # the exercise of the feature repository
+RUNNER = f"{NAME}.runner"
+API = f"{NAME}.api"
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+SINCE_3_12 = ", type_params=[]"
+
+
+def digest_of(mutant: Mutant) -> str:
+    """Return a digest that changes with the patch, the solution, the checks, and their runner."""
+    patch = [mutant.criterion, [asdict(edit) for edit in mutant.edits], mutant.limits]
+    content = json.dumps(patch) + plain_content(mutant.exercise) + judging_content(mutant.exercise)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@cache
+def plain_content(exercise: int) -> str:
+    """Return what the plain solution's files mean, of an exercise and of those that it needs."""
+    asked = {criterion.id for criterion in CRITERIA if criterion.exercise == exercise}
+    needed = {criterion.exercise for criterion in with_needs(asked)} | {REPOSITORY}
+    folders = [*PLAIN.glob("*.toml")]
+    folders += [folder for number in needed for folder in PLAIN.glob(f"exercise_{number:02d}_*")]
+    files = [file for folder in folders for file in (folder, *folder.rglob("*"))]
+    meant = sorted(file for file in files if file.suffix in CONTENT_OF)
+    return "".join(f"{file.relative_to(PLAIN)} {content_of(file)}" for file in meant)
+
+
+@cache
+def judging_content(exercise: int) -> str:
+    """Return the checks of an exercise, the modules that run them, and the thresholds."""
+    checks = [*settings.root.glob(f"exercise_{exercise:02d}_*/checks.py")]
+    checks += settings.root.glob(
+        f"exercise_{exercise:02d}_*/asking.py"
+    )  # until it is an API client
+    files = _modules()
+    starts = {RUNNER, *(module for file in checks for module in imported_modules(file))}
+    judging = [files[module] for module in sorted(closure(starts, files))]
+    return "".join(map(content_of, [*checks, *judging, PACKAGE / "thresholds.toml"]))
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    """Yield the modules that a file imports; a name of `API` is one of the module it is made in."""
+    files = _modules()
+    for module, name in imported_names(file):
+        if module == API:
+            yield _origin_of(name)
+        else:
+            yield f"{module}.{name}" if f"{module}.{name}" in files else module
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    parent = NAME.rpartition(".")[0]
+    return {f"{parent}.{name}".lstrip("."): file for name, file in modules(PACKAGE).items()}
+
+
+def _origin_of(name: str) -> str:
+    files = _modules()
+    (module,) = [source for source, given in imported_names(files[API]) if given == name]
+    return f"{module}.{name}" if f"{module}.{name}" in files else module
+
+
+@cache
+def content_of(file: Path) -> str:
+    """Return what a file means: a tree of Python, or the values of YAML or TOML."""
+    return CONTENT_OF[file.suffix](file.read_text())
+
+
+def python_content(source: str) -> str:
+    """Return the syntax tree without positions and docstrings, the same for Python 3.11 and 3.12."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree).replace(SINCE_3_12, "")
+
+
+CONTENT_OF = {
+    ".py": python_content,
+    ".yaml": lambda text: json.dumps(yaml.safe_load(text)),
+    ".toml": lambda text: json.dumps(tomllib.loads(text)),
+}
