@@ -1,10 +1,10 @@
-"""The digest of a mutant: of its patch, of the solution it is made in, and of all that judges it."""
+"""The digest of a mutant: its patch, the solution it is made in, and all that judges it."""
 
 import ast
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -86,7 +86,7 @@ def content_of(file: Path) -> str:
 
 
 def python_content(source: str) -> str:
-    """Return the syntax tree without positions and docstrings, the same for Python 3.11 and 3.12."""
+    """Return the tree without positions and docstrings; Python 3.11 and 3.12 give the same."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
@@ -94,7 +94,7 @@ def python_content(source: str) -> str:
     return ast.dump(tree).replace(SINCE_3_12, "")
 
 
-CONTENT_OF = {
+CONTENT_OF: dict[str, Callable[[str], str]] = {
     ".py": python_content,
     ".yaml": lambda text: json.dumps(yaml.safe_load(text)),
     ".toml": lambda text: json.dumps(tomllib.loads(text)),
