@@ -21,6 +21,7 @@ NAME = "lab.grading"
 REPOSITORY = 1  # the exercise of the feature repository
 RUNNER = f"{NAME}.runner"
 API = f"{NAME}.api"
+CHECKS = ("checks.py", "asking.py")
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 SINCE_3_12 = ", type_params=[]"
 
@@ -47,14 +48,20 @@ def plain_content(exercise: int) -> str:
 @cache
 def judging_content(exercise: int) -> str:
     """Return the checks of an exercise, the modules that run them, and the thresholds."""
-    checks = [*settings.root.glob(f"exercise_{exercise:02d}_*/checks.py")]
-    checks += settings.root.glob(
-        f"exercise_{exercise:02d}_*/asking.py"
-    )  # until it is an API client
-    files = _modules()
-    starts = {RUNNER, *(module for file in checks for module in imported_modules(file))}
-    judging = [files[module] for module in sorted(closure(starts, files))]
-    return "".join(map(content_of, [*checks, *judging, PACKAGE / "thresholds.toml"]))
+    judging = [_modules()[name] for name in sorted(judging_modules(exercise))]
+    files = [*_checks(exercise), *judging, PACKAGE / "thresholds.toml"]
+    return "".join(map(content_of, files))
+
+
+def judging_modules(exercise: int) -> set[str]:
+    """Return the checker's modules that the runner and the checks of an exercise import."""
+    asked = {module for file in _checks(exercise) for module in imported_modules(file)}
+    return closure({RUNNER, *asked}, _modules())
+
+
+def _checks(exercise: int) -> list[Path]:
+    folder = f"exercise_{exercise:02d}_*"
+    return [file for name in CHECKS for file in settings.root.glob(f"{folder}/{name}")]
 
 
 def imported_modules(file: Path) -> Iterator[str]:
