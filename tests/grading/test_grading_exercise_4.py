@@ -1,6 +1,5 @@
 """Each wrong submission of exercise 4 fails what it gets wrong, and nothing else."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,15 +10,8 @@ from mutants import Mutant
 
 from lab.grading.outcome import Status
 from lab.grading.results import Scorecard
-from lab.settings import settings
 
-PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 MAIN = Path("exercise_04_serving", "app", "main.py")
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PLAIN, tmp_path / "plain"))
 
 
 def running() -> set[int]:

@@ -1,6 +1,5 @@
 """Each wrong submission of exercise 6 fails what it gets wrong, and nothing else."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +10,7 @@ from mutants import Mutant
 
 from lab.grading.outcome import Status
 from lab.grading.results import Scorecard
-from lab.settings import settings
 
-PLAIN = settings.root / "tests" / "submissions" / "right" / "plain"
 FOLDER = Path("exercise_06_monitoring")
 
 DAG = """
@@ -33,11 +30,6 @@ def monitor_features():
 
 monitor_features()
 """
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PLAIN, tmp_path / "plain"))
 
 
 @pytest.mark.parametrize("mutant", cases(6))
