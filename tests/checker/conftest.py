@@ -5,9 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cards import not_passed
-from matrix import keep_verdict
-from mutants import Mutant, copy_reference, with_tables
 
 from checker.hidden.hidden_data import HiddenData
 from checker.hidden.hidden_source import make_hidden_data
@@ -16,6 +13,9 @@ from checker.sandbox.sandbox import Sandbox, sandbox
 from checker.settings import CheckerSettings
 from checker.verdict.results import Scorecard
 from lab.settings import utc_now
+from tests.checker.cards import not_passed
+from tests.checker.matrix import keep_verdict
+from tests.checker.mutants import Mutant, copy_plain
 
 SEED = 11
 Grade = Callable[..., Scorecard]
@@ -88,12 +88,9 @@ def hidden(config: CheckerSettings, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def reference(hidden: HiddenData, tmp_path: Path) -> Path:
-    """A copy of the reference to spoil; its tables are there, so that it needs not prepare them."""
-    folder = tmp_path / "reference"
-    copy_reference(folder)
-    with_tables(folder, hidden.directory)
-    return folder
+def plain(tmp_path: Path) -> Path:
+    """A copy of the plain right solution to make mistakes in."""
+    return copy_plain(tmp_path / "plain")
 
 
 @pytest.fixture
@@ -109,7 +106,7 @@ def grade(box: Sandbox, hidden: HiddenData, config: CheckerSettings) -> Grade:
 
 @pytest.fixture
 def assert_fails_alone(
-    grade: Grade, reference: Path, pytestconfig: pytest.Config
+    grade: Grade, plain: Path, pytestconfig: pytest.Config
 ) -> Callable[[Mutant], None]:
     """Its criterion fails, what needs that is skipped, all others of the exercise pass.
 
@@ -117,8 +114,8 @@ def assert_fails_alone(
     """
 
     def check(mutant: Mutant) -> None:
-        mutant.write(reference)
-        card = grade(reference, mutant.exercise, **mutant.limits)
+        mutant.write(plain)
+        card = grade(plain, mutant.exercise, **mutant.limits)
         if is_matrix(pytestconfig):
             keep_verdict(mutant, card)
         assert card.status_of() == mutant.expected(), not_passed(card)

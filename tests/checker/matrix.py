@@ -1,7 +1,7 @@
 """The matrix: every wrong submission beside the verdict it got. docs/mutants.md is made of it.
 
-A verdict is kept with a digest of the patch and of its exercise's checks; when one of them changes
-the verdict is out of date, and CI fails until the mutant was graded again.
+A verdict is kept with a digest (`digests.py`) of the patch and of all that judges it; when that
+changes, the verdict is out of date, and CI fails until the mutant is graded again.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from random import Random
 from typing import Any
 
 import pytest
-from mutants import WRONG, Mutant, mutants
 
 from checker.verdict.brief import BY_ID, EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard, write_whole
 from lab.settings import ROOT, settings
 from lab.stack.lock import locked
+from tests.checker.digests import digest_of
+from tests.checker.mutants import WRONG, Mutant, mutants
 
 PAGE = ROOT / "docs" / "mutants.md"
-CHECKS = ("asking.py", "checks.py")
 SEED = 11
 LONGEST = 160
 OF_THIS_MACHINE = re.compile(r"/\S*/(?=site-packages/)")
@@ -33,14 +33,15 @@ INTRO = """# The grader, graded
 
 <!-- Made by `make matrix`; edit tests/submissions/wrong, not this page. -->
 
-Each of the {count} wrong submissions below is the reference with a single realistic mistake, made
-by a small patch in `tests/submissions/wrong`. {graded} of them were graded as they are now: each
-fails its own criterion, what needs that criterion is skipped, and the rest of its exercise passes.
-What the grader says of it is in the last column.
+Each of the {count} wrong submissions below is the plain right solution of
+`tests/submissions/right/plain` with a single realistic mistake, made by the edits in
+`tests/submissions/wrong`. {graded} of them were graded as they are now: each fails its own
+criterion, what needs that criterion is skipped, and the rest of its exercise passes. The last
+column quotes the grader.
 
 `make matrix` grades all of them and writes this page. CI grades one for each criterion, two of
-exercise 5, and those of which the patch or the checks changed since. Checks and patches:
-`{digest}`.
+exercise 5, and those with an outdated verdict: the patch, the plain solution, the checks or the
+code that runs them changed since. Digest of all of these: `{digest}`.
 """
 
 
@@ -51,15 +52,6 @@ class Verdict:
     digest: str
     caught: bool
     said: str
-
-
-def digest_of(mutant: Mutant) -> str:
-    """Changes with the patch, and with the checks of its exercise."""
-    (folder,) = ROOT.glob(f"exercise_{mutant.exercise:02d}_*")
-    checks = [folder / name for name in CHECKS if (folder / name).exists()]
-    patch = [mutant.criterion, [asdict(edit) for edit in mutant.edits], mutant.limits]
-    content = json.dumps(patch) + "".join(file.read_text() for file in checks)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def verdicts(exercise: int) -> dict[str, Verdict]:

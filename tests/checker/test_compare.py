@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cards import HOSTILE, card, hostile
 from playwright.sync_api import Page, sync_playwright
 
 from checker.render.comparison import compare
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
+from tests.checker.cards import HOSTILE, card, hostile
 
 FIGURE = "p95, ms"
 

@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
-from cards import card, mixed
 from typer.testing import CliRunner
 
 from checker.cli import app, exit_status
@@ -31,6 +30,7 @@ from checker.verdict.packages import REQUIRED, install
 from checker.verdict.provenance import provenance
 from checker.verdict.results import Result, Scorecard, read_scorecard
 from lab.errors import UserError
+from tests.checker.cards import card, mixed
 
 FEATURES = Path("exercise_01_setup", "feature_repo", "features.py")
 SEED = 5

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from matrix import cases
-from mutants import Mutant
+
+from tests.checker.matrix import cases
+from tests.checker.mutants import Mutant
 
 
 @pytest.mark.parametrize("mutant", cases(1))

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from matrix import cases
-from mutants import Mutant
 
 from checker.submission.names import Names
 from checker.verdict.outcome import SubmissionError
 from exercise_02_pit_training.checks import exported
+from tests.checker.matrix import cases
+from tests.checker.mutants import Mutant
 
 
 @pytest.mark.parametrize("mutant", cases(2))

@@ -1,25 +1,17 @@
 """Each wrong submission of exercise 4 fails what it gets wrong, and nothing else."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from matrix import cases
-from mutants import Mutant
 
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
-from lab.settings import ROOT
+from tests.checker.matrix import cases
+from tests.checker.mutants import Mutant
 
-PLAIN = ROOT / "tests" / "submissions" / "right" / "plain"
 MAIN = Path("exercise_04_serving", "app", "main.py")
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PLAIN, tmp_path / "plain"))
 
 
 def running() -> set[int]:

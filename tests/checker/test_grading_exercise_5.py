@@ -4,19 +4,16 @@ Each takes two minutes or more, so CI tries one of the first three criteria, one
 what has changed; `make matrix ONLY=test_grading_exercise_5` tries all.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from matrix import cases
-from mutants import Mutant
 
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
-from lab.settings import ROOT
+from tests.checker.matrix import cases
+from tests.checker.mutants import Mutant
 
-PLAIN = ROOT / "tests" / "submissions" / "right" / "plain"
 FOLDER = Path("exercise_05_streaming")
 SCRIPT = FOLDER / "flink_streaming_features.py"
 
@@ -24,11 +21,6 @@ EARLY, LATE = ("5.1", "5.2", "5.3"), ("5.4", "5.5", "5.6")
 
 # 5.6 waits for five minutes to pass, and 5.4 may take three rounds.
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(3_600)]
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PLAIN, tmp_path / "plain"))
 
 
 @pytest.mark.parametrize("mutant", cases(5, one_of=[EARLY, LATE]))

@@ -1,19 +1,16 @@
 """Each wrong submission of exercise 6 fails what it gets wrong, and nothing else."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cards import not_passed
-from matrix import cases
-from mutants import Mutant
 
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
-from lab.settings import ROOT
+from tests.checker.cards import not_passed
+from tests.checker.matrix import cases
+from tests.checker.mutants import Mutant
 
-PLAIN = ROOT / "tests" / "submissions" / "right" / "plain"
 FOLDER = Path("exercise_06_monitoring")
 
 DAG = """
@@ -33,11 +30,6 @@ def monitor_features():
 
 monitor_features()
 """
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PLAIN, tmp_path / "plain"))
 
 
 @pytest.mark.parametrize("mutant", cases(6))

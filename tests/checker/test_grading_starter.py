@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cards import not_passed
 
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
 from lab.settings import ROOT
+from tests.checker.cards import not_passed
 
 Grade = Callable[..., Scorecard]
 

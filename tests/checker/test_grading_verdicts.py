@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cards import not_passed
-from mutants import copy_reference, mutants
 
 from checker.hidden.hidden_data import HiddenData
 from checker.run.runner import Grader, criteria_of
@@ -21,15 +19,14 @@ from checker.verdict.outcome import MachineTooBusyError, Outcome, Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
 from lab.feature_store import with_feasts_own_stores
-from lab.settings import ROOT
+from tests.checker.cards import not_passed
+from tests.checker.mutants import PLAIN, SUBMISSIONS, copy_reference, mutants, with_tables
 
 Grade = Callable[..., Scorecard]
 
-RIGHT = ROOT / "tests" / "submissions" / "right"
-PLAIN, NOTEBOOK = RIGHT / "plain", RIGHT / "notebook"
-SCRIPT = Path("exercise_02_pit_training", "generate_training_data.py")
+NOTEBOOK = SUBMISSIONS / "right" / "notebook"
+SCRIPT = Path("exercise_02_training", "generate_training_data.py")
 AN_HOUR_S = 3_600  # exercise 5 waits for five minutes to pass
-MAIN_GUARD = 'if __name__ == "__main__":'
 
 
 def assert_all_pass(card: Scorecard, criteria: int = 35) -> None:
@@ -57,14 +54,18 @@ def test_the_reference_passes(
     assert {"3.2", "4.2", "4.3", "6.1"} <= compared
 
 
-def test_the_reference_passes_on_feasts_own_stores(grade: Grade, reference: Path) -> None:
-    file = reference / "exercise_01_setup" / "feature_repo" / "feature_store.yaml"
+def test_the_reference_passes_on_feasts_own_stores(
+    grade: Grade, hidden: HiddenData, tmp_path: Path
+) -> None:
+    copy_reference(tmp_path)
+    with_tables(tmp_path, hidden.directory)
+    file = tmp_path / "exercise_01_setup" / "feature_repo" / "feature_store.yaml"
     config = with_feasts_own_stores(yaml.safe_load(file.read_text()))
     without_plugins = yaml.safe_dump({**config, "offline_store": "duckdb"})  # its name is enough
     assert "feast_plugins" not in without_plugins
     file.write_text(without_plugins)
     for exercise in (1, 2, 3):
-        assert_all_pass(grade(reference, exercise), criteria=6)
+        assert_all_pass(grade(tmp_path, exercise), criteria=6)
 
 
 @pytest.mark.timeout(AN_HOUR_S)
@@ -114,11 +115,11 @@ def test_a_broken_submission_toml_is_the_users_mistake(grade: Grade, tmp_path: P
     ids=["exits", "hangs", "returns_an_object", "takes_all_memory"],
 )
 def test_a_script_that_misbehaves_fails(
-    trick: str, limits: dict[str, Any], says: str, grade: Grade, reference: Path
+    trick: str, limits: dict[str, Any], says: str, grade: Grade, plain: Path
 ) -> None:
-    script = reference / SCRIPT
-    script.write_text(script.read_text().replace(MAIN_GUARD, f"{trick}\n\n{MAIN_GUARD}"))
-    card = grade(reference, 2, **limits)
+    script = plain / SCRIPT
+    script.write_text(f"{script.read_text()}\n{trick}\n")
+    card = grade(plain, 2, **limits)
     first, *others = card.results
     assert first.status is Status.FAIL
     assert says in first.message
@@ -126,21 +127,22 @@ def test_a_script_that_misbehaves_fails(
 
 
 def test_a_committed_registry_does_not_stand_for_a_failed_apply(
-    grade: Grade, reference: Path, box: Sandbox
+    grade: Grade, plain: Path, box: Sandbox
 ) -> None:
-    grade(reference, 1)
-    repo = Path("exercise_01_setup", "feature_repo")
+    grade(plain, 1)
+    repo = "exercise_01_setup"
     made = box.directory / "submission" / repo / "data" / "registry.db"
-    shutil.copy(made, reference / repo / "data")
-    next(m for m in mutants(1) if m.name == "import_error").write(reference)
-    card = grade(reference, 1)
+    (plain / repo / "data").mkdir()
+    shutil.copy(made, plain / repo / "data")
+    next(m for m in mutants(1) if m.name == "import_error").write(plain)
+    card = grade(plain, 1)
     assert card.status_of()["1.1"] is Status.FAIL
     assert card.count(Status.SKIPPED) == 5
 
 
-def test_a_failure_shows_at_most_three_counter_examples(grade: Grade, reference: Path) -> None:
-    next(m for m in mutants(2) if m.name == "latest_join").write(reference)
-    card = grade(reference, 2)
+def test_a_failure_shows_at_most_three_counter_examples(grade: Grade, plain: Path) -> None:
+    next(m for m in mutants(2) if m.name == "latest_join").write(plain)
+    card = grade(plain, 2)
     wrong = next(r for r in card.results if r.criterion.id == "2.4")
     assert len(wrong.examples) == 3
     assert all(example.expected != example.got for example in wrong.examples)
@@ -162,7 +164,7 @@ def test_a_bug_of_ours_is_an_error_and_not_a_fail(
     box: Sandbox,
     hidden: HiddenData,
     config: CheckerSettings,
-    reference: Path,
+    plain: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(_: object) -> Outcome:
@@ -173,7 +175,7 @@ def test_a_bug_of_ours_is_an_error_and_not_a_fail(
 
     checks = {"5.1": broken, "6.2": too_busy}
     monkeypatch.setattr("checker.run.runner.checks_in", lambda _: checks)
-    card = Grader(box, hidden, config).grade(reference, ["5.1", "5.2", "6.2"])
+    card = Grader(box, hidden, config).grade(plain, ["5.1", "5.2", "6.2"])
     statuses = {"5.1": Status.ERROR, "5.2": Status.SKIPPED, "6.2": Status.ERROR}
     assert card.status_of() == statuses
     assert "ZeroDivisionError" in card.results[0].message

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hostile import DEFINITIONS, FOLDERS, MARKER, PLAIN, Attack, attacks
 
 from checker.render import RENDERERS
 from checker.run.grading_process import GradingProcess
@@ -22,6 +21,7 @@ from checker.settings import CheckerSettings
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
+from tests.checker.hostile import DEFINITIONS, FOLDERS, MARKER, PLAIN, Attack, attacks
 
 SEED = 7
 SECRET = "SECRET-of-the-grader"

@@ -1,19 +1,21 @@
-"""The wrong submissions can be made, are enough, and were all graded since they last changed."""
+"""The wrong submissions apply, are enough, and were all graded since they last changed."""
 
+import ast
 import re
 import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import cards
-import matrix
 import pytest
-from mutants import Edit, Mutant, copy_reference, mutants
 
 from checker.verdict.brief import BY_ID, CRITERIA, EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
+from tests.checker import cards, matrix
+from tests.checker.digests import digest_of
+from tests.checker.edits import Create
+from tests.checker.mutants import Mutant, copy_plain, mutants
 
 EVERY = [mutant for exercise in EXERCISES for mutant in mutants(exercise)]
 ANY = next(mutant for mutant in EVERY if mutant.criterion == "1.1")
@@ -28,10 +30,21 @@ def test_each_has_a_name_of_its_own() -> None:
     assert max(Counter(map(str, EVERY)).values()) == 1
 
 
-def test_each_patch_fits(tmp_path: Path) -> None:
-    copy_reference(tmp_path / "right")
-    for mutant in EVERY:
-        mutant.write(Path(shutil.copytree(tmp_path / "right", tmp_path / str(mutant))))
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_each_applies(exercise: int, tmp_path: Path) -> None:
+    for mutant in mutants(exercise):
+        mutant.write(copy_plain(tmp_path / str(mutant)))
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_layout_and_comments_of_the_plain_solution_do_not_matter(
+    exercise: int, tmp_path: Path
+) -> None:
+    plain = copy_plain(tmp_path / "plain")
+    for file in plain.rglob("*.py"):
+        file.write_text("# other layout\n\n" + ast.unparse(ast.parse(file.read_text())))
+    for mutant in mutants(exercise):
+        mutant.write(Path(shutil.copytree(plain, tmp_path / str(mutant))))
 
 
 def test_each_was_graded_as_it_is_now_and_caught_alone() -> None:
@@ -73,18 +86,18 @@ def a_card(statuses: dict[str, Status]) -> Scorecard:
 @pytest.mark.parametrize(
     "changed",
     [
-        replace(ANY, edits=(*ANY.edits, Edit(file="more.py", new="import more\n"))),
+        replace(ANY, edits=(*ANY.edits, Create(file="more.py", create="import more\n"))),
         replace(ANY, limits={"call_timeout_s": 1}),
         replace(ANY, criterion="2.1"),
     ],
     ids=["patch", "limits", "checks"],
 )
 def test_a_change_makes_a_verdict_old(changed: Mutant) -> None:
-    assert matrix.digest_of(changed) != matrix.digest_of(ANY)
+    assert digest_of(changed) != digest_of(ANY)
 
 
-def test_a_mistake_that_is_told_better_is_the_same() -> None:
-    assert matrix.digest_of(replace(ANY, mistake="Told better.")) == matrix.digest_of(ANY)
+def test_another_description_keeps_the_verdict() -> None:
+    assert digest_of(replace(ANY, mistake="In other words.")) == digest_of(ANY)
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)

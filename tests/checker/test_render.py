@@ -9,7 +9,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from cards import card, hostile, mixed
 from junitparser import Error, Failure, JUnitXml, Skipped
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -20,6 +19,7 @@ from checker.verdict.outcome import Status
 from checker.verdict.plain_text import LONGEST, plain
 from checker.verdict.results import Scorecard, read_scorecard
 from lab.errors import UserError
+from tests.checker.cards import card, hostile, mixed
 
 MEBIBYTE = 1024 * 1024
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff\ufffe]")

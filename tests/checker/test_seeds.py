@@ -1,4 +1,4 @@
-"""Over twenty seeds the reference passes, and the mutants of what is timed fail: `make seeds`.
+"""Over twenty seeds the reference passes, and the mutants of timed criteria fail: `make seeds`.
 
 At the thresholds in force, or those that a mutant's entry sets; alone on the machine, in hours.
 `make seeds ONLY="exercise_3 or 3.2"` takes some of them.
@@ -7,7 +7,6 @@ At the thresholds in force, or those that a mutant's entry sets; alone on the ma
 from pathlib import Path
 
 import pytest
-from mutants import Mutant, copy_reference, mutants, with_tables
 
 from checker.hidden.hidden_data import HiddenData
 from checker.hidden.hidden_source import make_hidden_data
@@ -20,6 +19,7 @@ from checker.verdict.criterion import checks_in
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result
 from lab.settings import ROOT, utc_now
+from tests.checker.mutants import Mutant, copy_plain, copy_reference, mutants, with_tables
 
 SEEDS = range(1, 21)
 TIMED = ("3.2", "4.2", "4.6")
@@ -49,7 +49,8 @@ def hidden_data(
 def test_the_reference_passes(
     exercise: int, box: Sandbox, hidden_data: HiddenData, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
-    reference_in(tmp_path, hidden_data)
+    copy_reference(tmp_path)
+    with_tables(tmp_path, hidden_data.directory)
     card = Grader(box, hidden_data, in_force).grade(tmp_path, criteria_of(exercise))
     assert {r.criterion.id: told(r) for r in card.results if r.status is not Status.PASS} == {}
 
@@ -59,7 +60,7 @@ def test_a_mutant_of_what_is_timed_fails(
     mutant: Mutant, box: Sandbox, hidden_data: HiddenData, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
     judge = Grader(box, hidden_data, in_force.model_copy(update=mutant.limits))
-    folder = wrong(mutant, tmp_path / "wrong", hidden_data)
+    folder = wrong(mutant, tmp_path / "wrong")
     needs = BY_ID[mutant.criterion].needs
     *met, judged = judge.grade(folder, [*needs, mutant.criterion]).results
     assert {r.criterion.id: told(r) for r in met if r.status is not Status.PASS} == {}
@@ -74,12 +75,11 @@ def test_a_mutant_of_freshness_fails(
     """It is asked as often as there are seeds, of which 5.4 takes nothing: its users are new."""
     (tmp_path / "hidden").mkdir()
     hidden = make_hidden_data(tmp_path / "hidden", SEEDS[0], utc_now(), in_force)
-    folder = wrong(mutant, tmp_path / "wrong", hidden)
+    folder = wrong(mutant, tmp_path / "wrong")
     box.renew()
     submission, checks = Submission(folder, box, hidden, in_force), checks_in(ROOT)
     try:
-        # The reference is read by its registry, which 1.1 applies.
-        for criterion in with_needs({"1.1", *BY_ID["5.4"].needs}):
+        for criterion in with_needs({*BY_ID["5.4"].needs}):
             met = checks[criterion.id](submission)
             assert met.passed, (criterion.id, met)
         for _ in SEEDS:
@@ -90,17 +90,10 @@ def test_a_mutant_of_freshness_fails(
         box.close_children()
 
 
-def wrong(mutant: Mutant, folder: Path, hidden_data: HiddenData) -> Path:
-    """The reference with a mistake."""
-    reference_in(folder, hidden_data)
-    mutant.write(folder)
+def wrong(mutant: Mutant, folder: Path) -> Path:
+    """Return a copy of the plain solution with a mistake."""
+    mutant.write(copy_plain(folder))
     return folder
-
-
-def reference_in(folder: Path, hidden_data: HiddenData) -> None:
-    """A copy of the reference that has its tables."""
-    copy_reference(folder)
-    with_tables(folder, hidden_data.directory)
 
 
 def told(result: Result) -> str:
