@@ -40,27 +40,29 @@ def modules(package: Path) -> dict[str, Path]:
 def imported_names(file: Path) -> Iterator[tuple[str, str]]:
     """Yield each module that a file imports, and the name that it takes from it, or ''.
 
-    Imports for type checking only do not count: they never run.
+    A relative import begins with its dots. Imports for type checking only do not count: they never run.
     """
     for node in _nodes(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                raise ValueError(f"{file} has a relative import in line {node.lineno}")
-            yield from ((str(node.module), alias.name) for alias in node.names)
+            module = "." * node.level + (node.module or "")
+            yield from ((module, alias.name) for alias in node.names)
 
 
 def imports_of(file: Path) -> set[str]:
     """Return the dotted names that a file may import, and the strings that may name a module.
 
-    `from a import b` is `a` and `a.b`. A string counts as in `[sys.executable, "-m", "a.b"]`.
+    `from a import b` is `a` and `a.b`. A string counts as in `[sys.executable, "-m", "a.b"]`. Raises
+    ValueError on a relative import.
     """
     found = {
         dotted
         for module, name in imported_names(file)
         for dotted in (module, f"{module}.{name}" if name else module)
     }
+    if relative := [dotted for dotted in found if dotted.startswith(".")]:
+        raise ValueError(f"{file} has a relative import: {min(relative)}")
     for node in _nodes(ast.parse(file.read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.add(node.value)
