@@ -40,7 +40,8 @@ def modules(package: Path) -> dict[str, Path]:
 def imported_names(file: Path) -> Iterator[tuple[str, str]]:
     """Yield each module that a file imports, and the name that it takes from it, or ''.
 
-    A relative import begins with its dots. Imports for type checking only do not count: they never run.
+    A relative import begins with its dots. Imports for type checking only do not count, as they
+    never run.
     """
     for node in _nodes(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -53,8 +54,8 @@ def imported_names(file: Path) -> Iterator[tuple[str, str]]:
 def imports_of(file: Path) -> set[str]:
     """Return the dotted names that a file may import, and the strings that may name a module.
 
-    `from a import b` is `a` and `a.b`. A string counts as in `[sys.executable, "-m", "a.b"]`. Raises
-    ValueError on a relative import.
+    `from a import b` is `a` and `a.b`. A string counts as in `[sys.executable, "-m", "a.b"]`.
+    Raises ValueError on a relative import.
     """
     found = {
         dotted
