@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from waiting import eventually
 
 from checker.hidden.hidden_source import make_hidden_data
 from checker.run.runner import Grader, criteria_of
@@ -31,6 +30,7 @@ from checker.verdict.outcome import Status
 from lab.errors import UserError
 from lab.settings import ROOT, utc_now
 from lab.stack.lock import locked
+from tests.waiting import eventually
 
 SLEEP = ["sleep", "6007"]
 PLAIN = ROOT / "tests" / "submissions" / "right" / "plain"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import test_docs
 import yaml
 
 from checker.run.runner import criteria_of
@@ -16,6 +15,7 @@ from checker.submission.workspace import make_workspace
 from checker.verdict.outcome import NotAttemptedError, Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
+from tests import test_docs
 
 CONTRACT_FUNCTIONS = {
     "exercise_02_pit_training/generate_training_data.py": {

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import redis
-from small_shop import AS_OF, PROJECT, Dump
 
 from lab.dataset.simulate import simulate
 from lab.settings import settings
 from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump
+from tests.settings_in_force import PointSettings, settings_in_force
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +35,7 @@ def lab_places(
         "build_dir": folder / "build",
         "redis_port": session_redis.port,
     }
-    with pytest.MonkeyPatch.context() as patch:
-        point_settings(patch, places)
+    with settings_in_force(**places):
         simulate(
             settings.data_dir, transactions=6_000, seed=7, as_of=AS_OF, history=timedelta(days=120)
         )
@@ -44,33 +44,17 @@ def lab_places(
     return places
 
 
-def point_settings(patch: pytest.MonkeyPatch, places: dict[str, Any]) -> None:
-    for name, value in places.items():
-        patch.setitem(vars(settings), name, value)
-
-
 @pytest.fixture
 def lab(
-    lab_places: dict[str, Any], session_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    lab_places: dict[str, Any], session_redis: RedisServer, point_settings: PointSettings
 ) -> Path:
     """The shop as it was applied, and nothing in Redis; the settings point to it."""
-    point_settings(monkeypatch, lab_places)
+    point_settings(**lab_places)
     folder: Path = settings.data_dir.parent
     shutil.rmtree(folder / "data")
     shutil.copytree(folder / "pristine", folder / "data")
     session_redis.client().flushall()
     return folder
-
-
-@pytest.fixture
-def lab_environment(lab: Path) -> dict[str, str]:
-    """What another process needs to work on the same shop."""
-    return {
-        "LAB_DATA_DIR": str(settings.data_dir),
-        "LAB_BUILD_DIR": str(settings.build_dir),
-        "LAB_REDIS_PORT": str(settings.redis_port),
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 @pytest.fixture

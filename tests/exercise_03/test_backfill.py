@@ -14,7 +14,6 @@ import pytest
 import redis
 from feast import FeatureStore, FeatureView, Field
 from feast.types import Float32
-from small_shop import AS_OF, PROJECT, Dump, read_table, write_table
 
 from exercise_03_materialize.journal import BackfillJournal
 from exercise_03_materialize.materialize import (
@@ -26,6 +25,7 @@ from exercise_03_materialize.materialize import (
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.errors import UserError
 from lab.feature_store import open_store
+from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump, read_table, write_table
 
 VIEW = "user_transaction_features"
 USER = "user_0"
@@ -113,7 +113,6 @@ def with_feature(view: FeatureView, name: str) -> FeatureView:
 
 def test_a_killed_backfill_goes_on(
     dump: Callable[[], Dump],
-    lab_environment: dict[str, str],
     client: redis.Redis,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -127,7 +126,7 @@ def test_a_killed_backfill_goes_on(
     assert right is not None
 
     begun: list[str] = []
-    with start_backfill(lab_environment) as backfill:
+    with start_backfill() as backfill:
         while len(begun) < 4:
             line = backfill.stdout.readline()
             assert line, "it ended before its fourth week"
@@ -162,10 +161,10 @@ def count_7d(store: FeatureStore) -> object:
     return answer.to_dict()[feature][0]
 
 
-def start_backfill(environment: dict[str, str]) -> "subprocess.Popen[str]":
+def start_backfill() -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

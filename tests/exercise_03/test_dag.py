@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from small_shop import AS_OF, PROJECT, Dump, read_table
 
 from exercise_03_materialize.materialize import initial_materialization, validate_materialization
 from lab.dataset.advance import advance
 from lab.settings import settings
+from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump, read_table
+from tests.settings_in_force import PointSettings
 
 DAGS = settings.root / "exercise_03_materialize" / "airflow_dags"
 AIRFLOW = Path(sys.executable).with_name("airflow")
@@ -34,10 +35,9 @@ print(task.retries, task.retry_delay, task.execution_timeout)
 
 
 @pytest.fixture
-def airflow_environment(lab_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+def airflow_environment(lab: Path, tmp_path: Path) -> dict[str, str]:
     return {
         **os.environ,
-        **lab_environment,
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -59,7 +59,7 @@ def test_an_hourly_run_materializes_what_arrived_by_the_end_of_its_interval(
     dump: Callable[[], Dump],
     client: redis.Redis,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    point_settings: PointSettings,
 ) -> None:
     """It runs at half past: the hour that counts ended half an hour ago."""
     initial_materialization()
@@ -82,7 +82,7 @@ def test_an_hourly_run_materializes_what_arrived_by_the_end_of_its_interval(
     assert {value.decode() for value in seen.values()} == {INTERVAL_END.isoformat()}
 
     client.flushall()
-    monkeypatch.setitem(vars(settings), "as_of", INTERVAL_END)
+    point_settings(as_of=INTERVAL_END)
     initial_materialization()
     assert by_airflow == dump()
 

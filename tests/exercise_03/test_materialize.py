@@ -8,7 +8,6 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 import redis
-from small_shop import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
 
 from exercise_03_materialize.materialize import (
     incremental_materialization,
@@ -27,6 +26,8 @@ from lab import dataset
 from lab.dataset.advance import advance
 from lab.errors import UserError
 from lab.settings import settings
+from tests.exercise_03.small_shop import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
+from tests.settings_in_force import PointSettings
 
 VIEW = "user_transaction_features"
 USER = "user_0"
@@ -60,10 +61,10 @@ def expected_times(view: str) -> dict[bytes, pd.Timestamp]:
 
 @pytest.mark.parametrize("as_of", [AS_OF, AS_OF - 20 * MINUTE], ids=["the end", "before the end"])
 def test_the_newest_row_that_arrived_is_there(
-    as_of: object, dump: Callable[[], Dump], monkeypatch: pytest.MonkeyPatch
+    as_of: object, dump: Callable[[], Dump], point_settings: PointSettings
 ) -> None:
     """Twenty minutes before the end, rows have happened that are not there yet."""
-    monkeypatch.setitem(vars(settings), "as_of", as_of)
+    point_settings(as_of=as_of)
     initial_materialization(days_back=7)
     hashes = dump()
     for view in TABLES:
@@ -266,11 +267,9 @@ def test_a_full_redis_fails_the_run(run: Callable[[], float], full_redis: redis.
 
 
 @pytest.mark.usefixtures("full_redis")
-def test_a_full_redis_fails_the_script(lab_environment: dict[str, str]) -> None:
+def test_a_full_redis_fails_the_script() -> None:
     script = [sys.executable, "-m", "exercise_03_materialize.materialize"]
-    done = subprocess.run(
-        script, env=lab_environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert "memory limit" in done.stderr
     assert "Traceback" not in done.stderr

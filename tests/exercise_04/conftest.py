@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import redis
 from fastapi.testclient import TestClient
-from serving_shop import MODEL_INPUTS, cache_database, running_api
 from sklearn.linear_model import LogisticRegression
 
 from exercise_04_serving.model_file import save_model
 from lab.settings import settings, utc_now
 from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_04.serving_shop import MODEL_INPUTS, cache_database, running_api
+from tests.settings_in_force import settings_in_force
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def shop_places(
         "model_dir": folder / "models",
         "redis_port": shop_redis.port,
     }
-    with pointed(places):
+    with settings_in_force(**places):
         as_of = utc_now().replace(minute=0, second=0, microsecond=0)
         simulate(
             settings.data_dir,
@@ -55,18 +56,10 @@ def shop_places(
     return places
 
 
-@contextmanager
-def pointed(places: dict[str, Any]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in places.items():
-            patch.setitem(vars(settings), name, value)
-        yield
-
-
 @pytest.fixture(scope="module")
 def shop(shop_places: dict[str, Any], shop_redis: RedisServer) -> Iterator[Path]:
     """The shop's folder; the settings point to it for as long as a file's tests run."""
-    with pointed(shop_places), undone(shop_redis.client()):
+    with settings_in_force(**shop_places), undone(shop_redis.client()):
         yield settings.data_dir.parent
 
 

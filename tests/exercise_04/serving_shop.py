@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import psutil
 import pyarrow.parquet as pq
-import pytest
 import redis
 from fastapi.testclient import TestClient
-from waiting import eventually
 
 from lab.settings import settings
 from lab.stack.ports import free_port
+from tests.settings_in_force import settings_in_force, variables
+from tests.waiting import eventually
 
 STORED = [
     "transaction_count_7d",
@@ -60,11 +60,11 @@ def running_api(**changes: Any) -> Iterator[TestClient]:
     """The API in this process, with other settings than usual."""
     from exercise_04_serving.app.main import create_app
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in changes.items():
-            patch.setitem(vars(settings), name, value)
-        with TestClient(create_app(), raise_server_exceptions=False) as client:
-            yield client
+    with (
+        settings_in_force(**changes),
+        TestClient(create_app(), raise_server_exceptions=False) as client,
+    ):
+        yield client
 
 
 class LiveApi:
@@ -72,21 +72,17 @@ class LiveApi:
 
     def __init__(self, log: Path, changes: Mapping[str, Any]) -> None:
         self.port = free_port()
-        named = ("data_dir", "build_dir", "model_dir", "redis_port")
-        places = {name: getattr(settings, name) for name in named}
-        given = places | {"api_port": self.port} | changes
-        environment = {f"LAB_{name.upper()}": str(value) for name, value in given.items()}
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "exercise_04_serving.serve"],
-                env=os.environ | environment,
+                env=os.environ | variables(api_port=self.port, **changes),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=SECONDS)
-        workers = given.get("api_workers", settings.api_workers)
+        workers = changes.get("api_workers", settings.api_workers)
         eventually(lambda: self._started() == workers, 3 * SECONDS)
 
     def _started(self) -> int:

@@ -10,19 +10,15 @@ import psutil
 
 from lab.settings import settings
 from lab.stack.ports import free_port
+from tests.settings_in_force import variables
 
 SECONDS = 120
 
 
 def run_demo(port: int) -> subprocess.CompletedProcess[str]:
-    places = {
-        name: getattr(settings, name)
-        for name in ("data_dir", "build_dir", "model_dir", "redis_port")
-    }
-    given = {**places, "api_port": port, "api_workers": 2}
     return subprocess.run(
         [sys.executable, "-m", "exercise_04_serving.demo"],
-        env=os.environ | {f"LAB_{name.upper()}": str(value) for name, value in given.items()},
+        env=os.environ | variables(api_port=port, api_workers=2),
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -21,8 +20,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from serving_shop import SECONDS
-from waiting import eventually
 
 from exercise_04_serving import load_test
 from exercise_04_serving.load_report import Run, Sample, draw, percentiles, table
@@ -30,6 +27,9 @@ from exercise_04_serving.load_test import Client, closed_loop, load, open_loop
 from exercise_04_serving.traffic import Traffic, headers, packed
 from lab.errors import UserError
 from lab.settings import settings
+from tests.exercise_04.serving_shop import SECONDS
+from tests.settings_in_force import PointSettings
+from tests.waiting import eventually
 
 PAYMENTS = [b'{"user_id": "u"}'] * 30
 
@@ -305,20 +305,19 @@ def test_a_seed_repeats_the_payments_and_another_does_not() -> None:
     assert traffic(seed=1).payments(50) != traffic(seed=2).payments(50)
 
 
-def test_an_api_key_is_sent_where_one_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_key_is_sent_where_one_is_set(point_settings: PointSettings) -> None:
     assert "X-API-Key" not in headers()
-    monkeypatch.setitem(vars(settings), "api_key", SecretStr("secret"))
+    point_settings(api_key=SecretStr("secret"))
     assert headers()["X-API-Key"] == "secret"
 
 
 @pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def dataset(tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Raw transactions: user_2 pays most often, and one amount is not a payment."""
     users = ["user_1", "user_2", "user_2", "user_2", "user_3", "user_3"]
     rows = {"user_id": users, "merchant_id": ["merchant_1"] * 6, "amount": [1, 2, 3, 4, 5, 0.0]}
     pd.DataFrame(rows).to_parquet(tmp_path / "transactions.parquet")
-    for name, value in {"data_dir": tmp_path, "build_dir": tmp_path}.items():
-        monkeypatch.setitem(vars(settings), name, value)
+    point_settings(data_dir=tmp_path, build_dir=tmp_path)
     monkeypatch.setattr(load_test, "PLOT", tmp_path / "load_test.png")
     return tmp_path
 
@@ -362,7 +361,6 @@ def locust(dataset: Path, host: str) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [*command, *options],
         cwd=settings.root,
-        env={**os.environ, "LAB_DATA_DIR": str(dataset)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -21,6 +21,7 @@ from exercise_04_serving import train_model
 from exercise_04_serving.model_file import MANIFEST, ONNX, PICKLE, ModelFile, save_model
 from lab.errors import UserError
 from lab.settings import settings
+from tests.settings_in_force import PointSettings
 
 # Not in the alphabet's order: whoever sorts the names somewhere mixes up the inputs.
 FEATURES = ["transaction_count_7d", "avg_transaction_amount", "transaction_amount", "chargebacks"]
@@ -215,12 +216,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def exported(tmp_path: Path, point_settings: PointSettings) -> Path:
     """Exercise 2's export, with a column that no row has a value for."""
     inputs, labels = draw()
-    places = {"data_dir": tmp_path, "build_dir": tmp_path, "model_dir": tmp_path / "models"}
-    for name, place in places.items():
-        monkeypatch.setitem(vars(settings), name, place)
+    point_settings(data_dir=tmp_path, build_dir=tmp_path, model_dir=tmp_path / "models")
     frame = pd.DataFrame(inputs, columns=FEATURES).assign(empty=np.nan)
     parts = {"train": slice(2000), "val": slice(2000, 3000), "test": slice(3000, None)}
     for name, part in parts.items():

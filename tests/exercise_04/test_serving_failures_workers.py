@@ -10,18 +10,19 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from redis_proxy import redis_proxy
-from serving_shop import (
+
+from feast_plugins.redis_encoding import time_field
+from lab.stack.redis import RedisServer
+from tests.exercise_04.serving_shop import (
     SECONDS,
     STREAMING_VIEW,
     LiveApi,
     live_api,
     payments,
 )
-from waiting import eventually
-
-from feast_plugins.redis_encoding import time_field
-from lab.stack.redis import RedisServer
+from tests.redis_proxy import redis_proxy
+from tests.settings_in_force import variables
+from tests.waiting import eventually
 
 WORKERS = 2
 
@@ -174,13 +175,9 @@ def test_a_missing_model_is_one_sentence(shop: Path, tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    from lab.settings import settings
-
-    places = {"DATA_DIR": settings.data_dir, "MODEL_DIR": tmp_path}
-    environment = os.environ | {f"LAB_{name}": str(place) for name, place in places.items()}
     run = subprocess.run(
         [sys.executable, "-m", "exercise_04_serving.serve"],
-        env=environment,
+        env=os.environ | variables(model_dir=tmp_path),
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from waiting import PATIENCE_S, eventually
 
 from exercise_05_streaming.events import Record
-from lab.settings import ROOT, settings
+from lab.settings import ROOT
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
+from tests.settings_in_force import variables
+from tests.waiting import PATIENCE_S, eventually
 
 SCRIPT = ROOT / "exercise_05_streaming" / "flink_streaming_features.py"
 PARTITIONS = 4
@@ -29,31 +30,30 @@ POLL_S = 0.1
 
 @dataclass
 class Pipeline:
-    """Topics, a Redis and a folder; `env` makes any of the exercise's commands use them."""
+    """Topics, a Redis and a folder; `env()` makes any of the exercise's commands use them."""
 
     broker: KafkaBroker
     redis: RedisServer
     name: str
     folder: Path
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def env(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "LAB_KAFKA_PORT": str(self.broker.port),
-            "LAB_REDIS_PORT": str(self.redis.port),
-            "LAB_BUILD_DIR": str(self.folder),
-            "LAB_CHECKPOINT_INTERVAL": "PT1S",
-            "LAB_TRANSACTIONS_TOPIC": self.name,
-            "LAB_TILES_TOPIC": f"{self.name}_tiles",
-            "LAB_DEAD_LETTER_TOPIC": f"{self.name}_dead",
-            **self.settings,
+    def env(self, **changes: Any) -> dict[str, str]:
+        """Return the environment of a process that uses the pipeline."""
+        ours = {
+            "kafka_port": self.broker.port,
+            "redis_port": self.redis.port,
+            "build_dir": self.folder,
+            "checkpoint_interval": timedelta(seconds=1),
+            "transactions_topic": self.name,
+            "tiles_topic": f"{self.name}_tiles",
+            "dead_letter_topic": f"{self.name}_dead",
         }
+        return os.environ | variables(**ours | self.settings | changes)
 
     def create_topics(self) -> None:
         command = [sys.executable, "-m", "exercise_05_streaming.topics"]
-        subprocess.run(command, env=self.env, check=True, timeout=PATIENCE_S)
+        subprocess.run(command, env=self.env(), check=True, timeout=PATIENCE_S)
 
     def recreate_topics(self) -> None:
         """As if Kafka had been emptied."""
@@ -110,7 +110,7 @@ class Job:
             self.process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), *options],
                 cwd=pipeline.folder,
-                env=pipeline.env,
+                env=pipeline.env(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -177,12 +177,3 @@ class Newest:
 
     def values(self) -> list[Any]:
         return list(dict(self.history()).values())
-
-
-@contextmanager
-def pointed(places: dict[str, Any]) -> Iterator[None]:
-    """The settings of this process, changed for a while."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in places.items():
-            patch.setitem(vars(settings), name, value)
-        yield

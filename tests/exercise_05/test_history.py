@@ -15,6 +15,7 @@ from exercise_05_streaming.windows import FEATURES, TILE
 from lab.feature_store import open_store
 from lab.settings import settings
 from lab.stack.redis import private_redis
+from tests.settings_in_force import settings_in_force
 
 AS_OF = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROWS, MOMENTS = 1_000, 20
@@ -28,10 +29,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     from lab.dataset.simulate import simulate
 
     folder = tmp_path_factory.mktemp("history")
-    with private_redis(folder) as server, pytest.MonkeyPatch.context() as patch:
-        places = {"data_dir": folder / "data", "build_dir": folder, "redis_port": server.port}
-        for name, value in places.items():
-            patch.setitem(vars(settings), name, value)
+    with (
+        private_redis(folder) as server,
+        settings_in_force(data_dir=folder / "data", build_dir=folder, redis_port=server.port),
+    ):
         simulate(
             settings.data_dir,
             transactions=60_000,

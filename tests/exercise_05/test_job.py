@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from pipeline import NewPipeline, Pipeline, pointed
-from tiles_recounted import in_order, judged, tiles
-from waiting import eventually
 
 from exercise_05_streaming.events import EPOCH, Record, Traffic, iso, milliseconds, records
 from exercise_05_streaming.plain_windows import plain_windows
 from lab.settings import settings, utc_now
+from tests.exercise_05.pipeline import NewPipeline, Pipeline
+from tests.exercise_05.tiles_recounted import in_order, judged, tiles
+from tests.settings_in_force import settings_in_force
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -165,7 +166,7 @@ def test_a_replay_of_old_events_counts_after_newer_ones(outcome: Outcome) -> Non
 def test_flinks_own_windows_have_the_same_values(outcome: Outcome) -> None:
     """But for the replay, which came after newer events: a window drops what a tile counts."""
     pipeline = outcome.pipeline
-    with pointed({"kafka_port": pipeline.broker.port, "transactions_topic": pipeline.name}):
+    with settings_in_force(kafka_port=pipeline.broker.port, transactions_topic=pipeline.name):
         windows = [window for window in plain_windows() if window["user_id"] != "old"]
     tiles_of: dict[str, list[Any]] = defaultdict(list)
     for tile in outcome.tiles:

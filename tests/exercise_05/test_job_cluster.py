@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pytest
-from pipeline import NewPipeline
-from tiles_recounted import in_order, tiles
-from waiting import eventually
 
 from exercise_05_streaming.events import Traffic, records
 from lab.stack.flink import FlinkCluster, private_flink
+from tests.exercise_05.pipeline import NewPipeline
+from tests.exercise_05.tiles_recounted import in_order, tiles
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -36,7 +36,7 @@ def test_a_killed_task_manager_costs_nothing(
     cluster: FlinkCluster, new_pipeline: NewPipeline
 ) -> None:
     pipeline = new_pipeline()
-    pipeline.settings["LAB_FLINK_REST_PORT"] = str(cluster.job_manager.port)
+    pipeline.settings["flink_rest_port"] = cluster.job_manager.port
     traffic = records(Traffic(duplicates=0.1, seed=3))
     pipeline.send(islice(traffic, EVENTS))
     with pipeline.job("--cluster") as job:

@@ -7,9 +7,9 @@ from pathlib import Path
 from shutil import which
 
 import pytest
-from pipeline import SCRIPT, NewPipeline, Pipeline
 
 from lab.stack.ports import free_port
+from tests.exercise_05.pipeline import SCRIPT, NewPipeline, Pipeline
 
 pytestmark = pytest.mark.kafka
 
@@ -24,12 +24,12 @@ def pipeline(new_pipeline: NewPipeline) -> Pipeline:
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"LAB_KAFKA_PORT": "{free}"}, "no Kafka broker answers at 127.0.0.1:{free}"),
-        ({"LAB_TRANSACTIONS_TOPIC": "nothing"}, "has no topic nothing"),
-        ({"LAB_REDIS_PORT": "{free}"}, "Redis does not answer at 127.0.0.1:{free}"),
-        ({"LAB_FLINK_JARS_DIR": "{folder}", "PATH": "{java_only}"}, "flink needs `mvn`"),
+        ({"kafka_port": "{free}"}, "no Kafka broker answers at 127.0.0.1:{free}"),
+        ({"transactions_topic": "nothing"}, "has no topic nothing"),
+        ({"redis_port": "{free}"}, "Redis does not answer at 127.0.0.1:{free}"),
+        ({"flink_jars_dir": "{folder}", "PATH": "{java_only}"}, "flink needs `mvn`"),
         ({"PATH": "{folder}"}, "flink needs `java`"),
-        ({"LAB_BUILD_DIR": "{folder}", "PATH": "{java_only}"}, "flink needs `javac`"),
+        ({"build_dir": "{folder}", "PATH": "{java_only}"}, "flink needs `javac`"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -39,30 +39,31 @@ def test_what_is_missing_is_named(
     java_only.mkdir()
     (java_only / "java").symlink_to(which("java") or "")
     values = {"free": free_port(), "folder": tmp_path / "empty", "java_only": java_only}
-    env = {**pipeline.env, **{name: value.format(**values) for name, value in changed.items()}}
-    assert "error: " in (said := ended(env))
+    changes = {name: value.format(**values) for name, value in changed.items()}
+    path = {"PATH": changes.pop("PATH")} if "PATH" in changes else {}
+    assert "error: " in (said := ended(pipeline.env(**changes) | path))
     assert problem.format(**values) in said
     assert "next: " in said
     assert "Traceback" not in said
 
 
 def test_a_resume_point_that_is_not_there_is_named(pipeline: Pipeline) -> None:
-    assert "no checkpoint or savepoint in /nowhere" in ended(pipeline.env, "--resume", "/nowhere")
+    assert "no checkpoint or savepoint in /nowhere" in ended(pipeline.env(), "--resume", "/nowhere")
 
 
 def test_a_cluster_that_is_not_there_is_named(pipeline: Pipeline) -> None:
-    env = {**pipeline.env, "LAB_FLINK_REST_PORT": str(free_port())}
+    env = pipeline.env(flink_rest_port=free_port())
     assert "no Flink cluster answers at" in ended(env, "--cluster")
 
 
 @pytest.mark.parametrize(
     ("service", "problem"),
-    [("KAFKA", "Kafka does not answer at"), ("REDIS", "Redis does not answer at")],
+    [("kafka", "Kafka does not answer at"), ("redis", "Redis does not answer at")],
 )
 def test_a_rebuild_without_a_service_says_so_and_nothing_else(
     pipeline: Pipeline, service: str, problem: str
 ) -> None:
-    said = ended({**pipeline.env, f"LAB_{service}_PORT": str(free_port())}, "--rebuild")
+    said = ended(pipeline.env(**{f"{service}_port": free_port()}), "--rebuild")
     assert said.startswith(f"error: {problem}")
 
 

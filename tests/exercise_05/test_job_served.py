@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from online_by_hand import key_of
-from pipeline import SCRIPT, Job, NewPipeline, Pipeline, pointed
 from sklearn.linear_model import LogisticRegression
-from waiting import eventually
 
 from exercise_05_streaming.events import Record, iso, milliseconds, packed
 from exercise_05_streaming.online_rows import VIEW
 from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
+from tests.exercise_05.online_by_hand import key_of
+from tests.exercise_05.pipeline import SCRIPT, Job, NewPipeline, Pipeline
+from tests.settings_in_force import settings_in_force
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -44,7 +45,7 @@ def api(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "model_dir": folder / "models",
         "redis_port": pipeline.redis.port,
     }
-    with pointed(places):
+    with settings_in_force(**places):
         open_shop()
         with TestClient(create_app()) as client:
             yield client
@@ -112,7 +113,7 @@ def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--rebuild"],
         cwd=Path("/"),
-        env=pipeline.env,
+        env=pipeline.env(),
         capture_output=True,
         text=True,
         timeout=100,

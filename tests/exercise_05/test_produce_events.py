@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from waiting import PATIENCE_S, eventually
 
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.ports import free_port
+from tests.settings_in_force import variables
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -42,15 +43,15 @@ def topic(broker: KafkaBroker) -> str:
     return name
 
 
-def started(port: int, *options: str, **env: str) -> subprocess.Popen[str]:
-    ours = {**os.environ, "LAB_KAFKA_PORT": str(port), **env}
+def started(port: int, *options: str, **changes: object) -> subprocess.Popen[str]:
+    ours = os.environ | variables(kafka_port=port, **changes)
     pipe = subprocess.PIPE
     return subprocess.Popen([*COMMAND, *options], env=ours, stdout=pipe, stderr=pipe, text=True)
 
 
-def run(port: int, *options: str, **env: str) -> tuple[int, str]:
+def run(port: int, *options: str, **changes: object) -> tuple[int, str]:
     """Exit status, and what was printed."""
-    process = started(port, *options, **env)
+    process = started(port, *options, **changes)
     said, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said + errors
 
@@ -84,7 +85,7 @@ def test_all_that_is_sent_is_stored_a_users_events_in_one_partition(
     broker: KafkaBroker, topic: str
 ) -> None:
     options = ["--rate", "0", "--count", "3000", "--malformed", "0.05", "--duplicates", "0.1"]
-    status, said = run(broker.port, *options, LAB_TRANSACTIONS_TOPIC=topic)
+    status, said = run(broker.port, *options, transactions_topic=topic)
     messages = stored(broker, topic)
     assert (status, counts(said)) == (0, (3_000, 3_000))
     assert len(messages) == 3_000
@@ -96,7 +97,7 @@ def test_all_that_is_sent_is_stored_a_users_events_in_one_partition(
 def test_control_c_ends_it_and_the_number_told_is_the_number_stored(
     broker: KafkaBroker, topic: str
 ) -> None:
-    process = started(broker.port, "--rate", "500", LAB_TRANSACTIONS_TOPIC=topic)
+    process = started(broker.port, "--rate", "500", transactions_topic=topic)
     eventually(lambda: len(stored(broker, topic)) > 100)
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate(timeout=PATIENCE_S)
@@ -108,7 +109,7 @@ def test_control_c_ends_it_and_the_number_told_is_the_number_stored(
 def test_a_rate_is_kept(broker: KafkaBroker, topic: str) -> None:
     options = ["--rate", "50", "--count", "100"]
     began = time.monotonic()
-    run(broker.port, *options, LAB_TRANSACTIONS_TOPIC=topic)
+    run(broker.port, *options, transactions_topic=topic)
     assert time.monotonic() - began > 99 / 50
     times = sorted(message.timestamp()[1] for message in stored(broker, topic))
     assert times[-1] - times[0] > 1_900
@@ -129,9 +130,8 @@ def test_a_replay_twice_has_every_transaction_twice_at_its_own_time(
         }
     )
     raw.to_parquet(tmp_path / "transactions.parquet")
-    env = {"LAB_DATA_DIR": str(tmp_path), "LAB_TRANSACTIONS_TOPIC": topic}
     for _ in range(2):
-        status, said = run(broker.port, "--replay", **env)
+        status, said = run(broker.port, "--replay", data_dir=tmp_path, transactions_topic=topic)
         assert (status, counts(said)) == (0, (50, 50))
     messages = stored(broker, topic)
     ids = [json.loads(message.value())["transaction_id"] for message in messages]
@@ -142,14 +142,14 @@ def test_a_replay_twice_has_every_transaction_twice_at_its_own_time(
 
 
 def test_without_the_topic_it_names_the_next_command(broker: KafkaBroker) -> None:
-    status, said = run(broker.port, "--count", "1", LAB_TRANSACTIONS_TOPIC="nowhere")
+    status, said = run(broker.port, "--count", "1", transactions_topic="nowhere")
     assert status == 2
     assert "has no topic nowhere" in said
     assert "python -m exercise_05_streaming.topics" in said
 
 
 def test_without_a_broker_it_gives_up_soon() -> None:
-    status, said = run(free_port(), "--count", "1", LAB_KAFKA_TIMEOUT_S="2")
+    status, said = run(free_port(), "--count", "1", kafka_timeout_s=2)
     assert status == 2
     assert "no Kafka broker answers" in said
     assert "Traceback" not in said
@@ -159,7 +159,7 @@ def test_a_broker_that_comes_back_misses_nothing_and_has_nothing_twice(tmp_path:
     with private_kafka(tmp_path) as broker:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         admin.create_topics([NewTopic("transactions", PARTITIONS)])["transactions"].result()
-        process = started(broker.port, "--rate", "400", LAB_KAFKA_DELIVERY_TIMEOUT_S="40")
+        process = started(broker.port, "--rate", "400", kafka_delivery_timeout_s=40)
         eventually(lambda: len(stored(broker, "transactions")) > 100)
         broker.stop()
         broker.start()
@@ -176,7 +176,7 @@ def test_a_broker_that_stays_away_is_told_with_the_number_delivered(tmp_path: Pa
     with private_kafka(tmp_path) as broker:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         admin.create_topics([NewTopic("transactions", PARTITIONS)])["transactions"].result()
-        process = started(broker.port, "--rate", "400", LAB_KAFKA_DELIVERY_TIMEOUT_S="3")
+        process = started(broker.port, "--rate", "400", kafka_delivery_timeout_s=3)
         eventually(lambda: len(stored(broker, "transactions")) > 100)
         broker.stop()
         _, errors = process.communicate(timeout=PATIENCE_S)

@@ -12,9 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 from confluent_kafka import Producer
-from online_by_hand import stored
-from pipeline import Pipeline
-from tiles_by_hand import (
+
+from exercise_05_streaming.online_rows import OnlineRows
+from exercise_05_streaming.rebuild import rebuild
+from exercise_05_streaming.topic_reader import TopicReader
+from exercise_05_streaming.writer import Writer
+from lab.errors import UserError
+from lab.settings import settings, utc_now
+from lab.stack.ports import free_port
+from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_05.online_by_hand import stored
+from tests.exercise_05.pipeline import Pipeline
+from tests.exercise_05.tiles_by_hand import (
     DAY,
     HOUR,
     MINUTE,
@@ -26,16 +35,8 @@ from tiles_by_hand import (
     values_at,
     versions,
 )
-from waiting import PATIENCE_S, eventually
-
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.rebuild import rebuild
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.writer import Writer
-from lab.errors import UserError
-from lab.settings import settings, utc_now
-from lab.stack.ports import free_port
-from lab.stack.redis import RedisServer, private_redis
+from tests.settings_in_force import PointSettings
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 USERS = ["user_0", "user_1"]
@@ -50,22 +51,16 @@ class Clock:
 
 
 @pytest.fixture
-def pipeline(new_pipeline: Callable[[], Pipeline], monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def pipeline(new_pipeline: Callable[[], Pipeline], point_settings: PointSettings) -> Pipeline:
     made = new_pipeline()
-    point_settings(monkeypatch, made)
+    point_settings(
+        kafka_port=made.broker.port,
+        redis_port=made.redis.port,
+        tiles_topic=f"{made.name}_tiles",
+        redis_check_s=0,
+    )
     made.redis.client().flushall()
     return made
-
-
-def point_settings(patch: pytest.MonkeyPatch, pipeline: Pipeline) -> None:
-    places = {
-        "kafka_port": pipeline.broker.port,
-        "redis_port": pipeline.redis.port,
-        "tiles_topic": f"{pipeline.name}_tiles",
-        "redis_check_s": 0,
-    }
-    for name, value in places.items():
-        patch.setitem(vars(settings), name, value)
 
 
 @contextmanager
@@ -149,19 +144,19 @@ def test_what_came_while_redis_was_away_is_not_lost(
 
 @pytest.fixture
 def own_redis(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, tmp_path: Path, point_settings: PointSettings
 ) -> Iterator[RedisServer]:
     """A Redis that a test may stop."""
     with private_redis(tmp_path) as server:
-        monkeypatch.setitem(vars(settings), "redis_port", server.port)
+        point_settings(redis_port=server.port)
         yield server
 
 
 def test_a_redis_that_stays_away_ends_it(
-    pipeline: Pipeline, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, own_redis: RedisServer, point_settings: PointSettings
 ) -> None:
     send(pipeline, versions(payments(-1)))
-    monkeypatch.setitem(vars(settings), "writer_patience_s", 0.5)
+    point_settings(writer_patience_s=0.5)
     with writer_at(Clock()) as writer:
         own_redis.stop()
         with pytest.raises(UserError, match=r"Redis at .* 0\.5 s.*\n.*lab up redis"):
@@ -194,7 +189,7 @@ def test_a_rebuild_beside_a_writer_repairs_and_takes_nothing_back(
 
 @contextmanager
 def process(pipeline: Pipeline, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    env = pipeline.env | {"LAB_WRITER_PATIENCE_S": "2", "LAB_KAFKA_TIMEOUT_S": "2"}
+    env = pipeline.env(writer_patience_s=2, kafka_timeout_s=2)
     log = (pipeline.folder / "writer.log").open("wb")
     started = subprocess.Popen(command or WRITER, env=env, stderr=log, stdout=log)
     try:
@@ -244,10 +239,8 @@ def test_what_is_missing_is_said_in_a_sentence(
     pipeline: Pipeline, changed: dict[str, object], sentence: str
 ) -> None:
     pipeline.name = str(changed.get("name", pipeline.name))
-    port = str(free_port())
-    env = pipeline.env | {"LAB_WRITER_PATIENCE_S": "1", "LAB_KAFKA_TIMEOUT_S": "2"}
-    env |= {"LAB_KAFKA_PORT": port} if "kafka" in changed else {}
-    env |= {"LAB_REDIS_PORT": port} if "redis" in changed else {}
+    ports = {f"{service}_port": free_port() for service in {"kafka", "redis"} & set(changed)}
+    env = pipeline.env(writer_patience_s=1, kafka_timeout_s=2, **ports)
     ended = subprocess.run(WRITER, env=env, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 2
     assert sentence in ended.stderr

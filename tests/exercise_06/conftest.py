@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from monitored_shop import AS_OF, TRANSACTIONS
 
 from lab.dataset.simulate import simulate
 from lab.settings import settings
 from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_06.monitored_shop import AS_OF, TRANSACTIONS
+from tests.settings_in_force import PointSettings, settings_in_force
 
 
 @pytest.fixture(scope="session")
@@ -48,23 +49,17 @@ def applied(
         "build_dir": folder / "build",
         "redis_port": shop_redis.port,
     }
-    with pytest.MonkeyPatch.context() as patch:
-        point_settings(patch, places)
+    with settings_in_force(**places):
         apply_definitions()
     shutil.copytree(folder / "data", folder / "pristine")
     return places
 
 
 @pytest.fixture
-def shop(applied: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+def shop(applied: dict[str, Any], point_settings: PointSettings) -> Path:
     """The folder of the shop's data, as they were applied; the settings point to it."""
-    point_settings(monkeypatch, applied)
+    point_settings(**applied)
     data: Path = settings.data_dir
     shutil.rmtree(data)
     shutil.copytree(data.with_name("pristine"), data)
     return data
-
-
-def point_settings(patch: pytest.MonkeyPatch, places: dict[str, Any]) -> None:
-    for name, value in places.items():
-        patch.setitem(vars(settings), name, value)

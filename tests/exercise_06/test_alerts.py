@@ -12,7 +12,6 @@ import pytest
 from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
 from pydantic import SecretStr
-from web_hook import SECRET, WebHook, web_hook
 
 from exercise_06_monitoring.alerts import announce as announcing
 from exercise_06_monitoring.alerts.announce import announce
@@ -22,25 +21,22 @@ from exercise_06_monitoring.feature_monitoring import send_alert
 from lab.errors import UserError
 from lab.settings import settings, utc_now
 from lab.stack.ports import free_port
+from tests.exercise_06.web_hook import SECRET, WebHook, web_hook
+from tests.settings_in_force import PointSettings
 
 RECEIVERS = ("slack_webhook_url", "smtp_host", "alert_email_to", "pagerduty_routing_key")
 
 
-def point(patch: pytest.MonkeyPatch, **values: Any) -> None:
-    for name, value in values.items():
-        patch.setitem(vars(settings), name, value)
-
-
 @pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def memory(tmp_path: Path, point_settings: PointSettings) -> None:
     """An empty memory, no receiver, and no pause between attempts."""
-    point(monkeypatch, data_dir=tmp_path, alert_backoff_s=0.0, **dict.fromkeys(RECEIVERS))
+    point_settings(data_dir=tmp_path, alert_backoff_s=0.0, **dict.fromkeys(RECEIVERS))
 
 
 @pytest.fixture
-def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebHook]:
+def hook(point_settings: PointSettings) -> Iterator[WebHook]:
     with web_hook() as server:
-        point(monkeypatch, slack_webhook_url=SecretStr(server.url))
+        point_settings(slack_webhook_url=SecretStr(server.url))
         yield server
 
 
@@ -57,12 +53,11 @@ class Mailbox:
 
 
 @pytest.fixture
-def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+def mailbox(point_settings: PointSettings) -> Iterator[Mailbox]:
     box = Mailbox()
     server = Controller(box, hostname="127.0.0.1", port=free_port())
     server.start()
-    point(
-        monkeypatch,
+    point_settings(
         smtp_host="127.0.0.1",
         smtp_port=server.port,
         alert_email_to="on-call@example.com, second@example.com",
@@ -72,11 +67,11 @@ def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def pager(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebHook]:
+def pager(monkeypatch: pytest.MonkeyPatch, point_settings: PointSettings) -> Iterator[WebHook]:
     """PagerDuty's address is a constant of the library; here it leads to a server of ours."""
     with web_hook() as server:
         monkeypatch.setitem(pagerduty.PAGERDUTY_API_LOOKUP, "us", server.url)
-        point(monkeypatch, pagerduty_routing_key=SecretStr("R0UTINGSECRET"))
+        point_settings(pagerduty_routing_key=SecretStr("R0UTINGSECRET"))
         yield server
 
 
@@ -152,10 +147,10 @@ def test_a_notice_that_is_refused_holds_up_no_other(hook: WebHook) -> None:
 
 
 def test_nobody_listens_at_the_address(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    point_settings: PointSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = f"http://127.0.0.1:{free_port()}/services/{SECRET}"
-    point(monkeypatch, slack_webhook_url=SecretStr(address))
+    point_settings(slack_webhook_url=SecretStr(address))
     send_alert("drift", "a", "it moved")
     assert "not delivered: slack: ConnectionError" in capsys.readouterr().out
     assert len(pending()) == 1
@@ -219,6 +214,7 @@ def test_no_log_and_no_error_has_a_secret(
     status: int | None,
     hook: WebHook,
     pager: WebHook,
+    point_settings: PointSettings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -228,10 +224,9 @@ def test_no_log_and_no_error_has_a_secret(
         server.statuses = [status] * 9 if status else []
     if status is None:
         nowhere = f"http://127.0.0.1:{free_port()}/{SECRET}"
-        point(monkeypatch, slack_webhook_url=SecretStr(nowhere))
+        point_settings(slack_webhook_url=SecretStr(nowhere))
         monkeypatch.setitem(pagerduty.PAGERDUTY_API_LOOKUP, "us", nowhere)
-    point(
-        monkeypatch,
+    point_settings(
         smtp_host="127.0.0.1",
         smtp_port=free_port(),
         smtp_user="someone",

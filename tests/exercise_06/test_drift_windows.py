@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from monitored_shop import AS_OF, views_in
 
 from exercise_06_monitoring.drift import detect_drift, psi_history
 from exercise_06_monitoring.drift.catalogue import View
@@ -16,7 +15,8 @@ from exercise_06_monitoring.drift.windows import view_windows, window_rows
 from exercise_06_monitoring.feature_monitoring import monitor_feature_drift
 from lab.dataset.simulate import simulate
 from lab.errors import UserError
-from lab.settings import settings
+from tests.exercise_06.monitored_shop import AS_OF, views_in
+from tests.settings_in_force import PointSettings
 
 DAYS = 88
 
@@ -90,9 +90,9 @@ def test_the_reference_begins_after_the_longest_window_has_filled(tmp_path: Path
 
 
 def test_a_sample_of_many_entities_is_the_same_on_both_sides(
-    users: View, monkeypatch: pytest.MonkeyPatch
+    users: View, point_settings: PointSettings
 ) -> None:
-    monkeypatch.setitem(vars(settings), "drift_entities", 200)
+    point_settings(drift_entities=200)
     panel = read_panel(users, AS_OF, DAYS)
     reference, current = (set(panel.rows["entity"].iloc[rows]) for rows in window_rows(panel, 0))
     assert 100 < len(current) < 250

@@ -4,19 +4,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, save_drift, save_quality
 
 from exercise_06_monitoring import runs
 from exercise_06_monitoring.findings import missed_alerts
 from exercise_06_monitoring.report.content import read_content
 from lab.settings import settings
+from tests.exercise_06.kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, save_drift, save_quality
+from tests.settings_in_force import PointSettings
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(vars(settings), "data_dir", tmp_path)
+def memory(tmp_path: Path, point_settings: PointSettings) -> None:
+    point_settings(data_dir=tmp_path)
 
 
 def test_a_day_that_is_run_again_replaces_its_run() -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 from croniter import croniter
-from monitored_shop import AS_OF
-from web_hook import WebHook, web_hook
 
 from exercise_06_monitoring import runs
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
+from tests.exercise_06.monitored_shop import AS_OF
+from tests.exercise_06.web_hook import WebHook, web_hook
+from tests.settings_in_force import variables
 
 EXERCISE = settings.root / "exercise_06_monitoring"
 DAGS = EXERCISE / "airflow_dags"
@@ -51,11 +52,13 @@ def environment(shop: Path, shop_redis: RedisServer, hook: WebHook) -> dict[str,
     return {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
-        "LAB_DATA_DIR": str(settings.data_dir),
-        "LAB_BUILD_DIR": str(settings.build_dir),
-        "LAB_REDIS_PORT": str(settings.redis_port),
-        "LAB_API_PORT": str(free_port()),
-        "SLACK_WEBHOOK_URL": hook.url,
+        **variables(
+            data_dir=settings.data_dir,
+            build_dir=settings.build_dir,
+            redis_port=settings.redis_port,
+            api_port=free_port(),
+            slack_webhook_url=hook.url,
+        ),
     }
 
 
@@ -149,9 +152,9 @@ def test_the_lines_of_the_crontab_work_from_any_folder(
 
 def test_a_gap_in_the_schedule_is_told(environment: dict[str, str], hook: WebHook) -> None:
     command = [sys.executable, "-m", "exercise_06_monitoring.scheduled", "quality"]
-    run(command, environment | {"LAB_AS_OF": (AS_OF - 5 * HOUR).isoformat()})
+    run(command, environment | variables(as_of=AS_OF - 5 * HOUR))
     assert not any("missing" in text for text in hook.texts)
-    run(command, environment | {"LAB_AS_OF": AS_OF.isoformat()})
+    run(command, environment | variables(as_of=AS_OF))
     assert any("4 scheduled runs missing" in text for text in hook.texts)
 
 

@@ -15,9 +15,7 @@ import redis
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-from monitored_shop import AS_OF
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
-from properties import steady
 
 from exercise_03_materialize.materialize import initial_materialization
 from exercise_06_monitoring.check import Check
@@ -29,6 +27,9 @@ from lab.feature_store import MATERIALIZED_VIEWS, open_store
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
+from tests.exercise_06.monitored_shop import AS_OF
+from tests.exercise_06.properties import steady
+from tests.settings_in_force import PointSettings
 
 STREAMING = "user_streaming_features"
 POLL_S = 0.02
@@ -78,8 +79,8 @@ def test_a_redis_that_nobody_filled_is_no_alarm(client: redis.Redis) -> None:
         assert [(check.passed, check.is_measured) for check in of_view] == [(True, False)]
 
 
-def test_a_redis_that_is_away_is_told(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(vars(settings), "redis_port", free_port())
+def test_a_redis_that_is_away_is_told(client: redis.Redis, point_settings: PointSettings) -> None:
+    point_settings(redis_port=free_port())
     assert [(check.check, check.passed) for check in checks()["redis"]] == [("answers", False)]
 
 
@@ -147,12 +148,12 @@ def serving(content: Callable[[], bytes]) -> Iterator[int]:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+def api(monkeypatch: pytest.MonkeyPatch, point_settings: PointSettings) -> Iterator[Api]:
     # Exercise 4's tests make the process one of its workers, whose counts all registries share.
     monkeypatch.setattr(values, "ValueClass", values.MutexValue)
     service = Api()
     with serving(lambda: generate_latest(service.registry)) as port:
-        monkeypatch.setitem(vars(settings), "api_port", port)
+        point_settings(api_port=port)
         yield service
 
 
@@ -204,15 +205,15 @@ def test_few_requests_are_not_judged(api: Api) -> None:
     ("before", "passes"), [(None, True), ({"http_responses_total|200": 9.0}, False)]
 )
 def test_a_service_that_is_away_is_an_alarm_if_it_was_there(
-    before: dict[str, float] | None, passes: bool, monkeypatch: pytest.MonkeyPatch
+    before: dict[str, float] | None, passes: bool, point_settings: PointSettings
 ) -> None:
-    monkeypatch.setitem(vars(settings), "api_port", free_port())
+    point_settings(api_port=free_port())
     assert judged(before)["answers"].passed == passes
 
 
-def test_an_answer_that_is_no_metrics_counts_as_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_no_metrics_counts_as_away(point_settings: PointSettings) -> None:
     with serving(lambda: b"<html>{") as port:
-        monkeypatch.setitem(vars(settings), "api_port", port)
+        point_settings(api_port=port)
         assert not judged({"http_responses_total|200": 9.0})["answers"].passed
 
 

@@ -1,9 +1,9 @@
 """lab data, as it is typed."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,20 +11,18 @@ import pytest
 from lab.dataset import manifest
 from lab.dataset.cli import duration
 from lab.errors import UserError
+from tests.settings_in_force import PointSettings
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def lab_data(tmp_path: Path) -> Run:
-    environment = os.environ | {"LAB_DATA_DIR": str(tmp_path), "LAB_HISTORY": "P10D"}
-    environment.pop("LAB_AS_OF", None)
+def lab_data(tmp_path: Path, point_settings: PointSettings) -> Run:
+    point_settings(data_dir=tmp_path, history=timedelta(days=10), as_of=None)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from checker.cli import main; main()", "data", *words]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     return run
 

@@ -16,6 +16,7 @@ from exercise_02_pit_training.leakage import ArmResult, compare_arms, in_words
 from lab.dataset.simulate import simulate
 from lab.feature_store import effective_config
 from lab.settings import settings
+from tests.settings_in_force import settings_in_force
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 HISTORY = timedelta(days=40)
@@ -29,11 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("data")
     simulate(folder, transactions=3_000, seed=7, as_of=AS_OF, history=HISTORY)
     correct_some(folder / "user_stats.parquet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lab.settings.settings", settings.model_copy(update={"data_dir": folder}))
-        patch.setattr(
-            "lab.dataset.settings", settings.model_copy(update={"data_dir": folder, "as_of": AS_OF})
-        )
+    with settings_in_force(data_dir=folder, as_of=AS_OF):
         yield applied_store(folder)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -10,16 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lab.errors import UserError
-from lab.settings import settings
-
-sys.path.insert(0, str(settings.root))  # benchmarks are run in the repository, not installed
-
 from benchmarks import drift, grade, materialize, pit, reader, serving, stream, stream_state
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
 from benchmarks.run import families, figures_of, run
+from lab.errors import UserError
 
 REQUIRED = {"fast": {"min": 2.0}, "small": {"max": 4.0}}
 TINY: dict[str, Callable[[], Iterable[Figure]]] = {

@@ -17,6 +17,7 @@ import yaml
 from lab.settings import Settings, settings
 from lab.stack import ServiceStatus, compose, down, up
 from lab.stack.kafka.jars import POM
+from tests.settings_in_force import PointSettings
 
 FILE = settings.root / "docker-compose.yml"
 Status = Callable[..., ServiceStatus]
@@ -160,11 +161,11 @@ def test_an_engine_that_hangs_is_not_waited_for(
     config: Settings,
     programs: Programs,
     redis_status: Status,
-    monkeypatch: pytest.MonkeyPatch,
+    point_settings: PointSettings,
 ) -> None:
     programs("redis-server", docker=f"exec {which('sleep')} 600")
     ask_again()
-    monkeypatch.setattr(compose, "settings", settings.model_copy(update={"docker_timeout_s": 0.2}))
+    point_settings(docker_timeout_s=0.2)
     up(["redis"], config.model_copy(update={"stack_engine": "auto"}))
     assert redis_status().how == "process"
     ask_again()

@@ -1,7 +1,6 @@
 """The benchmarks' client: what it sends and when, what it times, and what it calls an error."""
 
 import socketserver
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
@@ -9,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.settings import settings
-
-sys.path.insert(0, str(settings.root))  # benchmarks are run in the repository, not installed
-
 from benchmarks.harness.http_client import HttpClient, Load, http_client, post
+from lab.settings import settings
 
 Reply = Callable[[int], bytes | None]
 

@@ -13,13 +13,14 @@ from shutil import which
 import psutil
 import pytest
 import redis
-from waiting import eventually
 
 from lab.errors import UserError
 from lab.settings import Settings
 from lab.stack import ServiceStatus, down, up
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer, private_redis
+from tests.settings_in_force import variables
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
     which("redis-server") is None, reason="no redis-server: scripts/system-packages redis-server"
@@ -32,8 +33,8 @@ UP = "from lab.stack import up; up(['redis'])"
 def tool(config: Settings) -> subprocess.Popen[bytes]:
     """Another process that brings Redis up, as a second terminal would."""
     fields = ("stack_dir", "stack_engine", "redis_port", "stack_timeout_s")
-    env = {f"LAB_{field.upper()}": str(getattr(config, field)) for field in fields}
-    return subprocess.Popen([sys.executable, "-c", UP], env={**os.environ, **env})
+    env = os.environ | variables(**{field: getattr(config, field) for field in fields})
+    return subprocess.Popen([sys.executable, "-c", UP], env=env)
 
 
 def fill(client: redis.Redis) -> None:

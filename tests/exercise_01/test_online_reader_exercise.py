@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
@@ -18,11 +17,12 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_pa, python_values_to_proto_values
 
-import lab.settings
 from feast_plugins.online_reader import OnlineReader
+from lab.settings import settings
 from lab.stack.redis import private_redis
+from tests.settings_in_force import settings_in_force
 
-FEATURES = Path(__file__).parents[1] / "exercise_01_setup/feature_repo/features.py"
+FEATURES = settings.feature_repo / "features.py"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 IDS = {"user_id": "user_{}", "merchant_id": "merchant_{}", "product_id": "product_{}"}
 STORED = 30
@@ -32,9 +32,7 @@ STORED = 30
 def features(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """The repository's definitions, over sources without rows."""
     folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch:
-        data = lab.settings.settings.model_copy(update={"data_dir": folder})
-        patch.setattr(lab.settings, "settings", data)
+    with settings_in_force(data_dir=folder), pytest.MonkeyPatch.context() as patch:
         spec = spec_from_file_location("exercise_features", FEATURES)
         assert spec is not None
         assert spec.loader is not None
