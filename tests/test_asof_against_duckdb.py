@@ -8,7 +8,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from asof_repo import (
+from feast import FeatureService, FeatureStore, FeatureView, Field
+from feast.types import Float32, Int32, Int64
+
+from feast_plugins.feature_source import SourceError
+from tests.asof_repo import (
     DUCKDB,
     HOUR,
     MERCHANT,
@@ -24,10 +28,6 @@ from asof_repo import (
     source,
     write_rows,
 )
-from feast import FeatureService, FeatureStore, FeatureView, Field
-from feast.types import Float32, Int32, Int64
-
-from feast_plugins.feature_source import SourceError
 
 
 def awkward_rows(random: Random, *unique: str) -> list[Row]:

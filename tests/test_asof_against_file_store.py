@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from asof_repo import (
+from feast.types import Float32, Int64
+
+from tests.asof_repo import (
     FILE,
     OURS,
     ROWS,
@@ -21,7 +23,6 @@ from asof_repo import (
     source,
     write_rows,
 )
-from feast.types import Float32, Int64
 
 Answers = Callable[..., list[list[Any]]]
 

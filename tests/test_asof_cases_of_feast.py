@@ -7,8 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from asof_by_hand import by_hand
-from asof_repo import (
+from feast import Entity, FeatureStore, Field, RequestSource, ValueType
+from feast.errors import FeatureNameCollisionError, RequestDataNotFoundInEntityDfException
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float32, Float64, Int64
+
+from tests.asof_by_hand import by_hand
+from tests.asof_repo import (
     DAY,
     HOUR,
     START,
@@ -21,10 +26,6 @@ from asof_repo import (
     values,
     write_rows,
 )
-from feast import Entity, FeatureStore, Field, RequestSource, ValueType
-from feast.errors import FeatureNameCollisionError, RequestDataNotFoundInEntityDfException
-from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float32, Float64, Int64
 
 
 def a_store(folder: Path, rows: list[Row], **view: Any) -> FeatureStore:

@@ -6,7 +6,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from asof_repo import (
+from feast import FeatureStore
+
+from tests.asof_repo import (
     MICROSECONDS,
     ROWS,
     asked,
@@ -17,7 +19,6 @@ from asof_repo import (
     values,
     write_rows,
 )
-from feast import FeatureStore
 
 
 @pytest.fixture

@@ -6,11 +6,21 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from asof_repo import MERCHANT, ROWS, USER, asked, at, feature_view, open_store, source, write_rows
 from feast import FeatureStore
 from feast.errors import EntityTimestampInferenceException
 
 from feast_plugins.entity_rows import EntityRowsError
+from tests.asof_repo import (
+    MERCHANT,
+    ROWS,
+    USER,
+    asked,
+    at,
+    feature_view,
+    open_store,
+    source,
+    write_rows,
+)
 
 
 @pytest.fixture

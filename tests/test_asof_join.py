@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from asof_by_hand import by_hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feast_plugins.asof_join import CREATED, TIME, in_order, join, timeline
+from tests.asof_by_hand import by_hand
 
 START = datetime(2026, 1, 1)
 MOMENTS = st.integers(0, 12).map(lambda hours: START + timedelta(hours=hours))

@@ -9,21 +9,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from asof_repo import (
-    DAY,
-    HOUR,
-    MICROSECONDS,
-    ROWS,
-    START,
-    USER,
-    asked,
-    at,
-    feature_view,
-    open_store,
-    source,
-    values,
-    write_rows,
-)
 from feast import FeatureService, FeatureView, Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import (
@@ -37,6 +22,22 @@ from feast.types import (
     Json,
     String,
     UnixTimestamp,
+)
+
+from tests.asof_repo import (
+    DAY,
+    HOUR,
+    MICROSECONDS,
+    ROWS,
+    START,
+    USER,
+    asked,
+    at,
+    feature_view,
+    open_store,
+    source,
+    values,
+    write_rows,
 )
 
 

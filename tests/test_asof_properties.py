@@ -8,11 +8,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from asof_by_hand import by_hand
-from asof_repo import HOUR, MERCHANT, USER, Row, at, feature_view, open_store, source, write_rows
 from feast import FeatureService, FeatureStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.asof_by_hand import by_hand
+from tests.asof_repo import (
+    HOUR,
+    MERCHANT,
+    USER,
+    Row,
+    at,
+    feature_view,
+    open_store,
+    source,
+    write_rows,
+)
 
 TTLS = {"short": 2 * HOUR, "long": 6 * HOUR, "endless": timedelta(0)}
 # Where a row was written, a time may have any unit and zone.

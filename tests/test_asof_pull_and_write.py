@@ -8,7 +8,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from asof_repo import (
+from feast import FeatureStore, FeatureView, Field
+from feast.errors import SavedDatasetLocationAlreadyExists
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.types import Int64
+
+from feast_plugins.feature_source import SourceError
+from tests.asof_repo import (
     DAY,
     HOUR,
     MICROSECONDS,
@@ -22,12 +28,6 @@ from asof_repo import (
     values,
     write_rows,
 )
-from feast import FeatureStore, FeatureView, Field
-from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-from feast.types import Int64
-
-from feast_plugins.feature_source import SourceError
 
 TIED = [
     {"user_id": "a", "event_timestamp": at(1), "created": at(9), "value": 1},

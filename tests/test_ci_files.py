@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_docs
 import yaml
 
 from lab.settings import settings
+from tests import test_docs
 
 ROOT = settings.root
 WORKFLOWS = [

@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from asof_repo import ROWS, asked, at, feature_view, open_store, source, write_rows
 from feast import FeatureStore
 from feast.data_format import DeltaFormat
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.types import Array, Bool, Float32, Int32, Int64, String, UnixTimestamp
 
 from feast_plugins.feature_source import SourceError
+from tests.asof_repo import ROWS, asked, at, feature_view, open_store, source, write_rows
 
 
 def store_with(folder: Path, declared: Any = Int64, **options: Any) -> FeatureStore:

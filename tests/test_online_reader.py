@@ -8,13 +8,13 @@ import pytest
 from feast import ValueType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from online_reader_repo import DAY, HOUR, NOW, PROJECT, TYPES, Repo
 
 from feast_plugins.online_errors import RequestError
 from feast_plugins.online_features import OnlineFeatures, Status
 from feast_plugins.online_reader import OnlineReader
 from feast_plugins.redis_encoding import entity_key, feature_field
 from lab.stack.redis import RedisServer, private_redis
+from tests.online_reader_repo import DAY, HOUR, NOW, PROJECT, TYPES, Repo
 
 PRESENT, NULL, MISSING, EXPIRED = Status.PRESENT, Status.NULL, Status.MISSING, Status.EXPIRED
 SERVICES = ["types", "stats", "some", "entities", "of_all", "only_of_all", "expiring"]

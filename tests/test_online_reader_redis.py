@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from online_reader_repo import NOW, PROJECT, Repo
-from redis_proxy import RedisProxy, redis_proxy
 
 from feast_plugins.online_errors import RedisTimeout, RedisUnavailable
 from feast_plugins.online_reader import OnlineReader
 from feast_plugins.redis_encoding import entity_key
 from feast_plugins.redis_threads import POOL_SIZE
 from lab.stack.redis import RedisServer, private_redis
+from tests.online_reader_repo import NOW, PROJECT, Repo
+from tests.redis_proxy import RedisProxy, redis_proxy
 
 USERS = [f"u{n}" for n in range(40)]
 

@@ -14,11 +14,11 @@ from feast.feature_view import FeatureViewState
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
 from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewProto
 from feast.types import Float64, Map, String
-from online_reader_repo import DAY, NOW, PROJECT, Repo, feature_view, shop, user
 
 from feast_plugins.online_errors import RegistryUnavailable, UnknownService, UnreadableService
 from feast_plugins.online_reader import OnlineReader
 from lab.stack.redis import RedisServer, private_redis
+from tests.online_reader_repo import DAY, NOW, PROJECT, Repo, feature_view, shop, user
 
 SECONDS = 30.0
 ROWS = {"user_id": ["u1"]}

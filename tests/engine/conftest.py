@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import redis
 import yaml
-from engine_repo import OURS, SHOP, USER, Dump, OpenStore
 from feast import FeatureStore, FeatureView
 
 from lab.stack.redis import RedisServer, private_redis
+from tests.engine.engine_repo import OURS, SHOP, USER, Dump, OpenStore
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,11 @@
 import threading
 from pathlib import Path
 
-from engine_repo import (
+from feast import FeatureStore
+from feast.feature_view import FeatureViewState
+from feast.types import Int64
+
+from tests.engine.engine_repo import (
     DAY,
     END,
     HOUR,
@@ -14,9 +18,6 @@ from engine_repo import (
     view_of,
     write_rows,
 )
-from feast import FeatureStore
-from feast.feature_view import FeatureViewState
-from feast.types import Int64
 
 
 def test_incremental_runs_take_what_arrived_late(open_store: OpenStore, tmp_path: Path) -> None:

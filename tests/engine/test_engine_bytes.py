@@ -8,7 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
-from engine_repo import (
+from feast import FeatureView, Field, FileSource
+from feast.types import Int64
+
+from feast_plugins import columnar_engine
+from tests.engine.engine_repo import (
     DAY,
     END,
     FEASTS_OWN,
@@ -27,10 +31,6 @@ from engine_repo import (
     view_of,
     write_every_type,
 )
-from feast import FeatureView, Field, FileSource
-from feast.types import Int64
-
-from feast_plugins import columnar_engine
 
 
 def test_the_same_bytes_as_feasts_own(

@@ -12,7 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
-from engine_repo import (
+from feast import FeatureStore, RepoConfig
+from feast.types import Int64
+
+from feast_plugins.feature_source import SourceError
+from tests.engine.engine_repo import (
     DAY,
     END,
     HOUR,
@@ -26,10 +30,6 @@ from engine_repo import (
     view_of,
     write_rows,
 )
-from feast import FeatureStore, RepoConfig
-from feast.types import Int64
-
-from feast_plugins.feature_source import SourceError
 
 KILLED = """
 import os, signal, sys

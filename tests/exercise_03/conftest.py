@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import redis
-from small_shop import AS_OF, PROJECT, Dump
 
 from lab.dataset.simulate import simulate
 from lab.settings import settings
 from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ import pytest
 import redis
 from feast import FeatureStore, FeatureView, Field
 from feast.types import Float32
-from small_shop import AS_OF, PROJECT, Dump, read_table, write_table
 
 from exercise_03_materialize.journal import BackfillJournal
 from exercise_03_materialize.materialize import (
@@ -26,6 +25,7 @@ from exercise_03_materialize.materialize import (
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.errors import UserError
 from lab.feature_store import open_store
+from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump, read_table, write_table
 
 VIEW = "user_transaction_features"
 USER = "user_0"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import redis
-from small_shop import AS_OF, PROJECT, Dump, read_table
 
 from exercise_03_materialize.materialize import initial_materialization, validate_materialization
 from lab.dataset.advance import advance
 from lab.settings import settings
+from tests.exercise_03.small_shop import AS_OF, PROJECT, Dump, read_table
 
 DAGS = settings.root / "exercise_03_materialize" / "airflow_dags"
 AIRFLOW = Path(sys.executable).with_name("airflow")

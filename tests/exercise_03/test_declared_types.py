@@ -5,12 +5,12 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from small_shop import AS_OF, TABLES
 
 from exercise_03_materialize.materialize import initial_materialization
 from lab.feature_store import open_store, with_declared_types
 from lab.feature_values import offline_values, online_values
 from lab.settings import settings
+from tests.exercise_03.small_shop import AS_OF, TABLES
 
 REQUEST_FEATURES = ["amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"]
 PANDAS = {"Int64": "int64", "Float32": "float32", "Float64": "float64", "String": "object"}

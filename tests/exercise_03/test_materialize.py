@@ -8,7 +8,6 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 import redis
-from small_shop import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
 
 from exercise_03_materialize.materialize import (
     incremental_materialization,
@@ -27,6 +26,7 @@ from lab import dataset
 from lab.dataset.advance import advance
 from lab.errors import UserError
 from lab.settings import settings
+from tests.exercise_03.small_shop import AS_OF, PROJECT, TABLES, Dump, change, keys_of, read_table
 
 VIEW = "user_transaction_features"
 USER = "user_0"

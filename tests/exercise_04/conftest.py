@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import redis
 from fastapi.testclient import TestClient
-from serving_shop import MODEL_INPUTS, cache_database, running_api
 from sklearn.linear_model import LogisticRegression
 
 from exercise_04_serving.model_file import save_model
 from lab.settings import settings, utc_now
 from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_04.serving_shop import MODEL_INPUTS, cache_database, running_api
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 from fastapi.testclient import TestClient
-from waiting import eventually
 
 from lab.settings import settings
 from lab.stack.ports import free_port
+from tests.waiting import eventually
 
 STORED = [
     "transaction_count_7d",

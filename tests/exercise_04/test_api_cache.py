@@ -12,17 +12,6 @@ import redis
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
-from redis_proxy import redis_proxy
-from serving_shop import (
-    SECONDS,
-    STREAMING_VIEW,
-    Body,
-    cache_database,
-    payments,
-    running_api,
-    users_payments,
-)
-from waiting import eventually
 
 from exercise_04_serving.app.cache import LocalCache, ReplyCache
 from exercise_04_serving.app.database import CACHE, FEATURES, Database
@@ -33,6 +22,17 @@ from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab import dataset
 from lab.settings import settings, utc_now
 from lab.stack.redis import RedisServer
+from tests.exercise_04.serving_shop import (
+    SECONDS,
+    STREAMING_VIEW,
+    Body,
+    cache_database,
+    payments,
+    running_api,
+    users_payments,
+)
+from tests.redis_proxy import redis_proxy
+from tests.waiting import eventually
 
 PROJECT = "ml_platform_features"
 PROGRESS = f"materialized_until:{PROJECT}"

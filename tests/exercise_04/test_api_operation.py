@@ -12,12 +12,12 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
-from redis_proxy import redis_proxy
-from serving_shop import SECONDS, cache_database, payments, running_api
-from waiting import eventually
 
 from exercise_04_serving.app.guards import JsonBody, LoadShedder, RequestLog
 from lab.stack.redis import RedisServer
+from tests.exercise_04.serving_shop import SECONDS, cache_database, payments, running_api
+from tests.redis_proxy import redis_proxy
+from tests.waiting import eventually
 
 DESCRIBED = ["/predict", "/predict/batch", "/health", "/live", "/ready", "/stats", "/metrics"]
 

@@ -8,14 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
-from serving_shop import (
-    MODEL_INPUTS,
-    REQUEST_TIME,
-    STORED,
-    Body,
-    payments,
-    running_api,
-)
 
 from exercise_04_serving.app import telemetry
 from exercise_04_serving.model_file import ModelFile
@@ -23,6 +15,14 @@ from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.feature_store import open_store
 from lab.settings import settings
 from lab.stack.redis import RedisServer
+from tests.exercise_04.serving_shop import (
+    MODEL_INPUTS,
+    REQUEST_TIME,
+    STORED,
+    Body,
+    payments,
+    running_api,
+)
 
 PROJECT = "ml_platform_features"
 USERS, MERCHANTS = "user_transaction_features", "merchant_risk_features"

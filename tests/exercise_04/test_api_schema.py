@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from serving_shop import live_api
+
+from tests.exercise_04.serving_shop import live_api
 
 EXAMPLES = 60
 

@@ -6,7 +6,8 @@ from shutil import which
 
 import pytest
 from playwright.sync_api import Page, Request, sync_playwright
-from serving_shop import SECONDS, LiveApi, live_api
+
+from tests.exercise_04.serving_shop import SECONDS, LiveApi, live_api
 
 CHROMIUM = which("chromium")
 

@@ -21,8 +21,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from serving_shop import SECONDS
-from waiting import eventually
 
 from exercise_04_serving import load_test
 from exercise_04_serving.load_report import Run, Sample, draw, percentiles, table
@@ -30,6 +28,8 @@ from exercise_04_serving.load_test import Client, closed_loop, load, open_loop
 from exercise_04_serving.traffic import Traffic, headers, packed
 from lab.errors import UserError
 from lab.settings import settings
+from tests.exercise_04.serving_shop import SECONDS
+from tests.waiting import eventually
 
 PAYMENTS = [b'{"user_id": "u"}'] * 30
 

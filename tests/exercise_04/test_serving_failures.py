@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from redis_proxy import RedisProxy, redis_proxy
-from serving_shop import Body, cache_database, payments, running_api
-from waiting import eventually
 
 from lab.settings import settings
 from lab.stack.redis import RedisServer
+from tests.exercise_04.serving_shop import Body, cache_database, payments, running_api
+from tests.redis_proxy import RedisProxy, redis_proxy
+from tests.waiting import eventually
 
 BACK_S = 2.0
 

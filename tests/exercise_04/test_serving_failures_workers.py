@@ -10,18 +10,18 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from redis_proxy import redis_proxy
-from serving_shop import (
+
+from feast_plugins.redis_encoding import time_field
+from lab.stack.redis import RedisServer
+from tests.exercise_04.serving_shop import (
     SECONDS,
     STREAMING_VIEW,
     LiveApi,
     live_api,
     payments,
 )
-from waiting import eventually
-
-from feast_plugins.redis_encoding import time_field
-from lab.stack.redis import RedisServer
+from tests.redis_proxy import redis_proxy
+from tests.waiting import eventually
 
 WORKERS = 2
 

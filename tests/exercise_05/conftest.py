@@ -5,10 +5,10 @@ from shutil import which
 from uuid import uuid4
 
 import pytest
-from pipeline import NewPipeline, Pipeline
 
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_05.pipeline import NewPipeline, Pipeline
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from waiting import PATIENCE_S, eventually
 
 from exercise_05_streaming.events import Record
 from lab.settings import ROOT, settings
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
+from tests.waiting import PATIENCE_S, eventually
 
 SCRIPT = ROOT / "exercise_05_streaming" / "flink_streaming_features.py"
 PARTITIONS = 4

@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from pipeline import NewPipeline
+
+from tests.exercise_05.pipeline import NewPipeline
 
 pytestmark = pytest.mark.kafka
 

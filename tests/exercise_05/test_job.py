@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from pipeline import NewPipeline, Pipeline, pointed
-from tiles_recounted import in_order, judged, tiles
-from waiting import eventually
 
 from exercise_05_streaming.events import EPOCH, Record, Traffic, iso, milliseconds, records
 from exercise_05_streaming.plain_windows import plain_windows
 from lab.settings import settings, utc_now
+from tests.exercise_05.pipeline import NewPipeline, Pipeline, pointed
+from tests.exercise_05.tiles_recounted import in_order, judged, tiles
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pytest
-from pipeline import NewPipeline
-from tiles_recounted import in_order, tiles
-from waiting import eventually
 
 from exercise_05_streaming.events import Traffic, records
 from lab.stack.flink import FlinkCluster, private_flink
+from tests.exercise_05.pipeline import NewPipeline
+from tests.exercise_05.tiles_recounted import in_order, tiles
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from shutil import which
 
 import pytest
-from pipeline import SCRIPT, NewPipeline, Pipeline
 
 from lab.stack.ports import free_port
+from tests.exercise_05.pipeline import SCRIPT, NewPipeline, Pipeline
 
 pytestmark = pytest.mark.kafka
 

@@ -3,11 +3,11 @@
 from itertools import islice
 
 import pytest
-from pipeline import NewPipeline
-from tiles_recounted import in_order, tiles
-from waiting import eventually
 
 from exercise_05_streaming.events import Traffic, records
+from tests.exercise_05.pipeline import NewPipeline
+from tests.exercise_05.tiles_recounted import in_order, tiles
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 

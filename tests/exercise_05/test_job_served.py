@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from online_by_hand import key_of
-from pipeline import SCRIPT, Job, NewPipeline, Pipeline, pointed
 from sklearn.linear_model import LogisticRegression
-from waiting import eventually
 
 from exercise_05_streaming.events import Record, iso, milliseconds, packed
 from exercise_05_streaming.online_rows import VIEW
 from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
+from tests.exercise_05.online_by_hand import key_of
+from tests.exercise_05.pipeline import SCRIPT, Job, NewPipeline, Pipeline, pointed
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 

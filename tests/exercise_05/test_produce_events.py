@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from waiting import PATIENCE_S, eventually
 
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.ports import free_port
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 

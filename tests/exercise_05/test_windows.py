@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tiles_by_hand import (
+
+from exercise_05_streaming.known_tiles import KnownTiles
+from exercise_05_streaming.windows import (
+    EVENT_TIME,
+    FEATURES,
+    NEXT_CHANGE,
+    VERSION,
+    features,
+    merged,
+    remembered,
+)
+from tests.exercise_05.tiles_by_hand import (
     DAY,
     GAP,
     HOUR,
@@ -24,17 +35,6 @@ from tiles_by_hand import (
     user_values,
     values_at,
     versions,
-)
-
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.windows import (
-    EVENT_TIME,
-    FEATURES,
-    NEXT_CHANGE,
-    VERSION,
-    features,
-    merged,
-    remembered,
 )
 
 thorough = hypothesis_settings(max_examples=150, deadline=None, derandomize=True)

@@ -8,10 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tiles_by_hand import DAY, MINUTE, NOON, TILE_MS, Event, events_near, tile_of, values_at
 
 from exercise_05_streaming.recount import Recount, recount
 from lab.settings import settings
+from tests.exercise_05.tiles_by_hand import (
+    DAY,
+    MINUTE,
+    NOON,
+    TILE_MS,
+    Event,
+    events_near,
+    tile_of,
+    values_at,
+)
 
 ROUND = {"user_id": "user_0", "amount": 1, "event_time": "2024-10-04T12:00:00"}
 

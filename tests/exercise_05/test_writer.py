@@ -12,9 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 from confluent_kafka import Producer
-from online_by_hand import stored
-from pipeline import Pipeline
-from tiles_by_hand import (
+
+from exercise_05_streaming.online_rows import OnlineRows
+from exercise_05_streaming.rebuild import rebuild
+from exercise_05_streaming.topic_reader import TopicReader
+from exercise_05_streaming.writer import Writer
+from lab.errors import UserError
+from lab.settings import settings, utc_now
+from lab.stack.ports import free_port
+from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_05.online_by_hand import stored
+from tests.exercise_05.pipeline import Pipeline
+from tests.exercise_05.tiles_by_hand import (
     DAY,
     HOUR,
     MINUTE,
@@ -26,16 +35,7 @@ from tiles_by_hand import (
     values_at,
     versions,
 )
-from waiting import PATIENCE_S, eventually
-
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.rebuild import rebuild
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.writer import Writer
-from lab.errors import UserError
-from lab.settings import settings, utc_now
-from lab.stack.ports import free_port
-from lab.stack.redis import RedisServer, private_redis
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 USERS = ["user_0", "user_1"]

@@ -9,8 +9,13 @@ import redis
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from online_by_hand import event_time, key_of, stored
-from tiles_by_hand import (
+
+from exercise_05_streaming.known_tiles import KnownTiles
+from exercise_05_streaming.online_rows import OnlineRows
+from lab.settings import settings
+from lab.stack.redis import private_redis
+from tests.exercise_05.online_by_hand import event_time, key_of, stored
+from tests.exercise_05.tiles_by_hand import (
     DAY,
     HOUR,
     MINUTE,
@@ -23,11 +28,6 @@ from tiles_by_hand import (
     values_at,
     versions,
 )
-
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.online_rows import OnlineRows
-from lab.settings import settings
-from lab.stack.redis import private_redis
 
 USERS = ["user_0", "user_1", "user_2"]
 thorough = hypothesis_settings(max_examples=40, deadline=None, derandomize=True)

@@ -9,9 +9,9 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from confluent_kafka import Message
-from tiles_by_hand import Event, Tile, tile_of
 
 from lab.settings import settings
+from tests.exercise_05.tiles_by_hand import Event, Tile, tile_of
 
 LATENESS_MS = settings.allowed_lateness.total_seconds() * 1_000
 AHEAD_MS = settings.allowed_ahead.total_seconds() * 1_000

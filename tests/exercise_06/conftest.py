@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from monitored_shop import AS_OF, TRANSACTIONS
 
 from lab.dataset.simulate import simulate
 from lab.settings import settings
 from lab.stack.redis import RedisServer, private_redis
+from tests.exercise_06.monitored_shop import AS_OF, TRANSACTIONS
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import pytest
 from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
 from pydantic import SecretStr
-from web_hook import SECRET, WebHook, web_hook
 
 from exercise_06_monitoring.alerts import announce as announcing
 from exercise_06_monitoring.alerts.announce import announce
@@ -22,6 +21,7 @@ from exercise_06_monitoring.feature_monitoring import send_alert
 from lab.errors import UserError
 from lab.settings import settings, utc_now
 from lab.stack.ports import free_port
+from tests.exercise_06.web_hook import SECRET, WebHook, web_hook
 
 RECEIVERS = ("slack_webhook_url", "smtp_host", "alert_email_to", "pagerduty_routing_key")
 

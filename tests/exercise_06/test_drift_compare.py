@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from properties import steady
 
 from exercise_06_monitoring.drift import FeatureDrift, compare
 from exercise_06_monitoring.feature_monitoring import calculate_psi, detect_drift_ks_test
+from tests.exercise_06.properties import steady
 
 NUMBERS = st.one_of(
     st.none(),

@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-from monitored_shop import AS_OF, views_in
 
 from exercise_06_monitoring.drift.panel import Panel, read_panel
 from exercise_06_monitoring.drift.windows import compare_windows, psi_by_day, windows_of
 from lab.dataset.simulate import simulate
 from lab.settings import settings
+from tests.exercise_06.monitored_shop import AS_OF, views_in
 
 SEEDS, DAYS_OF_A_SEED = (11, 12), 100
 AT_MOST = 0.05

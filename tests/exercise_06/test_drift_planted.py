@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from monitored_shop import (
+
+from exercise_06_monitoring.drift import FeatureDrift, compare_windows
+from exercise_06_monitoring.drift.windows import view_windows
+from tests.exercise_06.monitored_shop import (
     AS_OF,
     MONITORED,
     SINCE,
@@ -21,9 +24,6 @@ from monitored_shop import (
     views_in,
     without,
 )
-
-from exercise_06_monitoring.drift import FeatureDrift, compare_windows
-from exercise_06_monitoring.drift.windows import view_windows
 
 USER, MERCHANT = "user_transaction_features", "merchant_risk_features"
 # Amounts of recent purchases only; a sum is zero most of the time, a mean over 30 days inert.

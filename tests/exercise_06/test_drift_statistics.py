@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from properties import steady
 from scipy import stats
 
 from exercise_06_monitoring.drift import statistics
 from exercise_06_monitoring.feature_monitoring import calculate_psi, detect_drift_ks_test
+from tests.exercise_06.properties import steady
 
 FEW_VALUES = st.sampled_from([0.0, 1.0, 1.5, 2.0])
 VALUES = st.lists(st.one_of(FEW_VALUES, st.floats(-1e6, 1e6)), min_size=2, max_size=60)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from monitored_shop import AS_OF, views_in
 
 from exercise_06_monitoring.drift import detect_drift, psi_history
 from exercise_06_monitoring.drift.catalogue import View
@@ -17,6 +16,7 @@ from exercise_06_monitoring.feature_monitoring import monitor_feature_drift
 from lab.dataset.simulate import simulate
 from lab.errors import UserError
 from lab.settings import settings
+from tests.exercise_06.monitored_shop import AS_OF, views_in
 
 DAYS = 88
 

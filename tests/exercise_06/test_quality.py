@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from monitored_shop import AS_OF, SINCE
-from properties import steady
 
 from exercise_06_monitoring.feature_monitoring import check_data_quality
 from exercise_06_monitoring.quality.expectations import expectations
@@ -21,6 +19,8 @@ from exercise_06_monitoring.quality.outliers import outliers
 from exercise_06_monitoring.quality.views import check_views
 from lab.feature_store import open_store
 from lab.settings import settings
+from tests.exercise_06.monitored_shop import AS_OF, SINCE
+from tests.exercise_06.properties import steady
 
 ROWS = 2_000
 RANDOM = np.random.default_rng(6)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kept_runs import CALM, DRIFTED, FRESH, LATE, NOW, STALE, WORDS, save_drift, save_quality
 from playwright.sync_api import Browser, sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,6 +19,17 @@ from exercise_06_monitoring.findings import QUALITY, check_alerts, drift_alerts
 from exercise_06_monitoring.report.charts import overlaid
 from exercise_06_monitoring.report.write import write_report
 from lab.settings import settings
+from tests.exercise_06.kept_runs import (
+    CALM,
+    DRIFTED,
+    FRESH,
+    LATE,
+    NOW,
+    STALE,
+    WORDS,
+    save_drift,
+    save_quality,
+)
 
 CHROMIUM, PROMTOOL = shutil.which("chromium"), shutil.which("promtool")
 RECEIVERS = ("slack_webhook_url", "smtp_host", "pagerduty_routing_key")

@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, save_drift, save_quality
 
 from exercise_06_monitoring import runs
 from exercise_06_monitoring.findings import missed_alerts
 from exercise_06_monitoring.report.content import read_content
 from lab.settings import settings
+from tests.exercise_06.kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, save_drift, save_quality
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from croniter import croniter
-from monitored_shop import AS_OF
-from web_hook import WebHook, web_hook
 
 from exercise_06_monitoring import runs
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
+from tests.exercise_06.monitored_shop import AS_OF
+from tests.exercise_06.web_hook import WebHook, web_hook
 
 EXERCISE = settings.root / "exercise_06_monitoring"
 DAGS = EXERCISE / "airflow_dags"

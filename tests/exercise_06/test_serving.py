@@ -15,9 +15,7 @@ import redis
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-from monitored_shop import AS_OF
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
-from properties import steady
 
 from exercise_03_materialize.materialize import initial_materialization
 from exercise_06_monitoring.check import Check
@@ -29,6 +27,8 @@ from lab.feature_store import MATERIALIZED_VIEWS, open_store
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
+from tests.exercise_06.monitored_shop import AS_OF
+from tests.exercise_06.properties import steady
 
 STREAMING = "user_streaming_features"
 POLL_S = 0.02

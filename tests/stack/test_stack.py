@@ -13,13 +13,13 @@ from shutil import which
 import psutil
 import pytest
 import redis
-from waiting import eventually
 
 from lab.errors import UserError
 from lab.settings import Settings
 from lab.stack import ServiceStatus, down, up
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer, private_redis
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
     which("redis-server") is None, reason="no redis-server: scripts/system-packages redis-server"
