@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 REFERENCE_ROWS = 2_000
 CURRENT_ROWS = (500, 800, 1_500, 3_000)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from croniter import croniter  # type: ignore[import-untyped]
+from croniter import croniter
 
 from checker.sandbox import untrusted
 from checker.sandbox.sandbox import Sandbox

@@ -66,7 +66,7 @@ def _key_reader(
     def read(users: Sequence[str]) -> pd.DataFrame:
         pipe = client.pipeline(transaction=False)
         for user in users:
-            pipe.execute_command(command, pattern.replace(USER, user))  # type: ignore[no-untyped-call]
+            pipe.execute_command(command, pattern.replace(USER, user))
         found = [parse(answer) for answer in pipe.execute(raise_on_error=False)]
         rows = [[_number(values.get(own[feature])) for feature in FEATURES] for values in found]
         return pd.DataFrame(rows, index=list(users), columns=list(FEATURES), dtype="float64")

@@ -33,7 +33,7 @@ def read_online(
     pipe = client.pipeline(transaction=False)
     for entity in entities:
         key = entity_key(project, view.join_keys[0], entity, version)
-        pipe.execute_command("HMGET", key, *fields)  # type: ignore[no-untyped-call]
+        pipe.execute_command("HMGET", key, *fields)
     rows: list[dict[str, Any]] = []
     try:
         for stored_time, *values in pipe.execute():
