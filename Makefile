@@ -18,11 +18,11 @@ drills: setup redis java ## kill each part of the streaming pipeline under load,
 	.venv/bin/python -m exercise_05_streaming.drills
 
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some
-	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/grading || [ $$? = 5 ]
-	.venv/bin/python tests/grading/matrix.py
+	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/checker || [ $$? = 5 ]
+	.venv/bin/python tests/checker/matrix.py
 
 seeds: setup redis java ## the reference and the mutants of what is timed, each over twenty seeds; hours
-	.venv/bin/pytest -m seeds $(if $(ONLY),-k "$(ONLY)") --durations=0 tests/grading/test_seeds.py
+	.venv/bin/pytest -m seeds $(if $(ONLY),-k "$(ONLY)") --durations=0 tests/checker/test_seeds.py
 
 check: setup redis java ## grade the reference only
 	$(LAB) check

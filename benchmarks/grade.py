@@ -15,11 +15,10 @@ from tempfile import TemporaryDirectory
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.memory import PeakOfTree
 from benchmarks.harness.timing import seconds
-from lab.grading.brief import CRITERIA
-from lab.grading.comparison import SCORECARD
-from lab.grading.forking import ENGINE_THREADS
-from lab.grading.outcome import Status
-from lab.grading.results import read_scorecard
+from checker.sandbox.forking import ENGINE_THREADS
+from checker.verdict.brief import CRITERIA
+from checker.verdict.outcome import Status
+from checker.verdict.results import SCORECARD, read_scorecard
 from lab.settings import settings
 
 SEED = "7"
@@ -88,7 +87,7 @@ def graded(
 ) -> Run:
     """Grade by the command, on simulated data; RuntimeError where a submission did not pass all."""
     words = ["grade", *map(str, sources), "--out", str(out), "--jobs", str(jobs), "--seed", SEED]
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
     ours = {**os.environ, "LAB_DATA_DIR": str(out / "no_data"), **(env or {})}
     with PeakOfTree() as peak:
         taken = seconds(lambda: run_to_its_end(command, ours))

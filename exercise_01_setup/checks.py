@@ -6,13 +6,21 @@ from uuid import uuid4
 import pandas as pd
 import pyarrow.parquet as pq
 
-from lab.grading.criterion import criterion
-from lab.grading.online import read_online
-from lab.grading.outcome import CounterExample, NotAttemptedError, Outcome, SubmissionError
-from lab.grading.placing import place_feature_tables, place_raw_tables, source_path
-from lab.grading.registry import Registry, View
-from lab.grading.scripts import scripts
-from lab.grading.submission import Submission
+from checker.api import (
+    CounterExample,
+    NotAttemptedError,
+    Outcome,
+    Registry,
+    Submission,
+    SubmissionError,
+    View,
+    criterion,
+    place_feature_tables,
+    place_raw_tables,
+    read_online,
+    scripts,
+    source_path,
+)
 
 ENTITIES = ("user_id", "merchant_id", "product_id")
 NO_FILE_YET = (

@@ -7,18 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lab.grading.compare import (
+from checker.api import (
+    EVENT_TIME,
+    KNOWN_VIEWS,
+    CounterExample,
+    Outcome,
+    Submission,
+    SubmissionError,
     as_utc,
+    criterion,
     differences,
     equal_rows,
     equal_values,
+    numbered,
     or_constant,
+    place_feature_tables,
+    plant,
 )
-from lab.grading.criterion import criterion
-from lab.grading.hidden import EVENT_TIME, KNOWN_VIEWS, numbered, plant
-from lab.grading.outcome import CounterExample, Outcome, SubmissionError
-from lab.grading.placing import place_feature_tables
-from lab.grading.submission import Submission
 
 SCRIPT = "generate_training_data.py"
 KEYS = ["user_id", "merchant_id", EVENT_TIME]

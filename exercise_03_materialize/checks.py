@@ -9,16 +9,25 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from lab.grading.compare import differences, equal_rows
-from lab.grading.criterion import criterion
-from lab.grading.hidden import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
-from lab.grading.online import delete_entities, read_online
-from lab.grading.outcome import CounterExample, Outcome
-from lab.grading.placing import place_feature_tables
-from lab.grading.registry import View
-from lab.grading.rounds import alone, best_of_rounds
-from lab.grading.submission import Submission
-from lab.grading.untrusted import plain
+from checker.api import (
+    CREATED,
+    EVENT_TIME,
+    KNOWN_VIEWS,
+    CounterExample,
+    KnownView,
+    Outcome,
+    Submission,
+    View,
+    alone,
+    best_of_rounds,
+    criterion,
+    delete_entities,
+    differences,
+    equal_rows,
+    place_feature_tables,
+    plain,
+    read_online,
+)
 from lab.settings import utc_now
 
 SCRIPT = "materialize.py"

@@ -5,43 +5,49 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from exercise_04_serving.asking import (
+from checker.api import (
     BATCH,
-    PREDICT,
-    STATS_TOLERANCE,
-    ask_in_turn,
-    is_prediction,
-    right_rows,
-    seconds_until,
-    watched,
-    wrong_values,
-)
-from lab.grading.bare_server import bare_server
-from lab.grading.compare import differences, equal_rows
-from lab.grading.criterion import criterion
-from lab.grading.http_probe import Answer, Body, at_once, at_rate
-from lab.grading.outcome import Outcome, SubmissionError
-from lab.grading.payments import (
     COLD_SHARE,
     NEW,
     NEW_ENTITIES,
     PAIR,
+    PREDICT,
     PROBABILITY,
+    STATS_TOLERANCE,
+    Answer,
+    Body,
+    Outcome,
+    Server,
+    Submission,
+    SubmissionError,
     add_new_entities,
     answered,
+    ask_in_turn,
+    at_once,
+    at_rate,
+    bare_server,
+    best_of_rounds,
     bodies,
     bodies_of,
+    criterion,
+    differences,
+    equal_rows,
     expected_features,
     hot_payments,
+    inference_seconds,
+    is_prediction,
     payments,
     payments_of_unasked,
+    place_feature_tables,
+    provide_model,
+    right_rows,
+    running_server,
+    seconds_until,
     skewed_payments,
+    start_command,
+    watched,
+    wrong_values,
 )
-from lab.grading.placing import place_feature_tables
-from lab.grading.rounds import best_of_rounds
-from lab.grading.server import Server, running_server, start_command
-from lab.grading.serving_model import inference_seconds, provide_model
-from lab.grading.submission import Submission
 
 BATCH_SIZE = 100
 

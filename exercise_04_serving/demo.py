@@ -24,7 +24,7 @@ from lab.figures import record
 from lab.settings import settings
 from lab.stack.ports import require_free_ports
 
-ADDRESS = f"http://{settings.host}:{settings.api_port}"
+ADDRESS = settings.api_url
 START_S = 90
 RATE, SECONDS, CONNECTIONS = 200, 5, 50
 NOBODY = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 99.0}

@@ -29,7 +29,7 @@ from exercise_04_serving.traffic import Traffic, headers, packed
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
-ADDRESS = f"http://{settings.host}:{settings.api_port}"
+ADDRESS = settings.api_url
 PLOT = settings.build_dir / "load_test.png"
 TIMEOUT_S = 10
 

@@ -32,7 +32,7 @@ def only_here(environment: Environment, **_: Any) -> None:
 class Customer(FastHttpUser):
     """Ten payments a second, one in twenty of them as a batch."""
 
-    host = f"http://{settings.host}:{settings.api_port}"
+    host = settings.api_url
     wait_time = constant_throughput(10)
 
     @task(19)

@@ -7,17 +7,33 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from lab.grading.compare import differences, equal_rows
-from lab.grading.criterion import criterion
-from lab.grading.outcome import Outcome
-from lab.grading.payments import answered, bodies, bodies_of, payments
-from lab.grading.rounds import best_of_rounds
-from lab.grading.server import running_server
-from lab.grading.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount
-from lab.grading.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
-from lab.grading.streaming.settling import Settled, settled
-from lab.grading.streaming.stream import PARTITIONS, Stream, running_stream
-from lab.grading.submission import Submission
+from checker.api import (
+    COUNTS,
+    EVERY_S,
+    FEATURES,
+    PARTITIONS,
+    Event,
+    Outcome,
+    Settled,
+    Stream,
+    Submission,
+    answered,
+    bare_round_trip,
+    best_of_rounds,
+    bodies,
+    bodies_of,
+    criterion,
+    differences,
+    drawn,
+    equal_rows,
+    event_to_value,
+    nonces,
+    payments,
+    recount,
+    running_server,
+    running_stream,
+    settled,
+)
 from lab.settings import utc_now
 
 PREDICT = "/predict"

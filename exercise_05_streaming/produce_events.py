@@ -27,7 +27,7 @@ from lab.settings import settings
 
 PROGRESS_S = 2
 DRAWN = Traffic(run="")
-BOOTSTRAP = f"{settings.host}:{settings.kafka_port}"
+BOOTSTRAP = settings.kafka_address
 
 console = Console(highlight=False)
 

@@ -28,7 +28,7 @@ class TopicReader:
     def __init__(self, name: str) -> None:
         """Raises UserError when Kafka does not answer, or has no such topic."""
         self._name = name
-        self._address = f"{settings.host}:{settings.kafka_port}"
+        self._address = settings.kafka_address
         self._away_since: float | None = None
         self._consumer = Consumer(
             {

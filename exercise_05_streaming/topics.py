@@ -19,7 +19,7 @@ COMPACTED = {"cleanup.policy": "compact"}
 
 def bootstrap() -> str:
     """Where Kafka is, by the settings."""
-    return f"{settings.host}:{settings.kafka_port}"
+    return settings.kafka_address
 
 
 def create_topics(address: str | None = None) -> list[str]:

@@ -90,7 +90,7 @@ class Writer:
             self._away_since = now
             say(f"Redis is away, trying again: {error}")
         if now - self._away_since > settings.writer_patience_s:
-            address = f"{settings.host}:{settings.redis_port}"
+            address = settings.redis_address
             raise UserError(
                 f"Redis at {address} could not be written for {settings.writer_patience_s:g} s: "
                 f"{error}",

@@ -9,20 +9,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lab.grading.criterion import criterion
-from lab.grading.monitoring.pairs import Pair, pairs, with_nulls
-from lab.grading.monitoring.quality import findings, mistakes, planted_table
-from lab.grading.monitoring.receivers import Receivers, receivers
-from lab.grading.monitoring.schedule import run_for_a_report, scheduled_jobs
-from lab.grading.monitoring.windows import (
+from checker.api import (
+    CounterExample,
+    Outcome,
+    Pair,
+    Receivers,
+    Submission,
+    SubmissionError,
+    criterion,
     features_of,
+    findings,
     larger,
+    mistakes,
+    pairs,
     place_windows,
     planted,
+    planted_table,
+    receivers,
+    run_for_a_report,
+    scheduled_jobs,
+    script_that_defines,
+    with_nulls,
 )
-from lab.grading.outcome import CounterExample, Outcome, SubmissionError
-from lab.grading.scripts import script_that_defines
-from lab.grading.submission import Submission
 from lab.settings import utc_now
 
 SCRIPT = "feature_monitoring.py"

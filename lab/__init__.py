@@ -1,1 +1,1 @@
-"""The tooling of the feature-store exercises: settings, stack, dataset, grading, command line."""
+"""The tooling of the feature-store exercises: settings, stack, dataset, command line."""

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+USER_ERROR, OUR_ERROR = 2, 3  # exit statuses of the command line
+
 
 class UserError(Exception):
     """One sentence: what is wrong and where; then the next command to type.
@@ -22,4 +24,4 @@ def run_script(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(USER_ERROR)

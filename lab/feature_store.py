@@ -33,7 +33,7 @@ def effective_config() -> dict[str, Any]:
     file = settings.feature_repo / "feature_store.yaml"
     config: dict[str, Any] = yaml.safe_load(file.read_text())
     config["registry"]["path"] = f"sqlite:///{settings.data_dir / REGISTRY}"
-    config["online_store"]["connection_string"] = f"{settings.host}:{settings.redis_port}"
+    config["online_store"]["connection_string"] = settings.redis_address
     return with_feasts_own_stores(config) if settings.stores == "feast" else config
 
 
@@ -79,7 +79,7 @@ def connect_redis(db: int = 0) -> redis.Redis:
     try:
         client.ping()
     except redis.RedisError as error:
-        address = f"{settings.host}:{settings.redis_port}"
+        address = settings.redis_address
         raise UserError(f"Redis does not answer at {address}: {error}", "lab up redis") from error
     return client
 

@@ -1,20 +1,14 @@
 """Every port, path, limit and threshold of the lab, in one frozen object."""
 
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, SecretStr
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
-THRESHOLDS = ROOT / "lab" / "grading" / "thresholds.toml"
+LOOPBACK: Final = "127.0.0.1"
 
 
 class Settings(BaseSettings):
@@ -36,7 +30,7 @@ class Settings(BaseSettings):
     streaming_delay: timedelta = timedelta(seconds=5)
 
     # Services, all on the loopback interface
-    host: Literal["127.0.0.1"] = "127.0.0.1"
+    host: Literal["127.0.0.1"] = LOOPBACK
     redis_port: int = 6379
     redis_maxmemory: str = "2gb"
     kafka_port: int = 9092
@@ -153,67 +147,28 @@ class Settings(BaseSettings):
     monitored_error_rate: float = 0.01
     monitored_requests: int = 100
 
-    # Grading; what has no value here has it in lab/grading/thresholds.toml
-    weights: dict[str, float]
-    isolation: Literal["auto", "none", "files", "full"] = "auto"
-    extra_packages: Path | None = None
-    submission_max_mib: float
-    notebook_max_mib: float
-    submission_max_files: int
-    submission_limit_s: float
-    criterion_limit_s: float
-    hidden_transactions: int
-    import_timeout_s: float
-    call_timeout_s: float
-    memory_limit_gib: float
-    memory_total_gib: float
-    process_limit: int
-    thread_limit: int
-    disk_limit_gib: float
-    disk_files: int
-    online_read_p95_ms: float
-    online_reads: int
-    materialize_entities: int
-    materialize_limit_s: float
-    redis_bytes_per_entity: int
-    serving_start_s: float
-    serving_patience_s: float
-    serving_pairs: int
-    serving_p95_ms: float
-    serving_rate: int
-    serving_load_s: float
-    serving_hit_rate: float
-    serving_down_s: float
-    serving_up_s: float
-    serving_connections: int
-    serving_connections_s: float
-    streaming_start_s: float
-    streaming_alive_s: float
-    streaming_events: int
-    streaming_users: int
-    streaming_settle_s: float
-    streaming_after_window_s: float
-    streaming_fresh_events: int
-    streaming_fresh_s: float
-    streaming_served_s: float
-    timed_rounds: int
-    timing_dir: Path = Path(tempfile.gettempdir()) / "lab-timing"
-    timing_turn_s: float = 900
-
     # Benchmarks
     bench_submissions: int = Field(default=12, ge=2)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment first, then the file of thresholds, then the defaults."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, THRESHOLDS)
+    @property
+    def redis_address(self) -> str:
+        """HOST:PORT of Redis."""
+        return f"{self.host}:{self.redis_port}"
+
+    @property
+    def kafka_address(self) -> str:
+        """HOST:PORT of Kafka, its bootstrap server."""
+        return f"{self.host}:{self.kafka_port}"
+
+    @property
+    def api_url(self) -> str:
+        """URL of the serving API on this machine."""
+        return f"http://{self.host}:{self.api_port}"
+
+    @property
+    def flink_rest_url(self) -> str:
+        """URL of Flink's REST API."""
+        return f"http://{self.host}:{self.flink_rest_port}"
 
 
 settings = Settings()

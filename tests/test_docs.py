@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from lab.cli import app
-from lab.grading.brief import BY_ID
-from lab.grading.criterion import checks_in
-from lab.grading.names import OVERRIDES, SECTIONS, read_names
+from checker.cli import app
+from checker.submission.names import OVERRIDES, SECTIONS, read_names
+from checker.verdict.brief import BY_ID
+from checker.verdict.criterion import checks_in
 from lab.settings import Settings, settings
 
 ROOT = settings.root

@@ -136,7 +136,8 @@ class CachedFeatures:
         replies = self._cache.known(slow.commands)
         if replies is None:
             obtaining = self._obtain(slow)
-            replies, fresh = await asyncio.gather(obtaining, self._live.fetch(live.commands))
+            fetched, fresh = await asyncio.gather(obtaining, self._live.fetch(live.commands))
+            replies = fetched
         else:
             telemetry.CACHE_HITS.inc(slow.rows)
             fresh = await self._live.fetch(live.commands)

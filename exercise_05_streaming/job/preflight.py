@@ -27,7 +27,7 @@ def require_services() -> str:
 
 def require_cluster() -> None:
     """Raises UserError when no Flink cluster answers, or when it runs the job already."""
-    address = f"http://{settings.host}:{settings.flink_rest_port}"
+    address = settings.flink_rest_url
     found = ask(settings, "/jobs/overview")
     if found is None:
         raise UserError(f"no Flink cluster answers at {address}", "python -m lab.stack.flink")

@@ -26,7 +26,7 @@ def scrape() -> Counts:
 
     Raises ServiceUnreachableError.
     """
-    address = f"http://{settings.host}:{settings.api_port}/metrics"
+    address = f"{settings.api_url}/metrics"
     key = settings.api_key
     try:
         answer = requests.get(

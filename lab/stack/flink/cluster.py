@@ -101,7 +101,7 @@ def private_flink(directory: Path) -> Iterator[FlinkCluster]:
 
 def ask(config: Settings, path: str) -> Any:
     """A JSON answer of the REST API, None when there is none in time."""
-    url = f"http://{config.host}:{config.flink_rest_port}{path}"
+    url = f"{config.flink_rest_url}{path}"
     try:
         with urllib.request.urlopen(url, timeout=config.socket_timeout_s) as answer:
             return json.load(answer)

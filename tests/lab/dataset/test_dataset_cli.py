@@ -21,7 +21,7 @@ def lab_data(tmp_path: Path, point_settings: PointSettings) -> Run:
     point_settings(data_dir=tmp_path, history=timedelta(days=10), as_of=None)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from lab.cli import main; main()", "data", *words]
+        command = [sys.executable, "-c", "from checker.cli import main; main()", "data", *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     return run

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float32, Float64, Int64
 
 customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING)
@@ -45,6 +46,15 @@ product_popularity_features = view(
 )
 customer_hours = view("customer_hours", customer, "customer_hours", 365, usual_hour=Float64)
 product_prices = view("product_prices", product, "product_prices", 365, usual_price=Float64)
+
+
+@on_demand_feature_view(
+    sources=[user_transaction_features], schema=[Field(name="monthly_total", dtype=Float64)]
+)
+def customer_totals(inputs):
+    total = inputs["mean_amount"] * inputs["transaction_count_30d"]
+    return total.astype("float64").to_frame("monthly_total")
+
 
 fraud_detection = FeatureService(
     name="fraud_detection", features=[user_transaction_features, merchant_risk_features]

@@ -1,9 +1,11 @@
+import os
 from datetime import datetime, timedelta
 
 import redis
 from feast import FeatureStore
 
 store = FeatureStore(repo_path=".")
+client = redis.Redis(port=int(os.environ.get("LAB_REDIS_PORT", "6379")))
 
 
 def initial_materialization(days_back=7):
@@ -16,7 +18,6 @@ def incremental_materialization():
 
 
 def validate_materialization():
-    client = redis.Redis(port=int(__import__("os").environ["LAB_REDIS_PORT"]))
     return client.dbsize() > 0
 
 

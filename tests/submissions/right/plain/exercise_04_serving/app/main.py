@@ -51,7 +51,8 @@ def count(name):
         counts[name] += 1
 
 
-def stored_features(user, merchant):
+def stored_features(transaction):
+    user, merchant = transaction.user_id, transaction.merchant_id
     key = f"{user}/{merchant}"
     known = cache.get(key)
     if known:
@@ -74,7 +75,7 @@ def streaming_features(user):
 def answer(transaction):
     start = time.perf_counter()
     count("predictions")
-    features = stored_features(transaction.user_id, transaction.merchant_id)
+    features = stored_features(transaction)
     average, amount = features["avg_transaction_amount"], transaction.transaction_amount
     features["amount_vs_avg_ratio"] = amount / average if average else 0
     features["is_large_transaction"] = int(amount > 2 * average)

@@ -1,0 +1,57 @@
+"""The checker's one front door: all that the checks.py of an exercise may import.
+
+It holds nothing of its own. Each name is defined, and documented, in the room that it comes from.
+"""
+
+from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
+from checker.hidden.hidden_data import numbered, plant
+from checker.monitoring.pairs import Pair, pairs, with_nulls
+from checker.monitoring.quality import findings, mistakes, planted_table
+from checker.monitoring.receivers import Receivers, receivers
+from checker.monitoring.schedule import run_for_a_report, scheduled_jobs
+from checker.monitoring.windows import features_of, larger, place_windows, planted
+from checker.run.rounds import alone, best_of_rounds
+from checker.sandbox.untrusted import plain
+from checker.serving.api_client import (
+    BATCH,
+    PREDICT,
+    STATS_TOLERANCE,
+    ask_in_turn,
+    is_prediction,
+    right_rows,
+    seconds_until,
+    watched,
+    wrong_values,
+)
+from checker.serving.bare_server import bare_server
+from checker.serving.http_probe import Answer, Body, at_once, at_rate
+from checker.serving.payments import (
+    COLD_SHARE,
+    NEW,
+    NEW_ENTITIES,
+    PAIR,
+    PROBABILITY,
+    add_new_entities,
+    answered,
+    bodies,
+    bodies_of,
+    expected_features,
+    hot_payments,
+    payments,
+    payments_of_unasked,
+    skewed_payments,
+)
+from checker.serving.server import Server, running_server, start_command
+from checker.serving.serving_model import inference_seconds, provide_model
+from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount
+from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
+from checker.streaming.settling import Settled, settled
+from checker.streaming.stream import PARTITIONS, Stream, running_stream
+from checker.submission.online import delete_entities, read_online
+from checker.submission.placing import place_feature_tables, place_raw_tables, source_path
+from checker.submission.registry import Registry, View
+from checker.submission.scripts import script_that_defines, scripts
+from checker.submission.submission import Submission
+from checker.verdict.criterion import criterion
+from checker.verdict.equality import as_utc, differences, equal_rows, equal_values, or_constant
+from checker.verdict.outcome import CounterExample, NotAttemptedError, Outcome, SubmissionError

@@ -1,0 +1,197 @@
+"""The command line `lab`: the lab's own commands, run, and those of grading."""
+
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from checker.render import RENDERERS, Form
+from checker.settings import CheckerSettings
+from checker.verdict.outcome import Status
+from checker.verdict.results import Scorecard, read_scorecard, write_whole
+from lab.cli import app, console
+from lab.errors import OUR_ERROR, USER_ERROR, UserError
+from lab.settings import ROOT
+
+SOME_FAILED, STOPPED = 1, 128 + signal.SIGTERM
+
+Out = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output")]
+
+
+@app.command()
+def run(
+    number: Annotated[
+        int | None, typer.Argument(help="One exercise; without it all of them")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="simulated or complete_journey")] = None,
+) -> None:
+    """Run the exercises in order and grade the reference; or run one exercise."""
+    from checker.run import pipeline
+
+    config = CheckerSettings()
+    if number is not None:
+        pipeline.run_one(number, data, config)
+    else:
+        sys.exit(exit_status(pipeline.run_all(data, config, console)))
+
+
+@app.command()
+def check(
+    number: Annotated[
+        int | None, typer.Argument(min=1, max=6, help="One exercise; without it all 35")
+    ] = None,
+    submission: Annotated[Path, typer.Option(help="The folder of a solution")] = ROOT,
+    seed: Annotated[int | None, typer.Option(help="Replay the hidden data of a verdict")] = None,
+    form: Annotated[Form | None, typer.Option("--format", help="Also write this form")] = None,
+    out: Out = None,
+    explain: Annotated[
+        str | None, typer.Option(help="Say how a criterion is judged, and why; e.g. 2.4")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Check again after each save")] = False,
+) -> None:
+    """Check a solution against the success criteria."""
+    config = CheckerSettings()
+    if explain is not None:
+        from checker.render.explain import explain as explanation
+
+        console.print(Markdown(explanation(explain, config.weights)))
+        return
+    from checker.run import checking
+
+    if out is not None and form is None:
+        raise UserError("--out needs --format", "lab check --format html --out scorecard.html")
+    reader = Console(stderr=form is not None and out is None)
+    if watch:
+        with suppress(KeyboardInterrupt):
+            checking.watch(submission, number, seed, config, reader)
+        return
+    card = checking.check(submission, number, seed, config, reader)
+    if form is not None:
+        deliver(card, form, out)
+    sys.exit(exit_status(card))
+
+
+@app.command()
+def new(folder: Annotated[Path, typer.Argument(help="A folder that is not there yet")]) -> None:
+    """Make a learner's workspace: starter files, the contract and the errata."""
+    from checker.submission.workspace import make_workspace
+
+    make_workspace(folder)
+    console.print(
+        f"made {folder}\n  next: cd {folder} && lab check --submission .", highlight=False
+    )
+
+
+@app.command()
+def render(
+    scorecard: Annotated[Path, typer.Argument(help="A scorecard.json")],
+    form: Annotated[Form, typer.Option("--format")] = Form.HTML,
+    out: Out = None,
+) -> None:
+    """Write a scorecard that was kept in another form; nothing is graded again."""
+    deliver(read_scorecard(scorecard), form, out)
+
+
+@app.command()
+def grade(
+    sources: Annotated[list[Path], typer.Argument(help="Folders or ZIP files, one a submission")],
+    out: Annotated[Path, typer.Option(help="The folder for scorecards")] = Path("graded"),
+    exercise: Annotated[
+        int | None, typer.Option(min=1, max=6, help="One exercise; without it all 35")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Of the hidden data, the same for all")] = None,
+    overrides: Annotated[
+        Path | None, typer.Option(help="A folder of NAME/submission.toml, for their names")
+    ] = None,
+    requirements: Annotated[
+        Path | None, typer.Option(help="Packages that submissions may import beyond the lock's")
+    ] = None,
+    fail_under: Annotated[
+        int | None, typer.Option(help="Status 1 where fewer criteria passed; else where one failed")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is found, and stop")] = False,
+) -> None:
+    """Grade submissions, several at a time; begun again, it goes on where it stopped."""
+    from checker.run import classroom
+    from checker.run.batch import BatchRun
+    from checker.run.runner import criteria_of
+    from checker.verdict.packages import install
+
+    config = CheckerSettings()
+    if dry_run:
+        all_taken = classroom.print_intakes(sources, overrides, config, console)
+        sys.exit(0 if all_taken else USER_ERROR)
+    if requirements is not None:
+        packages = install(requirements, out / "packages")
+        config = config.model_copy(update={"extra_packages": packages})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # who grades ends with this process
+    batch = BatchRun(sources, out, criteria_of(exercise), config, jobs, overrides, seed)
+    cards = classroom.grade(batch, last_run(), console)
+    statuses = [exit_status(card, fail_under) for card in cards]
+    sys.exit(max(statuses, default=0))
+
+
+@app.command()
+def compare(
+    scorecards: Annotated[list[Path], typer.Argument(help="Scorecards, or folders that hold some")],
+    out: Annotated[Path, typer.Option(help="The folder to write")] = Path("compared"),
+    reference: Annotated[
+        Path | None, typer.Option(help="The scorecard that stands first; else the last lab run's")
+    ] = None,
+) -> None:
+    """Put submissions side by side: a page, a CSV and a JSON file, and a page for each."""
+    from checker.render import comparison
+
+    columns = comparison.compare(scorecards, reference or last_run(), out)
+    console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
+
+
+def last_run() -> Path | None:
+    """The scorecard of the last `lab run`, if there is one of this version."""
+    from checker.run.pipeline import reference_scorecard
+
+    file = reference_scorecard(CheckerSettings())
+    with suppress(UserError):
+        read_scorecard(file)
+        return file
+    return None
+
+
+def deliver(card: Scorecard, form: Form, out: Path | None) -> None:
+    """Write a form of a scorecard to a file, or to standard output."""
+    text = RENDERERS[form](card)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(out, text)
+
+
+def exit_status(card: Scorecard, fail_under: int | None = None) -> int:
+    """0 when nothing failed, 1 when a criterion did, 3 when the error is ours.
+
+    With `fail_under` 1 when fewer criteria than that have passed, else 0.
+    """
+    if card.count(Status.ERROR):
+        return OUR_ERROR
+    if fail_under is not None:
+        return SOME_FAILED if card.count(Status.PASS) < fail_under else 0
+    return SOME_FAILED if card.count(Status.FAIL) or card.count(Status.SKIPPED) else 0
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one sentence and status 2, a bug of ours status 3."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(USER_ERROR)
+    except Exception:  # noqa: BLE001 - uncaught it ends with 1, and that some criteria failed
+        traceback.print_exc()
+        sys.exit(OUR_ERROR)

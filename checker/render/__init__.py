@@ -1,0 +1,29 @@
+"""One scorecard, written for whoever reads it next: a person, a CI job, a course platform."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from checker.render import github, gradescope, html, json, junit
+from checker.verdict.results import Scorecard
+
+
+class Form(StrEnum):
+    """The forms that a scorecard can be written in, beside the terminal's."""
+
+    HTML = "html"
+    JSON = "json"
+    JUNIT = "junit"
+    GRADESCOPE = "gradescope"
+    GITHUB = "github"
+
+
+RENDERERS: Mapping[Form, Callable[[Scorecard], str]] = MappingProxyType(
+    {
+        Form.HTML: html.render,
+        Form.JSON: json.render,
+        Form.JUNIT: junit.render,
+        Form.GRADESCOPE: gradescope.render,
+        Form.GITHUB: github.render,
+    }
+)

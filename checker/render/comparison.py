@@ -1,0 +1,109 @@
+"""Submissions side by side, from their scorecards: a page, a table, and a page for each of them."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from checker.render import html
+from checker.render.columns import PAGES, Column, Figure, columns_of, figures_of
+from checker.render.text import headline
+from checker.verdict.brief import CRITERIA, EXERCISES
+from checker.verdict.outcome import Status
+from checker.verdict.results import write_whole
+
+SCRIPT = Path(__file__).parent / "templates" / "compare.js"
+FORMULA = ("=", "+", "-", "@", "\t")
+
+
+def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Column]:
+    """Write index.html, compare.csv, compare.json and a page per submission into `out`.
+
+    `files` are scorecards, or folders that hold some, such as what `lab grade` wrote. The
+    reference comes first, then the others by points. Raises UserError where there is no scorecard.
+    """
+    columns = list(columns_of(files, reference))
+    figures = figures_of(columns)
+    write_whole(out / "compare.csv", as_csv(columns, figures))
+    write_whole(out / "compare.json", json.dumps(as_json(columns, figures), indent=2) + "\n")
+    for stale in (out / PAGES).glob("[0-9][0-9][0-9]*_*.html"):  # a page has its rank in its name
+        stale.unlink()
+    for column in columns:
+        write_whole(out / column.page, html.render(column.card))
+    write_whole(out / "index.html", page_of(columns, figures))
+    return columns
+
+
+def page_of(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
+    """HTML; its one script is our own, and the page lets no other run."""
+    script = SCRIPT.read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return html.page(
+        "compare.html",
+        columns=columns,
+        criteria=CRITERIA,
+        exercises=EXERCISES,
+        figures=figures,
+        headline=headline,
+        fixed=1 + sum(column.is_reference for column in columns),
+        script=Markup(script),
+        script_hash=Markup(f"'sha256-{digest}'"),
+    )
+
+
+def as_csv(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
+    """A row per submission: points, a status per criterion, the figures."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    ids = [criterion.id for criterion in CRITERIA]
+    named = [f"{figure.identifier} {figure.name}" for figure in figures]
+    rows.writerow(["submission", "passed", "points", "of", "seed", *ids, *named])
+    for column in columns:
+        card, status = column.card, column.card.status_of()
+        rows.writerow(
+            [
+                _cell(card.submission),
+                *(card.count(Status.PASS), card.score, card.max_score, card.seed),
+                *(status.get(identifier, "") for identifier in ids),
+                *(figure.of(column) for figure in figures),
+            ]
+        )
+    return text.getvalue()
+
+
+def as_json(columns: Sequence[Column], figures: Sequence[Figure]) -> dict[str, Any]:
+    """The same, with what was measured."""
+    return {
+        "criteria": [{"id": c.id, "title": c.title} for c in CRITERIA],
+        "figures": [{"id": figure.identifier, "name": figure.name} for figure in figures],
+        "submissions": [
+            {
+                "submission": column.card.submission,
+                "is_reference": column.is_reference,
+                "page": column.page,
+                "score": column.card.score,
+                "max_score": column.card.max_score,
+                "seed": column.card.seed,
+                "criteria": {
+                    result.criterion.id: {
+                        "status": result.status.value,
+                        "measured": result.measured,
+                        "figures": result.figures,
+                    }
+                    for result in column.card.results
+                },
+            }
+            for column in columns
+        ],
+    }
+
+
+def _cell(text: str) -> str:
+    """A text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text

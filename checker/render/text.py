@@ -1,0 +1,35 @@
+"""A verdict in plain lines, for forms that have one field of text per test."""
+
+from checker.verdict.outcome import Status
+from checker.verdict.results import Result, Scorecard
+
+OUR_FAULT = (
+    "the grader's own fault, or a machine too busy to time anything: not counted against you"
+)
+
+
+def headline(result: Result) -> str:
+    """The shortest reason for a verdict."""
+    if result.status is Status.ERROR:
+        return f"{OUR_FAULT}: {result.message}"
+    return result.message or result.measured or result.status.label
+
+
+def lines_of(card: Scorecard, result: Result) -> list[str]:
+    """Measured, required, why, counter-examples, hint, notes, the log's end, how to replay it."""
+    named = {
+        "status": result.status.label,
+        "measured": result.measured,
+        "required": result.required,
+        "why": result.message,
+        "hint": result.hint,
+    }
+    lines = [f"{name}: {text}" for name, text in named.items() if text]
+    lines += [
+        f"for {example.input}: expected {example.expected}, got {example.got}"
+        for example in result.examples
+    ]
+    lines += [f"note: {note}" for note in result.notes]
+    if result.log_tail:
+        lines += ["their last lines:", result.log_tail]
+    return [*lines, f"replay: {card.replay(result)}"]

@@ -1,0 +1,91 @@
+"""`lab check`: one submission, criterion by criterion, for a person who waits for it."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from checker.render.terminal import SIGNS, show
+from checker.run.runner import Grader, criteria_of, grader
+from checker.settings import CheckerSettings
+from checker.submission.intake import name_of, take_in
+from checker.submission.names import CRONTABS
+from checker.verdict.outcome import Status
+from checker.verdict.plain_text import plain
+from checker.verdict.results import Result, Scorecard
+from lab.errors import UserError
+
+WATCHED = {".py", ".ipynb", ".yaml", ".yml", ".toml", ".sql", ".sh"}
+NOT_WATCHED = {".venv", ".git", "__pycache__", "build", "node_modules", "data"}
+POLL_S = 0.5
+
+
+def check(
+    folder: Path, number: int | None, seed: int | None, config: CheckerSettings, console: Console
+) -> Scorecard:
+    """Grade a submission: one exercise, or all 35 criteria."""
+    with grader(config, seed) as judge:
+        return check_with(judge, folder, number, console)
+
+
+def check_with(judge: Grader, folder: Path, number: int | None, console: Console) -> Scorecard:
+    """Grade by a grader that is there already, with a bar of progress; print the scorecard."""
+    console.print(f"checking {escape(plain(name_of(folder)))}", highlight=False)
+    ids = criteria_of(number)
+    columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(ids))
+
+        def say(result: Result) -> None:
+            progress.advance(task)
+            if result.status is not Status.NOT_ATTEMPTED:
+                name = f"{result.criterion.id} {result.criterion.title}"
+                line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"
+                progress.console.print(line, highlight=False)
+
+        with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
+            card = judge.grade(take_in(folder, Path(scratch), judge.config).folder, ids, say)
+    show(card, console)
+    return card
+
+
+def watch(
+    folder: Path,
+    number: int | None,
+    seed: int | None,
+    config: CheckerSettings,
+    console: Console,
+    wait: Callable[[], None] = lambda: time.sleep(POLL_S),
+) -> None:
+    """Check now and after each save, on the same hidden data, until Ctrl-C."""
+    with grader(config, seed) as judge:
+        while True:
+            seen = saved(folder)
+            try:
+                check_with(judge, folder, number, console)
+            except UserError as error:  # such as a file that is saved by half
+                console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
+            console.print("waiting for a change; Ctrl-C ends", style="dim")
+            while saved(folder) == seen:
+                wait()
+
+
+def saved(folder: Path) -> dict[Path, tuple[int, int]]:
+    """When each file that a person writes was saved last, and how long it is."""
+    found = {}
+    for directory, names, files in os.walk(folder):
+        names[:] = [name for name in names if name not in NOT_WATCHED]
+        for name in files:
+            file = Path(directory, name)
+            if file.suffix in WATCHED or any(file.match(pattern) for pattern in CRONTABS):
+                # An editor may replace the file just now.
+                with suppress(FileNotFoundError):
+                    status = file.stat()
+                    found[file] = (status.st_mtime_ns, status.st_size)
+    return found

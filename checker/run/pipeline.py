@@ -1,0 +1,102 @@
+"""`lab run`: the data, the services, the exercises in order, the grading of the reference."""
+
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from checker.run.checking import check
+from checker.settings import CheckerSettings
+from checker.verdict.results import SCORECARD, Scorecard
+from lab import stack
+from lab.dataset import manifest
+from lab.dataset.importer import import_complete_journey
+from lab.dataset.simulate import simulate
+from lab.dataset.tables import MANIFEST
+from lab.errors import UserError
+from lab.figures import timed
+from lab.settings import ROOT, utc_now
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """Scripts of an exercise's folder that `lab run N` starts in order, after its services."""
+
+    number: int
+    folder: str
+    scripts: tuple[str, ...]
+    services: tuple[str, ...] = ("redis",)
+
+    @property
+    def is_there(self) -> bool:
+        return all((ROOT / self.folder / f"{script}.py").exists() for script in self.scripts)
+
+    def run(self) -> None:
+        """Run the scripts as `python -m` would."""
+        with timed(f"exercise_{self.number}_s"):
+            for script in self.scripts:
+                runpy.run_module(f"{self.folder}.{script}", run_name="__main__")
+
+
+EXERCISES = (
+    Exercise(1, "exercise_01_setup", ("setup_store",)),
+    Exercise(2, "exercise_02_pit_training", ("generate_training_data", "leakage")),
+    Exercise(3, "exercise_03_materialize", ("materialize",)),
+    Exercise(4, "exercise_04_serving", ("train_model", "demo")),
+    Exercise(5, "exercise_05_streaming", ("demo",), services=("redis", "kafka")),
+    Exercise(6, "exercise_06_monitoring", ("feature_monitoring",)),
+)
+
+
+def reference_scorecard(config: CheckerSettings) -> Path:
+    """Path of the scorecard that the last `lab run` wrote."""
+    return config.build_dir / SCORECARD
+
+
+def run_one(number: int, data: str | None, config: CheckerSettings) -> None:
+    """Run one exercise, on the services that it needs."""
+    found = [exercise for exercise in EXERCISES if exercise.number == number and exercise.is_there]
+    if not found:
+        raise UserError(f"there is no exercise {number} to run", "lab run 1")
+    _run(found, data, config)
+
+
+def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scorecard:
+    """Run every exercise, grade the reference, print the scorecard and write it."""
+    _run([exercise for exercise in EXERCISES if exercise.is_there], data, config)
+    card = check(ROOT, None, None, config, console)
+    file = reference_scorecard(config)
+    card.write(file)
+    console.print(f"written: {file} and {file.with_name('figures.json')}")
+    return card
+
+
+def _run(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
+    _ensure_data(data, config)
+    stack.up(sorted({service for exercise in exercises for service in exercise.services}))
+    for exercise in exercises:
+        exercise.run()
+
+
+def _ensure_data(name: str | None, config: CheckerSettings) -> None:
+    """Make the named dataset, or any; one that is there stays, with its as-of."""
+    is_there = (config.data_dir / MANIFEST).exists()
+    if is_there and name in (None, manifest.read(config.data_dir).name):
+        return
+    as_of = config.as_of or utc_now().replace(minute=0, second=0, microsecond=0)
+    if name in (None, "simulated"):
+        simulate(
+            config.data_dir,
+            transactions=config.transactions,
+            seed=config.seed,
+            as_of=as_of,
+            history=config.history,
+        )
+    elif name == "complete_journey":
+        import_complete_journey(config.data_dir, as_of)
+    else:
+        raise UserError(
+            f"there is no dataset {name}",
+            "lab data import FILE --map user_id=COLUMN, or DATA=simulated",
+        )

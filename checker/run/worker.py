@@ -1,0 +1,48 @@
+"""A process that grades submissions, one after the other, for `lab grade`.
+
+It reads the seed and a folder for its files, then a job per line, {"folder": …, "ids": […]}, and
+answers in lines: each result as soon as it is there, then the scorecard. Who asks keeps the results
+when this process dies.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from checker.run.runner import grader
+from checker.sandbox.limits import limit_own_memory
+from checker.settings import CheckerSettings
+from checker.verdict.results import Result
+from lab.errors import UserError
+
+
+def main() -> None:
+    """Grade on hidden data of the seed that it is told first, until standard input ends.
+
+    A command's arguments can be read by whoever runs on the machine, submissions among them.
+    """
+    config = CheckerSettings()
+    limit_own_memory(config.memory_limit_gib)
+    begin = json.loads(sys.stdin.readline())
+    own_network, within = config.isolation == "full", Path(begin["within"])
+    with grader(config, begin["seed"], own_network=own_network, within=within) as judge:
+        for line in sys.stdin:
+            job = json.loads(line)
+            try:
+                card = judge.grade(Path(job["folder"]), job["ids"], tell_result)
+                tell(card=card.as_dict())
+            except UserError as error:
+                tell(refused=error.problem)
+
+
+def tell_result(result: Result) -> None:
+    tell(result=result.as_dict())
+
+
+def tell(**message: Any) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""How the checks ask a service, and what they make of its answers."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from checker.serving.feature_reads import StoredFeatures
+from checker.serving.http_probe import Answer, Body, ask
+from checker.serving.payments import (
+    PAIR,
+    PROBABILITY,
+    VIEWS,
+    bodies,
+    bodies_of,
+    expected_features,
+)
+from checker.serving.redis_monitor import monitored
+from checker.serving.server import Server, says_healthy
+from checker.submission.submission import Submission
+from checker.verdict.equality import differences, equal_rows
+from checker.verdict.outcome import CounterExample, SubmissionError
+
+PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
+PATIENCE = 3  # answers that may stay away before no more are asked for
+POLL_S = 0.1
+STATS_TOLERANCE = 0.05
+
+
+def nothing() -> None:
+    """What is done before a request, unless a check says otherwise."""
+
+
+def ask_in_turn(
+    server: Server, requests: Sequence[Body], before: Callable[[], None] = nothing
+) -> list[Any]:
+    """What /predict answers to each request, one after the other; `before` is called before each.
+
+    Null where nothing came; after a few of those no more are asked for.
+    """
+    answers: list[Answer] = []
+    for request in requests:
+        before()
+        answers.append(server.post(PREDICT, request))
+        if sum(not answer.status for answer in answers) == PATIENCE:
+            break
+    found = bodies_of(answers)
+    return found + [None] * (len(requests) - len(found))
+
+
+def right_rows(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
+    """Whether each answer is about its own pair and has the right features."""
+    return equal_rows(asked, got, [*PAIR, *expected_features(submission.hidden)])
+
+
+def wrong_values(
+    submission: Submission, asked: pd.DataFrame, got: pd.DataFrame
+) -> list[CounterExample]:
+    columns = [*PAIR, *expected_features(submission.hidden)]
+    return differences(asked, got, columns, of=asked[[*PAIR, "transaction_amount"]])
+
+
+def is_prediction(found: Any) -> bool:
+    """Whether it has a verdict, and a probability between 0 and 1."""
+    if not isinstance(found, dict) or not isinstance(found.get("is_fraud"), bool):
+        return False
+    probability = found.get(PROBABILITY)
+    return isinstance(probability, int | float) and 0 <= probability <= 1
+
+
+@dataclass(frozen=True)
+class HitRate:
+    """The share of what was asked that was answered without reading stored features.
+
+    By request and by entity, as Redis saw it; and as /stats counts it, in its own one of the two.
+    """
+
+    by_request: float
+    by_entity: float
+    claimed: float
+
+    @property
+    def is_told(self) -> bool:
+        """Whether /stats tells the one or the other."""
+        off = min(abs(self.claimed - rate) for rate in (self.by_request, self.by_entity))
+        return off <= STATS_TOLERANCE
+
+
+def watched(
+    submission: Submission, server: Server, asked: pd.DataFrame
+) -> tuple[list[Any], HitRate]:
+    """The predictions for payments, asked for one after the other, and the hit rate meanwhile."""
+    stored = StoredFeatures.of(submission)
+    hits_before, misses_before = counted(server)
+    with monitored(submission.sandbox.redis) as monitor:
+        predictions = ask_in_turn(server, bodies(asked), before=monitor.mark)
+        read = np.array([len(stored.read_by(group)) for group in monitor.groups()])
+    hits_after, misses_after = counted(server)
+    hits, misses = hits_after - hits_before, misses_after - misses_before
+    by_entity = 1 - float(np.mean(read)) / len(VIEWS)
+    return predictions, HitRate(float(np.mean(read == 0)), by_entity, hits / max(hits + misses, 1))
+
+
+def counted(server: Server) -> tuple[float, float]:
+    """Hits and misses, as /stats tells them."""
+    said = server.get(STATS)
+    counts = said.body if said.is_object else {}
+    hits, misses = counts.get("cache_hits"), counts.get("cache_misses")
+    if not isinstance(hits, int | float) or not isinstance(misses, int | float):
+        raise SubmissionError(f"GET {STATS} gives no cache_hits and cache_misses: {said}")
+    return hits, misses
+
+
+def seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | None:
+    """How long until /health answers that it is healthy, or is not; None if it never does."""
+    start = time.monotonic()
+    while (passed := time.monotonic() - start) < limit_s:
+        answer = ask(server.url + HEALTH, None, limit_s - passed)
+        if answer.status and says_healthy(answer) is healthy:
+            return time.monotonic() - start
+        time.sleep(POLL_S)
+    return None

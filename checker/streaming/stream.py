@@ -1,0 +1,200 @@
+"""A submission's streaming job on a Kafka of its own: started, fed, killed and read."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from functools import cached_property
+
+import pandas as pd
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from checker.sandbox import untrusted
+from checker.sandbox.process import log_tail
+from checker.streaming.events import Event, nonces
+from checker.streaming.flink import FlinkProcesses, flink_with_connector
+from checker.streaming.values import Read, reader
+from checker.submission.scripts import scripts
+from checker.submission.submission import Submission
+from checker.verdict.outcome import NotAttemptedError, SubmissionError
+from lab.settings import utc_now
+
+EXERCISE = 5
+SCRIPT = "flink_streaming_features.py"
+DEFAULT_START = f"python {SCRIPT}"
+TOPIC = "transactions"
+PARTITIONS = 4
+BEAT_S = 1.0
+POLL_S = 0.25
+WINDOW_S = 300.0
+DEFAULT_KAFKA = re.compile(rb"\b(localhost|127\.0\.0\.1|kafka|broker):9092\b")
+REWRITTEN = {".py", ".sql", ".yaml", ".yml", ".toml", ".json", ".properties", ".sh"}
+QUIET = {"log_level": 0}
+HINT = "Kafka is at $LAB_KAFKA_PORT, Redis at $LAB_REDIS_PORT: docs/errata.md#no-redis-connector"
+
+
+class Stream:
+    """The topic, and the job that reads it.
+
+    While one waits, an event a second goes to each partition: event time goes on, as in a shop.
+    """
+
+    def __init__(self, submission: Submission) -> None:
+        self.submission = submission
+        self.config = submission.config
+        self.command = start_command(submission)
+        self.broker = submission.sandbox.kafka()
+        self.earlier: list[Event] = []
+        self._beats: list[str] = []
+        self._next_beat = 0.0
+        self._create_topic()
+        self._producer = Producer({"bootstrap.servers": self.broker.bootstrap, **QUIET})
+        _point_at(self.broker.bootstrap, submission)
+        self.start()
+
+    # ---- The job ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the job's command in the exercise's folder, the first time or again."""
+        flink = flink_with_connector(self.submission.sandbox.directory / "flink", self.config)
+        self.child = self.submission.start(
+            self.command,
+            EXERCISE,
+            do="spawn",
+            LAB_KAFKA_PORT=str(self.broker.port),
+            LAB_BUILD_DIR=str(self.submission.root / "build"),
+            FLINK_HOME=str(flink),
+        )
+        self.flink = FlinkProcesses(self.child)
+        self._beats = nonces(PARTITIONS)
+
+    def kill(self) -> None:
+        """End all its processes at once, as kill -9 does."""
+        self.child.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its command runs still, or has left a Flink that does."""
+        return not self.child.has_ended or self.flink.has_work()
+
+    def wait_until_ready(self) -> None:
+        """Wait for a value of an event that was sent since the start.
+
+        Raises SubmissionError when none comes, though the five minutes were over.
+        """
+        patience_s = max(self.config.streaming_start_s, self.until_results_s())
+        self.pause_until(lambda: self.has_values(self._beats) or not self.is_alive, patience_s)
+        if not self.has_values(self._beats):
+            raise self.error("wrote no value that can be read" if self.is_alive else "ended")
+
+    def error(self, fate: str) -> SubmissionError:
+        """What became of the job, with what it printed last."""
+        return SubmissionError(f"`{self.command}` {fate}", HINT, log_tail(self.submission.log))
+
+    # ---- Its events, and the time between them ---------------------------------------------------
+
+    def send(self, events: Iterable[Event]) -> list[Event]:
+        """Send events, and wait until Kafka has them; returns them."""
+        sent = list(events)
+        for event in sent:
+            self._produce(event)
+        self._producer.flush()
+        return sent
+
+    def pause(self, seconds: float = POLL_S) -> None:
+        """Let time pass; events of users that nobody asks for go on."""
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + BEAT_S
+            now = utc_now()
+            self.send(Event(user, now, 1.0, True, n) for n, user in enumerate(self._beats))
+        time.sleep(seconds)
+
+    def pause_until(self, is_met: Callable[[], bool], limit_s: float) -> bool:
+        """Let time pass until a condition is met; whether it was in time."""
+        deadline = time.monotonic() + limit_s
+        while not is_met():
+            if time.monotonic() > deadline:
+                return False
+            self.pause()
+        return True
+
+    def await_window(self, *, after_s: float = 0, before_s: float) -> None:
+        """Wait for a moment that has so many seconds of its five minutes behind it, and ahead."""
+        while not before_s <= self.window_left_s() <= WINDOW_S - after_s:
+            self.pause()
+
+    def await_later_window(self, *, before_s: float) -> None:
+        """Wait until no five minutes, by the clock or rolling, hold the `earlier` events."""
+        newest = max(event.at for event in self.earlier)
+        over = newest + timedelta(seconds=WINDOW_S)
+        self.pause_until(lambda: utc_now() > over, 2 * WINDOW_S)
+        self.await_window(before_s=before_s)
+
+    def window_left_s(self) -> float:
+        """Until the running five minutes are over."""
+        return WINDOW_S - utc_now().timestamp() % WINDOW_S
+
+    def until_results_s(self) -> float:
+        """Until a result must be there, be it that of the running five minutes at their end."""
+        return self.window_left_s() + self.config.streaming_after_window_s
+
+    # ---- Its values ------------------------------------------------------------------------------
+
+    def values(self, users: Sequence[str]) -> pd.DataFrame:
+        """The features of users, by the brief's names: a row each, null where there is none."""
+        return self._read(users)
+
+    def has_values(self, users: Sequence[str]) -> bool:
+        """Whether any of them has one."""
+        return bool(self.values(users).notna().any(axis=None))
+
+    @cached_property
+    def _read(self) -> Read:
+        return reader(self.submission)
+
+    # ---- Behind it -------------------------------------------------------------------------------
+
+    def _produce(self, event: Event) -> None:
+        record = (TOPIC, event.packed(), event.user.encode(), event.partition)
+        while True:
+            try:
+                self._producer.produce(*record)
+            except BufferError:
+                self._producer.poll(POLL_S)
+            else:
+                return
+
+    def _create_topic(self) -> None:
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, **QUIET})
+        created = admin.create_topics([NewTopic(TOPIC, PARTITIONS, replication_factor=1)])
+        created[TOPIC].result(self.config.stack_timeout_s)
+
+
+def running_stream(submission: Submission) -> Stream:
+    """The submission's job: the one that was started, or else one started now.
+
+    Raises NotAttemptedError when there is none to start.
+    """
+    return submission.running(Stream) or submission.remember(Stream(submission))
+
+
+def start_command(submission: Submission) -> str:
+    """What starts its job; NotAttemptedError when there is none yet."""
+    folder = submission.exercise(EXERCISE)
+    if submission.names.stream:
+        return submission.names.stream
+    if SCRIPT not in {file.name for file in scripts(folder)}:
+        raise NotAttemptedError(f"no {SCRIPT} in {folder.name}, and no [streaming] start")
+    return DEFAULT_START
+
+
+def _point_at(kafka: str, submission: Submission) -> None:
+    """Write the grader's Kafka where the submission names the usual one."""
+    for path in submission.exercise(EXERCISE).rglob("*"):
+        if path.suffix in REWRITTEN and path.is_file():
+            content = untrusted.content(path, submission.root)
+            pointed = DEFAULT_KAFKA.sub(kafka.encode(), content)
+            if pointed != content:
+                with untrusted.written(path, submission.root) as file:
+                    file.write(pointed)

@@ -1,0 +1,171 @@
+"""Takes a submission in, whatever shape it was handed in: a folder, a ZIP file, notebooks.
+
+What is taken is a copy of the exercise folders and of submission.toml: regular files only, no
+links, nothing of environments, builds and versions.
+"""
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from checker.settings import CheckerSettings
+from checker.submission.archives import unpack
+from checker.submission.copying import EXERCISE_FOLDER
+from checker.submission.names import OVERRIDES
+from checker.submission.notebooks import code_of_notebook
+from checker.submission.scripts import scripts
+from checker.verdict.plain_text import plain
+from lab.errors import UserError
+
+IGNORED = {"__MACOSX", ".venv", "venv", ".git", "__pycache__", "build", "node_modules"}
+IGNORED |= {".DS_Store", ".ipynb_checkpoints"}
+UNFIT = (OSError, RecursionError, MemoryError)
+SHOWN = 4
+COMPOSE = re.compile(r"(docker-)?compose[\w.-]*\.ya?ml", re.IGNORECASE)
+
+
+@dataclass
+class Intake:
+    """A submission that was taken in: its copy, and what was found, converted and left out."""
+
+    name: str
+    folder: Path
+    exercises: dict[int, str] = field(default_factory=dict)
+    notebooks: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def described(self) -> str:
+        """What a dry run prints: the scripts of each exercise, and what is peculiar."""
+        lines = [f"{self.name}:" if self.exercises else f"{self.name}: no exercise folder"]
+        for number, name in sorted(self.exercises.items()):
+            folder = self.folder / name
+            found = [str(script.relative_to(folder)) for script in scripts(folder)]
+            lines.append(f"  {number} {name}: {_some(found) or 'nothing yet'}")
+        lines += [f"  notebook, taken as a script: {name}" for name in self.notebooks]
+        lines += [f"  left out: {name}" for name in self.left_out]
+        return plain("\n".join(lines))
+
+
+def _some(names: list[str]) -> str:
+    """The first of many names."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def name_of(source: Path) -> str:
+    """The name of a submission: that of its folder, or of its ZIP file without the ending.
+
+    Raises UserError when that is none, or that of a folder around it.
+    """
+    resolved = source.resolve()
+    name = resolved.stem if resolved.suffix.lower() == ".zip" else resolved.name
+    if not name.strip("."):
+        raise UserError(f"{source} gives a submission no name", "rename it")
+    return name
+
+
+def take_in(
+    source: Path, into: Path, config: CheckerSettings, overrides: Path | None = None
+) -> Intake:
+    """Copy `source` to a folder of its name below `into`.
+
+    One folder around the exercises is taken off. OVERRIDES/NAME/submission.toml stands for the
+    submission's own. Raises UserError for what cannot be taken in.
+    """
+    if not source.exists():
+        raise UserError(f"there is no folder or ZIP file {source}", "lab check --submission DIR")
+    taken = Intake(name_of(source), into / name_of(source))
+    try:
+        _take_in(source, taken, config)
+    except UNFIT as error:
+        said = f"{type(error).__name__} {error}".rstrip()
+        raise UserError(f"{source} cannot be taken in: {said}") from error
+    own_names = overrides / taken.name / OVERRIDES if overrides else None
+    if own_names and own_names.is_file():
+        shutil.copy(own_names, taken.folder / OVERRIDES)
+    return taken
+
+
+def _take_in(source: Path, taken: Intake, config: CheckerSettings) -> None:
+    into = taken.folder.parent
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into, prefix=".unpacked-") as beside:
+        root = source
+        if source.is_file():
+            root = Path(beside)
+            taken.left_out += unpack(source, root, config)
+        _copy(_unwrapped(root), taken)
+    _limit_size(taken, config)
+    _convert_notebooks(taken, config.notebook_max_mib * 2**20)
+
+
+def _unwrapped(root: Path) -> Path:
+    """The folder of the exercises: `root`, or the only folder in it."""
+    found = [f for f in root.iterdir() if f.is_dir() and f.name not in IGNORED]
+    folders = [f for f in found if not f.is_symlink()]
+    if len(folders) == 1 and not EXERCISE_FOLDER.match(folders[0].name):
+        return folders[0]
+    return root
+
+
+def _copy(root: Path, taken: Intake) -> None:
+    shutil.rmtree(taken.folder, ignore_errors=True)
+    taken.folder.mkdir(parents=True)
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        paths = [Path(folder, name) for name in names]
+        ignored = {path.name for path in paths if path.name in IGNORED}
+        unwanted = {path.name for path in paths if not _is_wanted(path)} - ignored
+        taken.left_out += sorted(str(Path(folder, n).relative_to(root)) for n in unwanted)
+        return ignored | unwanted
+
+    for item in sorted(root.iterdir()):
+        match = EXERCISE_FOLDER.match(item.name)
+        if match and item.is_dir() and not item.is_symlink():
+            shutil.copytree(item, taken.folder / item.name, ignore=left_out)
+            taken.exercises.setdefault(int(match[1]), item.name)
+    if (root / OVERRIDES).is_file() and not (root / OVERRIDES).is_symlink():
+        shutil.copy(root / OVERRIDES, taken.folder)
+
+
+def _is_wanted(path: Path) -> bool:
+    """Whether it is a folder or a regular file, and no compose file: services are supplied."""
+    is_regular = not path.is_symlink() and (path.is_dir() or path.is_file())
+    return is_regular and not COMPOSE.fullmatch(path.name)
+
+
+def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
+    """Write a script beside each notebook."""
+    for notebook in sorted(f for f in taken.folder.rglob("*.ipynb") if f.is_file()):
+        name = str(notebook.relative_to(taken.folder))
+        if notebook.stat().st_size > max_bytes:
+            taken.left_out.append(f"{name}, which is too large")
+            continue
+        try:
+            code = code_of_notebook(notebook.read_text())
+        except (ValueError, RecursionError, MemoryError):
+            taken.left_out.append(f"{name}, which is no notebook")
+        else:
+            _free_place(notebook).write_text(code)
+            taken.notebooks.append(name)
+
+
+def _free_place(notebook: Path) -> Path:
+    """Where its script goes: not over one that is there."""
+    script = notebook.with_suffix(".py")
+    while script.exists():
+        script = script.with_name(f"{script.stem}_notebook.py")
+    return script
+
+
+def _limit_size(taken: Intake, config: CheckerSettings) -> None:
+    sizes = [file.stat().st_size for file in taken.folder.rglob("*") if file.is_file()]
+    size_mib = sum(sizes) / 2**20
+    if size_mib > config.submission_max_mib or len(sizes) > config.submission_max_files:
+        raise UserError(
+            f"{taken.name} has {len(sizes)} files of {size_mib:.0f} MiB; at most "
+            f"{config.submission_max_files} of {config.submission_max_mib:g} MiB are taken",
+            "leave data and environments out of it",
+        )

@@ -1,0 +1,52 @@
+"""Reads what a submission wrote to Redis, by Feast's layout and without Feast's objects."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import redis
+from google.protobuf.message import DecodeError
+
+from checker.submission.registry import View
+from checker.verdict.outcome import SubmissionError
+from feast_plugins.redis_encoding import (
+    decode_time,
+    decode_value,
+    entity_key,
+    feature_field,
+    time_field,
+)
+
+EVENT_TIME = "event_timestamp"
+
+
+def read_online(
+    client: redis.Redis, project: str, version: int, view: View, entities: Sequence[str]
+) -> pd.DataFrame:
+    """One row per entity, in order: its features and event time; absent ones have no event time.
+
+    `version` is the entity key's serialization version, 2 or 3. Raises SubmissionError where there
+    is something else than what Feast writes.
+    """
+    names = list(view.features)
+    fields = [time_field(view.name), *(feature_field(view.name, name) for name in names)]
+    pipe = client.pipeline(transaction=False)
+    for entity in entities:
+        key = entity_key(project, view.join_keys[0], entity, version)
+        pipe.execute_command("HMGET", key, *fields)
+    rows: list[dict[str, Any]] = []
+    try:
+        for stored_time, *values in pipe.execute():
+            row = {name: decode_value(value) for name, value in zip(names, values, strict=True)}
+            rows.append({EVENT_TIME: decode_time(stored_time), **row})
+    except (redis.ResponseError, DecodeError, OverflowError) as error:
+        said = f"Redis does not hold {view.name} as Feast writes it: {error}"
+        raise SubmissionError(said) from error
+    return pd.DataFrame(rows, index=pd.Index(entities, name="entity"), columns=[EVENT_TIME, *names])
+
+
+def delete_entities(
+    client: redis.Redis, project: str, version: int, view: View, entities: Sequence[str]
+) -> None:
+    """Remove the hashes of `entities`."""
+    client.delete(*(entity_key(project, view.join_keys[0], e, version) for e in entities))

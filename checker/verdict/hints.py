@@ -1,0 +1,58 @@
+"""Hints that follow from what a submission's code said, where a check has none of its own."""
+
+import re
+
+from checker.verdict.results import Result
+
+# What an exception says, the pitfall behind it; {0} stands for the first group.
+PITFALLS = (
+    (
+        r"No module named '([\w.]+)'",
+        "nothing is called {0}: the grader has the packages of docs/contract.md#how-it-is-run and "
+        "of `lab grade --requirements`; a module of your own belongs into an exercise's folder",
+    ),
+    (
+        r"name '(\w+)' is not defined",
+        "{0} is used, but neither imported nor defined: docs/errata.md#missing-imports",
+    ),
+    (
+        r"WRONGTYPE",
+        "Feast keeps a hash for each entity, which GET cannot read: docs/errata.md#keys-and-get",
+    ),
+    (
+        r"cannot import name 'TimeCharacteristic'",
+        "Flink 2 knows event time only: docs/errata.md#an-import-that-is-gone",
+    ),
+    (
+        r"do not contain an option key 'connector'",
+        "a view is meant; a table says where its rows go: docs/errata.md#a-table-without-a-place",
+    ),
+    (
+        r"Unable to create a sink|any factory for identifier 'redis'",
+        "Flink has no connector for Redis: docs/errata.md#no-redis-connector",
+    ),
+    (
+        r"Fail to deserialize at field: event_time",
+        "the times have a T, which the JSON format has to be told: docs/errata.md#times-with-a-t",
+    ),
+    (
+        r"No operators defined in streaming topology",
+        "execute_sql has submitted the job already: docs/errata.md#nothing-to-execute",
+    ),
+    (
+        r"ended before \w+\(\) was defined",
+        "an exception at import cuts off what stands below: leave nothing but definitions there, "
+        'and what is to be run under `if __name__ == "__main__":`',
+    ),
+)
+
+
+def hint_for(result: Result) -> str:
+    """The pitfall behind an exception; else, and where something was measured, the check's own."""
+    if result.hint and result.measured:
+        return result.hint
+    for said in (result.message, result.log_tail):
+        for pattern, pitfall in PITFALLS:
+            if found := re.search(pattern, said):
+                return pitfall.format(*found.groups())
+    return result.hint

@@ -1,8 +1,0 @@
-"""The scorecard as it is kept: the one form from which all others can be made again."""
-
-from lab.grading.results import Scorecard
-
-
-def render(card: Scorecard) -> str:
-    """JSON, UTF-8; `lab.grading.results.read_scorecard` reads it back."""
-    return card.as_json()

@@ -1,0 +1,123 @@
+"""One sandbox and one set of hidden data for all submissions that a test process grades."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checker.hidden.hidden_data import HiddenData
+from checker.hidden.hidden_source import make_hidden_data
+from checker.run.runner import Grader, criteria_of
+from checker.sandbox.sandbox import Sandbox, sandbox
+from checker.settings import CheckerSettings
+from checker.verdict.results import Scorecard
+from lab.settings import utc_now
+from tests.checker.cards import not_passed
+from tests.checker.matrix import keep_verdict
+from tests.checker.mutants import Mutant, copy_plain
+
+SEED = 11
+Grade = Callable[..., Scorecard]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "matrix: a wrong submission, or a right one that takes long; all take an hour"
+    )
+    config.addinivalue_line(
+        "markers", "seeds: a submission and a seed of twenty, at the thresholds in force; hours"
+    )
+    config.addinivalue_line("markers", "sample: a wrong submission that CI grades as well")
+    config.addinivalue_line("markers", "changed: a wrong submission of which the verdict is old")
+
+
+def is_matrix(config: pytest.Config) -> bool:
+    """Whether all wrong submissions were asked for, by `-m matrix`."""
+    return "matrix" in config.option.markexpr
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The matrix and the seeds run only where asked for; else a sample, and what has changed."""
+    if is_matrix(config) or config.option.markexpr == "seeds":
+        return
+    left = [item for item in items if _is_left_out(item)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    return bool(marks & {"matrix", "seeds"}) and not marks & {"sample", "changed"}
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> CheckerSettings:
+    """Lower limits; and no data of the lab, so that the hidden ones are simulated."""
+    lowered = {
+        "data_dir": tmp_path_factory.mktemp("no_data"),
+        "hidden_transactions": 4_000,
+        "materialize_entities": 5_000,
+        "materialize_limit_s": 60,
+        "call_timeout_s": 180,
+        "online_reads": 100,
+        "online_read_p95_ms": 40,
+        "serving_start_s": 60,
+        "serving_pairs": 60,
+        "serving_p95_ms": 40,
+        "serving_load_s": 1,
+        "serving_connections": 200,
+        "serving_connections_s": 30,
+        "streaming_alive_s": 5,
+        "streaming_events": 4_000,
+        "streaming_users": 100,
+        "streaming_after_window_s": -300,  # results at a window's end are not waited for
+    }
+    return CheckerSettings().model_copy(update=lowered)
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[Sandbox]:
+    with sandbox(CheckerSettings()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def hidden(config: CheckerSettings, tmp_path_factory: pytest.TempPathFactory) -> HiddenData:
+    return make_hidden_data(tmp_path_factory.mktemp("hidden"), SEED, utc_now(), config)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A copy of the plain right solution to make mistakes in."""
+    return copy_plain(tmp_path / "plain")
+
+
+@pytest.fixture
+def grade(box: Sandbox, hidden: HiddenData, config: CheckerSettings) -> Grade:
+    """Grades an exercise of a folder, or all, with limits lowered further."""
+
+    def ask(folder: Path, exercise: int | None = None, **limits: Any) -> Scorecard:
+        lowered = config.model_copy(update=limits)
+        return Grader(box, hidden, lowered).grade(folder, criteria_of(exercise))
+
+    return ask
+
+
+@pytest.fixture
+def assert_fails_alone(
+    grade: Grade, plain: Path, pytestconfig: pytest.Config
+) -> Callable[[Mutant], None]:
+    """Its criterion fails, what needs that is skipped, all others of the exercise pass.
+
+    A run of the matrix keeps the verdict.
+    """
+
+    def check(mutant: Mutant) -> None:
+        mutant.write(plain)
+        card = grade(plain, mutant.exercise, **mutant.limits)
+        if is_matrix(pytestconfig):
+            keep_verdict(mutant, card)
+        assert card.status_of() == mutant.expected(), not_passed(card)
+
+    return check

@@ -1,0 +1,147 @@
+"""--explain tells what the contract and the errata say; --watch checks after each save."""
+
+import os
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from checker.hidden.hidden_data import HiddenData
+from checker.render.explain import contract_row, errata, explain
+from checker.run import checking
+from checker.run.runner import Grader
+from checker.sandbox.sandbox import Sandbox
+from checker.settings import CheckerSettings
+from checker.submission.workspace import make_workspace
+from checker.verdict.brief import BY_ID
+from checker.verdict.criterion import checks_in
+from checker.verdict.outcome import Status
+from checker.verdict.results import Scorecard
+from lab.errors import UserError
+from lab.settings import ROOT
+
+FEATURES = Path("exercise_01_setup", "feature_repo", "features.py")
+ERRATA = (ROOT / "docs" / "errata.md").read_text()
+
+
+def explained(identifier: str) -> str:
+    return explain(identifier, CheckerSettings().weights)
+
+
+@pytest.mark.parametrize("identifier", BY_ID)
+def test_every_criterion_is_explained(identifier: str) -> None:
+    text = explained(identifier)
+    assert BY_ID[identifier].title in text
+    assert text.endswith(f"Next: `lab check {BY_ID[identifier].exercise} --submission DIR`")
+
+
+def test_it_says_how_a_criterion_is_judged_and_what_it_catches() -> None:
+    row = contract_row("2.4")
+    assert set(row) == {"what is done", "passes when", "catches"}
+    assert all(text in explained("2.4") for text in row.values())
+
+
+def test_it_shows_the_pitfall_that_names_the_criterion() -> None:
+    text = explained("2.5")
+    assert "## Where the brief misleads: A random split" in text
+    assert "docs/errata.md#a-random-split" in text
+    assert "train_test_split" in text
+
+
+def test_it_points_to_the_other_pitfalls_of_the_exercise() -> None:
+    assert "A merge that multiplies: 1,000 rows become 100,000" in explained("2.5")
+
+
+def test_all_entries_of_the_errata_are_found_by_their_anchor() -> None:
+    entries = errata()
+    assert len(entries) == ERRATA.count("\n### ")
+    assert all(f"](#{entry.link.partition('#')[2]})" in ERRATA for entry in entries)
+
+
+def test_a_criterion_that_the_brief_does_not_have_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match=r"no criterion 7\.1"):
+        explained("7.1")
+
+
+def test_every_check_says_what_it_checks() -> None:
+    assert all(check.__doc__ for check in checks_in(ROOT).values())
+
+
+# ---- Watching ----------------------------------------------------------------------------------
+
+
+def test_a_save_is_seen_and_what_runs_write_is_not(tmp_path: Path) -> None:
+    script = tmp_path / "exercise_02" / "script.py"
+    script.parent.mkdir()
+    script.write_text("x = 1")
+    before = checking.saved(tmp_path)
+    for written in ("data/new.py", ".venv/new.py", "exercise_02/__pycache__/new.py", "notes.txt"):
+        (tmp_path / written).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / written).write_text("")
+    assert checking.saved(tmp_path) == before
+    os.utime(script, (1, 1))
+    assert checking.saved(tmp_path) != before
+
+
+@pytest.mark.parametrize("name", ["crontab", "crontab.txt", "nightly.cron", "start.sh", "a.sql"])
+def test_a_save_of_what_is_no_python_is_seen(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("")
+    assert list(checking.saved(tmp_path)) == [tmp_path / name]
+
+
+def test_a_save_within_one_tick_and_a_file_that_is_just_replaced_do_not_confuse_it(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("x = 1")
+    os.utime(script, (1, 1))
+    before = checking.saved(tmp_path)
+    (tmp_path / ".#script.py").symlink_to("nobody@nowhere.1")  # as an editor locks a file
+    assert checking.saved(tmp_path) == before
+    script.write_text("x = 10")
+    os.utime(script, (1, 1))
+    assert checking.saved(tmp_path) != before
+
+
+def test_watching_checks_again_after_a_save(
+    box: Sandbox,
+    hidden: HiddenData,
+    config: CheckerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "mine"
+    make_workspace(folder)
+    cards: list[Scorecard] = []
+    said = StringIO()
+
+    class Remembering(Grader):
+        def grade(self, *arguments: object) -> Scorecard:
+            cards.append(super().grade(*arguments))  # type: ignore[arg-type]
+            return cards[-1]
+
+    class Context:
+        def __init__(self, *_: object) -> None: ...
+        def __enter__(self) -> Grader:
+            return Remembering(box, hidden, config)
+
+        def __exit__(self, *_: object) -> None: ...
+
+    names = folder / "submission.toml"
+    half_saved, saved = "[serving]\nstart = ", "[serving]\n"
+    saves = [(names, half_saved), (names, saved), (folder / FEATURES, "user = 1 / 0\n")]
+
+    def save_then_stop() -> None:
+        if not saves:
+            raise KeyboardInterrupt
+        file, content = saves.pop(0)
+        file.write_text(content)
+
+    monkeypatch.setattr(checking, "grader", Context)
+    with pytest.raises(KeyboardInterrupt):
+        checking.watch(folder, 1, None, config, Console(file=said), save_then_stop)
+    first, *_, second = cards
+    assert first.count(Status.NOT_ATTEMPTED) == 6
+    assert second.results[0].status is Status.FAIL
+    assert "submission.toml is not valid TOML" in said.getvalue().replace("\n", " ")

@@ -1,0 +1,49 @@
+"""Each wrong submission of exercise 5 fails what it gets wrong, and nothing else.
+
+Each takes two minutes or more, so CI tries one of the first three criteria, one of the others, and
+what has changed; `make matrix ONLY=test_grading_exercise_5` tries all.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from checker.verdict.outcome import Status
+from checker.verdict.results import Scorecard
+from tests.checker.matrix import cases
+from tests.checker.mutants import Mutant
+
+FOLDER = Path("exercise_05_streaming")
+SCRIPT = FOLDER / "flink_streaming_features.py"
+
+EARLY, LATE = ("5.1", "5.2", "5.3"), ("5.4", "5.5", "5.6")
+
+# 5.6 waits for five minutes to pass, and 5.4 may take three rounds.
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(3_600)]
+
+
+@pytest.mark.parametrize("mutant", cases(5, one_of=[EARLY, LATE]))
+def test_a_wrong_submission_fails_its_criterion_and_no_other(
+    mutant: Mutant, assert_fails_alone: Callable[[Mutant], None]
+) -> None:
+    assert_fails_alone(mutant)
+
+
+def test_a_command_that_ends_says_why(plain: Path, grade: Callable[..., Scorecard]) -> None:
+    names = plain / "submission.toml"
+    names.write_text(
+        names.read_text().replace("[streaming]", '[streaming]\nstart = "python job.py"')
+    )
+    (plain / FOLDER / "job.py").write_text("raise SystemExit('no such table')\n")
+    card = grade(plain, 5)
+    first, *others = card.results
+    assert first.status is Status.FAIL
+    assert first.message == "`python job.py` ended"
+    assert {result.status for result in others} == {Status.SKIPPED}
+
+
+def test_without_a_job_nothing_is_attempted(plain: Path, grade: Callable[..., Scorecard]) -> None:
+    (plain / SCRIPT).rename(plain / FOLDER / "job.py")
+    card = grade(plain, 5)
+    assert card.count(Status.NOT_ATTEMPTED) == 6

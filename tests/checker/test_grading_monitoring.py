@@ -1,0 +1,182 @@
+"""What exercise 6 is asked about has one right answer, whichever sound way leads to it."""
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from checker.hidden.catalogue import EVENT_TIME, KNOWN_VIEWS
+from checker.monitoring.pairs import Pair, pairs
+from checker.monitoring.quality import (
+    NULLS,
+    OUTLIERS,
+    TEXT,
+    PlantedTable,
+    findings,
+    mistakes,
+    planted_table,
+)
+from checker.monitoring.windows import DRIFTS, window_table
+
+NOW = datetime(2026, 3, 29, 3, 40, tzinfo=UTC)
+VIEW = KNOWN_VIEWS["user_transaction_features"]
+DAY = timedelta(days=1)
+
+Values = NDArray[np.float64]
+Edges = Callable[[Values], Values]
+Smoothing = Callable[[Values], Values]
+
+EDGES: dict[str, Edges] = {
+    "quantiles": lambda reference: np.unique(np.quantile(reference, np.linspace(0, 1, 11)))[1:-1],
+    "widths": lambda reference: np.linspace(reference.min(), reference.max(), 11)[1:-1],
+}
+SMOOTHINGS: dict[str, Smoothing] = {
+    "epsilon": lambda counts: counts / counts.sum() + 1e-10,
+    "floor": lambda counts: (counts / counts.sum()).clip(1e-3),
+    "half an observation": lambda counts: (counts + 0.5) / (counts + 0.5).sum(),
+    "one observation": lambda counts: (counts + 1) / (counts + 1).sum(),
+}
+
+
+def psi(pair: Pair, edges: Edges, smoothing: Smoothing, side: Any) -> float:
+    inner = edges(pair.reference.to_numpy(dtype="float64"))
+    shares = [
+        smoothing(np.bincount(np.searchsorted(inner, s, side=side), minlength=len(inner) + 1))
+        for s in (pair.reference, pair.current)
+    ]
+    before, now = shares
+    return float(((now - before) * np.log(now / before)).sum())
+
+
+@pytest.mark.parametrize(("edges", "smoothing"), list(product(EDGES, SMOOTHINGS)))
+def test_sound_binnings_agree_on_every_pair(edges: str, smoothing: str) -> None:
+    for pair, side in product(pairs(5), ("left", "right")):
+        found = psi(pair, EDGES[edges], SMOOTHINGS[smoothing], side)
+        assert found > 0.3 if pair.drifted else found < 0.08, (pair.name, found)
+
+
+def test_the_ks_test_agrees_on_every_pair() -> None:
+    asked = list(pairs(5))
+    assert sum(pair.drifted for pair in asked) == len(asked) / 2 == 20
+    for pair in asked:
+        p_value = stats.ks_2samp(pair.reference, pair.current).pvalue
+        assert p_value < 1e-9 if pair.drifted else p_value > 0.9, (pair.name, p_value)
+
+
+def test_the_order_of_the_pairs_does_not_tell_which_drifted() -> None:
+    of_seeds = [[pair.drifted for pair in pairs(seed)] for seed in range(20)]
+    assert all(0 < sum(at_one_place) < 20 for at_one_place in zip(*of_seeds, strict=True))
+
+
+def windows(
+    drift: dict[str, Any], passing: Collection[str] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of days -60 to -30, and of the last 7 days."""
+    table = window_table(VIEW, 5, NOW, drift, passing)
+    return of_days(table, 60, 30), of_days(table, 7, 0)
+
+
+def of_days(table: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
+    age = NOW - table[EVENT_TIME]
+    return table[(age > last * DAY) & (age <= first * DAY)]
+
+
+READINGS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "rows": lambda rows: rows,
+    "a random row of each entity": lambda rows: rows.groupby(VIEW.key).sample(1, random_state=3),
+    "the last row of each entity": lambda rows: rows.groupby(VIEW.key).last(),
+    "the mean of each entity": lambda rows: rows.groupby(VIEW.key)[list(VIEW.features)].mean(),
+}
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_windows_drift_where_it_is_planted_however_they_are_read(reading: str) -> None:
+    drift = dict(zip(VIEW.features, DRIFTS, strict=False))
+    reference, current = (READINGS[reading](rows) for rows in windows(drift))
+    for feature in VIEW.features:
+        p_value = stats.ks_2samp(reference[feature], current[feature]).pvalue
+        assert p_value < 1e-9 if feature in drift else p_value > 0.9, (feature, p_value)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_what_had_drifted_between_the_windows_has_not_however_they_are_read(reading: str) -> None:
+    drift = dict(zip(VIEW.features, DRIFTS, strict=False))
+    reference, current = (READINGS[reading](rows) for rows in windows(drift, VIEW.features))
+    for feature in VIEW.features:
+        assert stats.ks_2samp(reference[feature], current[feature]).pvalue > 0.9, feature
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [((60, 30), (14, 7)), ((60, 30), (28, 0)), ((60, 0), (7, 0)), ((35, 7), (7, 0))],
+    ids=["a week too early", "four weeks", "all days before", "the month before"],
+)
+def test_other_windows_hold_it(before: tuple[int, int], now: tuple[int, int]) -> None:
+    drift = dict(zip(VIEW.features, DRIFTS, strict=False))
+    table = window_table(VIEW, 5, NOW, drift, VIEW.features)
+    for feature in drift:
+        samples = (of_days(table, *days)[feature] for days in (before, now))
+        assert stats.ks_2samp(*samples).pvalue < 1e-9, feature
+
+
+def test_values_move_from_day_to_day_in_both_windows() -> None:
+    for rows in windows({}):
+        by_day = rows.pivot_table(index=EVENT_TIME, columns=VIEW.key, values=VIEW.features[-1])
+        assert (by_day.diff().iloc[1:] != 0).to_numpy().mean() > 0.9
+
+
+def rates(planted: PlantedTable) -> list[dict[str, Any]]:
+    """A right answer, as records."""
+    return [
+        {"column": column, "check": f"{fault}_rate", "value": shares.get(column, 0.0)}
+        for fault, shares in ((f.removesuffix("s"), planted.shares[f]) for f in (NULLS, OUTLIERS))
+        for column in planted.rows
+        if not (fault == "outlier" and column == TEXT)
+    ]
+
+
+def with_verdicts(planted: PlantedTable) -> list[dict[str, Any]]:
+    return [{**record, "passed": record["value"] == 0} for record in rates(planted)]
+
+
+def by_column(planted: PlantedTable) -> dict[str, dict[str, Any]]:
+    return {
+        column: {r["check"]: r["value"] for r in rates(planted) if r["column"] == column}
+        for column in planted.rows
+    }
+
+
+FORMS: dict[str, Callable[[PlantedTable], Any]] = {
+    "records": with_verdicts,
+    "records without verdicts": rates,
+    "a table": lambda planted: pd.DataFrame(with_verdicts(planted)),
+    "a row per column": lambda planted: [{"column": c, **r} for c, r in by_column(planted).items()],
+    "a dictionary": by_column,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_right_answer_is_right_in_every_form(form: str) -> None:
+    planted = planted_table(5)
+    names = {column: column for column in planted.rows}
+    assert list(mistakes(planted, findings(FORMS[form](planted), names))) == []
+
+
+def test_nothing_is_wrong_for_every_column() -> None:
+    planted = planted_table(5)
+    assert len(list(mistakes(planted, findings(None, {})))) == 2 * planted.rows.shape[1] - 1
+
+
+def test_a_failed_check_of_a_clean_column_is_wrong() -> None:
+    planted = planted_table(5)
+    clean = "refund_rate"
+    said = [{**r, "passed": r["value"] == 0 and r["column"] != clean} for r in rates(planted)]
+    names = {column: column for column in planted.rows}
+    wrong = [case for case, *_ in mistakes(planted, findings(said, names))]
+    assert wrong == [f"nulls of {clean}", f"outliers of {clean}"]

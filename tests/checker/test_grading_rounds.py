@@ -1,0 +1,43 @@
+"""A busy machine never fails a timed criterion, and one good round passes it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from checker.run.rounds import best_of_rounds
+from checker.settings import CheckerSettings
+from checker.verdict.outcome import MachineTooBusyError, Outcome
+
+LIMIT = 30
+QUIET, BUSY = 9, 11  # below and above a third of the limit
+GOOD, BAD = Outcome(True, "good", ""), Outcome(False, "bad", "")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> CheckerSettings:
+    return CheckerSettings().model_copy(update={"timing_dir": tmp_path})
+
+
+def one_by_one(*values: object) -> Callable[[], object]:
+    given: Iterator[object] = iter(values)
+    return lambda: next(given)
+
+
+def test_the_first_good_round_passes_also_on_a_busy_machine(config: CheckerSettings) -> None:
+    measure, probe = one_by_one(BAD, GOOD), one_by_one(BUSY, BUSY, BUSY)
+    assert best_of_rounds(measure, probe, LIMIT, config) is GOOD
+
+
+def test_a_failure_counts_when_the_machine_was_quiet_before_and_after(
+    config: CheckerSettings,
+) -> None:
+    measure = one_by_one(BAD, Outcome(False, "counted", ""), BAD)
+    probe = one_by_one(QUIET, BUSY, QUIET, QUIET, BUSY, QUIET)
+    assert best_of_rounds(measure, probe, LIMIT, config).measured == "counted"
+
+
+def test_failures_of_a_busy_machine_are_no_verdict(config: CheckerSettings) -> None:
+    measure, probe = one_by_one(BAD, BAD, BAD), one_by_one(*[BUSY, QUIET] * 3)
+    with pytest.raises(MachineTooBusyError, match="machine too busy: 11"):
+        best_of_rounds(measure, probe, LIMIT, config)

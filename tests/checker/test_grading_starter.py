@@ -1,0 +1,84 @@
+"""Code as it is handed out, with all that is wrong with it, is graded, and told what is wrong."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from checker.verdict.outcome import Status
+from checker.verdict.results import Result, Scorecard
+from lab.settings import ROOT
+from tests.checker.cards import not_passed
+
+Grade = Callable[..., Scorecard]
+
+SUBMISSIONS = ROOT / "tests" / "submissions"
+JOB = Path("exercise_05_streaming", "flink_streaming_features.py")
+OF_FLINK_1 = (
+    "from pyflink.datastream import StreamExecutionEnvironment, TimeCharacteristic",
+    "from pyflink.datastream import StreamExecutionEnvironment",
+)
+
+
+@pytest.fixture
+def starter(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SUBMISSIONS / "starter", tmp_path / "starter"))
+
+
+@pytest.fixture
+def applied(starter: Path) -> Path:
+    """With an exercise 1 that can be applied, so that the others are looked at."""
+    shutil.rmtree(starter / "exercise_01_setup")
+    shutil.copytree(SUBMISSIONS / "right" / "notebook" / "exercise-1", starter / "exercise-1")
+    return starter
+
+
+def result_of(card: Scorecard, criterion: str) -> Result:
+    return next(result for result in card.results if result.criterion.id == criterion)
+
+
+def assert_fails(card: Scorecard, criterion: str, says: str, hint: str) -> None:
+    result = result_of(card, criterion)
+    assert result.status is Status.FAIL, result
+    assert says in f"{result.measured} {result.message} {result.log_tail}"
+    assert hint in result.hint
+
+
+@pytest.mark.kafka
+def test_what_fails_says_what_is_wrong(starter: Path, grade: Grade) -> None:
+    card = grade(starter)
+    assert card.count(Status.FAIL) == 4, not_passed(card)
+    assert card.count(Status.SKIPPED) == 31
+    assert_fails(card, "1.1", "user_stats.parquet", "give each a value_type")
+    assert_fails(card, "5.1", "cannot import name 'TimeCharacteristic'", "#an-import-that-is-gone")
+    assert_fails(card, "6.1", "KS 40, PSI 35 of 40", "#psi-without-tails")
+    assert_fails(card, "6.2", "it returned no findings", "#quality-that-prints")
+
+
+def test_training_data_that_run_at_import(applied: Path, grade: Grade) -> None:
+    card = grade(applied, 2)
+    cut_off = "generate_training_data.py ended before export_training_data() was defined, with"
+    assert_fails(card, "2.5", cut_off, "under `if __name__")
+    assert_fails(card, "2.3", "the right one: generate_training", "#validation-that-prints")
+    assert result_of(card, "2.4").status is Status.PASS, "what stands above is judged"
+
+
+def test_a_script_that_asks_redis_by_get(applied: Path, grade: Grade) -> None:
+    card = grade(applied, 3)
+    assert_fails(card, "3.4", "ended before backfill_features() was defined", "#keys-and-get")
+    assert result_of(card, "3.3").status is Status.PASS
+
+
+def test_an_api_that_looks_for_a_folder_of_the_brief(applied: Path, grade: Grade) -> None:
+    card = grade(applied, 4)
+    assert_fails(card, "4.1", "'/opt/feature_repo/feature_store.yaml'", "#paths-and-ports")
+    assert card.count(Status.SKIPPED) == 5
+
+
+@pytest.mark.kafka
+def test_a_table_that_says_not_where_its_rows_go(starter: Path, grade: Grade) -> None:
+    job = starter / JOB
+    job.write_text(job.read_text().replace(*OF_FLINK_1))
+    card = grade(starter, 5)
+    assert_fails(card, "5.1", "option key 'connector'", "#a-table-without-a-place")

@@ -1,0 +1,182 @@
+"""The reference and other right solutions pass; whatever else is handed in gets a fair verdict."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from checker.hidden.hidden_data import HiddenData
+from checker.run.runner import Grader, criteria_of
+from checker.sandbox.sandbox import Sandbox
+from checker.settings import CheckerSettings
+from checker.submission.intake import take_in
+from checker.submission.submission import Submission
+from checker.verdict.outcome import MachineTooBusyError, Outcome, Status
+from checker.verdict.results import Scorecard
+from lab.errors import UserError
+from lab.feature_store import with_feasts_own_stores
+from tests.checker.cards import not_passed
+from tests.checker.mutants import PLAIN, SUBMISSIONS, copy_reference, mutants, with_tables
+
+Grade = Callable[..., Scorecard]
+
+NOTEBOOK = SUBMISSIONS / "right" / "notebook"
+SCRIPT = Path("exercise_02_training", "generate_training_data.py")
+AN_HOUR_S = 3_600  # exercise 5 waits for five minutes to pass
+
+
+def assert_all_pass(card: Scorecard, criteria: int = 35) -> None:
+    assert card.count(Status.PASS) == criteria, not_passed(card)
+
+
+def test_the_reference_passes(
+    box: Sandbox, hidden: HiddenData, config: CheckerSettings, tmp_path: Path
+) -> None:
+    """But for exercise 5: `make run` grades it, and wrong submissions of its last criteria do."""
+    copy_reference(tmp_path)
+    asked = [criterion for criterion in criteria_of(None) if not criterion.startswith("5.")]
+    card = Grader(box, hidden, config).grade(tmp_path, asked)
+    assert_all_pass(card, criteria=29)
+    card.write(tmp_path / "scorecard.json")
+    written = json.loads((tmp_path / "scorecard.json").read_text())
+    counted = (written["submission"], written["passed"], written["total"])
+    assert counted == (tmp_path.name, 29, 35)
+    assert [exercise["number"] for exercise in written["exercises"]] == [1, 2, 3, 4, 6]
+    fields = {"id", "title", "status", "measured", "required", "message", "hint", "seconds"}
+    criteria = [c for exercise in written["exercises"] for c in exercise["criteria"]]
+    assert len(criteria) == 29
+    assert all(fields <= set(criterion) for criterion in criteria)
+    compared = {criterion["id"] for criterion in criteria if criterion["figures"]}
+    assert {"3.2", "4.2", "4.3", "6.1"} <= compared
+
+
+def test_the_reference_passes_on_feasts_own_stores(
+    grade: Grade, hidden: HiddenData, tmp_path: Path
+) -> None:
+    copy_reference(tmp_path)
+    with_tables(tmp_path, hidden.directory)
+    file = tmp_path / "exercise_01_setup" / "feature_repo" / "feature_store.yaml"
+    config = with_feasts_own_stores(yaml.safe_load(file.read_text()))
+    without_plugins = yaml.safe_dump({**config, "offline_store": "duckdb"})  # its name is enough
+    assert "feast_plugins" not in without_plugins
+    file.write_text(without_plugins)
+    for exercise in (1, 2, 3):
+        assert_all_pass(grade(tmp_path, exercise), criteria=6)
+
+
+@pytest.mark.timeout(AN_HOUR_S)
+def test_another_right_solution_passes(grade: Grade) -> None:
+    assert_all_pass(grade(PLAIN))
+
+
+@pytest.mark.parametrize(
+    "exercise", [1, 2, 3, 4, pytest.param(5, marks=[pytest.mark.kafka, pytest.mark.matrix]), 6]
+)
+@pytest.mark.timeout(AN_HOUR_S)
+def test_a_third_one_passes_with_a_notebook_pandas_and_a_server_of_its_own(
+    exercise: int, grade: Grade, tmp_path: Path
+) -> None:
+    card = grade(take_in(NOTEBOOK, tmp_path, CheckerSettings()).folder, exercise)
+    assert_all_pass(card, criteria=len(criteria_of(exercise)))
+
+
+def test_an_empty_folder_is_not_attempted(grade: Grade, tmp_path: Path) -> None:
+    card = grade(tmp_path)
+    assert card.count(Status.NOT_ATTEMPTED) == 35, not_passed(card)
+
+
+def test_a_missing_folder_is_the_users_mistake(grade: Grade, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no folder"):
+        grade(tmp_path / "nowhere")
+
+
+def test_a_broken_submission_toml_is_the_users_mistake(grade: Grade, tmp_path: Path) -> None:
+    (tmp_path / "submission.toml").write_text("[data\n")
+    with pytest.raises(UserError, match="not valid TOML"):
+        grade(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trick", "limits", "says"),
+    [
+        ("import os; os._exit(0)", {}, "ended without an answer"),
+        ("while True: pass", {"import_timeout_s": 2}, "no answer within 2 s"),
+        ("def get_training_data(entity_df): return object()", {}, "returned a object"),
+        (
+            "def get_training_data(entity_df): return bytearray(3 * 2**30)",
+            {"memory_limit_gib": 3},
+            "MemoryError",
+        ),
+    ],
+    ids=["exits", "hangs", "returns_an_object", "takes_all_memory"],
+)
+def test_a_script_that_misbehaves_fails(
+    trick: str, limits: dict[str, Any], says: str, grade: Grade, plain: Path
+) -> None:
+    script = plain / SCRIPT
+    script.write_text(f"{script.read_text()}\n{trick}\n")
+    card = grade(plain, 2, **limits)
+    first, *others = card.results
+    assert first.status is Status.FAIL
+    assert says in first.message
+    assert {result.status for result in others} == {Status.SKIPPED}
+
+
+def test_a_committed_registry_does_not_stand_for_a_failed_apply(
+    grade: Grade, plain: Path, box: Sandbox
+) -> None:
+    grade(plain, 1)
+    repo = "exercise_01_setup"
+    made = box.directory / "submission" / repo / "data" / "registry.db"
+    (plain / repo / "data").mkdir()
+    shutil.copy(made, plain / repo / "data")
+    next(m for m in mutants(1) if m.name == "import_error").write(plain)
+    card = grade(plain, 1)
+    assert card.status_of()["1.1"] is Status.FAIL
+    assert card.count(Status.SKIPPED) == 5
+
+
+def test_a_failure_shows_at_most_three_counter_examples(grade: Grade, plain: Path) -> None:
+    next(m for m in mutants(2) if m.name == "latest_join").write(plain)
+    card = grade(plain, 2)
+    wrong = next(r for r in card.results if r.criterion.id == "2.4")
+    assert len(wrong.examples) == 3
+    assert all(example.expected != example.got for example in wrong.examples)
+
+
+def test_a_failure_that_was_measured_carries_their_last_lines(
+    box: Sandbox, hidden: HiddenData, config: CheckerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(submission: Submission) -> Outcome:
+        submission.log.write_text("first\n" * 50 + "\x1b[31mlast\x1b[0m\n")
+        return Outcome(False, "1 of 2", "2 of 2")
+
+    monkeypatch.setattr("checker.run.runner.checks_in", lambda _: {"5.1": measured})
+    (failed,) = Grader(box, hidden, config).grade(PLAIN, ["5.1"]).results
+    assert (failed.status, failed.log_tail) == (Status.FAIL, "first\n" * 11 + "last")
+
+
+def test_a_bug_of_ours_is_an_error_and_not_a_fail(
+    box: Sandbox,
+    hidden: HiddenData,
+    config: CheckerSettings,
+    plain: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: object) -> Outcome:
+        raise ZeroDivisionError("ours")
+
+    def too_busy(_: object) -> Outcome:
+        raise MachineTooBusyError("machine too busy")
+
+    checks = {"5.1": broken, "6.2": too_busy}
+    monkeypatch.setattr("checker.run.runner.checks_in", lambda _: checks)
+    card = Grader(box, hidden, config).grade(plain, ["5.1", "5.2", "6.2"])
+    statuses = {"5.1": Status.ERROR, "5.2": Status.SKIPPED, "6.2": Status.ERROR}
+    assert card.status_of() == statuses
+    assert "ZeroDivisionError" in card.results[0].message
+    assert card.results[2].message == "machine too busy"

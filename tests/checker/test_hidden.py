@@ -1,0 +1,32 @@
+"""The right answers themselves, where a table could give wrong ones."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pandas as pd
+from pandas.testing import assert_frame_equal
+
+from checker.hidden.catalogue import CREATED, EVENT_TIME
+from checker.hidden.hidden_data import PLANTED, HiddenData, plant
+
+VIEW = "product_popularity_features"
+SECOND = timedelta(seconds=1)
+
+
+def test_a_null_of_the_newest_row_is_its_value(hidden: HiddenData) -> None:
+    data = hidden.unchanged()
+    later = data.tables[VIEW].dropna(subset=["purchase_rate"]).tail(1)
+    later = later.assign(**{EVENT_TIME: data.as_of + SECOND, CREATED: data.as_of + SECOND})
+    data.append(VIEW, later.assign(purchase_rate=None).astype(later.dtypes.to_dict()))
+    (product,) = later["product_id"]
+    assert pd.isna(data.newest(VIEW).loc[product, "purchase_rate"])
+    others, before = (each.newest(VIEW).drop(index=product) for each in (data, hidden))
+    assert_frame_equal(others, before)
+
+
+def test_planted_users_are_told_apart_by_their_rows_only(hidden: HiddenData) -> None:
+    asked, case_of = plant(hidden.unchanged(), timedelta(days=90))
+    assert list(asked["user_id"]) == list(case_of)
+    assert Counter(case_of.values()) == dict.fromkeys(set(case_of.values()), PLANTED)
+    assert asked["user_id"].str.fullmatch(r"user_\d{12}").all()
+    assert plant(hidden.unchanged(), timedelta(days=90))[1] == case_of, "a verdict is replayed"

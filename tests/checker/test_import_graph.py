@@ -1,0 +1,116 @@
+"""The import graph of a small package, and the digest that is made of it."""
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from checker.verdict.brief import EXERCISES
+from scripts.import_graph import closure, imports_of, modules
+from tests.checker import digests
+
+FILES = {
+    "judge/__init__.py": "",
+    "judge/api.py": "from judge.room.stream import Stream\nfrom judge.room import events\n",
+    "judge/runner.py": "import judge.card\n\n\ndef run():\n    from judge import child\n",
+    "judge/card.py": '"""A card."""\nimport json\n',
+    "judge/child.py": 'COMMAND = ["-m", "judge.script"]\n',
+    "judge/script.py": "",
+    "judge/room/__init__.py": "",
+    "judge/room/stream.py": """
+        from typing import TYPE_CHECKING
+
+        if TYPE_CHECKING:
+            from judge.room.events import Event
+        else:
+            from judge import card
+        """,
+    "judge/room/events.py": "from judge.room.stream import Stream\n",
+    "checks.py": "from judge.api import Stream, events\nfrom judge.room import stream\nimport os\n",
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    for name, source in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(source))
+    return modules(tmp_path / "judge")
+
+
+@pytest.fixture
+def judge(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    monkeypatch.setattr(digests, "_modules", lambda: files)
+    monkeypatch.setattr(digests, "API", "judge.api")
+    return tmp_path
+
+
+def test_modules_are_named_as_they_are_imported(files: dict[str, Path]) -> None:
+    assert sorted(files) == [
+        "judge",
+        "judge.api",
+        "judge.card",
+        "judge.child",
+        "judge.room",
+        "judge.room.events",
+        "judge.room.stream",
+        "judge.runner",
+        "judge.script",
+    ]
+
+
+def test_a_closure_follows_functions_and_names_of_modules(files: dict[str, Path]) -> None:
+    reached = {"judge", "judge.runner", "judge.card", "judge.child", "judge.script"}
+    assert closure(["judge.runner"], files) == reached
+
+
+def test_imports_for_type_checking_are_not_followed(files: dict[str, Path]) -> None:
+    reached = {"judge", "judge.room", "judge.room.stream", "judge.card"}
+    assert closure(["judge.room.stream"], files) == reached
+
+
+def test_what_is_outside_of_the_package_is_not_followed(files: dict[str, Path]) -> None:
+    assert closure(["json", "judge.card"], files) == {"judge", "judge.card"}
+
+
+def test_a_relative_import_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "relative.py").write_text("from . import card\n")
+    with pytest.raises(ValueError, match="has a relative import"):
+        imports_of(tmp_path / "relative.py")
+
+
+def test_a_name_of_the_api_is_one_of_its_own_module(judge: Path) -> None:
+    found = [*digests.imported_modules(judge / "checks.py")]
+    assert found == ["judge.room.stream", "judge.room.events", "judge.room.stream", "os"]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_same"),
+    [
+        ("def f(a):\n    '''Other words.'''\n    return a\n", True),
+        ("def f(a):  # a comment\n\n    return (a)\n", True),
+        ("def f(a):\n    '''Words.'''\n    return a + 1\n", False),
+        ("'''Words.'''\n\ndef f(b):\n    return b\n", False),
+    ],
+)
+def test_python_is_what_it_does(source: str, is_same: bool) -> None:
+    original = digests.python_content("def f(a):\n    '''Words.'''\n    return a\n")
+    assert (digests.python_content(source) == original) is is_same
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_streaming_judges_exercise_5_only(exercise: int) -> None:
+    streaming = "checker.streaming.stream"
+    assert (streaming in digests.judging_modules(exercise)) is (exercise == 5)
+
+
+@pytest.mark.parametrize(
+    ("module", "exercises"),
+    [("run.runner", {1, 2, 3, 4, 5, 6}), ("serving.server", {4, 5}), ("cli", set())],
+)
+def test_a_module_judges_the_exercises_that_reach_it(module: str, exercises: set[int]) -> None:
+    judged = {e for e in EXERCISES if f"checker.{module}" in digests.judging_modules(e)}
+    assert judged == exercises

@@ -1,0 +1,297 @@
+"""Whatever is handed in is taken in as a copy of its exercises, and nothing reaches outside."""
+
+import json
+import os
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checker.settings import CheckerSettings
+from checker.submission.intake import Intake, take_in
+from checker.submission.notebooks import code_of_notebook
+from lab.errors import UserError
+
+SCRIPT = "exercise_02/generate_training_data.py"
+LIMITS = CheckerSettings()
+
+
+def taken_in(
+    source: Path, into: Path, overrides: Path | None = None, config: CheckerSettings = LIMITS
+) -> Intake:
+    return take_in(source, into, config, overrides)
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return folder
+
+
+def zipped(file: Path, files: Mapping[str, str], link: str | None = None) -> Path:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        if link:
+            info = zipfile.ZipInfo(link)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, "/etc/passwd")
+    return file
+
+
+def notebook(*cells: str, kind: str = "code") -> str:
+    return json.dumps({"cells": [{"cell_type": kind, "source": [cell]} for cell in cells]})
+
+
+def files_of(taken: Intake) -> set[str]:
+    found = [path for path in taken.folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(taken.folder)) for path in found}
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    return tmp_path / "taken"
+
+
+def test_the_exercises_and_the_names_are_taken_and_nothing_else(tmp_path: Path, into: Path) -> None:
+    kept = {SCRIPT: "x", "exercise_02/helpers/a.py": "", "submission.toml": ""}
+    ignored = [".venv/lib/a.py", "README.md", "exercise_02/__pycache__/a.pyc", "__MACOSX/._a"]
+    source = write(tmp_path / "ann", {**kept, **dict.fromkeys(ignored, "")})
+    taken = taken_in(source, into)
+    assert (taken.name, files_of(taken)) == ("ann", set(kept))
+    assert taken.exercises == {2: "exercise_02"}
+
+
+def test_one_folder_around_the_exercises_is_taken_off(tmp_path: Path, into: Path) -> None:
+    files = {f"solution-main/{SCRIPT}": "x", "__MACOSX/._x": "", "notes.txt": ""}
+    assert files_of(taken_in(write(tmp_path / "bob", files), into)) == {SCRIPT}
+    taken = taken_in(zipped(tmp_path / "eve.zip", files), into)
+    assert (taken.name, files_of(taken)) == ("eve", {SCRIPT})
+
+
+def test_a_lone_exercise_is_no_wrapper(tmp_path: Path, into: Path) -> None:
+    assert files_of(taken_in(write(tmp_path / "bob", {SCRIPT: "x"}), into)) == {SCRIPT}
+
+
+def test_links_pipes_and_compose_files_are_left_out(tmp_path: Path, into: Path) -> None:
+    source = write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/docker-compose.yml": ""})
+    (source / "exercise_02" / "secret").symlink_to("/etc/passwd")
+    (source / "exercise_02" / "folder").symlink_to("/etc")
+    (source / "exercise_03").symlink_to("/etc")
+    (source / "submission.toml").symlink_to("/etc/passwd")
+    os.mkfifo(source / "exercise_02" / "pipe")
+    taken = taken_in(source, into)
+    assert files_of(taken) == {SCRIPT}
+    assert len(taken.left_out) == 4
+    assert all(name in taken.described() for name in taken.left_out)
+
+
+def test_a_dry_run_names_the_scripts_that_have_something_in_them(
+    tmp_path: Path, into: Path
+) -> None:
+    many = {f"exercise_03/{number}.py": "x = 1" for number in range(6)}
+    stub = {"exercise_04/app.py": "def f(): ..."}
+    taken = taken_in(write(tmp_path / "bob", {SCRIPT: "x = 1", **many, **stub}), into)
+    assert taken.described().splitlines() == [
+        "bob:",
+        "  2 exercise_02: generate_training_data.py",
+        "  3 exercise_03: 0.py, 1.py, 2.py, 3.py and 2 more",
+        "  4 exercise_04: nothing yet",
+    ]
+
+
+def test_a_link_around_the_exercises_is_not_followed(tmp_path: Path, into: Path) -> None:
+    other = write(tmp_path / "other", {SCRIPT: "theirs"})
+    (tmp_path / "bob").mkdir()
+    (tmp_path / "bob" / "solution").symlink_to(other)
+    assert files_of(taken_in(tmp_path / "bob", into)) == set()
+
+
+# ---- ZIP files ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.py", "/etc/out.py", "exercise_02/../../out.py", "..\\out.py", "C:/out.py"]
+)
+def test_an_entry_that_points_outside_refuses_the_whole(
+    name: str, tmp_path: Path, into: Path
+) -> None:
+    archive = zipped(tmp_path / "bad.zip", {SCRIPT: "x", name: "owned"})
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match="points outside"):
+        taken_in(archive, into)
+    assert set(tmp_path.rglob("*")) - before == {into}
+
+
+def test_a_link_in_an_archive_is_not_written(tmp_path: Path, into: Path) -> None:
+    taken = taken_in(zipped(tmp_path / "a.zip", {SCRIPT: "x"}, link="exercise_02/data"), into)
+    assert files_of(taken) == {SCRIPT}
+    assert taken.left_out == ["exercise_02/data"]
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, into: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(SCRIPT, b"\0" * 3 * 2**20)
+    config = CheckerSettings().model_copy(update={"submission_max_mib": 2})
+    with pytest.raises(UserError, match="3 MiB; at most"):
+        taken_in(tmp_path / "bomb.zip", into, config=config)
+    many = zipped(tmp_path / "many.zip", {f"exercise_02/{n}.py": "" for n in range(9)})
+    config = CheckerSettings().model_copy(update={"submission_max_files": 8})
+    with pytest.raises(UserError, match="9 files"):
+        taken_in(many, into, config=config)
+
+
+def test_a_folder_that_is_too_large_is_refused(tmp_path: Path, into: Path) -> None:
+    source = write(tmp_path / "large", {SCRIPT: "x" * 3 * 2**20})
+    config = CheckerSettings().model_copy(update={"submission_max_mib": 2})
+    with pytest.raises(UserError, match="at most"):
+        taken_in(source, into, config=config)
+
+
+@pytest.mark.parametrize("name", ["...zip", "..zip"])
+def test_an_archive_without_a_name_is_refused(name: str, tmp_path: Path, into: Path) -> None:
+    into.mkdir()
+    (into / "of_another").write_text("kept")
+    with pytest.raises(UserError, match="gives a submission no name"):
+        taken_in(zipped(tmp_path / name, {SCRIPT: "x"}), into / "here")
+    assert (into / "of_another").read_text() == "kept"
+
+
+def test_an_archive_of_a_thousand_folders_is_refused(tmp_path: Path, into: Path) -> None:
+    deep = f"exercise_02/{'a/' * 1_000}b.py"
+    with pytest.raises(UserError, match="more than 64 folders"):
+        taken_in(zipped(tmp_path / "ann.zip", {deep: "x"}), into)
+
+
+def test_what_cannot_be_copied_is_refused(
+    tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("shutil.copytree", unreadable)
+    with pytest.raises(UserError, match="cannot be taken in: PermissionError"):
+        taken_in(write(tmp_path / "ann", {SCRIPT: "x"}), into)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])
+def test_a_damaged_archive_is_the_users_mistake(content: bytes, tmp_path: Path, into: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        taken_in(tmp_path / "a.zip", into)
+
+
+def test_a_file_where_a_folder_should_be_is_the_users_mistake(tmp_path: Path, into: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"exercise_02": "file", SCRIPT: "x"})
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        taken_in(archive, into)
+
+
+@given(st.binary(max_size=300), st.integers(0, 200))
+def test_no_damage_breaks_the_intake(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int
+) -> None:
+    folder = tmp_path_factory.mktemp("zip")
+    archive = zipped(folder / "a.zip", {SCRIPT: "x" * 50})
+    content = archive.read_bytes()
+    archive.write_bytes(content[:at] + noise + content[at + len(noise) :])
+    try:
+        taken = taken_in(archive, folder / "taken")
+    except UserError:
+        return
+    assert all(path.is_relative_to(folder / "taken") for path in taken.folder.rglob("*"))
+
+
+# ---- Notebooks ---------------------------------------------------------------------------------
+
+
+def test_a_notebook_becomes_a_script_beside_it(tmp_path: Path, into: Path) -> None:
+    files = {"exercise_02/work.ipynb": notebook("def f():\n    return 1"), SCRIPT: "mine"}
+    taken = taken_in(write(tmp_path / "bob", files), into)
+    assert taken.notebooks == ["exercise_02/work.ipynb"]
+    assert "return 1" in (taken.folder / "exercise_02" / "work.py").read_text()
+
+
+def test_a_notebook_does_not_replace_a_script(tmp_path: Path, into: Path) -> None:
+    files = {SCRIPT: "mine", SCRIPT.replace(".py", ".ipynb"): notebook("x = 1")}
+    taken = taken_in(write(tmp_path / "bob", files), into)
+    assert (taken.folder / SCRIPT).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', "[" * 10**5, notebook("-" * 200_000 + "1")],
+)
+def test_what_is_no_notebook_is_left_out(content: str, tmp_path: Path, into: Path) -> None:
+    taken = taken_in(write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/a.ipynb": content}), into)
+    assert taken.notebooks == []
+    assert taken.left_out == ["exercise_02/a.ipynb, which is no notebook"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "defines"),
+    [
+        (["!pip install feast\nx = 1"], {"x": 1}),
+        (["%matplotlib inline\nx = 1"], {"x": 1}),
+        (["if True:\n    !ls\nx = 1"], {"x": 1}),
+        (["%%time\nx = 1"], {"x": 1}),
+        (["%%bash\nx=1; echo ("], {}),
+        (["x = '''\n%d of\n!'''\n"], {"x": "\n%d of\n!"}),
+        (["x = ('%d'\n% 3)"], {"x": "3"}),
+        (["x = 1", "y = x + 1"], {"x": 1, "y": 2}),
+    ],
+    ids=["shell", "magic", "in_a_block", "timed", "bash", "text", "modulo", "in_order"],
+)
+def test_what_only_a_notebook_understands_is_dropped(
+    cells: list[str], defines: dict[str, Any]
+) -> None:
+    names: dict[str, Any] = {}
+    exec(code_of_notebook(notebook(*cells)), names)
+    assert {name: value for name, value in names.items() if name != "__builtins__"} == defines
+
+
+def test_text_cells_are_no_code() -> None:
+    assert code_of_notebook(notebook("# A heading", kind="markdown")).strip() == ""
+
+
+def test_a_folder_named_as_a_notebook_is_one(tmp_path: Path, into: Path) -> None:
+    files = {SCRIPT: "x", "exercise_02/a.ipynb/b.py": "y"}
+    assert files_of(taken_in(write(tmp_path / "bob", files), into)) == set(files)
+
+
+def test_a_notebook_that_is_too_large_is_left_out(tmp_path: Path, into: Path) -> None:
+    source = write(tmp_path / "bob", {SCRIPT: "x", "exercise_02/a.ipynb": notebook("x = 1")})
+    config = CheckerSettings().model_copy(update={"notebook_max_mib": 0})
+    assert taken_in(source, into, config=config).left_out == [
+        "exercise_02/a.ipynb, which is too large"
+    ]
+
+
+def test_a_second_script_is_not_replaced_either(tmp_path: Path, into: Path) -> None:
+    files = {"exercise_02/a.py": "1", "exercise_02/a_notebook.py": "2"}
+    taken = taken_in(
+        write(tmp_path / "bob", {**files, "exercise_02/a.ipynb": notebook("x = 1")}), into
+    )
+    assert {name: (taken.folder / name).read_text() for name in files} == files
+
+
+# ---- The instructor's names --------------------------------------------------------------------
+
+
+def test_an_override_stands_for_the_submissions_own_names(tmp_path: Path, into: Path) -> None:
+    source = write(tmp_path / "ann", {SCRIPT: "x", "submission.toml": "# theirs"})
+    overrides = write(tmp_path / "overrides", {"ann/submission.toml": "# the instructor's"})
+    taken = taken_in(source, into, overrides)
+    assert (taken.folder / "submission.toml").read_text() == "# the instructor's"
+    assert (source / "submission.toml").read_text() == "# theirs"
+
+
+def test_what_is_not_there_is_the_users_mistake(tmp_path: Path, into: Path) -> None:
+    with pytest.raises(UserError, match="no folder or ZIP file"):
+        taken_in(tmp_path / "nobody", into)

@@ -1,0 +1,162 @@
+"""A new workspace runs from the first minute: nothing is attempted, and nothing crashes."""
+
+import ast
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from checker.run.runner import criteria_of
+from checker.submission.scripts import script_that_defines, scripts
+from checker.submission.workspace import make_workspace
+from checker.verdict.outcome import NotAttemptedError, Status
+from checker.verdict.results import Scorecard
+from lab.errors import UserError
+from tests import test_docs
+
+CONTRACT_FUNCTIONS = {
+    "exercise_02_pit_training/generate_training_data.py": {
+        "create_entity_df",
+        "get_training_data",
+        "validate_pit_correctness",
+        "demonstrate_leakage",
+        "export_training_data",
+    },
+    "exercise_03_materialize/materialize.py": {
+        "initial_materialization",
+        "incremental_materialization",
+        "validate_materialization",
+        "backfill_features",
+        "monitor_materialization",
+    },
+    "exercise_06_monitoring/feature_monitoring.py": {
+        "detect_drift_ks_test",
+        "calculate_psi",
+        "monitor_feature_drift",
+        "check_data_quality",
+        "send_alert",
+        "generate_drift_report",
+    },
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    make_workspace(folder)
+    return folder
+
+
+def test_nothing_of_it_is_attempted(workspace: Path, grade: Callable[..., Scorecard]) -> None:
+    card = grade(workspace)
+    assert card.count(Status.NOT_ATTEMPTED) == 35, card.status_of()
+
+
+def test_the_first_line_that_is_written_is_an_attempt(
+    workspace: Path, grade: Callable[..., Scorecard]
+) -> None:
+    features = workspace / "exercise_01_setup" / "feature_repo" / "features.py"
+    features.write_text("user = 1 / 0\n")
+    status = grade(workspace, 1).status_of()
+    assert [status[i] for i in criteria_of(1)] == [Status.FAIL, *[Status.SKIPPED] * 5]
+
+
+@pytest.mark.parametrize("file", CONTRACT_FUNCTIONS)
+def test_it_has_the_functions_of_the_contract_with_a_docstring(file: str, workspace: Path) -> None:
+    found = [
+        node
+        for node in ast.parse((workspace / file).read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert CONTRACT_FUNCTIONS[file] <= {function.name for function in found}
+    assert all(ast.get_docstring(function) for function in found)
+
+
+def test_what_is_to_be_done_is_numbered_in_order(workspace: Path) -> None:
+    for file in workspace.rglob("*.py"):
+        numbers = [int(n) for n in re.findall(r"# TODO (\d+)", file.read_text())]
+        assert numbers == list(range(1, len(numbers) + 1)) != [], file.name
+
+
+def test_its_documents_link_to_nothing_that_is_not_there(workspace: Path) -> None:
+    documents = [*workspace.glob("docs/*.md"), workspace / "README.md"]
+    assert len(documents) == 3
+    for document in documents:
+        test_docs.test_relative_links_resolve(document)
+
+
+def test_the_commands_of_its_readme_exist(workspace: Path) -> None:
+    words = test_docs.commands(workspace / "README.md")
+    assert len(words) > 4
+    for name, *arguments in words:
+        if name != "export":
+            assert name == "lab"
+            test_docs.assert_lab_takes(arguments)
+
+
+def test_its_workflow_grades_it_by_commands_that_exist(workspace: Path) -> None:
+    workflow = yaml.safe_load((workspace / ".github" / "workflows" / "check.yml").read_text())
+    steps = workflow["jobs"]["check"]["steps"]
+    words = [shlex.split(step["run"].partition(" >>")[0]) for step in steps if "run" in step]
+    commands = [arguments for name, *arguments in words if name.endswith("/lab")]
+    assert [arguments[0] for arguments in commands] == ["grade", "render"]
+    for arguments in commands:
+        test_docs.assert_lab_takes(arguments)
+    assert {"make", "-C", "lab", "setup"} in map(set, words)
+
+
+def test_a_folder_with_something_in_it_is_left_alone(workspace: Path) -> None:
+    (workspace / "README.md").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        make_workspace(workspace)
+    assert (workspace / "README.md").read_text() == "mine"
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    make_workspace(tmp_path)
+    assert (tmp_path / "README.md").is_file()
+
+
+# ---- What counts as written --------------------------------------------------------------------
+
+STUBS = {
+    "raises": "def f():\n    raise NotImplementedError",
+    "raises_with_a_text": 'def f():\n    """Says."""\n    raise NotImplementedError("later")',
+    "passes": "def f():\n    pass",
+    "dots": "def f(): ...",
+    "async": "async def f():\n    '''Says.'''",
+    "only_imports": "import os\nfrom pathlib import Path",
+    "nothing": "",
+    "a_text": '"""Says what it will be."""',
+}
+WRITTEN = {
+    "raises_something_else": "def f():\n    raise ValueError",
+    "returns": "def f():\n    return None",
+    "does_and_raises": "def f():\n    print()\n    raise NotImplementedError",
+    "a_value": "import os\nX = 1",
+    "does_not_parse": "def f(:",
+    "null_byte": "\0",
+}
+
+
+@pytest.mark.parametrize("source", STUBS.values(), ids=STUBS)
+def test_a_stub_is_not_there(source: str, tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text(source)
+    assert scripts(tmp_path) == []
+
+
+@pytest.mark.parametrize("source", WRITTEN.values(), ids=WRITTEN)
+def test_more_than_a_stub_is_there(source: str, tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text(source)
+    assert scripts(tmp_path) == [tmp_path / "f.py"]
+
+
+def test_a_stub_gives_way_to_another_file_that_has_the_function(tmp_path: Path) -> None:
+    (tmp_path / "default.py").write_text("X = 1\ndef f():\n    raise NotImplementedError")
+    with pytest.raises(NotAttemptedError):
+        script_that_defines(tmp_path, "default.py", "f")
+    (tmp_path / "other.py").write_text("def f():\n    return 1")
+    assert script_that_defines(tmp_path, "default.py", "f") == tmp_path / "other.py"

@@ -1,0 +1,38 @@
+"""Whom the checks of the API ask about, and whom they keep for the cache's misses."""
+
+from checker.hidden.hidden_data import HiddenData
+from checker.serving.payments import (
+    NEW,
+    NEW_ENTITIES,
+    PAIR,
+    add_new_entities,
+    hot_payments,
+    payments,
+    payments_of_unasked,
+    skewed_payments,
+)
+
+KEPT = 5
+
+
+def test_nobody_is_asked_about_those_who_are_kept(hidden: HiddenData) -> None:
+    mine = hidden.unchanged()
+    add_new_entities(mine, KEPT)
+    kept = payments_of_unasked(mine, 1)
+    assert len(kept) == kept["user_id"].nunique() == kept["merchant_id"].nunique() == KEPT
+    assert kept["user_id"].str.startswith(NEW).all()
+    others = [hot_payments(mine), skewed_payments(mine, 100, 2), payments(mine, 500, 3)]
+    for asked in others:
+        assert not asked[PAIR].isin(set(kept[PAIR].to_numpy().ravel())).any(axis=None)
+    assert payments(mine, 500, 3)["user_id"].str.startswith(NEW).any()
+    assert payments(mine, 500, 3, only=NEW)["user_id"].nunique() == NEW_ENTITIES
+
+
+def test_cold_pairs_are_mixed_into_those_of_hot_ones(hidden: HiddenData) -> None:
+    mine = hidden.unchanged()
+    add_new_entities(mine, KEPT)
+    cold = payments_of_unasked(mine, 1)
+    asked = skewed_payments(mine, 50, 2, cold)
+    assert len(asked) == 50
+    assert asked["user_id"].isin(cold["user_id"]).sum() == KEPT
+    assert asked["amount_vs_avg_ratio"].notna().all()

@@ -1,0 +1,28 @@
+"""Which commands were executed between our marks, whatever others say meanwhile."""
+
+from pathlib import Path
+
+from checker.serving.redis_monitor import monitored
+from lab.stack.redis import private_redis
+
+
+def test_a_mark_that_another_client_repeats_is_none(tmp_path: Path) -> None:
+    with (
+        private_redis(tmp_path) as redis,
+        redis.client() as other,
+        redis.client() as ear,
+        ear.monitor() as listening,
+        monitored(redis) as monitor,
+    ):
+        other.hget("before", "a")
+        monitor.mark()
+        said = (heard["command"] for heard in listening.listen())
+        token = next(words for words in said if words.startswith("ECHO")).split()[1]
+        other.echo(token)
+        other.echo(f"{token} end")
+        other.hget("a", "b")
+        monitor.mark()
+        other.hget("c", "d")
+        groups = monitor.groups()
+    read = [[c.arguments for c in group if c.name == "HGET"] for group in groups]
+    assert read == [[(b"a", b"b")], [(b"c", b"d")]]
