@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test lint drills matrix seeds check bench up down lock clean setup redis java
+.PHONY: run test lint size drills matrix seeds check bench up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -13,6 +13,9 @@ test: setup redis java ## all tests, on a Redis and a Kafka of their own
 
 lint: setup ## style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+size: setup ## the lines of each part, with their limits
+	.venv/bin/python scripts/size
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/python -m exercise_05_streaming.drills
