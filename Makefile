@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test lint size drills matrix seeds check bench up down lock clean setup redis java
+.PHONY: run test lint size words drills matrix seeds check bench up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -16,6 +16,9 @@ lint: setup ## style and types
 
 size: setup ## the lines of each part, with their limits
 	.venv/bin/python scripts/size
+
+words: setup ## a report on the language: words to replace, docstrings to rephrase
+	.venv/bin/python scripts/words
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/python -m exercise_05_streaming.drills
