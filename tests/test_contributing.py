@@ -152,10 +152,16 @@ def test_a_new_renderer_is_offered_and_writes(project: Path) -> None:
     ((command, *arguments),) = commands("Add a renderer")
     assert command == "lab"
     assert "tap" in lab(project, *arguments)
-    code = (
-        "import cards; from checker.render import RENDERERS; print(RENDERERS['tap'](cards.card()))"
-    )
-    assert output(project, "-c", code).startswith("TAP version 14\n1..")
+    code = """
+from types import SimpleNamespace
+from checker.render import RENDERERS
+from checker.verdict.brief import CRITERIA
+from checker.verdict.outcome import Status
+from checker.verdict.results import Result
+results = [Result(CRITERIA[0], Status.PASS), Result(CRITERIA[1], Status.FAIL)]
+print(RENDERERS["tap"](SimpleNamespace(results=results)))
+"""
+    assert output(project, "-c", code).splitlines()[1:4] == ["1..2", "ok - 1.1", "not ok - 1.2"]
 
 
 def test_a_new_setting_is_read_from_the_environment(project: Path) -> None:
