@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test lint drills matrix seeds check bench up down lock clean setup redis java
+.PHONY: run test quick lint size words drills matrix seeds check bench up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -11,8 +11,18 @@ test: setup redis java ## all tests, on a Redis and a Kafka of their own
 	@scripts/system-packages promtool chromium bwrap || true
 	.venv/bin/pytest
 
+quick: setup ## while you work: the tests that need no service, then the size of each part
+	.venv/bin/pytest -m "not services and not slow"
+	@.venv/bin/python scripts/size
+
 lint: setup ## style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+size: setup ## the lines of each part, with their limits
+	.venv/bin/python scripts/size
+
+words: setup ## a report on the language: words to replace, docstrings to rephrase
+	.venv/bin/python scripts/words
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/python -m exercise_05_streaming.drills
