@@ -15,8 +15,9 @@ quick: setup ## while you work: the tests that need no service, then the size of
 	.venv/bin/pytest -m "not services and not slow"
 	@.venv/bin/python scripts/size
 
-lint: setup ## style and types
+lint: setup ## style and types, and a report on the language
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	@.venv/bin/python scripts/words
 
 size: setup ## the lines of each part, with their limits
 	.venv/bin/python scripts/size
