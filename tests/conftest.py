@@ -12,6 +12,7 @@ NO_SKIPS = "NO_SKIPS"  # set by .ci/run: a green run has run every test
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.skipped and os.environ.get(NO_SKIPS):
-        _, _, reason = report.longrepr  # type: ignore[misc]
+        assert isinstance(report.longrepr, tuple)
+        _, _, reason = report.longrepr
         report.outcome, report.longrepr = "failed", f"{reason}, and {NO_SKIPS} is set"
     return report

@@ -74,7 +74,7 @@ class LiveApi:
         self.port = free_port()
         named = ("data_dir", "build_dir", "model_dir", "redis_port")
         places = {name: getattr(settings, name) for name in named}
-        given = places | {"api_port": self.port} | changes
+        given = {**places, "api_port": self.port, **changes}
         environment = {f"LAB_{name.upper()}": str(value) for name, value in given.items()}
         self.log = log
         with log.open("wb") as output:

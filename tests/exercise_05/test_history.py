@@ -79,7 +79,7 @@ def tiles(transactions: pl.DataFrame) -> pl.DataFrame:
             ms.min().alias("first_event"),
             ms.max().alias("last_event"),
         )
-        .cast(dict(TILE))
+        .cast(TILE)
     )
 
 
