@@ -26,7 +26,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """Turn a skip into a failure, naming what to install."""
     report = yield
     if report.skipped and os.environ.get(NO_SKIPS):
-        _, _, reason = report.longrepr  # type: ignore[misc]
+        assert isinstance(report.longrepr, tuple)
+        _, _, reason = report.longrepr
         report.outcome, report.longrepr = "failed", f"{reason}, and {NO_SKIPS} is set"
     return report
 
