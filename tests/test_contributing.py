@@ -173,6 +173,7 @@ def test_a_new_setting_is_read_from_the_environment(project: Path) -> None:
     assert "greater than or equal to 1" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_new_option_of_a_plug_in_is_taken_from_the_store_config(project: Path) -> None:
     ((_, _, text),) = [
         block for block in blocks(RECIPES["Add a plug-in option"]) if block[1] == "yaml"
