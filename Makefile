@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test lint drills matrix seeds check bench up down lock clean setup redis java
+.PHONY: run test quick lint drills matrix seeds check bench up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -10,6 +10,10 @@ test: setup redis java ## all tests, on a Redis and a Kafka of their own
 	@docker compose version >/dev/null 2>&1 || scripts/system-packages docker-compose || true
 	@scripts/system-packages promtool chromium bwrap || true
 	.venv/bin/pytest
+
+quick: setup ## tests without services, under a minute
+	.venv/bin/pytest -q -m "not services and not slow"
+	scripts/size
 
 lint: setup ## style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
