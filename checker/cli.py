@@ -15,7 +15,8 @@ from checker.render import RENDERERS, Form
 from checker.settings import CheckerSettings
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard, read_scorecard, write_whole
-from lab.cli import app, console
+from lab.cli import app as app
+from lab.cli import console
 from lab.errors import OUR_ERROR, USER_ERROR, UserError
 from lab.settings import ROOT
 

@@ -16,7 +16,7 @@ NO_SKIPS = "NO_SKIPS"  # set by .ci/run: a green run has run every test
 STARTERS = frozenset(  # functions and fixtures that start a service, or a program not of Python
     {
         *("private_redis", "private_kafka", "private_flink", "up", "new_shop"),
-        *("sandbox", "GradingProcess", "sync_playwright", "function_jar", "every_service"),
+        *("sandbox", "GradingProcess", "sync_playwright", "every_service"),
     }
 )
 
@@ -34,10 +34,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a service; `-m "not services"` leaves them out."""
-    for item in items:
-        if isinstance(item, pytest.Function) and _needs_services(item):
+    """Mark the tests that need a service or much data; `make quick` leaves them out."""
+    for item in (item for item in items if isinstance(item, pytest.Function)):
+        if _needs_services(item):
             item.add_marker("services")
+        if "simulated_data" in item.fixturenames:
+            item.add_marker("slow")
 
 
 def _needs_services(item: pytest.Function) -> bool:

@@ -237,6 +237,7 @@ def test_a_percentile_is_the_least_sample_that_so_many_do_not_exceed(
     assert found == min(enough)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [None, "status 503"])
 def test_a_run_is_drawn_also_when_all_failed(error: str | None, tmp_path: Path) -> None:
     samples = [Sample(n / 10, 0.1, 5 + n, 3, 1, error) for n in range(20)]
@@ -372,6 +373,7 @@ def locust(dataset: Path, host: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_locust_sends_the_same_payments(dataset: Path) -> None:
     with service() as server, locust(dataset, server.address) as process:
         eventually(lambda: "/predict" in [path for path, _ in server.bodies])
@@ -382,6 +384,7 @@ def test_locust_sends_the_same_payments(dataset: Path) -> None:
     assert {payment["user_id"] for payment in singles} <= {"user_1", "user_2", "user_3"}
 
 
+@pytest.mark.slow
 def test_locust_refuses_another_host(dataset: Path) -> None:
     with locust(dataset, "http://192.0.2.1") as process:
         shown, said = process.communicate(timeout=SECONDS)

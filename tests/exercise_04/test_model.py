@@ -60,6 +60,7 @@ def save(model: HistGradientBoostingClassifier, folder: Path, threshold: float =
 finite = st.floats(0, 1e6, width=32)
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, derandomize=True, max_examples=80)
 @given(rows=arrays(np.float32, st.tuples(st.integers(1, 120), st.just(4)), elements=finite))
 def test_any_row_gets_the_probability_that_scikit_learn_gives(

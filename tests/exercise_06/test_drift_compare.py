@@ -47,6 +47,7 @@ def two_windows(draw: st.DrawFn) -> tuple[pd.Series, pd.Series]:
     return reference, current
 
 
+@pytest.mark.slow
 @settings(steady, max_examples=300)
 @given(two_windows())
 def test_every_column_has_a_defined_result_and_no_warning(

@@ -92,6 +92,7 @@ def as_frame(asked: list[Row], folder: Path, kind: str) -> Any:
     return table.to_pandas().set_index(pd.Index(range(7, 7 + len(asked))))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(ROW, min_size=1, max_size=14),

@@ -27,6 +27,7 @@ def lab_data(tmp_path: Path, point_settings: PointSettings) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_simulate_advance_show(lab_data: Run, tmp_path: Path) -> None:
     nothing = lab_data("show")
     assert nothing.returncode == 2
@@ -43,6 +44,7 @@ def test_simulate_advance_show(lab_data: Run, tmp_path: Path) -> None:
     assert "transactions" in shown.stdout
 
 
+@pytest.mark.slow
 def test_import_with_a_map(lab_data: Run, tmp_path: Path) -> None:
     file = tmp_path / "theirs.csv"
     file.write_text("who,shop,what,at,paid\na,s,p,2025-05-05T10:00:00Z,1\n")

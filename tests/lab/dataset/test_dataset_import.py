@@ -214,6 +214,7 @@ def groceries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]
     return folder, import_complete_journey(folder, AS_OF)
 
 
+@pytest.mark.slow
 def test_the_real_data(groceries: tuple[Path, Manifest]) -> None:
     folder, described = groceries
     rows = rows_of(folder)

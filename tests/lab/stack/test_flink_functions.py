@@ -10,9 +10,10 @@ from lab.errors import UserError
 from lab.settings import settings
 from lab.stack.flink import function_jar
 
-pytestmark = pytest.mark.skipif(
-    which("javac") is None, reason="no javac: scripts/system-packages javac"
-)
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(which("javac") is None, reason="no javac: scripts/system-packages javac"),
+]
 SOURCE = """
 package shop;
 public class Twice extends org.apache.flink.table.functions.ScalarFunction {

@@ -22,9 +22,13 @@ from lab.stack.redis import RedisServer, private_redis
 from tests.settings_in_force import variables
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(
-    which("redis-server") is None, reason="no redis-server: scripts/system-packages redis-server"
-)
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(
+        which("redis-server") is None,
+        reason="no redis-server: scripts/system-packages redis-server",
+    ),
+]
 Status = Callable[..., ServiceStatus]
 Programs = Callable[..., None]
 UP = "from lab.stack import up; up(['redis'])"
