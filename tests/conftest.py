@@ -16,7 +16,7 @@ NO_SKIPS = "NO_SKIPS"  # set by .ci/run: a green run has run every test
 STARTERS = frozenset(  # functions and fixtures that start a service, or a program not of Python
     {
         *("private_redis", "private_kafka", "private_flink", "up", "new_shop"),
-        *("sandbox", "GradingProcess", "sync_playwright", "every_service"),
+        *("sandbox", "BatchRun", "GradingProcess", "apart", "sync_playwright", "every_service"),
     }
 )
 

@@ -301,6 +301,7 @@ def test_a_submission_without_time_left_keeps_what_was_judged(
     assert (third.status, third.message[:10]) == (Status.FAIL, "not judged")
 
 
+@pytest.mark.services
 def test_a_run_that_is_stopped_takes_its_processes_with_it(tmp_path: Path) -> None:
     make_workspace(tmp_path / "ann")
     words = ["grade", str(tmp_path / "ann"), "--out", str(tmp_path / "out")]
