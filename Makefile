@@ -13,17 +13,17 @@ test: setup redis java ## all tests, on a Redis and a Kafka of their own
 
 quick: setup ## while you work: the tests that need no service, then the size of each part
 	.venv/bin/pytest -q -m "not services and not slow"
-	@.venv/bin/python scripts/size
+	@.venv/bin/python scripts/size.py
 
 lint: setup ## style and types, and a report on the language
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-	@.venv/bin/python scripts/words
+	@.venv/bin/python scripts/words.py
 
 size: setup ## the lines of each part, with their limits
-	.venv/bin/python scripts/size
+	.venv/bin/python scripts/size.py
 
 words: setup ## a report on the language: words to replace, docstrings to rephrase
-	.venv/bin/python scripts/words
+	.venv/bin/python scripts/words.py
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/python -m exercise_05_streaming.drills

@@ -1,4 +1,4 @@
-"""The parts of the project stay within size.toml, and scripts/size counts them."""
+"""The parts of the project stay within size.toml, and scripts/size.py counts them."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.settings import settings
 
-SCRIPT = settings.root / "scripts" / "size"
+SCRIPT = settings.root / "scripts" / "size.py"
 CONFIG = """
 suffixes = [".py", ".sql"]
 [[part]]

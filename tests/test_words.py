@@ -1,4 +1,4 @@
-"""scripts/words counts the words to replace, and the docstrings to rephrase, on a small tree."""
+"""scripts/words.py counts the words to replace, and the docstrings to rephrase, on a small tree."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.settings import settings
 
-SCRIPT = settings.root / "scripts" / "words"
+SCRIPT = settings.root / "scripts" / "words.py"
 MODULE = '''
 """What a module holds."""
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Print the lines of each part with its limit in size.toml; exit 1 when one is over its limit.
 
-scripts/size [ROOT]
+scripts/size.py [ROOT]
 """
 
 import sys

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Report words to replace and docstrings to rephrase, by word and by folder; never fails.
 
-scripts/words [ROOT]
+scripts/words.py [ROOT]
 
 It reads Python, Markdown, SQL and TOML outside tests/submissions. An identifier counts by the
 words between its underscores. Some hits are right as they are; the report is a list to look at.
