@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint drills matrix seeds check bench up down lock clean setup redis java
+.PHONY: run test quick lint size words drills matrix seeds check bench up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -11,19 +11,26 @@ test: setup redis java ## all tests, on a Redis and a Kafka of their own
 	@scripts/system-packages promtool chromium bwrap || true
 	.venv/bin/pytest
 
-quick: setup ## tests without services, under a minute
-	.venv/bin/pytest -q -m "not services and not slow"
-	scripts/size
+quick: setup ## while you work: the tests that need no service, then the size of each part
+	.venv/bin/pytest -m "not services and not slow"
+	@.venv/bin/python scripts/size
 
-lint: setup ## style and types
+lint: setup ## style and types, and a report on the language
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	@.venv/bin/python scripts/words
+
+size: setup ## the lines of each part, with their limits
+	.venv/bin/python scripts/size
+
+words: setup ## a report on the language: words to replace, docstrings to rephrase
+	.venv/bin/python scripts/words
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/python -m exercise_05_streaming.drills
 
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some
 	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/checker || [ $$? = 5 ]
-	.venv/bin/python tests/checker/matrix.py
+	.venv/bin/python -m tests.checker.matrix
 
 seeds: setup redis java ## the reference and the mutants of what is timed, each over twenty seeds; hours
 	.venv/bin/pytest -m seeds $(if $(ONLY),-k "$(ONLY)") --durations=0 tests/checker/test_seeds.py

@@ -1,8 +1,10 @@
 """The workflow and the container file run commands that are there, and nothing unpinned."""
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +96,72 @@ def test_the_image_runs_lab() -> None:
     (entry,), (command,) = (instructions(name) for name in ("ENTRYPOINT", "CMD"))
     assert json.loads(entry) == ["/lab/.venv/bin/lab"]
     assert json.loads(command)[0] == "grade"
+
+
+BUDGET = (ROOT / ".ci" / "budget").read_text()
+CLOCK = "#!/bin/sh\ncat clock\n"  # stands for `date`: a step moves it by writing seconds
+
+
+def run_ci(folder: Path, steps: str) -> tuple[int, dict[str, str]]:
+    """Run a copy of .ci/run with other steps; return its status and the rows of its table."""
+    (folder / ".ci").mkdir()
+    (folder / "bin").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", folder / ".ci" / "run")
+    (folder / ".ci" / "budget").write_text(f"# minutes and commands\n{steps}")
+    (folder / "Makefile").write_text("down:\n\t@touch services_stopped\n")
+    (folder / "clock").write_text("0")
+    (folder / "bin" / "date").write_text(CLOCK)
+    (folder / "bin" / "date").chmod(0o755)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    run = subprocess.run(
+        [folder / ".ci" / "run"],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (folder / "services_stopped").exists(), run.stderr
+    table = run.stdout[run.stdout.index("step  ") :]
+    rows = [re.split(r" {2,}", line, maxsplit=1) for line in table.splitlines()]
+    return run.returncode, {step: " ".join(rest.split()) for step, rest in rows}
+
+
+def test_the_steps_of_ci_exist_and_take_an_hour() -> None:
+    rows = [line.split(maxsplit=1) for line in BUDGET.splitlines() if not line.startswith("#")]
+    assert sum(int(minutes) for minutes, _ in rows) == 60
+    assert len(rows) == 4
+    for _, command in rows:
+        assert_runs(test_docs.without_assignments(shlex.split(command)))
+
+
+def test_ci_prints_the_minutes_of_each_step(tmp_path: Path) -> None:
+    status, table = run_ci(tmp_path, "2 echo 90 > clock\n3 NAME=1 sh -c 'echo 120 > clock'\n")
+    assert status == 0
+    assert table == {
+        "step": "minutes budget",
+        "echo 90 > clock": "1.5 2",
+        "NAME=1 sh -c 'echo 120 > clock'": "0.5 3",
+        "total": "2.0 5",
+    }
+
+
+def test_a_failed_step_ends_ci_with_its_status_and_the_table(tmp_path: Path) -> None:
+    status, table = run_ci(tmp_path, "1 true\n1 exit 7\n1 touch must_not_run\n")
+    assert status == 7
+    assert table["true"] == "0.0 1"
+    assert table["exit 7"] == "0.0 1 failed"
+    assert table["touch must_not_run"] == "0.0 1 not run"
+    assert not (tmp_path / "must_not_run").exists()
+
+
+def test_a_step_over_its_budget_is_named_and_passes(tmp_path: Path) -> None:
+    status, table = run_ci(tmp_path, "1 echo 90 > clock\n9 true\n")
+    assert status == 0
+    assert table["echo 90 > clock"] == "1.5 1 over budget"
+    assert table["total"] == "1.5 10"
+
+
+def test_ci_over_its_whole_budget_fails(tmp_path: Path) -> None:
+    status, table = run_ci(tmp_path, "1 echo 90 > clock\n")
+    assert status == 1
+    assert "over budget" in table["total"]

@@ -6,7 +6,7 @@
     make matrix ONLY="5.3-latest_offset or cached"    # some, by name
 
 `tests/submissions/wrong` holds their edits (`edits.py` has the kinds) and their verdicts;
-`.venv/bin/python tests/checker/matrix.py` makes the page of the verdicts without grading.
+`.venv/bin/python -m tests.checker.matrix` makes the page of the verdicts without grading.
 """
 
 import ast

@@ -15,7 +15,7 @@ from checker.verdict.results import Result, Scorecard
 from tests.checker import cards, matrix
 from tests.checker.digests import digest_of
 from tests.checker.edits import Create
-from tests.checker.mutants import Mutant, copy_plain, mutants
+from tests.checker.mutants import Mutant, MutantError, copy_plain, mutants
 
 EVERY = [mutant for exercise in EXERCISES for mutant in mutants(exercise)]
 ANY = next(mutant for mutant in EVERY if mutant.criterion == "1.1")
@@ -45,6 +45,16 @@ def test_layout_and_comments_of_the_plain_solution_do_not_matter(
         file.write_text("# other layout\n\n" + ast.unparse(ast.parse(file.read_text())))
     for mutant in mutants(exercise):
         mutant.write(Path(shutil.copytree(plain, tmp_path / str(mutant))))
+
+
+def test_a_renamed_function_is_an_error_with_the_mutants_name(tmp_path: Path) -> None:
+    plain = copy_plain(tmp_path)
+    script = plain / "exercise_02_training" / "generate_training_data.py"
+    script.write_text(script.read_text().replace("get_training_data", "training_data"))
+    mutant = next(mutant for mutant in mutants(2) if mutant.name == "no_ttl")
+    says = r"^2\.4-no_ttl: .*generate_training_data\.py has no definition of get_training_data"
+    with pytest.raises(MutantError, match=says):
+        mutant.write(plain)
 
 
 def test_each_was_graded_as_it_is_now_and_caught_alone() -> None:
