@@ -12,7 +12,7 @@ test: setup redis java ## all tests, on a Redis and a Kafka of their own
 	.venv/bin/pytest
 
 quick: setup ## while you work: the tests that need no service, then the size of each part
-	.venv/bin/pytest -m "not services and not slow"
+	.venv/bin/pytest -q -m "not services and not slow"
 	@.venv/bin/python scripts/size
 
 lint: setup ## style and types, and a report on the language

@@ -14,8 +14,9 @@ from rich.markdown import Markdown
 from checker.render import RENDERERS, Form
 from checker.settings import CheckerSettings
 from checker.verdict.outcome import Status
-from checker.verdict.results import Scorecard, read_scorecard, write_whole
-from lab.cli import app, console
+from checker.verdict.results import SCORECARD, Scorecard, read_scorecard, write_whole
+from lab.cli import app as app
+from lab.cli import console
 from lab.errors import OUR_ERROR, USER_ERROR, UserError
 from lab.settings import ROOT
 
@@ -121,8 +122,8 @@ def grade(
     """Grade submissions, several at a time; begun again, it goes on where it stopped."""
     from checker.run import classroom
     from checker.run.batch import BatchRun
+    from checker.run.packages import install
     from checker.run.runner import criteria_of
-    from checker.verdict.packages import install
 
     config = CheckerSettings()
     if dry_run:
@@ -133,7 +134,7 @@ def grade(
         config = config.model_copy(update={"extra_packages": packages})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # who grades ends with this process
     batch = BatchRun(sources, out, criteria_of(exercise), config, jobs, overrides, seed)
-    cards = classroom.grade(batch, last_run(), console)
+    cards = classroom.grade(batch, last_run(config), console)
     statuses = [exit_status(card, fail_under) for card in cards]
     sys.exit(max(statuses, default=0))
 
@@ -149,15 +150,13 @@ def compare(
     """Put submissions side by side: a page, a CSV and a JSON file, and a page for each."""
     from checker.render import comparison
 
-    columns = comparison.compare(scorecards, reference or last_run(), out)
+    columns = comparison.compare(scorecards, reference or last_run(CheckerSettings()), out)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
 
 
-def last_run() -> Path | None:
+def last_run(config: CheckerSettings) -> Path | None:
     """The scorecard of the last `lab run`, if there is one of this version."""
-    from checker.run.pipeline import reference_scorecard
-
-    file = reference_scorecard(CheckerSettings())
+    file = config.build_dir / SCORECARD
     with suppress(UserError):
         read_scorecard(file)
         return file

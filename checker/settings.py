@@ -1,4 +1,4 @@
-"""The checker's settings: the lab's, and the limits by which submissions are judged."""
+"""The checker's settings: the lab's, and the limits of grading."""
 
 import tempfile
 from pathlib import Path

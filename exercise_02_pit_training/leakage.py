@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -39,11 +40,11 @@ console = Console()
 class Scored:
     """Rows with their users, their labels, and a model's scores."""
 
-    user: np.ndarray
-    label: np.ndarray
-    score: np.ndarray
+    user: NDArray[np.int64]
+    label: NDArray[np.int64]
+    score: NDArray[np.float64]
 
-    def pr_auc(self, weight_of_user: np.ndarray | None = None) -> float:
+    def pr_auc(self, weight_of_user: NDArray[np.int64] | None = None) -> float:
         weight = None if weight_of_user is None else weight_of_user[self.user]
         return float(average_precision_score(self.label, self.score, sample_weight=weight))
 
@@ -132,7 +133,7 @@ def _judge_twice(
     features, held_online = tables[arm.features][inputs], tables["served"][inputs]
     model = _new_model().fit(features[arm.train], label[arm.train])
 
-    def scored(chosen: pd.Series, score: np.ndarray) -> Scored:
+    def scored(chosen: pd.Series, score: NDArray[np.float64]) -> Scored:
         return Scored(user[chosen], label[chosen], score[:, 1])
 
     if arm.test is None:
@@ -230,7 +231,7 @@ def main() -> None:
 def _too_few_positives(rows: pd.DataFrame, cutoff: pd.Timestamp) -> bool:
     known = four_arms(rows, cutoff)[-1].train
     future = rows["event_timestamp"] >= cutoff
-    return min(rows["label"][known].sum(), rows["label"][future].sum()) < FEWEST_POSITIVES
+    return bool(min(rows["label"][known].sum(), rows["label"][future].sum()) < FEWEST_POSITIVES)
 
 
 if __name__ == "__main__":

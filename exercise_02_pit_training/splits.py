@@ -4,6 +4,9 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+Times = NDArray[np.datetime64]
 
 SPLITS = {"train": 0.70, "val": 0.15, "test": 0.15}
 NO_HISTORY = "no history"
@@ -29,7 +32,7 @@ def split_by_time(times: pd.Series, has_history: pd.Series, embargo: timedelta) 
     return pd.Series(np.where(has_history, split, NO_HISTORY), index=times.index)
 
 
-def _borders(times: np.ndarray, gap: np.timedelta64) -> tuple[np.datetime64, np.datetime64]:
+def _borders(times: Times, gap: np.timedelta64) -> tuple[np.datetime64, np.datetime64]:
     """Where training and validation end, by bisection: a later end leaves less to test."""
     low, high = 0, len(times) - 1
     while high - low > 1:
@@ -42,8 +45,9 @@ def _borders(times: np.ndarray, gap: np.timedelta64) -> tuple[np.datetime64, np.
     return times[low], _val_end(times, low, gap)
 
 
-def _val_end(times: np.ndarray, train_rows: int, gap: np.timedelta64) -> np.datetime64:
+def _val_end(times: Times, train_rows: int, gap: np.timedelta64) -> np.datetime64:
     """The end of a validation split that is in proportion to `train_rows` rows of training."""
     start = np.searchsorted(times, times[train_rows] + gap)
     rows = round(train_rows * SPLITS["val"] / SPLITS["train"])
-    return times[min(start + rows, len(times) - 1)]
+    end: np.datetime64 = times[min(start + rows, len(times) - 1)]
+    return end

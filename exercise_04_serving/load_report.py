@@ -8,8 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
+
+Floats = NDArray[np.float64]
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
 CLIENT, SERVER, WITHOUT_INFERENCE = "client", "server", "server, without inference"
@@ -58,10 +61,10 @@ class Run:
         return Counter(sample.error for sample in self.samples if sample.error)
 
     @cached_property
-    def latencies(self) -> dict[str, np.ndarray]:
+    def latencies(self) -> dict[str, Floats]:
         """Milliseconds of the requests that were answered, by where they are measured."""
         good = [sample for sample in self.samples if sample.error is None]
-        measured = {
+        measured: dict[str, list[float | None]] = {
             CLIENT: [sample.client_ms for sample in good],
             SERVER: [sample.server_ms for sample in good],
             WITHOUT_INFERENCE: [sample.without_inference_ms for sample in good],
@@ -83,7 +86,7 @@ class Run:
         )
 
 
-def percentiles(latencies: np.ndarray, wanted: Iterable[float] = PERCENTILES) -> list[float]:
+def percentiles(latencies: Floats, wanted: Iterable[float] = PERCENTILES) -> list[float]:
     """From the raw samples: each is a latency that some request really had."""
     return [float(p) for p in np.percentile(latencies, list(wanted), method="inverted_cdf")]
 

@@ -21,6 +21,7 @@ from typing import Any
 import joblib
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lab.errors import UserError
@@ -50,7 +51,7 @@ class ScoringModel:
         self.features: tuple[str, ...] = tuple(named.split(","))
         self.threshold = threshold
 
-    def score(self, rows: np.ndarray) -> np.ndarray:
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The probability of fraud, (n,) float32, of rows (n, k) float32 in the features' order."""
         (probabilities,) = self._session.run([OUTPUT], {INPUT: rows})
         return np.asarray(probabilities)[:, 1]
@@ -118,7 +119,7 @@ def save_model(
     *,
     threshold: float,
     metrics: Mapping[str, float],
-    proof: np.ndarray,
+    proof: NDArray[np.float32],
 ) -> ScoringModel:
     """Write a fitted scikit-learn classifier, whole or not at all; the model that will serve.
 
@@ -169,7 +170,7 @@ def _split_at_float32(model: Any) -> Any:
     return rounded
 
 
-def _require_same_scores(model: Any, scoring: ScoringModel, rows: np.ndarray) -> None:
+def _require_same_scores(model: Any, scoring: ScoringModel, rows: NDArray[np.float32]) -> None:
     ours, original = scoring.score(rows), model.predict_proba(rows)[:, 1]
     apart = float(np.abs(ours - original).max())
     verdicts = (ours >= scoring.threshold) != (original >= scoring.threshold)

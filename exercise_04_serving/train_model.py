@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import (
@@ -35,8 +36,8 @@ console = Console()
 class Split:
     """Rows (n, k) float32, as the service will send them, and labels (n,)."""
 
-    rows: np.ndarray
-    labels: np.ndarray
+    rows: NDArray[np.float32]
+    labels: NDArray[np.int64]
 
 
 def read_inputs(name: str) -> pd.DataFrame:

@@ -66,11 +66,11 @@ def await_that(condition: Callable[[], bool], fate: str) -> float:
 def seconds_until_readable(delivery: Delivery) -> float:
     """From sending a new user's payment to reading their features."""
     now = utc_now()
-    event = {"user_id": f"user_of_{iso(now)}", "merchant_id": "merchant_1", "amount": 99.5}
+    user = f"user_of_{iso(now)}"
+    event: dict[str, object] = {"user_id": user, "merchant_id": "merchant_1", "amount": 99.5}
     event |= {"is_approved": True, "event_time": iso(now)}
     delivery.send(Record(key_of(event), packed(event), milliseconds(now)))
     delivery.finish()
-    user = event["user_id"]
     return await_that(lambda: bool(stored_features([user])[user]), "wrote no features")
 
 

@@ -21,7 +21,7 @@ from exercise_05_streaming.job.checkpoints import checkpoint_folder, held, resum
 from exercise_05_streaming.job.flink import open_flink
 from exercise_05_streaming.job.preflight import require_cluster, require_services
 from exercise_05_streaming.job.running import RunningJob
-from exercise_05_streaming.job.statements import JOB, statements
+from exercise_05_streaming.job.statements import JOB, Until, statements
 from exercise_05_streaming.job.writer_process import running_writer
 from exercise_05_streaming.rebuild import main as rebuild_redis
 from lab.errors import UserError, run_script
@@ -34,13 +34,15 @@ WATCH_S = 0.5
 console = Console(highlight=False, soft_wrap=True)
 
 
-def start_job(flink: "TableEnvironment", **options: str) -> RunningJob:
+def start_job(
+    flink: "TableEnvironment", *, until: Until = "unbounded", **options: str
+) -> RunningJob:
     """Hand both flows of the log, tiles and dead letters, to Flink as one job.
 
-    `options` replace what the settings say, as `job.statements` has it.
+    `until` and `options` are those of `job.statements`.
     """
     flows = flink.create_statement_set()
-    for statement in statements(*JOB, **options):
+    for statement in statements(*JOB, until=until, **options):
         if statement.startswith("INSERT"):
             flows.add_insert_sql(statement)
         else:

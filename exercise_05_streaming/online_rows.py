@@ -22,7 +22,7 @@ from lab.settings import settings
 VIEW = "user_streaming_features"
 VERSION_FIELD = f"_version:{VIEW}".encode()
 EPOCHS = f"{VIEW}:epochs".encode()
-KINDS = {pl.Int64: Kind.INT64, pl.Float64: Kind.DOUBLE}
+KINDS: dict[type[pl.DataType], Kind] = {pl.Int64: Kind.INT64, pl.Float64: Kind.DOUBLE}
 ROWS_PER_SCRIPT = 25  # Redis does nothing else meanwhile: about half a millisecond
 
 # KEYS: one hash per row. ARGV: the fields of event time and version, the key's TTL in seconds, the

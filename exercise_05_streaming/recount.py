@@ -50,9 +50,9 @@ def recount(log: pl.DataFrame, now_ms: int) -> Recount:
         assert isinstance(tiles, pl.DataFrame)
         windows = pl.from_arrow(connection.table("windows").to_arrow_table())
         assert isinstance(windows, pl.DataFrame)
-    accepted = tiles["transaction_count"].sum()
+    accepted = int(tiles["transaction_count"].sum())
     users = tiles["user_id"].unique()
-    return Recount(tiles.cast(dict(TILE)), by_user(users, windows), len(log), accepted)
+    return Recount(tiles.cast(TILE), by_user(users, windows), len(log), accepted)
 
 
 def by_user(users: pl.Series, windows: pl.DataFrame) -> Features:

@@ -101,7 +101,7 @@ class Writer:
 
 def tiles_in(records: list[Message]) -> pl.DataFrame:
     """The tiles that these records hold, as windows.TILE; one without a value takes a tile back."""
-    values = [record.value() for record in records if record.value() is not None]
+    values = [value for record in records if (value := record.value()) is not None]
     return pl.read_ndjson(b"\n".join(values), schema=TILE) if values else TILE.to_frame()
 
 

@@ -15,7 +15,7 @@ from feast_plugins.redis_address import pack_argument
 from feast_plugins.redis_encoding import KeyLayout
 from feast_plugins.stored_view import ViewRead
 
-Rows = Mapping[str, Sequence[object]]
+Rows = Mapping[str, Sequence[Any]]
 Reply = Sequence[bytes | None]  # the fields that a command asked for
 Column = tuple[str, str]  # a view and its feature; of a request, "" and the column
 REQUEST = ""

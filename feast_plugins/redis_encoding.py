@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import cached_property, lru_cache
 from operator import attrgetter
+from typing import Any
 
 import mmh3
 from google.protobuf.message import DecodeError
@@ -258,7 +259,7 @@ _FINISH: dict[Kind, Callable[..., object]] = {
 }
 
 
-def decode_value(stored: bytes | None) -> object:
+def decode_value(stored: bytes | None) -> Any:
     """The value of a feature of any type; None where it is missing or null, times as numbers."""
     from feast.protos.feast.types.Value_pb2 import Value
 
@@ -268,8 +269,8 @@ def decode_value(stored: bytes | None) -> object:
     kind = value.WhichOneof("val")
     if kind is None or kind == "null_val":
         return None
-    content: object = getattr(value, kind)
-    return list(content.val) if kind.endswith("list_val") else content  # type: ignore[attr-defined]
+    content = getattr(value, kind)
+    return list(content.val) if kind.endswith("list_val") else content
 
 
 @lru_cache(KNOWN)  # rows that were written together often have the same time

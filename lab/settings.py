@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,7 +17,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True)
 
     # Places
-    root: Path = ROOT
+    root: ClassVar[Path] = ROOT
     data_dir: Path = ROOT / "data"
     complete_journey: Path = ROOT / "data" / "complete_journey" / "transactions.parquet"
     build_dir: Path = ROOT / "build"

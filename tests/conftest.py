@@ -16,7 +16,7 @@ NO_SKIPS = "NO_SKIPS"  # set by .ci/run: a green run has run every test
 STARTERS = frozenset(  # functions and fixtures that start a service, or a program not of Python
     {
         *("private_redis", "private_kafka", "private_flink", "up", "new_shop"),
-        *("sandbox", "GradingProcess", "sync_playwright", "every_service"),
+        *("sandbox", "BatchRun", "GradingProcess", "apart", "sync_playwright", "every_service"),
     }
 )
 
@@ -26,7 +26,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """Turn a skip into a failure, naming what to install."""
     report = yield
     if report.skipped and os.environ.get(NO_SKIPS):
-        _, _, reason = report.longrepr  # type: ignore[misc]
+        assert isinstance(report.longrepr, tuple)
+        _, _, reason = report.longrepr
         report.outcome, report.longrepr = "failed", f"{reason}, and {NO_SKIPS} is set"
     return report
 

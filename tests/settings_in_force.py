@@ -20,7 +20,10 @@ class PointSettings(Protocol):
 
 @contextmanager
 def settings_in_force(**changes: object) -> Iterator[None]:
-    """Change settings of this process and of the processes that it starts; None unsets one."""
+    """Change settings of this process and of the processes that it starts; None unsets one.
+
+    A constant that a module computed at import, such as an address, keeps its value.
+    """
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name in changes:

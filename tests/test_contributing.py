@@ -86,12 +86,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run Python on the copy, which comes before the installed project."""
-    path = [project, project / "tests" / "checker", project / "tests"]
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=project,
-        env={**ours, "PYTHONPATH": os.pathsep.join(map(str, path)), **variables},
+        env={**ours, "PYTHONPATH": str(project), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -137,7 +136,7 @@ def test_a_new_mutant_applies(project: Path, tmp_path: Path) -> None:
     ((_, _, selection),) = commands("Add a mutant")
     code = """
 import pathlib, sys
-from mutants import copy_plain, mutants
+from tests.checker.mutants import copy_plain, mutants
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 (mutant,) = [mutant for mutant in mutants(1) if mutant.name == name]
 mutant.write(copy_plain(folder))
@@ -173,6 +172,7 @@ def test_a_new_setting_is_read_from_the_environment(project: Path) -> None:
     assert "greater than or equal to 1" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_new_option_of_a_plug_in_is_taken_from_the_store_config(project: Path) -> None:
     ((_, _, text),) = [
         block for block in blocks(RECIPES["Add a plug-in option"]) if block[1] == "yaml"

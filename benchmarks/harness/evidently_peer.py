@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.child import peak_gib
 from lab.errors import UserError
@@ -40,12 +41,12 @@ class Evidently:
         """The process's peak so far."""
         return peak_gib(self.process.pid)
 
-    def read(self) -> dict[str, object]:
+    def read(self) -> dict[str, Any]:
         """The next line that is an answer; Evidently prints lines of its own."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("{"):
-                answer: dict[str, object] = json.loads(line)
+                answer: dict[str, Any] = json.loads(line)
                 return answer
         raise RuntimeError(f"Evidently ended with status {self.process.wait()}")
 

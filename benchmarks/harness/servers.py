@@ -14,6 +14,7 @@ import psutil
 
 from lab.settings import settings
 
+START_S = 120.0
 STOP_S = 20.0
 POLL_S = 1.0
 IDLE_CPU_S = 0.1
@@ -78,7 +79,7 @@ def wait_for(servers: Sequence[HttpServer]) -> None:
 
     Raises RuntimeError with the end of its log for one that does not.
     """
-    deadline = time.monotonic() + settings.import_timeout_s
+    deadline = time.monotonic() + START_S
     spent: dict[str, float] = {}
     waiting = list(servers)
     while waiting:

@@ -1,4 +1,4 @@
-"""The views and raw tables that the brief names: what a submission may be judged by."""
+"""The views and raw tables that the brief names."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Submissions to be put side by side: a column each, and the figures that they are compared by."""
+"""Columns of the comparison: a submission each, and the figures that compare them."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -15,8 +15,7 @@ from checker.settings import CheckerSettings
 from checker.submission.intake import Intake, name_of, take_in
 from checker.verdict.brief import BY_ID
 from checker.verdict.outcome import Status
-from checker.verdict.packages import REQUIRED
-from checker.verdict.provenance import provenance
+from checker.verdict.provenance import REQUIRED, provenance
 from checker.verdict.results import SCORECARD, Result, Scorecard, read_scorecard, write_whole
 from lab.errors import UserError
 
@@ -43,6 +42,7 @@ class BatchRun:
     on_card: Callable[[Scorecard], None] = lambda _: None
     _waiting: "queue.SimpleQueue[Intake]" = field(default_factory=queue.SimpleQueue, init=False)
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+    _seed: int = field(default=0, init=False)
 
     def grade(self) -> list[Scorecard]:
         """Grade all, and write the scorecard of each as soon as it is there.
@@ -56,7 +56,7 @@ class BatchRun:
             raise UserError(f"two submissions are called {min(twice)}", "rename one of them")
         for name in names:
             self._assert_nothing_is_lost(name)
-        self.seed = _seed_of_run(self.out, self.seed)
+        self._seed, self._stopped = _seed_of_run(self.out, self.seed), threading.Event()
         with tempfile.TemporaryDirectory(prefix="lab-intake-") as scratch:
             for source in self.sources:
                 self._enqueue(source, Path(scratch))
@@ -69,7 +69,7 @@ class BatchRun:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What a scorecard needs beyond folder and seed to be made again."""
+        """Options of `lab grade` that replay a scorecard, beyond folder and seed."""
         packages = self.config.extra_packages
         return (
             *(("--overrides", str(self.overrides)) if self.overrides else ()),
@@ -155,12 +155,7 @@ class BatchRun:
         now = provenance(self.config, taken.folder)
         is_same = all(getattr(card.provenance, name) == getattr(now, name) for name in SAME)
         is_done = set(card.status_of()) == set(self.ids) and not card.count(Status.ERROR)
-        return card if is_same and is_done and card.seed == self.seed else None
-
-    @property
-    def _seed(self) -> int:
-        assert self.seed is not None, "grade() decides on it first"
-        return self.seed
+        return card if is_same and is_done and card.seed == self._seed else None
 
 
 def _seed_of_run(out: Path, seed: int | None) -> int:

@@ -2,7 +2,6 @@
 
 import runpy
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -49,11 +48,6 @@ EXERCISES = (
 )
 
 
-def reference_scorecard(config: CheckerSettings) -> Path:
-    """Path of the scorecard that the last `lab run` wrote."""
-    return config.build_dir / SCORECARD
-
-
 def run_one(number: int, data: str | None, config: CheckerSettings) -> None:
     """Run one exercise, on the services that it needs."""
     found = [exercise for exercise in EXERCISES if exercise.number == number and exercise.is_there]
@@ -66,7 +60,7 @@ def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scor
     """Run every exercise, grade the reference, print the scorecard and write it."""
     _run([exercise for exercise in EXERCISES if exercise.is_there], data, config)
     card = check(ROOT, None, None, config, console)
-    file = reference_scorecard(config)
+    file = config.build_dir / SCORECARD
     card.write(file)
     console.print(f"written: {file} and {file.with_name('figures.json')}")
     return card
@@ -74,7 +68,8 @@ def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scor
 
 def _run(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
     _ensure_data(data, config)
-    stack.up(sorted({service for exercise in exercises for service in exercise.services}))
+    services = {service for exercise in exercises for service in exercise.services}
+    stack.up(sorted(services), config)
     for exercise in exercises:
         exercise.run()
 

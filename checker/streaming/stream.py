@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from checker.sandbox import untrusted
 from checker.sandbox.process import log_tail

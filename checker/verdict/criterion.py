@@ -8,7 +8,7 @@ from typing import Any
 from checker.verdict.brief import BY_ID
 from checker.verdict.outcome import Outcome
 
-# The argument is a Submission, which lies rooms above and is none of this module's business.
+# The argument is a Submission, a class of a higher room.
 Check = Callable[[Any], Outcome]
 
 _MARK = "_criterion_id"

@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 
 from checker.settings import THRESHOLDS, CheckerSettings
-from checker.verdict.packages import REQUIRED
 from lab.settings import ROOT, utc_now
 
 DIGITS = 16
+REQUIRED = "requirements.txt"  # in the folder of extra packages: what was installed
 
 
 @dataclass(frozen=True)

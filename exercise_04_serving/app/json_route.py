@@ -5,7 +5,7 @@ takes as long as reading the features. The OpenAPI page is made from the endpoin
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -24,7 +24,7 @@ class JsonRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self.app = request_response(self.get_route_handler())
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint = self.endpoint
         model: type[BaseModel] = next(iter(inspect.get_annotations(endpoint).values()))
         validate = model.__pydantic_validator__.validate_json

@@ -7,6 +7,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from enum import Enum
 from time import perf_counter
 from typing import Any
 
@@ -24,7 +25,7 @@ from .errors import REFUSALS, add_error_handlers
 from .guards import ApiKey, JsonBody, LoadShedder, RequestLog
 from .health import VERSION, Checks
 from .json_route import JsonRoute
-from .prediction import AMOUNT, Predictor, Verdicts
+from .prediction import Predictor, Verdicts
 from .schema import (
     BatchPredictionRequest,
     BatchPredictionResponse,
@@ -34,9 +35,10 @@ from .schema import (
     State,
     Stats,
 )
-from .stored_features import open_features
+from .stored_features import AMOUNT, open_features
 
-PREDICTION, OPERATION = ["predictions"], ["operation"]
+PREDICTION: list[str | Enum] = ["predictions"]
+OPERATION: list[str | Enum] = ["operation"]
 TICK_S = 0.5
 
 
@@ -131,6 +133,7 @@ def _json(content: dict[str, Any], verdicts: Verdicts, total_s: float) -> Respon
 
 async def health(request: Request, response: Response) -> Health:
     """What works; 503 when it cannot predict."""
+    found: Health
     found = await request.app.state.checks.health()
     response.status_code = 503 if found.status == "unhealthy" else 200
     return found
@@ -151,7 +154,8 @@ async def ready(request: Request, response: Response) -> State:
 
 async def stats(request: Request) -> Stats:
     """Counts over all workers."""
-    return await request.app.state.checks.stats()
+    counts: Stats = await request.app.state.checks.stats()
+    return counts
 
 
 async def metrics() -> Response:

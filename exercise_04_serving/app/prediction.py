@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exercise_04_serving.model_file import ScoringModel
+from feast_plugins.read_plan import Rows
 
 from . import telemetry
 from .row_features import ServedFeatures, served
@@ -43,7 +45,7 @@ class Predictor:
         """Judge payments; raises RedisUnavailable, RedisTimeout, TimeoutError for no turn."""
         started = perf_counter()
         amounts = [payment.transaction_amount for payment in payments]
-        rows = {
+        rows: Rows = {
             "user_id": [payment.user_id for payment in payments],
             "merchant_id": [payment.merchant_id for payment in payments],
             AMOUNT: amounts,
@@ -69,7 +71,7 @@ class Predictor:
         async with asyncio.timeout(self._wait_s):
             await self._turn.acquire()
 
-    def _inputs(self, features: ServedFeatures, amounts: Sequence[float]) -> np.ndarray:
+    def _inputs(self, features: ServedFeatures, amounts: Sequence[float]) -> NDArray[np.float32]:
         """(n, k) float32, in the model's order."""
         columns = {**features.columns, AMOUNT: amounts}
         return np.array([columns[name] for name in self.model.features], dtype=np.float32).T

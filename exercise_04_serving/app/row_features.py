@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from feast_plugins.online_features import OnlineFeatures, Status
 
@@ -49,7 +49,8 @@ def _are_numbers(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
 
 def _filled(answer: OnlineFeatures, name: str, missing: list[list[str]]) -> list[float]:
     """A feature's column with a default in each hole, which `missing` is told of."""
-    values, statuses = list(answer.values[name]), answer.statuses[name]
+    values: list[Any] = list(answer.values[name])
+    statuses = answer.statuses[name]
     silent = QUIET if answer.sources[name][0] == LIVE_VIEW else ()
     holes = [row for row, value in enumerate(values) if value is None or not _are_numbers([value])]
     for row in holes:

@@ -4,14 +4,15 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 MAX_BATCH = 100
 MAX_ID = 128
 MAX_AMOUNT = 1e9  # far above any payment, and its ratio to any mean is still a number
 
-EXAMPLE = {"user_id": "user_1", "merchant_id": "merchant_1", "transaction_amount": 129.9}
-NEW_CUSTOMER = {
+EXAMPLE: JsonDict = {"user_id": "user_1", "merchant_id": "merchant_1", "transaction_amount": 129.9}
+NEW_CUSTOMER: JsonDict = {
     "user_id": "nobody",
     "merchant_id": "merchant_1",
     "transaction_amount": 20,

@@ -12,7 +12,7 @@ from typing import Protocol
 from feast_plugins.online_errors import OnlineReadError, RedisUnavailable
 from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.online_reader import OnlineReader, ReaderState
-from feast_plugins.read_plan import Asked, Rows
+from feast_plugins.read_plan import Asked, Reply, Rows
 from lab.feature_store import feast_says_nothing, open_store
 from lab.settings import settings, utc_now
 
@@ -133,17 +133,17 @@ class CachedFeatures:
     async def read(self, rows: Rows) -> OnlineFeatures:
         slow, live = self._slow.ask(rows), self._live.ask(rows)
         self._hot.notice(rows["user_id"], rows["merchant_id"])
-        replies = self._cache.known(slow.commands)
-        if replies is None:
+        kept = self._cache.known(slow.commands)
+        if kept is None:
             obtaining = self._obtain(slow)
-            fetched, fresh = await asyncio.gather(obtaining, self._live.fetch(live.commands))
-            replies = fetched
+            replies, fresh = await asyncio.gather(obtaining, self._live.fetch(live.commands))
         else:
+            replies = kept
             telemetry.CACHE_HITS.inc(slow.rows)
             fresh = await self._live.fetch(live.commands)
         return _together(self._slow.answer(slow, replies), self._live.answer(live, fresh))
 
-    async def _obtain(self, slow: Asked) -> Sequence[Sequence[bytes | None]]:
+    async def _obtain(self, slow: Asked) -> Sequence[Reply]:
         """The replies; a row counts as a miss when any of it was read from the store for it."""
         replies, read = await self._cache.obtain(slow.commands)
         places = zip(*slow.places, strict=True)

@@ -1,10 +1,11 @@
 """Drift every day, data quality and serving every hour; each run alerts and writes the report."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, dag, task
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     # The runs that were missed are told by the next one; an old day can be run again by hand.
     "catchup": False,
@@ -28,6 +29,7 @@ def monitor_drift() -> None:
         """The report's page. The end of the interval, never now(): a retry sees the same rows."""
         from exercise_06_monitoring import scheduled
 
+        assert data_interval_end is not None  # Airflow fills it in
         return scheduled.drift(data_interval_end)
 
     drift()
@@ -42,6 +44,7 @@ def monitor_quality() -> None:
         """The report's page."""
         from exercise_06_monitoring import scheduled
 
+        assert data_interval_end is not None  # Airflow fills it in
         return scheduled.quality(data_interval_end)
 
     quality()

@@ -25,7 +25,8 @@ def edges_of(quantiles: Floats) -> Floats:
     own, so that what moves away from it is seen on either side; that can make a few bins more.
     """
     heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
-    return np.unique(np.concatenate([quantiles[1:-1], heavy, np.nextafter(heavy, -np.inf)]))
+    edges: Floats = np.concatenate([quantiles[1:-1], heavy, np.nextafter(heavy, -np.inf)])
+    return np.unique(edges)
 
 
 def edges_of_values(values: Floats, bins: int) -> Floats:

@@ -62,15 +62,14 @@ def compare_tables(connection: Connection, reference: str, current: str) -> list
     numbers = [name for name, kind, *_ in columns if kind.startswith(NUMBERS)]
     rows = count(connection, reference), count(connection, current)
     edges = sampled_edges(connection, numbers, reference)
-    counts = [count_numbers(connection, edges, table) for table in (reference, current)]
+    before, after = (count_numbers(connection, edges, table) for table in (reference, current))
     measured = {
-        name: measure_counts(name, edges[name], *(side[name] for side in counts), rows)
-        for name in numbers
+        name: measure_counts(name, edges[name], before[name], after[name], rows) for name in numbers
     }
     for name, *_ in columns:
         if name not in measured:
-            sides = [frequencies(connection, name, table) for table in (reference, current)]
-            measured[name] = measure_categories(name, *sides, rows)
+            first, second = (frequencies(connection, name, table) for table in (reference, current))
+            measured[name] = measure_categories(name, first, second, rows)
     return judge([measured[name] for name, *_ in columns], {})
 
 
@@ -133,10 +132,12 @@ def measure_counts(
     distance = np.abs(f - g)
     is_known = all(side.sum() > 0 for side in sides)
     starts = [0, *(np.searchsorted(edges.fine, edges.coarse) + 1)]
+    coarse_reference, coarse_current = (np.add.reduceat(side, starts) for side in sides)
     return Measured(
         name,
         "number",
-        *(np.add.reduceat(side, starts) for side in sides),
+        coarse_reference,
+        coarse_current,
         rows,
         edges.coarse,
         span=(least, greatest),

@@ -62,22 +62,26 @@ class Panel:
     @cached_property
     def entity(self) -> Counts:
         """The entities, numbered in the order of the rows."""
-        return pd.factorize(self.rows["entity"])[0].astype(np.int64)
+        numbers: Counts = pd.factorize(self.rows["entity"])[0].astype(np.int64)
+        return numbers
 
     @cached_property
     def day(self) -> Counts:
-        return self.rows["day"].to_numpy(dtype=np.int64)
+        days: Counts = self.rows["day"].to_numpy(dtype=np.int64)
+        return days
 
     @cached_property
     def draw_of_entity(self) -> Counts:
         """A number for each row that its entity's name alone decides."""
-        return pd.util.hash_array(self.rows["entity"].to_numpy(dtype=object)) % 2**31
+        draws: Counts = pd.util.hash_array(self.rows["entity"].to_numpy(dtype=object)) % 2**31
+        return draws
 
     def week(self, first_day: int) -> Counts:
         """Numbers of rows: one of each entity that has any in the week that begins so far back."""
         inside = np.flatnonzero((self.day >= first_day) & (self.day < first_day + WEEK))
         is_first = np.diff(self.entity[inside], prepend=-1) != 0
-        return inside[is_first]
+        first: Counts = inside[is_first]
+        return first
 
     def steps(self, feature: str, first_day: int, days: int) -> Steps:
         """How often the feature moved between the days of the same entity in a window."""

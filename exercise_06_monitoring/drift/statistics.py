@@ -127,7 +127,8 @@ def grid(reference: Floats, current: Floats) -> Floats:
         values[np.unique(np.linspace(0, len(values) - 1, GRID_POINTS).astype(np.int64))]
         for values in (reference, current)
     ]
-    return np.unique(np.concatenate(thinned))
+    points: Floats = np.concatenate(thinned)
+    return np.unique(points)
 
 
 def ranks(values: Floats, points: Floats) -> Counts:

@@ -26,7 +26,8 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, reply: Reply) -> None:
         super().__init__((settings.host, 0), Handler)
-        self.reply, self.requests, self.lock = reply, [], Lock()
+        self.reply, self.lock = reply, Lock()
+        self.requests: list[bytes] = []
         self.connections = 0
         self.most_at_once = self.at_once = 0
 

@@ -14,6 +14,7 @@ from checker.settings import CheckerSettings
 from checker.verdict.results import Scorecard
 from lab.settings import utc_now
 from tests.checker.cards import not_passed
+from tests.checker.limits import LOWERED
 from tests.checker.matrix import keep_verdict
 from tests.checker.mutants import Mutant, copy_plain
 
@@ -38,7 +39,7 @@ def is_matrix(config: pytest.Config) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The matrix and the seeds run only where asked for; else a sample, and what has changed."""
+    """Leave out the matrix and the seeds, but for a sample, unless `-m` selects them."""
     if is_matrix(config) or config.option.markexpr == "seeds":
         return
     left = [item for item in items if _is_left_out(item)]
@@ -48,31 +49,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_left_out(item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
-    return bool(marks & {"matrix", "seeds"}) and not marks & {"sample", "changed"}
+    return bool(marks & {"matrix", "seeds"}) and "sample" not in marks
 
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> CheckerSettings:
     """Lower limits; and no data of the lab, so that the hidden ones are simulated."""
-    lowered = {
-        "data_dir": tmp_path_factory.mktemp("no_data"),
-        "hidden_transactions": 4_000,
-        "materialize_entities": 5_000,
-        "materialize_limit_s": 60,
-        "call_timeout_s": 180,
-        "online_reads": 100,
-        "online_read_p95_ms": 40,
-        "serving_start_s": 60,
-        "serving_pairs": 60,
-        "serving_p95_ms": 40,
-        "serving_load_s": 1,
-        "serving_connections": 200,
-        "serving_connections_s": 30,
-        "streaming_alive_s": 5,
-        "streaming_events": 4_000,
-        "streaming_users": 100,
-        "streaming_after_window_s": -300,  # results at a window's end are not waited for
-    }
+    lowered = {**LOWERED, "data_dir": tmp_path_factory.mktemp("no_data")}
     return CheckerSettings().model_copy(update=lowered)
 
 

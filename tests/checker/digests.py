@@ -14,10 +14,16 @@ import yaml
 from checker.verdict.brief import CRITERIA, with_needs
 from lab.settings import ROOT
 from scripts.import_graph import closure, imported_names, modules
+from tests.checker.limits import LOWERED
 from tests.checker.mutants import PLAIN, Mutant
 
 PACKAGE = ROOT / "checker"
 REPOSITORY = 1  # the exercise of the feature repository
+# The values of settings are those of the thresholds; the others only word and label a result.
+NOT_GRADING = {
+    "checker.settings",
+    *("checker.verdict.hints", "checker.verdict.plain_text", "checker.verdict.provenance"),
+}
 RUNNER = "checker.run.runner"
 API = "checker.api"
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -25,40 +31,52 @@ SINCE_3_12 = ", type_params=[]"
 
 
 def digest_of(mutant: Mutant) -> str:
-    """Return a digest that changes with the patch, the solution, the checks, and their runner."""
+    """Return a digest that changes with the patch, the solution, and the code that grades it."""
     patch = [mutant.criterion, [asdict(edit) for edit in mutant.edits], mutant.limits]
-    content = json.dumps(patch) + plain_content(mutant.exercise) + judging_content(mutant.exercise)
+    content = json.dumps(patch) + plain_content(mutant.exercise) + grading_content(mutant.exercise)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 @cache
 def plain_content(exercise: int) -> str:
     """Return what the plain solution's files mean, of an exercise and of those that it needs."""
-    asked = {criterion.id for criterion in CRITERIA if criterion.exercise == exercise}
-    needed = {criterion.exercise for criterion in with_needs(asked)} | {REPOSITORY}
+    numbers = needed_exercises(exercise) | {REPOSITORY}
     folders = [*PLAIN.glob("*.toml")]
-    folders += [folder for number in needed for folder in PLAIN.glob(f"exercise_{number:02d}_*")]
-    files = [file for folder in folders for file in (folder, *folder.rglob("*"))]
-    meant = sorted(file for file in files if file.suffix in CONTENT_OF)
-    return "".join(f"{file.relative_to(PLAIN)} {content_of(file)}" for file in meant)
+    folders += [folder for number in numbers for folder in PLAIN.glob(f"exercise_{number:02d}_*")]
+    found = [file for folder in folders for file in (folder, *folder.rglob("*"))]
+    files = sorted(file for file in found if file.is_file() and "__pycache__" not in file.parts)
+    return "".join(f"{file.relative_to(PLAIN)} {content_of(file)}" for file in files)
 
 
 @cache
-def judging_content(exercise: int) -> str:
-    """Return the checks of an exercise, the modules that run them, and the thresholds."""
-    judging = [_modules()[name] for name in sorted(judging_modules(exercise))]
-    files = [_checks(exercise), *judging, PACKAGE / "thresholds.toml"]
-    return "".join(map(content_of, files))
+def grading_content(exercise: int) -> str:
+    """Return the checks of an exercise, the modules that run them, and all limits."""
+    modules_ = [_modules()[name] for name in sorted(grading_modules(exercise))]
+    files = [*_checks(exercise), *modules_, PACKAGE / "thresholds.toml"]
+    return "".join(map(content_of, files)) + json.dumps(LOWERED)
 
 
-def judging_modules(exercise: int) -> set[str]:
-    """Return the checker's modules that the runner and the checks of an exercise import."""
-    return closure({RUNNER, *imported_modules(_checks(exercise))}, _modules())
+def grading_modules(exercise: int) -> set[str]:
+    """Return the checker's modules that the runner and the checks of an exercise import.
+
+    `lab` and `feast_plugins`, which they import too, have tests of their own.
+    """
+    imported = {module for file in _checks(exercise) for module in imported_modules(file)}
+    return closure({RUNNER, *imported}, _modules()) - NOT_GRADING
 
 
-def _checks(exercise: int) -> Path:
-    (file,) = ROOT.glob(f"exercise_{exercise:02d}_*/checks.py")
-    return file
+def needed_exercises(exercise: int) -> set[int]:
+    """Return the exercises of the criteria that those of an exercise need, and itself."""
+    criteria = {criterion.id for criterion in CRITERIA if criterion.exercise == exercise}
+    return {criterion.exercise for criterion in with_needs(criteria)}
+
+
+def _checks(exercise: int) -> list[Path]:
+    return [
+        file
+        for number in sorted(needed_exercises(exercise))
+        for file in ROOT.glob(f"exercise_{number:02d}_*/checks.py")
+    ]
 
 
 def imported_modules(file: Path) -> Iterator[str]:
@@ -84,8 +102,8 @@ def _origin_of(name: str) -> str:
 
 @cache
 def content_of(file: Path) -> str:
-    """Return what a file means: a tree of Python, or the values of YAML or TOML."""
-    return CONTENT_OF[file.suffix](file.read_text())
+    """Return what a file means: a tree of Python, the values of YAML or TOML, or else its text."""
+    return CONTENT_OF.get(file.suffix, str)(file.read_text())
 
 
 def python_content(source: str) -> str:

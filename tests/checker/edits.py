@@ -80,10 +80,14 @@ def _by_tree(file: str, replace: Callable[[], str]) -> str:
 
 @dataclass(frozen=True)
 class SetKey(Edit):
-    """Set a dotted key of a YAML or TOML file; without a value the key is removed."""
+    """Set a dotted key of a YAML or TOML file; without a value the key is removed.
+
+    The key has to be there, unless `new_key` declares that the edit adds it.
+    """
 
     key: str
     value: Any = None
+    new_key: bool = False
 
     def edited(self, text: str) -> str:
         is_toml = self.file.endswith(".toml")
@@ -93,10 +97,12 @@ class SetKey(Edit):
         table = content
         for name in tables:
             table = table.setdefault(name, {})
-        if self.value is not None:
+        if (last in table) is self.new_key:
+            raise EditError(f"{self.file} has {'a' if self.new_key else 'no'} key {self.key}")
+        if self.value is None:
+            del table[last]
+        else:
             table[last] = self.value
-        elif table.pop(last, None) is None:
-            raise EditError(f"{self.file} has no key {self.key}")
         return text if content == load(text) else dump(content)
 
 

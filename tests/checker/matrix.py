@@ -40,8 +40,8 @@ criterion, what needs that criterion is skipped, and the rest of its exercise pa
 column quotes the grader.
 
 `make matrix` grades all of them and writes this page. CI grades one for each criterion, two of
-exercise 5, and those with an outdated verdict: the patch, the plain solution, the checks or the
-code that runs them changed since. Digest of all of these: `{digest}`.
+exercise 5, and fails on an outdated verdict: one of which the patch, the plain solution, the
+checks or the checker's code that runs them changed since. Digest of all of these: `{digest}`.
 """
 
 

@@ -93,7 +93,7 @@ def mutant_of(entry: Mapping[str, Any]) -> Mutant:
     """Return the mutant of a TOML entry."""
     try:
         return Mutant(**{**entry, "edits": tuple(map(edit_of, entry["edits"]))})
-    except EditError as error:
+    except (EditError, TypeError) as error:
         raise MutantError(f"{entry['criterion']}-{entry['name']}: {error}") from None
 
 

@@ -14,7 +14,10 @@ class NotFoundOnceError(Exception):
 
 def replace_definition(source: str, symbol: str, new: str) -> str:
     """Replace a function, a class, or an assignment, with its decorators; `""` removes it."""
-    return _replaced(source, [_definition(ast.parse(source), symbol)], new)
+    definition = _definition(ast.parse(source), symbol)
+    if isinstance(definition, ast.Assign) and len(definition.targets) > 1:
+        raise NotFoundOnceError(f"assigns {symbol} together with another name")
+    return _replaced(source, [definition], new)
 
 
 def replace_statement(source: str, statement: str, new: str, symbol: str | None = None) -> str:
@@ -29,7 +32,18 @@ def replace_statement(source: str, statement: str, new: str, symbol: str | None 
     if len(found) != 1:
         inside = "" if symbol is None else f"in {symbol} "
         raise NotFoundOnceError(f"has {inside}{_count(len(found), 'match', 'es')} of `{statement}`")
-    return _replaced(source, found[0], new)
+    result = _replaced(source, found[0], new)
+    if not _holds(result, new):
+        raise NotFoundOnceError(f"does not hold `{new.strip()}` after the edit; add brackets")
+    return result
+
+
+def _holds(source: str, new: str) -> bool:
+    """Return whether new text is a piece of its own: not split by what stands next to it."""
+    wanted = ast.parse(textwrap.dedent(new).strip()).body
+    if len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
+        return any(_equal_expressions(ast.parse(source), wanted[0].value))
+    return not wanted or any(_equal_runs(ast.parse(source), wanted))
 
 
 def is_same_tree(source: str, other: str) -> bool:

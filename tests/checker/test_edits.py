@@ -114,7 +114,7 @@ def test_keys_of_yaml_are_set_and_removed(folder: Path) -> None:
     write(
         folder,
         {"file": "store.yaml", "key": "online_store.type", "value": "sqlite"},
-        {"file": "store.yaml", "key": "batch_engine.type", "value": "local"},
+        {"file": "store.yaml", "key": "batch_engine.type", "value": "local", "new_key": True},
         {"file": "store.yaml", "key": "project"},
     )
     expected = "online_store:\n  type: sqlite\nbatch_engine:\n  type: local\n"
@@ -126,7 +126,7 @@ def test_keys_of_toml_are_set_and_removed(folder: Path) -> None:
         folder,
         {"file": "names.toml", "key": "streaming.lateness_s", "value": 5},
         {"file": "names.toml", "key": "features.view:a"},
-        {"file": "names.toml", "key": "serving.start", "value": 'say "é"'},
+        {"file": "names.toml", "key": "serving.start", "value": 'say "é"', "new_key": True},
     )
     expected = '[features]\n\n[streaming]\n"lateness_s" = 5\n\n[serving]\n"start" = "say \\"é\\""\n'
     assert (folder / "names.toml").read_text() == expected
@@ -155,6 +155,8 @@ def test_a_file_is_created_or_rewritten(folder: Path) -> None:
         ({"statement": "tax = = 1", "new": ""}, "an edit of service.py is not Python"),
         ({"statement": "len(rows)", "new": "0"}, "no match of `len(rows)`"),
         ({"file": "store.yaml", "key": "offline_store"}, "store.yaml has no key offline_store"),
+        ({"file": "store.yaml", "key": "engine.type", "value": "a"}, "has no key engine.type"),
+        ({"file": "store.yaml", "key": "project", "value": "a", "new_key": True}, "has a key"),
         ({"file": "store.yaml", "key": "project", "value": "shop"}, "nothing in store.yaml"),
         ({"file": "names.toml", "key": "streaming.lateness_s", "value": 60}, "changes nothing"),
         ({"create": "a = 1"}, "service.py exists already"),
@@ -178,6 +180,20 @@ def test_two_definitions_are_one_too_many(folder: Path) -> None:
     (folder / "service.py").write_text("a = 1\nif a:\n    a = 2\n")
     with pytest.raises(MutantError, match=r"2 definitions of a"):
         write(folder, {"file": "service.py", "symbol": "a", "new": "a = 3"})
+
+
+def test_new_text_is_not_split_by_what_stands_next_to_it(folder: Path) -> None:
+    (folder / "service.py").write_text("a = b * LIMIT\n")
+    edit = {"file": "service.py", "statement": "LIMIT"}
+    with pytest.raises(MutantError, match="does not hold `1 \\+ 2` after the edit"):
+        write(folder, {**edit, "new": "1 + 2"})
+    write(folder, {**edit, "new": "(1 + 2)"})
+
+
+def test_an_assignment_to_two_names_is_not_replaced(folder: Path) -> None:
+    (folder / "service.py").write_text("a = b = 1\n")
+    with pytest.raises(MutantError, match="assigns a together with another name"):
+        write(folder, {"file": "service.py", "symbol": "a", "new": "a = 2"})
 
 
 def test_a_mistake_may_be_one_of_syntax(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """The import graph of a small package, and the digest that is made of it."""
 
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,9 +39,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def judge(
-    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def judge(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(digests, "_modules", lambda: files)
     monkeypatch.setattr(digests, "API", "judge.api")
     return tmp_path
@@ -102,15 +99,20 @@ def test_python_is_what_it_does(source: str, is_same: bool) -> None:
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
-def test_streaming_judges_exercise_5_only(exercise: int) -> None:
+def test_streaming_grades_exercise_5_only(exercise: int) -> None:
     streaming = "checker.streaming.stream"
-    assert (streaming in digests.judging_modules(exercise)) is (exercise == 5)
+    assert (streaming in digests.grading_modules(exercise)) is (exercise == 5)
 
 
 @pytest.mark.parametrize(
     ("module", "exercises"),
-    [("run.runner", {1, 2, 3, 4, 5, 6}), ("serving.server", {4, 5}), ("cli", set())],
+    [
+        ("run.runner", {1, 2, 3, 4, 5, 6}),
+        ("serving.server", {4, 5}),
+        ("cli", set()),
+        ("settings", set()),
+    ],
 )
-def test_a_module_judges_the_exercises_that_reach_it(module: str, exercises: set[int]) -> None:
-    judged = {e for e in EXERCISES if f"checker.{module}" in digests.judging_modules(e)}
-    assert judged == exercises
+def test_a_module_grades_the_exercises_that_reach_it(module: str, exercises: set[int]) -> None:
+    graded = {e for e in EXERCISES if f"checker.{module}" in digests.grading_modules(e)}
+    assert graded == exercises

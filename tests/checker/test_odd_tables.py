@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from checker.hidden.hidden_data import EVENT_TIME, HiddenData
+from checker.hidden.catalogue import EVENT_TIME
+from checker.hidden.hidden_data import HiddenData
 from checker.sandbox import untrusted
 from checker.submission.names import Names
 from checker.verdict.outcome import SubmissionError

@@ -124,12 +124,13 @@ def shop(number: int = 6_000) -> pd.DataFrame:
     burst = np.sort(random.uniform(0, 100, number // 5)).repeat(5)
     time = pd.Timestamp(AS_OF) + pd.to_timedelta(burst, unit="D")
     label = (random.random(number // 5) < 0.1).repeat(5).astype("int64")
+    known_after = [DAY if fraud else settings.label_maturity for fraud in label]
     return pd.DataFrame(
         {
             "user_id": np.arange(number) // 5,
             "event_timestamp": time,
             "label": label,
-            "label_timestamp": time + np.where(label, DAY, settings.label_maturity),
+            "label_timestamp": time + pd.to_timedelta(known_after),
         }
     )
 

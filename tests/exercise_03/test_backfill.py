@@ -129,6 +129,7 @@ def test_a_killed_backfill_goes_on(
     begun: list[str] = []
     with start_backfill() as backfill:
         while len(begun) < 4:
+            assert backfill.stdout is not None
             line = backfill.stdout.readline()
             assert line, "it ended before its fourth week"
             begun += chunks_said(line)
@@ -178,7 +179,8 @@ def test_a_feature_added_after_the_kill_is_in_the_finished_weeks_too(
     """Its column was there already: only the definitions changed."""
     table = read_table(VIEW)
     write_table(VIEW, table.assign(doubled_average=table["avg_transaction_amount"] * 2))
-    store, written = open_store(), []
+    store = open_store()
+    written: list[datetime] = []
 
     class Killed(Exception):
         """Stands for the kill, after the second week."""

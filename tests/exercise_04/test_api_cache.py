@@ -208,7 +208,8 @@ class Store:
     """What is read from: counts reads, and waits where a test wants it to."""
 
     def __init__(self) -> None:
-        self.content, self.reads = b"old", []
+        self.content = b"old"
+        self.reads: list[bytes] = []
         self.let_go = asyncio.Event()
         self.let_go.set()
         self.asked = asyncio.Event()

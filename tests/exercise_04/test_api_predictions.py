@@ -132,9 +132,9 @@ def test_a_batch_is_one_read_and_one_inference(shop: Shop, shop_redis: RedisServ
 
 
 def defaulted(feature: str, reason: str) -> float:
-    samples = telemetry.DEFAULTS.collect()[0].samples
+    (metric,) = telemetry.DEFAULTS.collect()
     labels = {"feature": feature, "reason": reason}
-    return sum(s.value for s in samples if s.labels == labels and s.name.endswith("_total"))
+    return sum(s.value for s in metric.samples if s.labels == labels and s.name.endswith("_total"))
 
 
 def test_the_unknown_get_defaults_that_are_named_and_counted(either_api: TestClient) -> None:

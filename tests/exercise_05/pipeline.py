@@ -145,7 +145,8 @@ class Topic:
 
     def all(self) -> list[Message]:
         """What is there now."""
-        found, ends = [], set()
+        found: list[Message] = []
+        ends: set[int | None] = set()
         while len(ends) < PARTITIONS:
             for message in self._consumer.consume(10_000, timeout=POLL_S):
                 if message.error():
@@ -173,7 +174,7 @@ class Newest:
 
     def history(self) -> list[Any]:
         with reader(self._broker, self._name) as topic:
-            return [(message.key(), json.loads(message.value())) for message in topic.all()]
+            return [(message.key(), json.loads(message.value() or b"")) for message in topic.all()]
 
     def values(self) -> list[Any]:
         return list(dict(self.history()).values())

@@ -66,7 +66,7 @@ def tiles(transactions: pl.DataFrame) -> pl.DataFrame:
             ms.min().alias("first_event"),
             ms.max().alias("last_event"),
         )
-        .cast(dict(TILE))
+        .cast(TILE)
     )
 
 

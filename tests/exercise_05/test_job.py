@@ -144,7 +144,8 @@ def test_what_is_not_accepted_is_told_with_its_reason_and_place(outcome: Outcome
 
 def test_a_dead_letter_has_the_message(outcome: Outcome) -> None:
     said = {
-        (m.partition(), m.offset()): m.value().decode(errors="replace") for m in outcome.messages
+        (m.partition(), m.offset()): (m.value() or b"").decode(errors="replace")
+        for m in outcome.messages
     }
     assert all(dead["value"] == said[dead["partition"], dead["offset"]] for dead in outcome.dead)
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,10 @@ def count_of(api: TestClient, user: str) -> Any:
     return api.post("/predict", json=payment).json()["features"][FEATURE]
 
 
+def is_counted(api: TestClient, user: str, count: int) -> bool:
+    return count_of(api, user) == count
+
+
 def misses(api: TestClient) -> int:
     return int(api.get("/stats").json()["cache_misses"])
 
@@ -93,7 +98,7 @@ def test_an_event_is_served_in_ten_seconds_with_a_warm_cache(
     missed = misses(api)
     for number in (1, 2):
         pay(pipeline, "payer")
-        eventually(lambda number=number: count_of(api, "payer") == number, 10)
+        eventually(partial(is_counted, api, "payer", number), 10)
     assert misses(api) == missed
 
 

@@ -118,7 +118,7 @@ def test_the_first_user_is_as_busy_as_the_skew_says(skew: float, share: float) -
 
 
 @pytest.mark.parametrize("shares", [{"late": 0.6, "duplicates": 0.5}, {"malformed": -0.1}])
-def test_shares_that_cannot_be_are_refused(shares: dict[str, float]) -> None:
+def test_shares_that_cannot_be_are_refused(shares: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="shares of all"):
         Traffic(**shares)
 

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+import redis
 from confluent_kafka import Producer
 
 from exercise_05_streaming.online_rows import OnlineRows
@@ -203,6 +205,10 @@ def said(pipeline: Pipeline) -> str:
     return (pipeline.folder / "writer.log").read_text()
 
 
+def has_users(client: redis.Redis, count: int) -> bool:
+    return len(stored(client, USERS)) == count
+
+
 def test_a_killed_writer_is_replaced_and_a_told_one_stops(pipeline: Pipeline) -> None:
     client, now = pipeline.redis.client(), int(utc_now().timestamp() * 1_000)
     sent: list[Event] = []
@@ -210,7 +216,7 @@ def test_a_killed_writer_is_replaced_and_a_told_one_stops(pipeline: Pipeline) ->
         sent.append(Event(f"user_{number}", now, 1_999, declined=False))
         with process(pipeline):
             send(pipeline, [tile_of([sent[-1]])])
-            eventually(lambda count=number: len(stored(client, USERS)) == count + 1)
+            eventually(partial(has_users, client, number + 1))
     with process(pipeline) as last:
         eventually(lambda: "knows 2 users" in said(pipeline))
         last.send_signal(signal.SIGTERM)

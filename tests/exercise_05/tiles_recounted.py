@@ -22,7 +22,8 @@ CENT, MOST = Decimal("0.01"), Decimal(10**16)
 def judged(message: Message) -> tuple[str | None, Any]:
     """Why an event is refused, or none and the event: its id, user, time, cents, declined."""
     try:
-        said = json.loads(message.value(), parse_float=str, parse_int=str, parse_constant=refuse)
+        text = message.value() or b""
+        said = json.loads(text, parse_float=str, parse_int=str, parse_constant=refuse)
     except ValueError:
         return "not_json", None
     if not isinstance(said, dict):

@@ -91,6 +91,6 @@ def test_an_emptied_bin_does_not_weigh_without_limit() -> None:
 
 @pytest.mark.parametrize("bins", [5, 10, 20])
 def test_psi_without_drift_is_under_its_limit_as_often_as_promised(bins: int) -> None:
-    draws = np.random.default_rng(7).multinomial(400, [1 / bins] * bins, size=(2, 4_000))
-    psi, limit = statistics.psi(*draws), statistics.psi_by_chance(*draws, 0.05)
+    first, second = np.random.default_rng(7).multinomial(400, [1 / bins] * bins, size=(2, 4_000))
+    psi, limit = statistics.psi(first, second), statistics.psi_by_chance(first, second, 0.05)
     assert (psi > limit).mean() == pytest.approx(0.05, abs=0.015)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Dialog, Locator, sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
 
 from exercise_06_monitoring.alerts.announce import announce
@@ -67,7 +68,7 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_opens_anywhere_without_a_network(
-    scheme: str, size: str, page: Path, browser: Browser
+    scheme: Literal["light", "dark"], size: str, page: Path, browser: Browser
 ) -> None:
     width, height = SIZES[size]
     tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
@@ -124,14 +125,19 @@ def test_what_failed_is_shown_and_what_passed_or_was_not_measured_is_folded(
     tab.close()
 
 
-def texts(locator: object) -> list[str]:
-    return locator.all_inner_texts()  # type: ignore[attr-defined]
+def texts(locator: Locator) -> list[str]:
+    return locator.all_inner_texts()
 
 
 def test_names_from_the_data_are_text_and_never_markup(page: Path, browser: Browser) -> None:
     tab = browser.new_page()
     dialogs: list[str] = []
-    tab.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    tab.on("dialog", dismiss)
     tab.goto(page.as_uri())
     titles = tab.locator(f"#{WORDS.feature} svg title").all_text_contents()
     assert any("<script>alert(1)</script>" in title for title in titles)

@@ -115,7 +115,7 @@ class Api:
 
     def restart(self) -> None:
         self.registry = CollectorRegistry()
-        made = {"registry": self.registry}
+        made: dict[str, Any] = {"registry": self.registry}
         self.latency = Histogram("prediction_latency_seconds", "", buckets=BOUNDS, **made)
         self.responses = Counter("http_responses", "", ["route", "status"], **made)
         self.hits = Counter("feature_cache_hits", "", **made)

@@ -81,7 +81,7 @@ def open_store(
     return store
 
 
-ROWS = [
+ROWS: list[Row] = [
     {"user_id": "a", "event_timestamp": at(1), "created": at(1), "value": 1},
     {"user_id": "a", "event_timestamp": at(3), "created": at(3), "value": 3},
     {"user_id": "b", "event_timestamp": at(2), "created": at(2), "value": 20},

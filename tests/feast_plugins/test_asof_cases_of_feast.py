@@ -122,7 +122,7 @@ def test_orders_of_customers_and_drivers(tmp_path: Path, in_full: bool) -> None:
         sources=[views[1], amount], schema=[Field(name="rest", dtype=Float64)], mode="pandas"
     )(rests_in_full if in_full else rests)
     store = open_store(tmp_path, driver, customer, *views, rest)
-    orders = [
+    orders: list[dict[str, Any]] = [
         {
             "driver": random.randint(1, 6),
             "customer": random.randint(1, 6),
@@ -135,8 +135,9 @@ def test_orders_of_customers_and_drivers(tmp_path: Path, in_full: bool) -> None:
     answer = store.get_historical_features(pd.DataFrame(orders), references, in_full).to_df()
 
     def expected(key: str, feature: str) -> list[Any]:
-        options = {"time": "event_timestamp", "created": "created", "known_only": False}
-        found = [by_hand(o, tables[key], {key: key}, DAY, **options) for o in orders]
+        times = {"time": "event_timestamp", "created": "created"}
+        rows = tables[key]
+        found = [by_hand(o, rows, {key: key}, DAY, **times, known_only=False) for o in orders]
         return [row and row[feature] for row in found]
 
     def given(view: str, feature: str) -> list[Any]:

@@ -16,7 +16,8 @@ KEYS = st.sampled_from(["a", "b", None])
 ROW = st.fixed_dictionaries({"key": KEYS, TIME: MOMENTS, CREATED: st.none() | MOMENTS})
 ASKED = st.fixed_dictionaries({"key": KEYS, TIME: MOMENTS})
 TTL = st.sampled_from([None, timedelta(hours=1), timedelta(hours=5)])
-SCHEMA = {"key": pl.String, TIME: pl.Datetime("us"), CREATED: pl.Datetime("us"), "value": pl.Int64}
+MOMENT = pl.Datetime("us")
+SCHEMA = pl.Schema({"key": pl.String(), TIME: MOMENT, CREATED: MOMENT, "value": pl.Int64()})
 
 Row = dict[str, Any]
 

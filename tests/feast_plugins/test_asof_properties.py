@@ -125,10 +125,12 @@ def test_the_store_answers_as_by_hand(
         filter_by_created_timestamp=known_only,
     ).to_df()
 
-    def expected(user: str) -> list[int | None]:
+    def expected(user: str) -> list[Any]:
         keys = {"user_id": user, "merchant_id": "merchant_id"}
-        options = {"time": "event_timestamp", "created": created, "known_only": known_only}
-        found = [by_hand(a, rows, keys, TTLS[ttl], **options) for a in asked]
+        options: Row = {"created": created, "known_only": known_only}
+        found = [
+            by_hand(a, rows, keys, TTLS[ttl], time="event_timestamp", **options) for a in asked
+        ]
         return [row and row["value"] for row in found]
 
     assert answer.index.equals(pd.RangeIndex(len(asked)))

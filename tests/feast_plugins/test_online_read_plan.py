@@ -1,6 +1,7 @@
 """Many rows are read in columns, one row by itself: both give the same, whatever is stored."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
@@ -39,7 +40,7 @@ USER = EntityRead(
 PLAN = ReadPlan((USER,), (), ("user_id",), {}, {name: ("users", name) for name in KINDS})
 
 
-def value(**content: object) -> bytes:
+def value(**content: Any) -> bytes:
     from feast.protos.feast.types.Value_pb2 import Value
 
     return Value(**content).SerializeToString()

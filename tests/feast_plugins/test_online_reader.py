@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from feast_plugins.online_errors import RequestError
 from feast_plugins.online_features import OnlineFeatures, Status
 from feast_plugins.online_reader import OnlineReader
+from feast_plugins.read_plan import Rows
 from feast_plugins.redis_encoding import entity_key, feature_field
 from lab.stack.redis import RedisServer, private_redis
 from tests.feast_plugins.online_reader_repo import DAY, HOUR, NOW, PROJECT, TYPES, Repo
@@ -130,7 +131,7 @@ def test_every_service_answers_as_the_sdk_does(
     for service, reader in readers.items():
         # A column of the unaliased join key would confuse Feast's SDK.
         unused = {"user_id"} if service == "two_users" else {"payer_id", "payee_id"}
-        rows = {name: [row[name] for row in asked] for name in asked[0].keys() - unused}
+        rows: Rows = {name: [row[name] for row in asked] for name in asked[0].keys() - unused}
         named = {"full_feature_names": service == "two_users"}
         theirs = repo.sdk(service, rows, **named).to_dict(include_event_timestamps=True)
         ours = reader.read(rows)
@@ -152,7 +153,7 @@ def seconds_of(feature: str, answer: OnlineFeatures, repo: Repo, service: str) -
 
 def test_a_registry_in_a_file_is_read_as_well(file_repo: Repo) -> None:
     file_repo.write("stats", {"user_id": "u1"}, {"count": 7, "mean": 0.1})
-    rows = {"user_id": ["u1", "u2"]}
+    rows: Rows = {"user_id": ["u1", "u2"]}
     theirs = file_repo.sdk("stats", rows).to_dict()
     assert read(file_repo, "stats", rows).values == {n: theirs[n] for n in ("count", "mean")}
 
@@ -222,7 +223,7 @@ def test_defaults_fill_what_is_missing_null_or_expired_before_views_are_computed
     repo.write("stats", {"user_id": "here"}, {"count": 3, "mean": 4.0})
     repo.write("stats", {"user_id": "null"}, {"count": 3, "mean": None})
     repo.write("stats", {"user_id": "old"}, {"count": 3, "mean": 4.0}, NOW - 2 * DAY)
-    rows = {"user_id": ["here", "null", "old", "nobody"], "amount": [8.0] * 4}
+    rows: Rows = {"user_id": ["here", "null", "old", "nobody"], "amount": [8.0] * 4}
     filled = read(repo, "computed_only", rows, defaults={"mean": 2.0})
     assert filled.values == {"ratio": [2.0, 4.0, 4.0, 4.0]}
     unfilled = read(repo, "computed_only", rows)
@@ -236,7 +237,7 @@ def test_defaults_fill_what_is_missing_null_or_expired_before_views_are_computed
 def test_one_view_under_two_names_reads_two_entities(repo: Repo) -> None:
     repo.write("stats", {"user_id": "a"}, {"count": 1, "mean": 1.0})
     repo.write("stats", {"user_id": "b"}, {"count": 2, "mean": 2.0})
-    rows = {"payer_id": ["a", "b"], "payee_id": ["b", "b"]}
+    rows: Rows = {"payer_id": ["a", "b"], "payee_id": ["b", "b"]}
     answer = read(repo, "two_users", rows, full_feature_names=True)
     assert (answer.values["payer__count"], answer.values["payee__count"]) == ([1, 2], [2, 2])
     assert list(answer.event_times) == ["payer", "payee"]
@@ -244,7 +245,7 @@ def test_one_view_under_two_names_reads_two_entities(repo: Repo) -> None:
 
 def test_computed_features_have_full_names_too(repo: Repo) -> None:
     """Feast's SDK leaves them out."""
-    rows = {"user_id": ["u"], "amount": [3.0]}
+    rows: Rows = {"user_id": ["u"], "amount": [3.0]}
     answer = read(repo, "computed", rows, full_feature_names=True)
     assert answer.values["ratios__rounded"] == [1.0]
     assert "ratios__rounded" not in repo.sdk("computed", rows, full_feature_names=True).to_dict()
@@ -275,6 +276,6 @@ def test_a_wrong_request_is_told_in_one_sentence(
 
 
 def test_a_join_key_of_another_type_is_told(repo: Repo) -> None:
-    rows = {"user_id": ["u"], "shop_id": ["corner"], "shelf_id": [1]}
+    rows: Rows = {"user_id": ["u"], "shop_id": ["corner"], "shelf_id": [1]}
     with pytest.raises(RequestError, match=r"columns shop_id, user_id: .*corner"):
         read(repo, "entities", rows)

@@ -9,6 +9,7 @@ import pytest
 
 from feast_plugins.online_errors import RedisTimeout, RedisUnavailable
 from feast_plugins.online_reader import OnlineReader
+from feast_plugins.read_plan import Rows
 from feast_plugins.redis_encoding import entity_key
 from feast_plugins.redis_threads import POOL_SIZE
 from lab.stack.redis import RedisServer, private_redis
@@ -68,7 +69,7 @@ def test_many_rows_and_views_take_one_round_trip(
     repo: Repo, server: RedisServer, proxy: RedisProxy
 ) -> None:
     client = server.client()
-    rows = {"user_id": [*USERS[:5], *USERS[:5]], "shop_id": [1] * 10, "shelf_id": [1, 2] * 5}
+    rows: Rows = {"user_id": [*USERS[:5], *USERS[:5]], "shop_id": [1] * 10, "shelf_id": [1, 2] * 5}
     with opened(repo, proxy.port, "entities") as reader:
         reader.read(rows)
         client.config_resetstat()

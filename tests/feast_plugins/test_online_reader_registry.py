@@ -237,7 +237,7 @@ def computed(repo: Repo, **options: Any) -> OnDemandFeatureView:
         schema=[Field(name="twice", dtype=Float64)],
         **options,
     )
-    def odd(inputs):  # type: ignore[no-untyped-def]
+    def odd(inputs):
         import pandas as pd
 
         amount = inputs["amount"]

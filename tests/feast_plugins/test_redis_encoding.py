@@ -99,7 +99,7 @@ def test_fields_are_feasts(view: str, feature: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "value"), SCALARS.items())
-def test_scalars_are_decoded(kind: str, value: object) -> None:
+def test_scalars_are_decoded(kind: str, value: Any) -> None:
     decoded = decode_value(Value(**{kind: value}).SerializeToString())
     assert (type(decoded), decoded) == (type(value), value)
 

@@ -197,8 +197,8 @@ def test_as_a_dictionary_would_hold_it(
         write(config(), *rows)
     for user in ("user_1", "user_2"):
         found = stored(client, user)[:2]
-        version = expected.get(user)
-        assert found == ((EPOCH + version[0], version[3]) if version else (None, None))
+        newest = expected.get(user)
+        assert found == ((EPOCH + newest[0], newest[3]) if newest else (None, None))
 
 
 @pytest.mark.parametrize("nanoseconds", [1, 999])

@@ -69,8 +69,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def load(data: Path, file: Path, **options: Any) -> Manifest:
-    given = {"columns": COLUMNS, "as_of": AS_OF, "timezone": "Europe/Berlin"} | options
-    return import_table(data, file, **given)
+    usual: dict[str, Any] = {"columns": COLUMNS, "as_of": AS_OF, "timezone": "Europe/Berlin"}
+    return import_table(data, file, **usual | options)
 
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet])

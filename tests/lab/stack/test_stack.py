@@ -96,8 +96,9 @@ def test_a_foreign_redis_is_named_and_never_touched(
             up(["redis"], config)
         assert "export LAB_REDIS_PORT=" in str(e.value)
         down(config)
-        found = redis_status(config)
-        assert (found.state, found.pid) == ("foreign", foreign.pid_file.process().pid)
+        found, running = redis_status(config), foreign.pid_file.process()
+        assert running is not None
+        assert (found.state, found.pid) == ("foreign", running.pid)
         assert foreign.answers()
 
 

@@ -1,14 +1,13 @@
-"""Packages that a class may use beyond those of the lock."""
+"""Install packages that submissions may import beyond those of the lock."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from checker.verdict.provenance import REQUIRED
 from lab.errors import UserError
 from lab.settings import ROOT
-
-REQUIRED = "requirements.txt"  # beside the packages: what was asked for
 
 
 def install(requirements: Path, into: Path) -> Path:

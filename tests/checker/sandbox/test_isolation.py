@@ -32,6 +32,8 @@ from lab.settings import ROOT, utc_now
 from lab.stack.lock import locked
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.services  # bubblewrap, and all that it isolates
+
 SLEEP = ["sleep", "6007"]
 PLAIN = ROOT / "tests" / "submissions" / "right" / "plain"
 

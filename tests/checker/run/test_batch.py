@@ -20,14 +20,14 @@ from typer.testing import CliRunner
 from checker.cli import app, exit_status
 from checker.hidden.hidden_data import HiddenData
 from checker.run.batch import BatchRun
+from checker.run.packages import install
 from checker.run.runner import Grader, criteria_of
 from checker.run.time_limit import time_limit
 from checker.sandbox.sandbox import Sandbox
 from checker.settings import CheckerSettings
 from checker.submission.workspace import make_workspace
 from checker.verdict.outcome import Outcome, Status, SubmissionError
-from checker.verdict.packages import REQUIRED, install
-from checker.verdict.provenance import provenance
+from checker.verdict.provenance import REQUIRED, provenance
 from checker.verdict.results import Result, Scorecard, read_scorecard
 from lab.errors import UserError
 from tests.checker.cards import card, mixed
@@ -301,6 +301,7 @@ def test_a_submission_without_time_left_keeps_what_was_judged(
     assert (third.status, third.message[:10]) == (Status.FAIL, "not judged")
 
 
+@pytest.mark.services
 def test_a_run_that_is_stopped_takes_its_processes_with_it(tmp_path: Path) -> None:
     make_workspace(tmp_path / "ann")
     words = ["grade", str(tmp_path / "ann"), "--out", str(tmp_path / "out")]

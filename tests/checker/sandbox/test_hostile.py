@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from checker.render import RENDERERS
+from checker.render import RENDERERS, Form
 from checker.run.grading_process import GradingProcess
 from checker.run.runner import criteria_of
 from checker.sandbox.isolation import chosen
@@ -150,4 +150,4 @@ def assert_harmless(card: Scorecard) -> None:
     for render in RENDERERS.values():
         text = render(card)
         assert "\x1b" not in text
-    assert "<script" not in RENDERERS["html"](card).lower()
+    assert "<script" not in RENDERERS[Form.HTML](card).lower()

@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 
 Values = NDArray[np.float64]
 Edges = Callable[[Values], Values]
-Smoothing = Callable[[Values], Values]
+Smoothing = Callable[[NDArray[np.int64]], Values]
 
 EDGES: dict[str, Edges] = {
     "quantiles": lambda reference: np.unique(np.quantile(reference, np.linspace(0, 1, 11)))[1:-1],

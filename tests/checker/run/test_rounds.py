@@ -1,7 +1,8 @@
 """A busy machine never fails a timed criterion, and one good round passes it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -9,6 +10,7 @@ from checker.run.rounds import best_of_rounds
 from checker.settings import CheckerSettings
 from checker.verdict.outcome import MachineTooBusyError, Outcome
 
+T = TypeVar("T")
 LIMIT = 30
 QUIET, BUSY = 9, 11  # below and above a third of the limit
 GOOD, BAD = Outcome(True, "good", ""), Outcome(False, "bad", "")
@@ -19,8 +21,8 @@ def config(tmp_path: Path) -> CheckerSettings:
     return CheckerSettings().model_copy(update={"timing_dir": tmp_path})
 
 
-def one_by_one(*values: object) -> Callable[[], object]:
-    given: Iterator[object] = iter(values)
+def one_by_one(*values: T) -> Callable[[], T]:
+    given = iter(values)
     return lambda: next(given)
 
 
