@@ -63,6 +63,7 @@ def learned(*batches: list[dict[str, object]]) -> KnownTiles:
     return known
 
 
+@pytest.mark.slow
 @thorough
 @given(events=events_near(NOON), now=moments, data=st.data())
 def test_any_order_and_any_batches_give_what_the_events_give(
@@ -109,6 +110,7 @@ def test_the_version_grows_with_what_is_known(events: list[Event]) -> None:
             assert newer > older  # so Redis takes it
 
 
+@pytest.mark.slow
 @thorough
 @given(events=events_near(NOON), now=moments)
 def test_what_is_forgotten_is_not_missed(events: list[Event], now: int) -> None:
