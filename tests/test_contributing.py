@@ -13,6 +13,8 @@ import pytest
 
 from lab.settings import settings
 
+pytestmark = pytest.mark.slow  # each recipe is followed in a copy of the project
+
 ROOT = settings.root
 COPIED = ("checker", "lab", "feast_plugins", "exercise_01_setup", "tests")
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "data")

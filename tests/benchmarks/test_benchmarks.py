@@ -157,6 +157,7 @@ def test_sides_are_measured_in_turn_and_by_their_median() -> None:
     assert taken == ["a", "b"] * 3
 
 
+@pytest.mark.slow
 def test_a_childs_memory_is_its_own() -> None:
     here = bytearray(1 << 30)
     small, large = in_child(bytearray, 1 << 20), in_child(bytearray, 1 << 29)

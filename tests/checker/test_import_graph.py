@@ -104,6 +104,7 @@ def test_streaming_grades_exercise_5_only(exercise: int) -> None:
     assert (streaming in digests.grading_modules(exercise)) is (exercise == 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "exercises"),
     [

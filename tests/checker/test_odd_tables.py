@@ -79,6 +79,7 @@ def judge(check: Callable[[Any], object], submission: Any) -> None:
         check(submission)
 
 
+@pytest.mark.slow
 def test_training_data(hidden: HiddenData, travelled: Travel) -> None:
     right = hidden.with_answers(hidden.frame(1_000))
     for table in map(travelled, odd(right, ["user_id", EVENT_TIME])):
@@ -92,6 +93,7 @@ def test_training_data(hidden: HiddenData, travelled: Travel) -> None:
         judge(pit.leakage_is_demonstrated, submission)
 
 
+@pytest.mark.slow
 def test_exported_files(hidden: HiddenData, travelled: Travel) -> None:
     frame = hidden.with_answers(hidden.frame(2_000)).assign(is_fraud=1)
     right = {

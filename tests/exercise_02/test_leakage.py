@@ -149,6 +149,7 @@ def compared(rows: pd.DataFrame, **leaks: pd.Series) -> dict[str, ArmResult]:
     return {result.arm: result for result in compare_arms(rows, tables, cutoff)}
 
 
+@pytest.mark.slow
 def test_without_a_leak_every_promise_is_kept_and_shuffled_labels_score_chance() -> None:
     results = compared(shop())
     assert {result.verdict for result in results.values()} == {"kept"}
@@ -159,6 +160,7 @@ def test_without_a_leak_every_promise_is_kept_and_shuffled_labels_score_chance()
     assert not any("off by" in sentence for sentence in in_words([*results.values()]))
 
 
+@pytest.mark.slow
 def test_a_feature_that_holds_the_labels_future_is_found() -> None:
     rows = shop()
     results = compared(rows, latest=rows["label"].astype(float))
@@ -169,6 +171,7 @@ def test_a_feature_that_holds_the_labels_future_is_found() -> None:
     assert {result.verdict for result in results.values()} == {"kept"}
 
 
+@pytest.mark.slow
 def test_an_input_that_the_data_cannot_give_is_left_out() -> None:
     rows = shop()
     absent = pd.Series(np.nan, index=rows.index)
@@ -176,6 +179,7 @@ def test_an_input_that_the_data_cannot_give_is_left_out() -> None:
     assert {result.verdict for result in results.values()} == {"kept"}
 
 
+@pytest.mark.slow
 def test_a_burst_on_both_sides_of_a_random_split_is_found() -> None:
     """An input that tells bursts apart helps only a model that was trained on the same burst."""
     rows = shop()

@@ -338,6 +338,7 @@ def test_without_data_the_command_to_make_them_is_named(dataset: Path) -> None:
 # ---- As a learner runs it --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_measured_and_fails_when_a_request_did(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,7 @@ def learned(*batches: list[dict[str, object]]) -> KnownTiles:
     return known
 
 
+@pytest.mark.slow
 @thorough
 @given(events=events_near(NOON), now=moments, data=st.data())
 def test_any_order_and_any_batches_give_what_the_events_give(
@@ -78,6 +79,7 @@ def test_any_order_and_any_batches_give_what_the_events_give(
     assert everything(learned(*batches), now) == values_at(events, now)
 
 
+@pytest.mark.slow
 @thorough
 @given(events=events_near(NOON, users=1), now=moments)
 def test_nothing_changes_before_it_is_said_to_and_all_ends_at_zero(
@@ -95,6 +97,7 @@ def test_nothing_changes_before_it_is_said_to_and_all_ends_at_zero(
         assert not any(row[name] for name in FEATURES)
 
 
+@pytest.mark.slow
 @thorough
 @given(events=events_near(NOON, users=1))
 def test_the_version_grows_with_what_is_known(events: list[Event]) -> None:
@@ -107,6 +110,7 @@ def test_the_version_grows_with_what_is_known(events: list[Event]) -> None:
             assert newer > older  # so Redis takes it
 
 
+@pytest.mark.slow
 @thorough
 @given(events=events_near(NOON), now=moments)
 def test_what_is_forgotten_is_not_missed(events: list[Event], now: int) -> None:

@@ -45,6 +45,7 @@ def log_of(messages: list[str], times: list[int]) -> pl.DataFrame:
     )
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
 @given(events=events_near(NOON), later=st.one_of(st.integers(0, 2 * DAY), st.just(0)))
 def test_it_counts_what_the_definitions_say(events: list[Event], later: int) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ SCHEMA = pl.Schema({"key": pl.String(), TIME: MOMENT, CREATED: MOMENT, "value": 
 Row = dict[str, Any]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(ROW, max_size=14), st.lists(ASKED, min_size=1, max_size=8), TTL, st.booleans())
 def test_the_join_is_what_it_says(

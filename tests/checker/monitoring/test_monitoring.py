@@ -69,6 +69,7 @@ def test_the_ks_test_agrees_on_every_pair() -> None:
         assert p_value < 1e-9 if pair.drifted else p_value > 0.9, (pair.name, p_value)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_pairs_does_not_tell_which_drifted() -> None:
     of_seeds = [[pair.drifted for pair in pairs(seed)] for seed in range(20)]
     assert all(0 < sum(at_one_place) < 20 for at_one_place in zip(*of_seeds, strict=True))

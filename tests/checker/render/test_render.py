@@ -234,6 +234,7 @@ def lab(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_kept_scorecard_in_another_form(tmp_path: Path) -> None:
     kept, page = tmp_path / "scorecard.json", tmp_path / "pages" / "scorecard.html"
     mixed().write(kept)

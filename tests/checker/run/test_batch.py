@@ -78,6 +78,7 @@ def statuses(scorecard: Scorecard) -> set[Status]:
     return set(scorecard.status_of().values())
 
 
+@pytest.mark.slow
 def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_left(
     submissions: list[Path],
     lowered: CheckerSettings,
@@ -301,6 +302,7 @@ def test_a_submission_without_time_left_keeps_what_was_judged(
     assert (third.status, third.message[:10]) == (Status.FAIL, "not judged")
 
 
+@pytest.mark.slow
 @pytest.mark.services
 def test_a_run_that_is_stopped_takes_its_processes_with_it(tmp_path: Path) -> None:
     make_workspace(tmp_path / "ann")
@@ -335,6 +337,7 @@ def command_of(process: psutil.Process) -> str:
         return ""
 
 
+@pytest.mark.slow
 def test_no_process_of_a_run_is_left(
     submissions: list[Path], lowered: CheckerSettings, tmp_path: Path
 ) -> None:

@@ -252,6 +252,7 @@ def raw_events(draw: st.DrawFn) -> Events:
     return {table: rows for table, rows in events.items() if rows}
 
 
+@pytest.mark.slow
 @hypothesis_settings(
     max_examples=25,
     deadline=None,
