@@ -25,6 +25,7 @@ PRELOADED = (
     "feast.infra.offline_stores.dask",
     "feast.infra.registry.sql",
     "feast_plugins.redis_online_store",
+    "lab",  # its modules are found by it, once a child has no finder of this installation
     "fastapi",
     "uvicorn",
     "joblib",
