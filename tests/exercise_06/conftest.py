@@ -11,7 +11,7 @@ from tests.settings_in_force import PointSettings
 from tests.shop import NewShop, SimulatedData
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def simulated(simulated_data: SimulatedData) -> Path:
     """The data of 120 days without any drift: not to be changed."""
     return simulated_data(SIZE)
