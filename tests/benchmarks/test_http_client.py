@@ -11,6 +11,8 @@ import pytest
 from benchmarks.harness.http_client import HttpClient, Load, http_client, post
 from lab.settings import settings
 
+pytestmark = pytest.mark.slow
+
 Reply = Callable[[int], bytes | None]
 
 

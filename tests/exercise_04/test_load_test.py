@@ -31,6 +31,8 @@ from tests.exercise_04.serving_shop import SECONDS
 from tests.settings_in_force import PointSettings
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PAYMENTS = [b'{"user_id": "u"}'] * 30
 
 Reply = tuple[int, Mapping[str, str], bytes]

@@ -19,6 +19,8 @@ from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
 from lab.errors import UserError
 from lab.settings import settings
 
+pytestmark = pytest.mark.slow
+
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HISTORY = timedelta(days=45)
 LATER = timedelta(days=1, hours=3)
