@@ -83,13 +83,10 @@ class GradingProcess:
         process, self._process, folder = self._process, None, self._folder
         if process is None:
             return
-        found = with_descendants(process.pid)
-        for started in found:
-            with suppress(psutil.NoSuchProcess):
-                started.kill()
+        _end(with_descendants(process.pid))
         process.wait()
-        psutil.wait_procs(found, END_S)
         end_left_behind(folder, self._config)
+        _end(_working_in(folder))
         remove(folder)
 
     def _running(self) -> subprocess.Popen[str]:
@@ -120,6 +117,19 @@ class GradingProcess:
         ]
         made_with = provenance(self._config, folder)
         return Scorecard(folder.name, self._seed, [*results, *missing], made_with)
+
+
+def _end(found: Sequence[psutil.Process]) -> None:
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(found, END_S)
+
+
+def _working_in(folder: Path) -> list[psutil.Process]:
+    """A submission's programs that have lost the process that graded."""
+    running = psutil.process_iter(["cwd"])
+    return [p for p in running if (p.info["cwd"] or "").startswith(f"{folder}{os.sep}")]
 
 
 def _answers(process: subprocess.Popen[str], job: Mapping[str, Any]) -> Any:

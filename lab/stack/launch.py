@@ -17,7 +17,7 @@ def main() -> None:
     record, port, *command = sys.argv[1:]
     os.setsid()
     os.chdir(Path(record).parent)
-    started = psutil.Process().create_time()
+    started = psutil.Process().create_time() - psutil.boot_time()
     beside = Path(f"{record}.new")
     beside.write_text(json.dumps({"pid": os.getpid(), "started": started, "port": int(port)}))
     beside.replace(record)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 LAUNCHER = Path(__file__).with_name("launch.py")
-CLOCK_SLACK_S = 2  # the system derives start times from the wall clock, which may be adjusted
+TICK_S = 0.01  # start times are whole ticks
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PidFile:
         record = json.loads(self.path.read_text())
         try:
             process = psutil.Process(record["pid"])
-            same = abs(process.create_time() - record["started"]) < CLOCK_SLACK_S
+            same = abs(started_after_boot_s(process) - record["started"]) < 2 * TICK_S
         except psutil.NoSuchProcess:
             return None
         return process if same else None
@@ -59,6 +59,11 @@ def spawn(command: Sequence[str], pid_file: PidFile, port: int, log: Path) -> ps
     finally:
         os.close(output)
     return psutil.Process(pid)
+
+
+def started_after_boot_s(process: psutil.Process) -> float:
+    """Seconds from boot to the start of a process: the wall clock may be set meanwhile."""
+    return float(process.create_time() - psutil.boot_time())
 
 
 def is_alive(process: psutil.Process) -> bool:

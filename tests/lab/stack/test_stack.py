@@ -102,6 +102,18 @@ def test_a_foreign_redis_is_named_and_never_touched(
         assert foreign.answers()
 
 
+def test_a_service_is_known_again_after_the_clock_was_set(
+    config: Settings, monkeypatch: pytest.MonkeyPatch, redis_status: Status
+) -> None:
+    up(["redis"], config)
+    boot = psutil.boot_time()
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot + 3_600)
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + 3_600)
+    assert redis_status().state == "up"
+    down(config)
+    assert redis_status().state == "down"
+
+
 def test_a_recycled_pid_is_never_killed(config: Settings, redis_status: Status) -> None:
     bystander = subprocess.Popen(["sleep", "600"])
     record = {"pid": bystander.pid, "started": time.time() - 3_600, "port": config.redis_port}
