@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+LARGEST_POISSON = 40
 
 
 def scramble(keys: Keys) -> Keys:
@@ -49,4 +50,18 @@ def normal(keys: Keys, purpose: str) -> Floats:
 def counts(rates: Floats, keys: Keys, purpose: str) -> Integers:
     """Whole numbers whose expectation is rates."""
     draws: Integers = np.floor(rates + uniform(keys, purpose)).astype(np.int64)
+    return draws
+
+
+def poisson(rates: Floats, keys: Keys, purpose: str) -> Integers:
+    """Poisson counts of rates up to about 10, by inversion of the distribution function."""
+    chance, probability = uniform(keys, purpose), np.exp(-rates)
+    cumulative, draws = probability.copy(), np.zeros(len(rates), dtype=np.int64)
+    for number in range(1, LARGEST_POISSON + 1):
+        above = chance >= cumulative
+        if not above.any():
+            break
+        draws += above
+        probability *= rates / number
+        cumulative += probability
     return draws

@@ -77,22 +77,43 @@ def import_table(
 
 def import_complete_journey(data_dir: Path, as_of: datetime) -> Manifest:
     """The real data beside this project: groceries, shifted to end in the week before as_of."""
-    return import_table(
-        data_dir,
-        settings.complete_journey,
-        columns={
-            "user_id": "household_id",
-            "merchant_id": "store_id",
-            "event_timestamp": "transaction_timestamp",
-            "amount": "sales_value",
-        },
-        as_of=as_of,
-        id_columns=("basket_id", "product_id"),
-        label="coupon_disc > 0",
-        label_meaning="a coupon was redeemed",
-        timezone="UTC",
-        shift_to_now=True,
-        name="complete_journey",
+    with staging(data_dir) as stage, connect(stage) as connection:
+        baskets = stage / "baskets.parquet"
+        write_baskets(connection, settings.complete_journey, baskets)
+        return import_table(
+            data_dir,
+            baskets,
+            columns={
+                "transaction_id": "basket_id",
+                "user_id": "household_id",
+                "merchant_id": "store_id",
+                "event_timestamp": "transaction_timestamp",
+            },
+            as_of=as_of,
+            label="has_coupon",
+            label_meaning="a coupon was redeemed",
+            timezone="UTC",
+            shift_to_now=True,
+            name="complete_journey",
+        )
+
+
+def write_baskets(connection: duckdb.DuckDBPyConnection, lines: Path, file: Path) -> None:
+    """Write one payment for each basket of grocery lines that has a value.
+
+    The amount is what the basket was worth before coupons: its paid amount would give away that a
+    coupon was used. The product is the one of the most valuable line.
+    """
+    connection.execute(
+        f"""COPY (
+            SELECT basket_id, household_id, store_id, transaction_timestamp,
+                arg_max(product_id, (value, product_id)) AS product_id,
+                sum(value) AS amount, bool_or(coupon_disc > 0) AS has_coupon
+            FROM (SELECT *, sales_value + coupon_disc + coupon_match_disc AS value
+                FROM read_parquet({literal(lines)}))
+            GROUP BY ALL HAVING sum(value) > 0
+            ORDER BY transaction_timestamp, basket_id
+        ) TO {literal(file)} (FORMAT parquet)"""
     )
 
 

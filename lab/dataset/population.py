@@ -19,9 +19,12 @@ FIRST_GENERATION = date(2024, 1, 1).toordinal() - date(1970, 1, 1).toordinal()
 LEAVES_AFTER_THEFT = 0.85
 LEAVES_A_DAY = 1 / 2400
 REGULARS_SHARE = 0.01
-FRAUD_SHARE = 0.015
-BURST_SIZES = (3, 8)
-MEAN_BURST = 4.5
+FRAUD_SHARE = 0.027
+BURST_SIZES = (3, 7)
+MEAN_BURST = 3.9
+WEEKDAY_VOLUME = (0.92, 0.93, 0.96, 1.0, 1.15, 1.18, 0.86)  # from Monday on; their mean is 1
+MONTH_END_DAYS = 3
+MONTH_END_VOLUME = 1.25
 RISKY_SHARE = 0.1
 BREACH_DAYS = 4
 
@@ -70,7 +73,7 @@ class Population:
     def rates(self) -> Floats:
         """The square root of how active each customer is."""
         keys = key("customer", self.seed, np.arange(self.customers))
-        rates: Floats = np.exp(0.7 * normal(keys, "rate"))
+        rates: Floats = np.exp(0.5 * normal(keys, "rate"))
         return rates
 
     @cached_property
@@ -164,8 +167,26 @@ class Population:
         return (self.merchants * rank).astype(np.int64)
 
 
+def weekdays(days: Integers) -> Integers:
+    """0 is Monday; 1970 began on a Thursday."""
+    numbers: Integers = (days + 3) % 7
+    return numbers
+
+
 def periods(hours: Integers) -> Integers:
-    """The period of each hour since 1970 (which began on a Thursday)."""
-    weekday = (hours // HOURS_A_DAY + 3) % 7
-    period: Integers = np.where(weekday >= 5, HOURS_A_DAY, 0) + hours % HOURS_A_DAY
+    """The period of each hour since 1970."""
+    is_weekend = weekdays(hours // HOURS_A_DAY) >= 5
+    period: Integers = np.where(is_weekend, HOURS_A_DAY, 0) + hours % HOURS_A_DAY
     return period
+
+
+def day_volume(days: Integers) -> Floats:
+    """The volume of each day since 1970 by weekday and end of month, relative to the mean day."""
+    month, later_month = (
+        shifted.astype("datetime64[D]").astype("datetime64[M]")
+        for shifted in (days, days + MONTH_END_DAYS)
+    )
+    mean = 1 + (MONTH_END_VOLUME - 1) * MONTH_END_DAYS * 12 / 365.25
+    month_end = np.where(month != later_month, MONTH_END_VOLUME, 1.0)
+    volume: Floats = np.array(WEEKDAY_VOLUME)[weekdays(days)] * month_end / mean
+    return volume

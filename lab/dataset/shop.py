@@ -4,14 +4,14 @@ Every number is drawn from a hash of (seed, hour, counter), so a range of hours 
 itself and always comes out the same.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.dataset.draws import Flags, Floats, Integers, Keys, counts, key, normal, uniform
-from lab.dataset.population import BURST_SIZES, FRAUD_SHARE, Population, periods
+from lab.dataset.draws import Flags, Floats, Integers, Keys, counts, key, normal, poisson, uniform
+from lab.dataset.population import BURST_SIZES, FRAUD_SHARE, Population, day_volume, periods
 from lab.settings import settings
 
 LARGEST_AMOUNT = 20_000.0
@@ -19,8 +19,33 @@ LARGEST_AMOUNT = 20_000.0
 SECOND = 1_000_000  # in microseconds, as all times here
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
-LONGEST_BURST_HOURS = 1
+LONGEST_BURST_HOURS = 1  # of errands and retries, too
 LONGEST_VIEW_HOURS = 2  # before the purchase
+
+# Honest payments that look like fraud
+ERRAND_SHARE = 0.08  # of payments are followed by others within minutes
+MOST_ERRANDS = 3
+DECLINED_SHARE = 0.03
+RETRY_SHARE = 0.7  # of declined payments are retried
+RETRY_DECLINED_SHARE = 0.4
+MOST_RETRIES = 3
+PAYMENTS_PER_PURCHASE = (1 + ERRAND_SHARE * (1 + MOST_ERRANDS) / 2) * (
+    1 + DECLINED_SHARE * RETRY_SHARE / (1 - RETRY_SHARE * RETRY_DECLINED_SHARE)
+)
+
+BREACHED_SHARE = 0.4  # of stolen payments are made at a breached merchant
+RISKY_MERCHANT_SHARE = 0.2
+
+NO_VIEW_SHARE = 0.2  # of honest purchases; the Poisson counts of others may be 0 as well
+NO_VIEW_SHARE_OF_THIEVES = 0.5
+
+NEVER_CHARGED_BACK_SHARE = 0.08  # of approved fraud
+LATE_CHARGEBACK_SHARE = 0.05
+LATE_CHARGEBACK_DAYS = (30, 60)
+
+
+KINDS = ("purchase", "errand", "retry", "theft")
+PURCHASE, ERRAND, RETRY, THEFT = range(len(KINDS))
 
 
 @dataclass(frozen=True)
@@ -34,31 +59,65 @@ class Purchases:
     time: Integers
     amount: Floats
     approved: Flags
-    fraud: Flags
+    kind: Integers  # a place in KINDS
+
+    @property
+    def fraud(self) -> Flags:
+        is_theft: Flags = self.kind == THEFT
+        return is_theft
 
     def take(self, rows: NDArray[np.intp] | Flags) -> "Purchases":
         return Purchases(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
-def purchases(people: Population, hours: Integers) -> Purchases:
-    """All transactions that begin in hours (a burst of fraud may end an hour later)."""
-    honest, stolen = honest_purchases(people, hours), fraud_bursts(people, hours)
-    both = Purchases(
+def joined(*parts: Purchases) -> Purchases:
+    """The rows of all parts."""
+    return Purchases(
         *(
-            np.concatenate([getattr(honest, column.name), getattr(stolen, column.name)])
+            np.concatenate([getattr(part, column.name) for part in parts])
             for column in fields(Purchases)
         )
     )
+
+
+def purchases(people: Population, hours: Integers) -> Purchases:
+    """All transactions that begin in hours, and what follows them within LONGEST_BURST_HOURS."""
+    first = first_purchases(people, hours)
+    honest = joined(first, errands(people, first))
+    both = joined(honest, retries(people, honest), fraud_bursts(people, hours))
     return both.take(np.lexsort((both.key, both.time)))
 
 
-def honest_purchases(people: Population, hours: Integers) -> Purchases:
-    weather = np.exp(0.05 * normal(key("day", people.seed, hours // 24), "weather"))
-    rates = people.an_hour * (1 - FRAUD_SHARE) * people.period_activity[periods(hours)] * weather
+def first_purchases(people: Population, hours: Integers) -> Purchases:
+    """Honest purchases; errands and retries follow some of them."""
+    day = hours // 24
+    weather = np.exp(0.05 * normal(key("day", people.seed, day), "weather"))
+    an_hour = people.an_hour * (1 - FRAUD_SHARE) / PAYMENTS_PER_PURCHASE
+    rates = an_hour * people.period_activity[periods(hours)] * day_volume(day) * weather
     number = counts(rates, key("hour", people.seed, hours), "purchases")
     hour, counter = np.repeat(hours, number), steps(number)
     keys = key("purchase", people.seed, hour, counter)
     user = people.users(hour, uniform(keys, "user"))
+    time = hour * HOUR + (uniform(keys, "moment") * HOUR).astype(np.int64)
+    return honest_payments(people, keys, user, time, PURCHASE)
+
+
+def errands(people: Population, first: Purchases) -> Purchases:
+    """Further honest payments of a user on the same errand, at a thief's pace."""
+    more = 1 + (MOST_ERRANDS * uniform(first.key, "errands")).astype(np.int64)
+    number = np.where(uniform(first.key, "errand") < ERRAND_SHARE, more, 0)
+    before = first.take(np.repeat(np.arange(len(number)), number))
+    step = 1 + steps(number)
+    keys = key("errand", people.seed, before.key.astype(np.int64), step)
+    later = (step + uniform(keys, "step") - uniform(before.key, "step")) * pace(before.key)
+    time = before.time + later.astype(np.int64)
+    return honest_payments(people, keys, before.user, time, ERRAND)
+
+
+def honest_payments(
+    people: Population, keys: Keys, user: Integers, time: Integers, kind: int
+) -> Purchases:
+    """Draw merchant, product, amount and approval of one payment for each key."""
     merchant = choose(people, "merchants", people.merchants, user, keys)
     splurge = np.where(uniform(keys, "splurge") < 0.02, 2 + 6 * uniform(keys, "how much"), 1)
     mood = np.exp(0.5 * normal(keys, "amount") - 0.125)
@@ -67,11 +126,36 @@ def honest_purchases(people: Population, hours: Integers) -> Purchases:
         user=user,
         merchant=merchant,
         product=choose(people, "products", people.products, user, keys),
-        time=hour * HOUR + (uniform(keys, "moment") * HOUR).astype(np.int64),
+        time=time,
         amount=cents(people.usual_amount(user) * people.price_level(merchant) * mood * splurge),
-        approved=uniform(keys, "approval") >= 0.03,
-        fraud=np.zeros(len(keys), dtype=bool),
+        approved=uniform(keys, "approval") >= DECLINED_SHARE,
+        kind=np.full(len(keys), kind),
     )
+
+
+def retries(people: Population, honest: Purchases) -> Purchases:
+    """Declined payments once more: the same but for the moment and the answer."""
+    attempts = [honest]
+    for _ in range(MOST_RETRIES):
+        last = attempts[-1]
+        again = last.take(~last.approved & (uniform(last.key, "retry") < RETRY_SHARE))
+        keys = key("retry", people.seed, again.key.astype(np.int64))
+        attempts.append(
+            replace(
+                again,
+                key=keys,
+                time=again.time + pace(keys).astype(np.int64),
+                approved=uniform(keys, "approval") >= RETRY_DECLINED_SHARE,
+                kind=np.full(len(keys), RETRY),
+            )
+        )
+    return joined(*attempts[1:])
+
+
+def pace(keys: Keys) -> Floats:
+    """The mean time between payments of one burst, honest or not."""
+    gaps: Floats = (20 + 160 * uniform(keys, "gap")) * SECOND
+    return gaps
 
 
 def fraud_bursts(people: Population, hours: Integers) -> Purchases:
@@ -84,7 +168,6 @@ def fraud_bursts(people: Population, hours: Integers) -> Purchases:
     step, hour, of_burst = steps(size), np.repeat(burst_hour, size), np.repeat(burst, size)
     keys = key("stolen", people.seed, of_burst.astype(np.int64), step)
     user = people.user_of(np.repeat(customer, size), hour // 24)
-    gap = (20 + 160 * uniform(of_burst, "gap")) * SECOND
     begin = hour * HOUR + uniform(of_burst, "moment") * HOUR
     greed = np.where(uniform(keys, "greed") < 0.75, 2 + 5 * uniform(keys, "how much"), 1)
     return Purchases(
@@ -92,10 +175,10 @@ def fraud_bursts(people: Population, hours: Integers) -> Purchases:
         user=user,
         merchant=fraud_merchant(people, user, hour, keys),
         product=choose(people, "products", people.products, user, keys),
-        time=(begin + (step + uniform(keys, "step")) * gap).astype(np.int64),
+        time=(begin + (step + uniform(keys, "step")) * pace(of_burst)).astype(np.int64),
         amount=cents(people.usual_amount(user) * greed * np.exp(0.3 * normal(keys, "amount"))),
         approved=uniform(keys, "approval") >= 0.04 * (1 + step),
-        fraud=np.ones(len(keys), dtype=bool),
+        kind=np.full(len(keys), THEFT),
     )
 
 
@@ -105,7 +188,7 @@ def fraud_merchant(people: Population, user: Integers, hour: Integers, keys: Key
     place = (len(risky) * uniform(keys, "risky")).astype(np.int64)
     where = uniform(keys, "where")
     return np.select(
-        [where < 0.6, where < 0.8],
+        [where < BREACHED_SHARE, where < BREACHED_SHARE + RISKY_MERCHANT_SHARE],
         [people.breached_merchant(hour // 24, uniform(keys, "breach")), risky[place]],
         choose(people, "merchants", people.merchants, user, keys),
     )
@@ -152,9 +235,11 @@ class Views:
 
 
 def views(people: Population, bought: Purchases) -> Views:
-    """What users looked at before they bought it; a thief looks at nothing."""
-    rates = np.where(bought.fraud, 0.0, people.views_per_purchase(bought.product))
-    number = counts(rates, bought.key, "views")
+    """Product views before a purchase; thieves have fewer, and many honest purchases none."""
+    none = np.where(bought.fraud, NO_VIEW_SHARE_OF_THIEVES, NO_VIEW_SHARE)
+    has_views = uniform(bought.key, "has views") >= none
+    rates = np.where(has_views, people.views_per_purchase(bought.product), 0.0)
+    number = poisson(rates, bought.key, "views")
     step = steps(number)
     of = np.repeat(np.arange(len(number)), number)
     keys = key("view", people.seed, bought.key[of].astype(np.int64), step)
@@ -168,24 +253,52 @@ def views(people: Population, bought: Purchases) -> Views:
 class Outcomes:
     """What becomes known later of each purchase: columns of the purchases' length."""
 
-    label_time: Integers
-    charged_back: Flags  # at label_time
+    mature: Integers  # the moment from which a payment without a chargeback counts as honest
+    charged_back: Flags
+    chargeback_time: Integers
     refunded: Flags
     refund_time: Integers
     refund_amount: Floats
 
 
 def outcomes(people: Population, bought: Purchases) -> Outcomes:
-    """Fraud is found after 1 to 7 days, mostly by a chargeback; honest labels mature."""
+    """Most approved fraud is charged back after 1 to 7 days, some much later, some never."""
     maturity = settings.label_maturity // timedelta(microseconds=1)
     found_after = DAY + uniform(bought.key, "found") * 6 * DAY
+    first, last = LATE_CHARGEBACK_DAYS
+    late_after = (first + uniform(bought.key, "found late") * (last - first)) * DAY
+    late = uniform(bought.key, "late") < LATE_CHARGEBACK_SHARE
+    charged_back = uniform(bought.key, "chargeback") >= NEVER_CHARGED_BACK_SHARE
     refunded_after = DAY + uniform(bought.key, "refunded after") * 19 * DAY
     part = np.where(uniform(bought.key, "partial refund") < 0.3, uniform(bought.key, "part"), 1.0)
     wanted_back = uniform(bought.key, "refund") < people.refund_share(bought.merchant)
     return Outcomes(
-        label_time=bought.time + np.where(bought.fraud, found_after, maturity).astype(np.int64),
-        charged_back=bought.fraud & bought.approved & (uniform(bought.key, "chargeback") < 0.95),
+        mature=bought.time + maturity,
+        charged_back=bought.fraud & bought.approved & charged_back,
+        chargeback_time=bought.time + np.where(late, late_after, found_after).astype(np.int64),
         refunded=~bought.fraud & bought.approved & wanted_back,
         refund_time=bought.time + refunded_after.astype(np.int64),
         refund_amount=np.minimum(cents(bought.amount * part), bought.amount),
+    )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label of each purchase as known at one moment; where known is false there is none."""
+
+    known: Flags
+    fraud: Flags
+    time: Integers
+
+
+def labels(bought: Purchases, follows: Outcomes, end: int) -> Labels:
+    """Fraud once charged back, honest once mature without that; declined payments have no label.
+
+    A chargeback that comes after the maturity changes an honest label to fraud.
+    """
+    fraud = follows.charged_back & (follows.chargeback_time < end)
+    return Labels(
+        known=bought.approved & (fraud | (follows.mature < end)),
+        fraud=fraud,
+        time=np.where(fraud, follows.chargeback_time, follows.mature),
     )

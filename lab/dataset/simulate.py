@@ -16,7 +16,7 @@ from lab.dataset.manifest import Manifest, Simulation
 from lab.dataset.population import Population
 from lab.dataset.progress import track
 from lab.dataset.release import release
-from lab.dataset.tables import RAW_TABLES, staging
+from lab.dataset.tables import RAW_TABLES, TRUTH, TRUTH_SCHEMA, staging
 
 PURCHASES_AT_ONCE = 400_000
 LABEL = "fraud"
@@ -44,7 +44,7 @@ def write_dataset(
 
 
 def write_events(folder: Path, asked: Simulation, start: datetime, as_of: datetime) -> None:
-    """Write the four raw tables."""
+    """Write the four raw tables, and the truth that they do not show."""
     first, end = microseconds(start - EPOCH), microseconds(as_of - EPOCH)
     days = range(first // shop.DAY - 1, end // shop.DAY + 2)
     people = Population(asked.seed, asked.transactions, asked.an_hour, days)
@@ -57,6 +57,7 @@ def write_events(folder: Path, asked: Simulation, start: datetime, as_of: dateti
     with (
         table_writer(folder, "transactions") as transactions,
         table_writer(folder, "product_views") as product_views,
+        pq.ParquetWriter(folder / f"{TRUTH}.parquet", TRUTH_SCHEMA, compression="zstd") as truth,
     ):
         for begin, until in track(ranges, "simulating"):
             bought = shop.purchases(people, hours_around(begin, until))
@@ -65,6 +66,7 @@ def write_events(folder: Path, asked: Simulation, start: datetime, as_of: dateti
             bought = bought.take((bought.time >= begin) & (bought.time < until))
             follows = shop.outcomes(people, bought)
             transactions.write_table(transaction_table(bought, follows, end))
+            truth.write_table(truth_table(bought))
             later.add(bought, follows)
     later.write(folder)
 
@@ -88,8 +90,8 @@ def table_writer(folder: Path, table: str) -> pq.ParquetWriter:
 
 
 def transaction_table(bought: shop.Purchases, follows: shop.Outcomes, end: int) -> pa.Table:
-    """A label that is not known before the end is null, and so is when it will be."""
-    unknown = follows.label_time >= end
+    """A label that is not known before the end is null, and so is its time."""
+    labels = shop.labels(bought, follows, end)
     columns = [
         transaction_id_column(bought.key),
         id_column("user", bought.user),
@@ -98,10 +100,19 @@ def transaction_table(bought: shop.Purchases, follows: shop.Outcomes, end: int) 
         time_column(bought.time),
         pa.array(bought.amount),
         pa.array(bought.approved),
-        pa.array(bought.fraud.astype(np.int64), mask=unknown),
-        time_column(follows.label_time, unknown),
+        pa.array(labels.fraud.astype(np.int64), mask=~labels.known),
+        time_column(labels.time, ~labels.known),
     ]
     return pa.Table.from_arrays(columns, schema=RAW_TABLES["transactions"])
+
+
+def truth_table(bought: shop.Purchases) -> pa.Table:
+    columns = [
+        transaction_id_column(bought.key),
+        pa.array(bought.fraud),
+        pa.array(shop.KINDS).take(pa.array(bought.kind)),
+    ]
+    return pa.Table.from_arrays(columns, schema=TRUTH_SCHEMA)
 
 
 def view_table(seen: shop.Views, begin: int, until: int) -> pa.Table:
@@ -124,7 +135,9 @@ class LaterEvents:
     )
 
     def add(self, bought: shop.Purchases, follows: shop.Outcomes) -> None:
-        self._add("chargebacks", bought, follows.charged_back, follows.label_time, bought.amount)
+        self._add(
+            "chargebacks", bought, follows.charged_back, follows.chargeback_time, bought.amount
+        )
         self._add("refunds", bought, follows.refunded, follows.refund_time, follows.refund_amount)
 
     def _add(

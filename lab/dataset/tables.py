@@ -1,4 +1,4 @@
-"""The raw tables' schemas, and how a set of files replaces another: whole, or not at all."""
+"""The tables' schemas, and how a set of files replaces another: whole, or not at all."""
 
 import os
 import shutil
@@ -21,6 +21,10 @@ def feature_schema(entity: str, **features: pa.DataType) -> pa.Schema:
 MANIFEST = "dataset.json"
 REGISTRY = "registry.db"
 IMPORTED = "imported"  # all of an imported table, while some of it is later than the as-of
+TRUTH = "truth"  # of a simulation; no raw table, for raw tables are copied into submissions
+TRUTH_SCHEMA = pa.schema(
+    {"transaction_id": pa.string(), "is_fraud": pa.bool_(), "kind": pa.string()}
+)
 
 RAW_TABLES: dict[str, pa.Schema] = {
     "transactions": pa.schema(
@@ -113,9 +117,8 @@ def publish_dataset(stage: Path, data_dir: Path, *, replace: bool) -> None:
     Replacing also removes what belonged to the old dataset only: its other tables, its registry.
     """
     if replace:
-        old = {f"{table}.parquet" for table in (*RAW_TABLES, *FEATURE_TABLES, IMPORTED)} | {
-            REGISTRY
-        }
+        old = {f"{table}.parquet" for table in (*RAW_TABLES, *FEATURE_TABLES, IMPORTED, TRUTH)}
+        old.add(REGISTRY)
         for name in old - {file.name for file in stage.iterdir()}:
             (data_dir / name).unlink(missing_ok=True)
     publish(stage, data_dir)

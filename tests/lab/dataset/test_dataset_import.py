@@ -6,14 +6,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import average_precision_score
 
 from lab.dataset import manifest
 from lab.dataset.advance import advance
-from lab.dataset.importer import import_complete_journey, import_table
+from lab.dataset.importer import import_complete_journey, import_table, write_baskets
 from lab.dataset.manifest import Manifest
+from lab.dataset.session import connect
 from lab.dataset.tables import RAW_TABLES
 from lab.errors import UserError
 
@@ -218,11 +221,48 @@ def groceries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]
 def test_the_real_data(groceries: tuple[Path, Manifest]) -> None:
     folder, described = groceries
     rows = rows_of(folder)
-    assert len(rows) == len({row["transaction_id"] for row in rows}) == 75_000
-    assert sum(row["label"] for row in rows) == 1_135
-    assert len({row["user_id"] for row in rows}) == 2_377
+    assert len(rows) == len({row["transaction_id"] for row in rows}) == 47_054
+    assert sum(row["label"] for row in rows) == 1_013
+    assert len({row["user_id"] for row in rows}) == 2_376
+    assert all(row["label_timestamp"] == row["event_timestamp"] for row in rows)
     assert AS_OF - timedelta(weeks=1) <= rows[-1]["event_timestamp"] < AS_OF
     assert described.label == "a coupon was redeemed"
     assert not (folder / "product_views.parquet").exists()
     with pytest.raises(UserError, match="no event after"):
         advance(folder, timedelta(hours=1))
+
+
+def test_the_amount_of_the_real_data_hardly_gives_the_label(
+    groceries: tuple[Path, Manifest],
+) -> None:
+    rows = rows_of(groceries[0])
+    amount, label = (np.array([row[name] for row in rows]) for name in ("amount", "label"))
+    assert amount.min() > 0
+    chance = label.mean()
+    for scores in (amount, -amount):
+        assert average_precision_score(label, scores) < 3 * chance
+
+
+def test_a_basket_of_the_real_data_is_one_payment(tmp_path: Path) -> None:
+    """Its amount is before coupons, its product the most valuable line's."""
+    lines = tmp_path / "lines.parquet"
+    line = {"household_id": "h", "store_id": "s", "transaction_timestamp": datetime(2017, 5, 5)}
+    line |= {"coupon_disc": 0.0, "coupon_match_disc": 0.0}
+    pq.write_table(
+        pa.Table.from_pylist(
+            [
+                line | {"basket_id": "1", "product_id": "milk", "sales_value": 2.0},
+                line | {"basket_id": "1", "product_id": "wine", "sales_value": 0.5}
+                | {"coupon_disc": 2.0, "coupon_match_disc": 0.5},
+                line | {"basket_id": "2", "product_id": "milk", "sales_value": 2.0},
+                line | {"basket_id": "3", "product_id": "milk", "sales_value": 0.0},
+            ]
+        ),
+        lines,
+    )  # fmt: skip
+    file = tmp_path / "baskets.parquet"
+    with connect(tmp_path) as connection:
+        write_baskets(connection, lines, file)
+    names = ("basket_id", "product_id", "amount", "has_coupon")
+    rows = [tuple(row[name] for name in names) for row in pq.read_table(file).to_pylist()]
+    assert rows == [("1", "wine", 5.0, True), ("2", "milk", 2.0, False)]

@@ -1,5 +1,6 @@
 """The simulator: the same bytes, the same history to a later as-of, fraud that can be learned."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 
 from lab.dataset import manifest, shop
 from lab.dataset.advance import advance
+from lab.dataset.importer import import_table
 from lab.dataset.manifest import Manifest
 from lab.dataset.population import Population
 from lab.dataset.simulate import hours_around, simulate
-from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
+from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES, TRUTH
 from lab.errors import UserError
 from lab.settings import settings
 
@@ -26,8 +28,10 @@ HISTORY = timedelta(days=45)
 LATER = timedelta(days=1, hours=3)
 
 
-def make(folder: Path, as_of: datetime = AS_OF, seed: int = 7) -> Manifest:
-    return simulate(folder, transactions=6_000, seed=seed, as_of=as_of, history=HISTORY)
+def make(
+    folder: Path, as_of: datetime = AS_OF, seed: int = 7, history: timedelta = HISTORY
+) -> Manifest:
+    return simulate(folder, transactions=6_000, seed=seed, as_of=as_of, history=history)
 
 
 def read(folder: Path, table: str) -> pd.DataFrame:
@@ -44,25 +48,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_seed_and_as_of_give_the_same_bytes(data: Path, tmp_path: Path) -> None:
     make(tmp_path)
     names = {file.name for file in data.iterdir()}
-    assert names == {f"{t}.parquet" for t in (*RAW_TABLES, *FEATURE_TABLES)} | {"dataset.json"}
+    tables = (*RAW_TABLES, *FEATURE_TABLES, TRUTH)
+    assert names == {f"{table}.parquet" for table in tables} | {"dataset.json"}
     for name in names:
         assert (data / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
 def test_a_range_of_hours_comes_out_the_same_made_at_once_or_piece_by_piece() -> None:
-    """Bursts of fraud end in a later hour than they began, views come before their purchase."""
+    """Thefts, errands and retries end in a later hour than they began; views come earlier."""
     first = 20_000 * shop.DAY
     people = Population(seed=7, transactions=200_000, an_hour=2_000, days=range(19_999, 20_003))
 
-    def made(begin: int, until: int) -> tuple[list[int], list[int]]:
+    def made(begin: int, until: int) -> tuple[shop.Purchases, list[int]]:
         bought = shop.purchases(people, hours_around(begin, until))
-        times = bought.time, shop.views(people, bought).time
-        return tuple(time[(time >= begin) & (time < until)].tolist() for time in times)
+        seen = shop.views(people, bought).time
+        of_range = bought.take((bought.time >= begin) & (bought.time < until))
+        return of_range, seen[(seen >= begin) & (seen < until)].tolist()
 
     hours = [first + hour * shop.HOUR for hour in range(25)]
     pieces = [made(begin, until) for begin, until in pairwise(hours)]
     bought, seen = made(first, hours[-1])
-    assert bought == [time for piece, _ in pieces for time in piece]
+    for column in fields(shop.Purchases):
+        parts = [getattr(piece, column.name) for piece, _ in pieces]
+        assert np.array_equal(getattr(bought, column.name), np.concatenate(parts)), column.name
     assert seen == [time for _, piece in pieces for time in piece]
 
 
@@ -91,7 +99,35 @@ def test_a_label_is_null_until_it_is_known(data: Path) -> None:
     assert (rows["label_timestamp"].dropna() < AS_OF).all()
     honest = rows[rows["label"] == 0]
     assert (honest["label_timestamp"] - honest["event_timestamp"] == settings.label_maturity).all()
-    assert rows[rows["event_timestamp"] < AS_OF - settings.label_maturity]["label"].notna().all()
+    mature = rows[rows["event_timestamp"] < AS_OF - settings.label_maturity]
+    assert mature["label"].notna().equals(mature["is_approved"])
+    assert rows.loc[~rows["is_approved"], "label"].isna().all()
+
+
+def test_a_late_chargeback_changes_an_honest_label(tmp_path: Path) -> None:
+    months = timedelta(days=90)
+    make(tmp_path, history=months)
+    before = read(tmp_path, "transactions")
+    advance(tmp_path, timedelta(days=20))
+    after = read(tmp_path, "transactions")[: len(before)]
+    changed = before["label"].notna() & (before["label"] != after["label"])
+    assert 0 < changed.sum() < 20
+    assert (before.loc[changed, "label"] == 0).all()
+    assert (after.loc[changed, "label_timestamp"] >= AS_OF).all()
+    others = before["label"].notna() & ~changed
+    pd.testing.assert_frame_equal(before[others], after[others])
+
+
+def test_the_truth_stays_out_of_the_raw_tables(data: Path, tmp_path: Path) -> None:
+    """Raw tables are copied into every submission."""
+    truth = read(data, TRUTH)
+    assert TRUTH not in RAW_TABLES
+    assert truth["transaction_id"].equals(read(data, "transactions")["transaction_id"])
+    make(tmp_path)
+    file = tmp_path / "theirs.csv"
+    file.write_text("user_id,event_timestamp,amount\na,2026-01-05T10:00:00Z,1\n")
+    import_table(tmp_path, file, columns={})
+    assert not (tmp_path / f"{TRUTH}.parquet").exists()
 
 
 @pytest.mark.parametrize("table", list(RAW_TABLES))
@@ -108,6 +144,7 @@ def test_a_fresh_dataset_to_a_later_as_of_agrees_where_they_overlap(
         earlier = earlier[earlier["transaction_id"].isin(shared)]
     if table == "transactions":
         known = earlier["label"].notna().to_numpy()
+        known &= (later["label_timestamp"] < AS_OF).to_numpy()  # else charged back late
         pd.testing.assert_frame_equal(
             earlier[known].reset_index(drop=True), later[known].reset_index(drop=True)
         )
@@ -186,7 +223,7 @@ def test_fraud_is_a_mechanism(data: Path) -> None:
 
 def test_users_differ(data: Path) -> None:
     users = read(data, "transactions").groupby("user_id")["amount"].agg(["size", "mean"])
-    assert users["size"].max() > 10 * users["size"].median()
+    assert users["size"].max() > 5 * users["size"].median()
     assert users["mean"].quantile(0.9) > 2 * users["mean"].quantile(0.1)
 
 
@@ -199,4 +236,4 @@ def test_views_precede_purchases(data: Path) -> None:
                 AND bought.event_timestamp > view.event_timestamp"""
     ).fetchone()
     assert seen is not None
-    assert seen[0] > 0.9
+    assert seen[0] > 0.8
