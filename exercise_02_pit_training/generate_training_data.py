@@ -38,6 +38,7 @@ def create_entity_df(transactions: pd.DataFrame | None = None) -> pd.DataFrame:
 
     A payment is known to be honest only when its chargeback can no longer come, so the youngest
     transactions are left out, all of them: keeping the early frauds would make fraud look common.
+    A declined payment never gets a label: no one can charge it back.
     """
     raw = _raw_transactions() if transactions is None else transactions
     return _entity_rows(raw[_reason_to_wait(raw) == ""])
@@ -57,6 +58,7 @@ def _raw_transactions() -> pd.DataFrame:
 def _reason_to_wait(raw: pd.DataFrame) -> pd.Series:
     time = raw["event_timestamp"]
     reason = pd.Series("", index=raw.index)
+    reason[raw["label"].isna()] = "no label"
     reason[time < time.min() + settings.warm_up] = "features still filling"
     reason[time >= dataset.as_of() - settings.label_maturity] = "label not mature"
     return reason
