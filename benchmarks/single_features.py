@@ -18,6 +18,7 @@ from lab.errors import UserError, run_script
 from lab.settings import settings
 
 BEST = 10
+CHANCE = "chance"
 SECOND = 1_000_000  # in microseconds, as all times here
 HOUR, DAY = 3600 * SECOND, 86_400 * SECOND
 EVER = 400 * DAY  # longer than any history here
@@ -140,8 +141,9 @@ def payment_features(
 
 
 def own_features(payments: pd.DataFrame) -> Iterator[Feature]:
-    """Yield what the payment's own row shows."""
+    """Yield what the payment's own row shows, and a constant: its score is chance."""
     time = payments["event_timestamp"].dt
+    yield CHANCE, np.zeros(len(payments))
     yield "amount", payments["amount"].to_numpy()
     yield "cents of the amount", (payments["amount"] * 100 % 100).round().to_numpy()
     yield "hour", time.hour.to_numpy(np.float64)
@@ -187,7 +189,10 @@ def scan(folder: Path) -> pd.Series:
 def main() -> None:
     scores = scan(settings.data_dir)
     console = Console()
-    console.print(f"PR-AUC of {len(scores)} features, each alone; the best {BEST}:")
+    chance = scores.pop(CHANCE)
+    console.print(
+        f"PR-AUC of {len(scores)} features, each alone; by chance {chance:.3f}; the best {BEST}:"
+    )
     for name, score in scores.head(BEST).items():
         console.print(f"  {score:.3f}  {name}", highlight=False)
 
