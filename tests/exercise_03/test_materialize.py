@@ -183,8 +183,8 @@ def test_one_wrong_field_is_found_and_named(
     initial_materialization()
     assert validate_materialization()
     key, field = entity_key(PROJECT, "user_id", USER), feature_field(VIEW, "total_amount_30d")
-    other = entity_key(PROJECT, "user_id", "user_102")
-    client.hset(key, field, client.hget(other, field))
+    wrong = client.hget(key, feature_field(VIEW, "avg_transaction_amount"))
+    client.hset(key, field, wrong)
     capsys.readouterr()
     assert not validate_materialization()
     assert f"{USER} differs" in capsys.readouterr().out
