@@ -251,7 +251,7 @@ def views(people: Population, bought: Purchases) -> Views:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What becomes known later of each purchase: columns of the purchases' length."""
+    """The later outcomes of each purchase: columns of the purchases' length."""
 
     mature: Integers  # the moment from which a payment without a chargeback counts as honest
     charged_back: Flags
