@@ -160,17 +160,18 @@ def print_results(
     test: Judged, scores: NDArray[np.float64], baseline: NDArray[np.float64], threshold: float
 ) -> None:
     """Print what the model is worth on the test rows, beside the one without streaming features."""
-    gain = test.pr_auc_gain(scores, baseline)
     metrics = evaluate(scores, threshold, test)
     console.print(
-        f"  test: PR-AUC without streaming features {test.pr_auc(baseline)}, with them "
-        f"{test.pr_auc(scores)}, a gain of {gain}; by chance {metrics['chance']:.3f}. "
-        f"In brackets: 95 % intervals, users drawn anew"
+        f"  PR-AUC on {metrics['rows']:,} test rows, 95 % intervals by users; chance is "
+        f"{metrics['chance']:.3f}\n"
+        f"    without streaming features  {test.pr_auc(baseline)}\n"
+        f"    with streaming features     {test.pr_auc(scores)}\n"
+        f"    gain                        {test.pr_auc_gain(scores, baseline)}",
+        highlight=False,
     )
     console.print(
-        f"  from a probability of {threshold:.3f} on {test.alerts_per_day(scores, threshold):.0f} "
-        f"alerts a day; {metrics['precision']:.0%} of them are fraud, and {metrics['recall']:.0%} "
-        f"of fraud is found"
+        f"  threshold {threshold:.3f}: {test.alerts_per_day(scores, threshold):.0f} alerts a day, "
+        f"{metrics['precision']:.0%} of them fraud; {metrics['recall']:.0%} of fraud is found"
     )
 
 

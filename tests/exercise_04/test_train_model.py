@@ -69,7 +69,8 @@ def test_the_model_has_the_services_features_and_describes_itself(
     assert manifest.metrics["pr_auc"] > 5 * manifest.metrics["chance"]
     load_model(settings.model_dir, service())
     printed = " ".join(capsys.readouterr().out.split())
-    assert "PR-AUC without streaming features 0." in printed
+    assert "without streaming features 0." in printed
+    assert "with streaming features 0." in printed
     assert "alerts a day" in printed
 
 
