@@ -16,7 +16,6 @@ from lab.dataset.features import build_feature_tables
 from lab.dataset.importer import floor_hour, import_complete_journey, import_table
 from lab.dataset.manifest import Manifest
 from lab.dataset.simulate import simulate as simulate_dataset
-from lab.derived import separate_datasets
 from lab.errors import UserError
 from lab.settings import settings, utc_now
 
@@ -38,7 +37,6 @@ def simulate(
         as_of=current_as_of(),
         history=settings.history,
     )
-    separate_datasets()
     describe(made)
 
 
@@ -60,19 +58,18 @@ def import_(
 ) -> None:
     """Replace the data by a table of transactions."""
     if file == "complete_journey":
-        imported = import_complete_journey(settings.data_dir, current_as_of())
-    else:
-        imported = import_table(
-            settings.data_dir,
-            Path(file),
-            columns=pairs(mapping or []),
-            as_of=current_as_of() if shift_to_now else settings.as_of,
-            id_columns=id_columns or [],
-            label=label,
-            timezone=timezone,
-            shift_to_now=shift_to_now,
-        )
-    separate_datasets()
+        describe(import_complete_journey(settings.data_dir, current_as_of()))
+        return
+    imported = import_table(
+        settings.data_dir,
+        Path(file),
+        columns=pairs(mapping or []),
+        as_of=current_as_of() if shift_to_now else settings.as_of,
+        id_columns=id_columns or [],
+        label=label,
+        timezone=timezone,
+        shift_to_now=shift_to_now,
+    )
     describe(imported)
 
 
