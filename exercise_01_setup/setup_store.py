@@ -42,13 +42,14 @@ def definitions_fingerprint() -> str:
 
 
 def apply_definitions() -> bool:
-    """`feast apply`, if the definitions changed since the last time; whether it ran."""
+    """Run `feast apply` if the definitions changed since the last time; return whether it ran."""
     applied = settings.data_dir / "registry.applied"
     registry = settings.data_dir / REGISTRY
     fingerprint = definitions_fingerprint()
     if registry.exists() and applied.exists() and applied.read_text() == fingerprint:
         return False
 
+    applied.unlink(missing_ok=True)  # an interrupted run leaves a registry that is incomplete
     feast("apply")
     applied.write_text(fingerprint)
     return True

@@ -145,15 +145,15 @@ def main() -> None:
 
     seconds = initial_materialization(days_back=7, as_of=moment)
     record("initial_materialization_s", seconds, "s")
-    console.print(f"  initial: 7 days until {moment:%d %B %H:%M} UTC, in {seconds:.1f} s")
-    changes.add("initial")
+    rows = changes.add("initial")
+    console.print(f"  7 days until {moment:%d %B %H:%M} UTC: {rows:,} rows in {seconds:.1f} s")
 
     while moment < now:
         moment += HOUR
         seconds = incremental_materialization(moment)
         record("incremental_materialization_s", seconds, "s")
-        console.print(f"  incremental: what arrived until {moment:%H:%M}, in {seconds:.1f} s")
-        changes.add(f"{moment:%H:%M}")
+        rows = changes.add(f"{moment:%H:%M}")
+        console.print(f"  what arrived until {moment:%H:%M}: {rows:,} rows in {seconds:.1f} s")
 
     backfill_features(now - 2 * CHUNK, now)
     changes.add("backfill")

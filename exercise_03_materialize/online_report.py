@@ -62,12 +62,13 @@ class ChangeCounts:
         self._digests = stored_rows(store, client)["digest"]
         self.steps = pd.DataFrame(index=pd.Index(MATERIALIZED_VIEWS))
 
-    def add(self, step: str) -> None:
-        """Count the rows that are new or differ since the last step."""
+    def add(self, step: str) -> int:
+        """Count the rows that are new or differ since the last step; return their sum."""
         rows = stored_rows(self._store, self._client)
         changed = rows[~rows["digest"].isin(self._digests)]
         self.steps[step] = changed["view"].value_counts().reindex(self.steps.index)
         self._digests = rows["digest"]
+        return int(self.steps[step].sum())
 
 
 def clear_views(store: FeatureStore, client: redis.Redis) -> None:

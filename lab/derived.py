@@ -28,7 +28,7 @@ def separate_datasets(config: Settings = settings) -> None:
     if not (config.data_dir / MANIFEST).exists():
         return
     dataset = manifest.read(config.data_dir)
-    present = f"{dataset.name} {dataset.origin}"
+    present = f"{dataset.name} {dataset.origin}".strip()
     data = [config.data_dir / name for name in (*SPLITS, "excluded.parquet", "monitoring")]
     results = [*(config.build_dir / name for name in RESULTS), config.model_dir]
     earlier = config.build_dir / "earlier" / f"before-{utc_now():%Y%m%dT%H%M%S}"

@@ -53,7 +53,9 @@ def expected(view: str, as_of: datetime) -> list[int]:
     return [len(rows[0]), *changes, 0]
 
 
-@pytest.mark.parametrize("as_of", [AS_OF, AS_OF.replace(hour=2)], ids=["morning", "after midnight"])
+@pytest.mark.parametrize(
+    "as_of", [AS_OF, AS_OF.replace(hour=2, minute=0)], ids=["morning", "after midnight"]
+)
 def test_each_run_counts_what_arrived(
     as_of: datetime,
     run: Callable[[], dict[str, list[int]]],
