@@ -1,10 +1,12 @@
-"""Exercise 1: register the entities, views and services, and see that they can be asked for.
+"""Exercise 1: register entities, views and services, and show the registry.
 
 Run it with `lab run 1`. It applies the definitions only when they changed.
 """
 
 import hashlib
+from typing import Any
 
+import redis
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -40,52 +42,56 @@ def definitions_fingerprint() -> str:
 
 
 def apply_definitions() -> bool:
-    """`feast apply`, if the definitions changed since the last time; whether it ran."""
+    """Run `feast apply` if the definitions changed since the last time; return whether it ran."""
     applied = settings.data_dir / "registry.applied"
     registry = settings.data_dir / REGISTRY
     fingerprint = definitions_fingerprint()
     if registry.exists() and applied.exists() and applied.read_text() == fingerprint:
         return False
 
-    if not registry.exists():
-        empty_online_store()
+    applied.unlink(missing_ok=True)  # an interrupted run leaves a registry that is incomplete
     feast("apply")
     applied.write_text(fingerprint)
     return True
 
 
-def empty_online_store() -> None:
-    """A new registry starts with an empty online store: what is there belongs to other data."""
-    client = connect_redis()
-    for key in client.scan_iter(match="*ml_platform_features", count=1_000):
-        client.delete(key)
-
-
 def show_registry() -> None:
-    """What can be asked for."""
+    """Print what the registry holds; each service with its features by view."""
     store = open_store()
-    table = Table("kind", "name", "about", "TTL", box=box.SIMPLE)
+    table = Table("kind", "name", "about", "TTL", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.columns[1].no_wrap = True
     for entity in store.list_entities():
         table.add_row("entity", entity.name, entity.description)
     for view in store.list_feature_views():
         features = f"{len(view.features)} features of {view.entities[0]}"
-        table.add_row("feature view", view.name, features, f"{view.ttl.days} d")
+        table.add_row("view", view.name, features, f"{view.ttl.days} d")
     for on_demand in store.list_on_demand_feature_views():
         features = f"{len(on_demand.features)} features of a request"
         table.add_row("on demand", on_demand.name, features)
     for service in store.list_feature_services():
         table.add_row("service", service.name, service.description)
+        for projection in service.feature_view_projections:
+            features = ", ".join(feature.name for feature in projection.features)
+            table.add_row("", f"  {projection.name}", features)
     console.print(table)
+
+
+def show_redis(client: redis.Redis) -> None:
+    """Print where the online store is, and how much it holds."""
+    memory: Any = client.info("memory")
+    console.print(
+        f"  Redis at {settings.redis_address}: {client.dbsize():,} keys, "
+        f"{memory['used_memory_human']} of {memory['maxmemory_human']}"
+    )
 
 
 def main() -> None:
     describe_data()
-    connect_redis()
-    if apply_definitions():
-        console.print("  the definitions are applied")
-        show_registry()
-    else:
-        console.print("  the definitions are unchanged: nothing to apply")
+    client = connect_redis()
+    state = "applied" if apply_definitions() else "unchanged since the last run"
+    console.print(f"  the definitions are {state}")
+    show_registry()
+    show_redis(client)
 
 
 if __name__ == "__main__":

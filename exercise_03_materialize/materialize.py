@@ -1,7 +1,8 @@
 """Exercise 3: from the offline store to Redis: all of it once, then only what is new.
 
-Run it with `lab run 3`. It materializes the last week, then what arrived since, compares every
-entity with the offline store, and says what Redis holds.
+Run it with `lab run 3`. It starts from an empty store: the week until three hours ago, then three
+incremental runs as an hourly job would make them, then a backfill of two weeks. It compares every
+entity with the offline store, times reads, and reports what Redis holds.
 """
 
 import time
@@ -12,7 +13,14 @@ from feast import FeatureStore
 from rich.console import Console
 
 from exercise_03_materialize.journal import BackfillJournal
-from exercise_03_materialize.online_report import measure_online_store, online_table
+from exercise_03_materialize.online_report import (
+    READS,
+    ChangeCounts,
+    clear_views,
+    measure_online_store,
+    online_table,
+    read_latency_ms,
+)
 from lab import dataset
 from lab.errors import run_script
 from lab.feature_store import (
@@ -27,16 +35,21 @@ from lab.figures import record
 from lab.materialized import Progress
 
 CHUNK = timedelta(days=7)
+HOURLY_RUNS, HOUR = 3, timedelta(hours=1)
+WHY = """  An hour changes the entities with new values. The run after midnight UTC
+  changes nearly all: each entity has one row a day, so that counts decay and
+  no value expires. A backfill of what is stored changes nothing: an older row
+  replaces no newer one."""
 
 console = Console()
 
 
-def initial_materialization(days_back: int = 7) -> float:
-    """Write each entity's newest row of the last `days_back` days; the seconds it took.
+def initial_materialization(days_back: int = 7, as_of: datetime | None = None) -> float:
+    """Write each entity's newest row of the last `days_back` days; return the seconds it took.
 
     The views are named: without names it would be the streaming view too, which exercise 5 writes.
     """
-    started, now = time.perf_counter(), dataset.as_of()
+    started, now = time.perf_counter(), _utc(as_of or dataset.as_of())
     store = open_store()
     progress = Progress(store, connect_redis())
     for view in MATERIALIZED_VIEWS:
@@ -46,7 +59,7 @@ def initial_materialization(days_back: int = 7) -> float:
 
 
 def incremental_materialization(as_of: datetime | None = None) -> float:
-    """Write the entities with rows that arrived since the last run; the seconds it took.
+    """Write the entities with rows that arrived since the last run; return the seconds it took.
 
     Feast's `materialize_incremental` begins where the registry says that the last run ended, or, at
     the first run, at the wall clock minus the TTL: after their end, on old data. And an emptied
@@ -57,7 +70,6 @@ def incremental_materialization(as_of: datetime | None = None) -> float:
     progress = Progress(store, connect_redis())
     for view in MATERIALIZED_VIEWS:
         since = progress.until(view) or now - store.get_feature_view(view).ttl
-        console.print(f"  {view}: what arrived from {since:%d %B %H:%M} on")
         materialize(store, view, min(since, now), now)
         progress.mark(view, now)
     return time.perf_counter() - started
@@ -126,13 +138,33 @@ def _utc(moment: datetime) -> datetime:
 
 
 def main() -> None:
+    store, client, now = open_store(), connect_redis(), dataset.as_of()
     console.print(f"Exercise 3: materialize {len(MATERIALIZED_VIEWS)} views to Redis")
-    seconds = initial_materialization(days_back=7)
+    clear_views(store, client)
+    changes, moment = ChangeCounts(store, client), now - HOURLY_RUNS * HOUR
+
+    seconds = initial_materialization(days_back=7, as_of=moment)
     record("initial_materialization_s", seconds, "s")
-    console.print(f"  the last 7 days are in Redis after {seconds:.1f} s")
-    record("incremental_materialization_s", incremental_materialization(), "s")
+    rows = changes.add("initial")
+    console.print(f"  7 days until {moment:%d %B %H:%M} UTC: {rows:,} rows in {seconds:.1f} s")
+
+    while moment < now:
+        moment += HOUR
+        seconds = incremental_materialization(moment)
+        record("incremental_materialization_s", seconds, "s")
+        rows = changes.add(f"{moment:%H:%M}")
+        console.print(f"  what arrived until {moment:%H:%M}: {rows:,} rows in {seconds:.1f} s")
+
+    backfill_features(now - 2 * CHUNK, now)
+    changes.add("backfill")
+    console.print(f"  entities whose row in Redis changed\n{changes.steps}\n{WHY}", highlight=False)
     if not validate_materialization():
         raise SystemExit("Redis and the offline store do not agree")
+
+    p50, p95 = read_latency_ms(store, MATERIALIZED_VIEWS[0], now)
+    record("online_read_p50_ms", p50, "ms")
+    record("online_read_p95_ms", p95, "ms")
+    console.print(f"  {READS} reads of users through Feast: p50 {p50:.1f} ms, p95 {p95:.1f} ms")
     monitor_materialization()
 
 

@@ -1,9 +1,8 @@
-"""What Redis holds of each feature view: keys, bytes, ages, TTLs."""
+"""Rows of each feature view in Redis: keys, bytes, ages, TTLs, changes, and the time of a read."""
 
-from collections import defaultdict
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import redis
@@ -11,46 +10,94 @@ from feast import FeatureStore
 from rich.table import Table
 
 from feast_plugins.redis_encoding import decode_time, feature_field, time_field
+from lab.feature_store import MATERIALIZED_VIEWS
+from lab.feature_values import known_entities, references
+from lab.materialized import Progress
 
 KEYS_PER_SCAN = 1_000
+READS = 500
 NOTHING = "–"
+NEVER = datetime.fromtimestamp(0, UTC)
 DAY = timedelta(days=1)
 
 
-@dataclass
-class ViewUsage:
-    """Sums over the hashes that hold a row of the view."""
-
-    keys: int = 0
-    bytes: int = 0
-    times: list[datetime] = field(default_factory=list)
-    ttls: list[int] = field(default_factory=list)
-
-
-def measure_online_store(store: FeatureStore, client: redis.Redis, now: datetime) -> pd.DataFrame:
-    """One row per view: keys, bytes of its fields and values, ages and TTLs.
+def stored_rows(store: FeatureStore, client: redis.Redis) -> pd.DataFrame:
+    """Return each entity's row of each view: bytes, event time, TTL, and a digest of all of it.
 
     A hash's own overhead belongs to no view and is not counted; neither are keys of other projects.
     """
-    views = [view for view in store.list_feature_views() if view.online]
-    view_of = {
-        feature_field(view.name, feature.name): view.name
-        for view in views
-        for feature in view.features
-    }
-    view_of |= {time_field(view.name): view.name for view in views}
-    usage: defaultdict[str, ViewUsage] = defaultdict(ViewUsage)
-    for fields, ttl in _hashes(client, store.project):
-        for name in {view_of[f] for f in fields if f in view_of}:
-            stored_time = decode_time(fields.get(time_field(name)))
-            usage[name].keys += 1
-            usage[name].ttls += [ttl] if ttl >= 0 else []
-            usage[name].times += [stored_time] if stored_time else []
-        for key, value in fields.items():
-            if key in view_of:
-                usage[view_of[key]].bytes += len(key) + len(value)
-    rows = {view.name: _row(usage[view.name], now) for view in views}
-    return pd.DataFrame.from_dict(rows, orient="index", dtype=object)
+    views = [view.name for view in store.list_feature_views() if view.online]
+    fields = {view: _fields(store, view) for view in views}
+    rows = []
+    for key, stored, ttl in _hashes(client, store.project):
+        for view, names in fields.items():
+            if row := {name: stored[name] for name in names if name in stored}:
+                size = sum(len(name) + len(value) for name, value in row.items())
+                digest = hash((view, key, *row.items()))
+                rows.append((view, size, decode_time(row.get(names[0])), ttl, digest))
+    found = pd.DataFrame(rows, columns=["view", "bytes", "time", "ttl", "digest"])
+    return found.astype({"view": pd.CategoricalDtype(views), "time": "datetime64[us, UTC]"})
+
+
+def measure_online_store(store: FeatureStore, client: redis.Redis, now: datetime) -> pd.DataFrame:
+    """Return one line per view: keys, bytes of its fields and values, ages and TTLs."""
+    rows = stored_rows(store, client)
+    seconds = rows["ttl"].where(rows["ttl"] >= 0)  # -1: none
+    rows = rows.assign(age=now - rows["time"], ttl=pd.to_timedelta(seconds, unit="s"))
+    return rows.groupby("view", observed=False).agg(
+        keys=("bytes", "size"),
+        bytes=("bytes", "sum"),
+        newest_age=("age", "min"),
+        oldest_age=("age", "max"),
+        shortest_ttl=("ttl", "min"),
+        longest_ttl=("ttl", "max"),
+    )
+
+
+class ChangeCounts:
+    """Entities of each materialized view whose row in Redis changed: `steps`, a column each."""
+
+    def __init__(self, store: FeatureStore, client: redis.Redis) -> None:
+        self._store, self._client = store, client
+        self._digests = stored_rows(store, client)["digest"]
+        self.steps = pd.DataFrame(index=pd.Index(MATERIALIZED_VIEWS))
+
+    def add(self, step: str) -> int:
+        """Count the rows that are new or differ since the last step; return their sum."""
+        rows = stored_rows(self._store, self._client)
+        changed = rows[~rows["digest"].isin(self._digests)]
+        self.steps[step] = changed["view"].value_counts().reindex(self.steps.index)
+        self._digests = rows["digest"]
+        return int(self.steps[step].sum())
+
+
+def clear_views(store: FeatureStore, client: redis.Redis) -> None:
+    """Remove the rows of the materialized views, and until when each was materialized.
+
+    Rows of the streaming view stay. Feast keeps the registry's intervals if the list is empty.
+    """
+    fields = [field for view in MATERIALIZED_VIEWS for field in _fields(store, view)]
+    Progress(store, client).clear()
+    pipe = client.pipeline(transaction=False)
+    for key, _, _ in _hashes(client, store.project):
+        pipe.hdel(key, *fields)
+    pipe.execute()
+    for name in MATERIALIZED_VIEWS:
+        view = store.get_feature_view(name)
+        view.materialization_intervals = [(NEVER, NEVER)]
+        store.registry.apply_feature_view(view, store.project)
+
+
+def read_latency_ms(store: FeatureStore, view: str, now: datetime) -> tuple[float, float]:
+    """Return the p50 and p95 of reads of random entities' rows through Feast's SDK."""
+    entities = known_entities(store, view, now)
+    latencies = []
+    for entity in entities.sample(READS + 1, replace=True, random_state=0):
+        start = time.perf_counter()
+        store.get_online_features(references(store, view), [{entities.name: entity}])
+        latencies.append((time.perf_counter() - start) * 1_000)
+    p50, p95 = pd.Series(latencies[1:]).quantile([0.5, 0.95])  # the first read connects
+    return p50, p95
 
 
 def online_table(report: pd.DataFrame) -> Table:
@@ -77,9 +124,9 @@ def online_table(report: pd.DataFrame) -> Table:
     return table
 
 
-def _span(span: timedelta | None) -> str:
+def _span(span: timedelta) -> str:
     """A span in minutes, hours or days, rounded down."""
-    if span is None:
+    if pd.isna(span):
         return NOTHING
     minutes = span // timedelta(minutes=1)
     if minutes < 60:
@@ -87,8 +134,14 @@ def _span(span: timedelta | None) -> str:
     return f"{minutes // 60} h" if span < 2 * DAY else f"{span // DAY} d"
 
 
-def _hashes(client: redis.Redis, project: str) -> Iterator[tuple[dict[bytes, bytes], int]]:
-    """Every entity's hash of the project, with its key's TTL in seconds (-1: none)."""
+def _fields(store: FeatureStore, view: str) -> list[bytes]:
+    """Return the fields of a view's row: its event time, then its features."""
+    features = [field.name for field in store.get_feature_view(view).features]
+    return [time_field(view), *(feature_field(view, feature) for feature in features)]
+
+
+def _hashes(client: redis.Redis, project: str) -> Iterator[tuple[bytes, dict[bytes, bytes], int]]:
+    """Yield each entity's key and hash, with the key's TTL in seconds (-1: none)."""
     keys = [
         key
         for key in client.scan_iter(match=f"*{project}", count=KEYS_PER_SCAN, _type="hash")
@@ -96,21 +149,9 @@ def _hashes(client: redis.Redis, project: str) -> Iterator[tuple[dict[bytes, byt
     ]
     for start in range(0, len(keys), KEYS_PER_SCAN):
         pipe = client.pipeline(transaction=False)
-        for key in keys[start : start + KEYS_PER_SCAN]:
+        chunk = keys[start : start + KEYS_PER_SCAN]
+        for key in chunk:
             pipe.hgetall(key)
             pipe.ttl(key)
         replies = pipe.execute()
-        yield from zip(replies[::2], replies[1::2], strict=True)
-
-
-def _row(usage: ViewUsage, now: datetime) -> dict[str, object]:
-    ages = [now - moment for moment in usage.times]
-    ttls = [timedelta(seconds=ttl) for ttl in usage.ttls]
-    return {
-        "keys": usage.keys,
-        "bytes": usage.bytes,
-        "newest_age": min(ages, default=None),
-        "oldest_age": max(ages, default=None),
-        "shortest_ttl": min(ttls, default=None),
-        "longest_ttl": max(ttls, default=None),
-    }
+        yield from zip(chunk, replies[::2], replies[1::2], strict=True)

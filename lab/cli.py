@@ -16,8 +16,10 @@ console = Console()
 def up(services: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     """Start Redis and Kafka, or the named ones."""
     from lab import stack
+    from lab.derived import separate_datasets
 
     stack.up(services or ["redis", "kafka"])
+    separate_datasets()
     status()
 
 

@@ -36,6 +36,10 @@ class Progress:
         latest = max(until, self.until(view) or until)
         self._client.hset(self._key, view, latest.isoformat())
 
+    def clear(self) -> None:
+        """Forget until when the views are materialized; the count of runs goes on."""
+        self._client.delete(self._key)
+
     def count_run(self) -> None:
         """Tell those who cache features of a run, a backfill too: it changes no `until`."""
         self._client.incr(self._runs)

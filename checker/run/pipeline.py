@@ -13,6 +13,7 @@ from lab.dataset import manifest
 from lab.dataset.importer import import_complete_journey
 from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
+from lab.derived import separate_datasets
 from lab.errors import UserError
 from lab.figures import timed
 from lab.settings import ROOT, utc_now
@@ -70,6 +71,7 @@ def _run(exercises: list[Exercise], data: str | None, config: CheckerSettings) -
     _ensure_data(data, config)
     services = {service for exercise in exercises for service in exercise.services}
     stack.up(sorted(services), config)
+    separate_datasets(config)
     for exercise in exercises:
         exercise.run()
 

@@ -45,6 +45,7 @@ class Manifest(BaseModel):
     resolved_local_hours: dict[str, int] = {}
     label: str
     id: str = ""
+    origin: str = ""  # the id that the dataset had when it was made; advancing keeps it
 
     @computed_field  # type: ignore[prop-decorator]
     @property

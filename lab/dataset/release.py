@@ -17,7 +17,10 @@ def release(described: Manifest, stage: Path, data_dir: Path, *, replace: bool) 
         table: pq.read_metadata(file).num_rows for table, file in files.items() if file.exists()
     }
     rows |= build_feature_tables(stage, described.as_of)
-    released = described.model_copy(update={"rows": rows, "id": manifest.fingerprint(stage)})
+    fingerprint = manifest.fingerprint(stage)
+    origin = fingerprint if replace else manifest.read(data_dir).origin
+    named = {"rows": rows, "id": fingerprint, "origin": origin}
+    released = described.model_copy(update=named)
     manifest.write(released, stage)
     publish_dataset(stage, data_dir, replace=replace)
     return released

@@ -1,5 +1,5 @@
-"""Redis and Kafka on this machine: `up`, `down`, `status`."""
+"""Redis and Kafka on this machine: `up`, `down`, `running`, `status`."""
 
-from lab.stack.control import ServiceStatus, down, status, up
+from lab.stack.control import ServiceStatus, down, running, status, up
 
-__all__ = ["ServiceStatus", "down", "status", "up"]
+__all__ = ["ServiceStatus", "down", "running", "status", "up"]

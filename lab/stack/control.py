@@ -61,6 +61,13 @@ def status(config: Settings = settings) -> list[ServiceStatus]:
     return [_status_of(_service(name, config)) for name in SERVICES]
 
 
+def running(config: Settings = settings) -> list[Service]:
+    """Return the services that `up` started and that answer, at the ports that they have."""
+    forms = [form for name in SERVICES for form in _running_forms(_service(name, config))]
+    started = [form.as_started() for form in forms]
+    return [service for service in started if service.answers()]
+
+
 @contextmanager
 def _alone(config: Settings) -> Iterator[None]:
     with (

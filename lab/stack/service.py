@@ -40,6 +40,10 @@ class Service(ABC):
     def answers(self) -> bool:
         """Whether it serves requests now; bounded."""
 
+    def clear(self) -> str:
+        """Delete all that clients stored; return how much in words, '' if there was nothing."""
+        return ""
+
     @property
     def port(self) -> int:
         """The port for clients."""

@@ -36,9 +36,11 @@ def test_simulate_advance_show(lab_data: Run, tmp_path: Path) -> None:
     assert lab_data("simulate", "--transactions", "500", "--seed", "3").returncode == 0
     before = manifest.read(tmp_path)
     assert before.seed == 3
+    assert before.origin == before.id
     assert lab_data("advance", "1h").returncode == 0
     after = manifest.read(tmp_path)
     assert (after.as_of - before.as_of).total_seconds() == 3600
+    assert (after.origin, after.id != before.id) == (before.origin, True)
     shown = lab_data("show")
     assert f"{after.as_of:%Y-%m-%d %H:%M} UTC" in shown.stdout
     assert "transactions" in shown.stdout
