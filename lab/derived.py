@@ -17,6 +17,7 @@ from lab.settings import Settings, settings, utc_now
 
 STAMP = "filled_from"
 SPLITS = [f"{part}_{split}.parquet" for part in "Xy" for split in ("train", "val", "test")]
+EXPORTED = ("training_data.parquet", "excluded.parquet")
 RESULTS = ("figures.json", "leakage.json", "load_test.png", "scorecard.json", "serving")
 
 
@@ -29,7 +30,7 @@ def separate_datasets(config: Settings = settings) -> None:
         return
     dataset = manifest.read(config.data_dir)
     present = f"{dataset.name} {dataset.origin}".strip()
-    data = [config.data_dir / name for name in (*SPLITS, "excluded.parquet", "monitoring")]
+    data = [config.data_dir / name for name in (*SPLITS, *EXPORTED, "monitoring")]
     results = [*(config.build_dir / name for name in RESULTS), config.model_dir]
     earlier = config.build_dir / "earlier" / f"before-{utc_now():%Y%m%dT%H%M%S}"
     _separate("data", config.data_dir, present, lambda: _move(data, earlier))
