@@ -22,7 +22,7 @@ def test_each_field_of_the_five_stored_views_states_what_it_counts(
 ) -> None:
     from feast import FeatureView
 
-    views = [item for item in definitions.values() if type(item) is FeatureView]
+    views = [item for item in definitions.values() if isinstance(item, FeatureView)]
     assert len(views) == 5
     for view in views:
         for field in view.features:
