@@ -32,7 +32,6 @@ INPUTS = (
 TRAINING = ("generate_training_data.py", "get_training_data", "export_training_data")
 MOST_ROWS = 100_000
 STUB_MODEL, OWN_MODEL = "stub model", "its own inference inside"
-PROOFS = 5
 
 
 def provide_model(submission: Submission) -> None:
@@ -76,7 +75,7 @@ def _serves_stub(submission: Submission, restore: ExitStack) -> bool:
         server = running_server(submission)
     except SubmissionError:
         return False
-    found = ask_in_turn(server, bodies(payments(submission.hidden, PROOFS, 9)))
+    found = ask_in_turn(server, bodies(payments(submission.hidden, 5, 9)))
     return all(is_prediction(f) and np.isclose(f[PROBABILITY], percent / 100) for f in found)
 
 
