@@ -4,12 +4,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW
 from exercise_02_pit_training.generate_training_data import (
+    AMOUNT,
     KEYS,
-    MODEL_INPUTS,
+    SERVICE,
     get_training_data,
+    model_inputs,
 )
 from lab import dataset
+from lab.feature_store import open_store, service_definition
 from lab.settings import settings
 
 MAX_ROWS = 200_000  # of more a seeded sample, which keeps the experiment at minutes
@@ -18,29 +22,40 @@ SCHEDULE = pd.Timedelta(hours=1)  # of the incremental materialization
 
 @dataclass(frozen=True)
 class Arm:
-    """Which features and rows a model is trained on, and on which rows it is judged offline."""
+    """The features, rows and labels that a model is trained on, and the rows of its offline test.
+
+    Without a `test` the model is tested on random folds of the training rows.
+    """
 
     name: str
     features: str
     train: pd.Series
-    test: pd.Series | None  # None: random folds of the training rows
+    test: pd.Series | None
+    labels_of: pd.Timestamp | None = None
+
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        """Return the training labels; those of `labels_of` lack the frauds reported since."""
+        if self.labels_of is None:
+            return rows["label"]
+        return rows["label"].where(rows["label_timestamp"] <= self.labels_of, 0)
 
 
 def four_arms(rows: pd.DataFrame, cutoff: pd.Timestamp) -> list[Arm]:
     """The arms for a model that is trained at `cutoff`; `rows` needs both time stamps.
 
-    The first two train on labels that became known only after it. The third leaves out each row
-    whose label could still change, which is an embargo too. The fourth trains the third's model but
-    judges it on random folds: the payments with one stolen card then fall on both sides.
+    The first two train on labels that became known only after it. The third trains on the rows
+    whose label was mature then, which is an embargo too, with the labels of that moment: a fraud
+    that was reported later still counted as honest. The fourth trains the third's model but is
+    tested on random folds: the payments with one stolen card then fall on both sides.
     """
     time = rows["event_timestamp"]
     past, future = time < cutoff, time >= cutoff
-    known = (rows["label_timestamp"] <= cutoff) & (time < cutoff - settings.label_maturity)
+    mature = time < cutoff - settings.label_maturity
     return [
         Arm("latest value", "latest", past, future),
         Arm("by event time", "event time", past, future),
-        Arm("as known", "as known", known, future),
-        Arm("random split", "as known", known, None),
+        Arm("as known", "as known", mature, future, cutoff),
+        Arm("random split", "as known", mature, None, cutoff),
     ]
 
 
@@ -56,16 +71,22 @@ def labelled_rows() -> pd.DataFrame:
 
 
 def feature_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """MODEL_INPUTS of each of `rows`, by how they are joined; "served" is what Redis would hold."""
-    asked = rows[[*KEYS, "transaction_amount"]]
-    last_run = last_run_before(asked["event_timestamp"])
+    """Return the model's inputs of each of `rows`, by how they are joined.
+
+    "served" is what Redis would hold: batch features of the last run, streaming features of the
+    moment.
+    """
+    payments = rows[[*KEYS, AMOUNT]]
+    last_run = last_run_before(payments["event_timestamp"])
     joins = {
-        "latest": get_training_data(asked.assign(event_timestamp=dataset.as_of())),
-        "event time": get_training_data(asked, as_known=False),
-        "as known": get_training_data(asked),
-        "served": get_training_data(asked.assign(event_timestamp=last_run)),
+        "latest": get_training_data(payments.assign(event_timestamp=dataset.as_of())),
+        "event time": get_training_data(payments, as_known=False),
+        "as known": get_training_data(payments),
+        "served": get_training_data(payments.assign(event_timestamp=last_run)),
     }
-    return {name: table[MODEL_INPUTS] for name, table in joins.items()}
+    streaming = list(service_definition(open_store(), SERVICE).views[STREAMING_VIEW])
+    joins["served"][streaming] = joins["as known"][streaming]
+    return {name: model_inputs(table) for name, table in joins.items()}
 
 
 def last_run_before(times: pd.Series) -> pd.Series:

@@ -1,32 +1,32 @@
 """Exercise 2: training data in which every value was known at the moment of its row.
 
-Run it with `lab run 2`. It joins all labelled transactions with the features as they were known,
-recounts a sample from the raw events, exports splits by time, and shows what a naive join would do.
+Run it with `lab run 2`. It joins all labelled transactions with the features of the service
+`fraud_detection` at their point in time, recomputes a sample from the raw events, exports splits by
+time, and shows how many values a naive join would change.
 """
+
+from collections.abc import Iterable
 
 import pandas as pd
 from rich.console import Console
 
+from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
 from exercise_02_pit_training.recount import recount
-from exercise_02_pit_training.splits import SPLITS, split_by_time
+from exercise_02_pit_training.splits import NO_HISTORY, SPLITS, split_by_time
 from lab import dataset
 from lab.errors import run_script
-from lab.feature_store import open_store, with_declared_types
+from lab.feature_store import open_store, service_definition, with_declared_types
 from lab.files import write_together
 from lab.settings import settings
 
-USER_FEATURES = ["transaction_count_7d", "transaction_count_30d", "avg_transaction_amount"]
-MERCHANT_FEATURES = ["chargeback_rate", "total_transactions_30d"]
-REQUEST_FEATURES = ["amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"]
-FEATURES = [
-    *(f"user_transaction_features:{name}" for name in USER_FEATURES),
-    *(f"merchant_risk_features:{name}" for name in MERCHANT_FEATURES),
-    *(f"transaction_request_features:{name}" for name in REQUEST_FEATURES),
-]
-CRITICAL = [*USER_FEATURES, *MERCHANT_FEATURES]
-MODEL_INPUTS = [*USER_FEATURES, *MERCHANT_FEATURES, *REQUEST_FEATURES, "transaction_amount"]
+SERVICE = "fraud_detection"
+HISTORY = ("user_transaction_features", "merchant_risk_features")
+PRODUCT_VIEW = "product_popularity_features"
+AMOUNT = "transaction_amount"
 LABEL = "is_fraud"
 KEYS = ["user_id", "merchant_id", "event_timestamp"]
+PRODUCT = "product_id"
+TRAINING_DATA = "training_data"
 
 LEAKAGE_SAMPLE = 5_000
 
@@ -65,22 +65,28 @@ def _reason_to_wait(raw: pd.DataFrame) -> pd.Series:
 
 
 def _entity_rows(raw: pd.DataFrame) -> pd.DataFrame:
-    names = {"amount": "transaction_amount", "label": LABEL}
-    rows = raw.rename(columns=names)[[*KEYS, "transaction_amount", LABEL]]
-    return rows.reset_index(drop=True)
+    rows = raw.rename(columns={"amount": AMOUNT, "label": LABEL})
+    columns = [*KEYS, *([PRODUCT] if PRODUCT in rows else []), AMOUNT, LABEL]
+    return rows[columns].reset_index(drop=True)
 
 
 def get_training_data(entity_df: pd.DataFrame, *, as_known: bool = True) -> pd.DataFrame:
-    """The features of each row as they were known at its moment, in the order of `entity_df`.
+    """Return the features of each row at its point in time, in the order of `entity_df`.
 
-    Known, not only true: a snapshot that the pipeline wrote later could not have been served, so
-    rows are also held against their created timestamp; `as_known=False` shows what that hides.
+    The features are those of the service, so that training and serving share one definition; a
+    frame with the product's key gets the product's features, too. A snapshot that was written after
+    the row's moment could not have been served, so rows are also compared with their created
+    timestamp; `as_known=False` shows what that prevents.
     """
     store = open_store()
+    views: dict[str, Iterable[str]] = {**service_definition(store, SERVICE).views}
+    if PRODUCT in entity_df:
+        fields = store.get_feature_view(PRODUCT_VIEW).features
+        views[PRODUCT_VIEW] = [field.name for field in fields]
     numbered = entity_df.assign(row=range(len(entity_df)))
     job = store.get_historical_features(
         entity_df=numbered,
-        features=FEATURES,
+        features=[f"{view}:{name}" for view, names in views.items() for name in names],
         filter_by_created_timestamp=as_known,
     )
     # In order, also where LAB_STORES=feast: Feast's own stores return the rows in another one.
@@ -132,24 +138,46 @@ def demonstrate_leakage() -> pd.DataFrame:
     return comparison
 
 
-def export_training_data(training_df: pd.DataFrame, waiting: pd.DataFrame | None = None) -> None:
-    """Write the six split files, and excluded.parquet with every row that is in none of them.
+def model_inputs(training_df: pd.DataFrame) -> pd.DataFrame:
+    """Return the features of the service in its order, and the amount, with imputed values.
 
-    `waiting` holds the rows that were left out before the join, with their reason.
+    A missing streaming row means a quiet user here: the history has no gap of a stopped pipeline.
     """
-    critical = [name for name in CRITICAL if not training_df[name].isna().all()]
-    has_history = training_df[critical].notna().all(axis=1)
-    split = split_by_time(training_df["event_timestamp"], has_history, settings.label_maturity)
-    files = {}
+    service = service_definition(open_store(), SERVICE)
+    inputs = [name for name in (*service.types, AMOUNT) if name in training_df]
+    return training_df[inputs].fillna(quiet_values(service.views.get(STREAMING_VIEW, ())))
+
+
+def has_history(training_df: pd.DataFrame) -> pd.Series:
+    """Return whether each row's user and merchant have a snapshot, as criterion 2.2 demands."""
+    views = service_definition(open_store(), SERVICE).views
+    found = [training_df[training_df.columns.intersection(views[view])] for view in HISTORY]
+    return found[0].notna().any(axis=1) & found[1].notna().any(axis=1)
+
+
+def export_training_data(training_df: pd.DataFrame, waiting: pd.DataFrame | None = None) -> None:
+    """Write the six split files, training_data.parquet, and excluded.parquet.
+
+    The six hold rows with history only. training_data.parquet has all rows of the three splits,
+    with NaN, keys and split: a model should learn from the rows that serving will meet.
+    excluded.parquet holds each row that is in none of the six, with its reason; `waiting` are those
+    that were left out before the join.
+    """
+    known = has_history(training_df)
+    split = split_by_time(training_df["event_timestamp"], known, settings.label_maturity)
+    is_used = split.isin(SPLITS)
+    inputs, labels = model_inputs(training_df), training_df[[LABEL]].astype("int64")
+    rows = pd.concat([training_df[KEYS], inputs, labels], axis=1).assign(split=split)
+    files = {TRAINING_DATA: rows[is_used]}
     for name in SPLITS:
-        rows = training_df[split == name]
-        files[f"X_{name}"] = rows[[column for column in MODEL_INPUTS if column in rows]]
-        files[f"y_{name}"] = rows[[LABEL]].astype("int64")
-        console.print(f"  {name}: {len(rows):,} rows, {rows[LABEL].mean():.2%} positive")
-    aside = training_df.assign(reason=split)[~split.isin(SPLITS)]
-    files["excluded"] = pd.concat([aside, waiting]) if waiting is not None else aside
+        chosen = known & (split == name)
+        files |= {f"X_{name}": inputs[chosen], f"y_{name}": labels[chosen]}
+        positive = labels.loc[chosen, LABEL].mean()
+        console.print(f"  {name}: {chosen.sum():,} rows, {positive:.2%} positive")
+    excluded = training_df.assign(reason=split.where(known, NO_HISTORY))[~(known & is_used)]
+    files["excluded"] = excluded if waiting is None else pd.concat([excluded, waiting])
     for reason, count in files["excluded"]["reason"].value_counts().items():
-        console.print(f"  set aside, {reason}: {count:,} rows")
+        console.print(f"  excluded, {reason}: {count:,} rows")
     write_together(files, settings.data_dir)
 
 

@@ -128,17 +128,18 @@ def _judge_twice(
 ) -> tuple[Scored, Scored]:
     """The arm's test rows with the arm's features; then the payments after `cutoff` as served."""
     user, label = pd.factorize(rows["user_id"])[0], rows["label"].to_numpy(dtype=np.int64)
+    learned = arm.labels(rows)[arm.train].to_numpy(dtype=np.int64)
     # The model refuses an input without any value, as chargeback_rate is where no one records them.
     inputs = tables[arm.features][arm.train].dropna(axis="columns", how="all").columns
     features, held_online = tables[arm.features][inputs], tables["served"][inputs]
-    model = _new_model().fit(features[arm.train], label[arm.train])
+    model = _new_model().fit(features[arm.train], learned)
 
     def scored(chosen: pd.Series, score: NDArray[np.float64]) -> Scored:
         return Scored(user[chosen], label[chosen], score[:, 1])
 
     if arm.test is None:
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=settings.seed)
-        training = features[arm.train], label[arm.train]
+        training = features[arm.train], learned
         score = cross_val_predict(_new_model(), *training, cv=folds, method="predict_proba")
         offline = scored(arm.train, score)
     else:
@@ -229,9 +230,10 @@ def main() -> None:
 
 
 def _too_few_positives(rows: pd.DataFrame, cutoff: pd.Timestamp) -> bool:
-    known = four_arms(rows, cutoff)[-1].train
+    arm = four_arms(rows, cutoff)[-1]
     future = rows["event_timestamp"] >= cutoff
-    return bool(min(rows["label"][known].sum(), rows["label"][future].sum()) < FEWEST_POSITIVES)
+    learned = arm.labels(rows)[arm.train].sum()
+    return bool(min(learned, rows["label"][future].sum()) < FEWEST_POSITIVES)
 
 
 if __name__ == "__main__":

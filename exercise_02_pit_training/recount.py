@@ -8,12 +8,12 @@ import pandas as pd
 from lab.settings import settings
 
 QUERY = Path(__file__).with_name("recount.sql")
-TABLES = ("transactions", "chargebacks", "user_stats", "merchant_stats")
+TABLES = ("transactions", "chargebacks", "user_stats", "merchant_stats", "user_streaming")
 NO_CHARGEBACKS = "SELECT NULL::VARCHAR AS merchant_id, NULL::TIMESTAMPTZ AS event_timestamp LIMIT 0"
 
 
 def recount(rows: pd.DataFrame) -> pd.DataFrame:
-    """The user's and merchant's features for each of `rows`, in order; null where none is known.
+    """Return the stored features of each of `rows`, in order; null where none is known.
 
     `rows` needs user_id, merchant_id and event_timestamp.
     """

@@ -1,6 +1,6 @@
 -- What each asked row should hold, counted again from the raw events.
 -- The feature tables say only which moments were described, and since when that was known; both
--- views have a TTL of 90 days.
+-- batch views have a TTL of 90 days, the streaming view one of a day.
 
 WITH user_snapshot AS (
     SELECT asked.row, max(snapshot.event_timestamp) AS moment
@@ -15,6 +15,33 @@ merchant_snapshot AS (
     WHERE snapshot.event_timestamp BETWEEN asked.t - INTERVAL 90 DAY AND asked.t
       AND snapshot.created_timestamp <= asked.t
     GROUP BY asked.row
+),
+streaming_snapshot AS (
+    SELECT asked.row, max(snapshot.event_timestamp) AS moment
+    FROM asked JOIN user_streaming AS snapshot USING (user_id)
+    WHERE snapshot.event_timestamp BETWEEN asked.t - INTERVAL 1 DAY AND asked.t
+      AND snapshot.created_timestamp <= asked.t
+    GROUP BY asked.row
+),
+streaming AS (
+    SELECT
+        streaming_snapshot.row,
+        count(past.amount) FILTER (in_tile) AS transaction_count_5m,
+        coalesce(sum(cents) FILTER (in_tile), 0) / 100 AS total_amount_5m,
+        sum(cents) FILTER (in_tile) / 100 / count(past.amount) FILTER (in_tile) AS avg_amount_5m,
+        max(past.amount) FILTER (in_tile) AS max_amount_5m,
+        count(past.amount) FILTER (in_tile AND NOT past.is_approved) AS declined_count_5m,
+        count(past.amount) AS transaction_count_1h,
+        sum(cents) / 100 / nullif(count(past.amount), 0) AS avg_amount_1h
+    FROM streaming_snapshot
+    JOIN asked USING (row)
+    LEFT JOIN (SELECT *, round(amount * 100) AS cents FROM transactions) AS past
+        ON past.user_id = asked.user_id AND past.event_timestamp < moment
+        AND past.event_timestamp >= time_bucket(INTERVAL 5 MINUTE, moment) - INTERVAL 55 MINUTE
+    CROSS JOIN LATERAL (
+        SELECT past.event_timestamp >= time_bucket(INTERVAL 5 MINUTE, moment) AS in_tile
+    )
+    GROUP BY streaming_snapshot.row
 ),
 of_user AS (
     SELECT
@@ -31,14 +58,18 @@ of_merchant AS (
     SELECT
         asked.row,
         count(*) AS transactions,
-        count(*) FILTER (past.event_timestamp >= moment - INTERVAL 30 DAY) AS total_transactions_30d
+        count(*) FILTER (past.event_timestamp >= moment - INTERVAL 30 DAY) AS total_transactions_30d,
+        count(*) FILTER (past.event_timestamp >= moment - INTERVAL 1 DAY) AS transactions_24h
     FROM asked
     JOIN merchant_snapshot USING (row)
     JOIN transactions AS past ON past.merchant_id = asked.merchant_id AND past.event_timestamp < moment
     GROUP BY asked.row
 ),
 taken_back AS (
-    SELECT asked.row, count(*) AS chargebacks
+    SELECT
+        asked.row,
+        count(*) AS chargebacks,
+        count(*) FILTER (known.event_timestamp >= moment - INTERVAL 30 DAY) AS chargebacks_30d
     FROM asked
     JOIN merchant_snapshot USING (row)
     JOIN chargebacks AS known ON known.merchant_id = asked.merchant_id AND known.event_timestamp < moment
@@ -51,10 +82,16 @@ SELECT
     CASE WHEN has_chargebacks THEN
         CAST(coalesce(chargebacks, 0) / transactions AS FLOAT)
     END AS chargeback_rate,
-    total_transactions_30d
+    total_transactions_30d,
+    CAST(transactions_24h * 30 / nullif(total_transactions_30d, 0) AS FLOAT)
+        AS transactions_24h_vs_daily_mean,
+    CASE WHEN has_chargebacks AND transactions > 0 THEN coalesce(chargebacks_30d, 0) END
+        AS chargeback_count_30d,
+    streaming.* EXCLUDE (row)
 FROM asked
 LEFT JOIN of_user USING (row)
 LEFT JOIN of_merchant USING (row)
 LEFT JOIN taken_back USING (row)
+LEFT JOIN streaming ON streaming.row = asked.row
 CROSS JOIN (SELECT count(*) > 0 AS has_chargebacks FROM chargebacks)
-ORDER BY row
+ORDER BY asked.row

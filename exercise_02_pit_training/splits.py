@@ -14,22 +14,21 @@ EMBARGO = "embargo"
 
 
 def split_by_time(times: pd.Series, has_history: pd.Series, embargo: timedelta) -> pd.Series:
-    """For each row its split, or the reason why it is in none.
+    """Return the split of each row, or EMBARGO.
 
     Before each later split lies an embargo, as long as a label takes to mature: on the day that the
     later split begins, the labels of those rows would not have been known to train on. The borders
-    lie so that what remains is 70/15/15.
+    divide the rows with history that remain 70/15/15.
     """
-    usable = times[has_history].sort_values().to_numpy()
     gap = np.timedelta64(embargo)
-    train_end, val_end = _borders(usable, gap)
+    train_end, val_end = _borders(times[has_history].sort_values().to_numpy(), gap)
     time = times.to_numpy()
     split = np.select(
         [time < train_end, time < train_end + gap, time < val_end, time < val_end + gap],
         ["train", EMBARGO, "val", EMBARGO],
         "test",
     )
-    return pd.Series(np.where(has_history, split, NO_HISTORY), index=times.index)
+    return pd.Series(split, index=times.index)
 
 
 def _borders(times: Times, gap: np.timedelta64) -> tuple[np.datetime64, np.datetime64]:

@@ -79,7 +79,7 @@ def show_predictions(traffic: Traffic) -> None:
     """One payment of a known user, one of an unknown user, a hundred together."""
     for payment in (*traffic.payments(1), NOBODY):
         verdict = post("/predict", payment)
-        missing = f", {len(verdict['missing'])} features by default" if verdict["missing"] else ""
+        missing = f", {len(verdict['missing'])} features unknown" if verdict["missing"] else ""
         console.print(
             f"  {verdict['user_id']} pays {payment['transaction_amount']:.2f} to "
             f"{verdict['merchant_id']}: {verdict['fraud_probability']:.2%} fraud{missing}"

@@ -3,8 +3,9 @@
 import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -65,6 +66,39 @@ def open_store() -> "FeatureStore":
     if not (settings.data_dir / REGISTRY).exists():
         raise UserError(f"no registry in {settings.data_dir}: nothing is applied", "lab run 1")
     return FeatureStore(config=RepoConfig(repo_path=settings.feature_repo, **effective_config()))
+
+
+@dataclass(frozen=True)
+class ServiceDefinition:
+    """A feature service as the registry has it.
+
+    `views` has the features of each view, on-demand views too, in the service's order, with their
+    types.
+    """
+
+    name: str
+    version: str
+    views: Mapping[str, Mapping[str, str]]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Type of each feature, in the service's order."""
+        return {name: kind for view in self.views.values() for name, kind in view.items()}
+
+
+def service_definition(store: "FeatureStore", name: str) -> ServiceDefinition:
+    """Return a feature service's definition; UserError when the registry has no such service."""
+    from feast.errors import FeatureServiceNotFoundException
+
+    try:
+        service = store.get_feature_service(name)
+    except FeatureServiceNotFoundException as error:
+        raise UserError(f"the registry has no feature service {name}", "lab run 1") from error
+    views = {
+        view.name_to_use(): {field.name: str(field.dtype) for field in view.features}
+        for view in service.feature_view_projections
+    }
+    return ServiceDefinition(name, service.tags.get("version", ""), views)
 
 
 def silence_known_warnings() -> None:

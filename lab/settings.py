@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     api_workers: int = Field(default=2, ge=1)
     api_key: SecretStr | None = None
     model_dir: Path = ROOT / "build" / "models"
+    alert_share: float = Field(default=0.02, gt=0, lt=1)  # of payments, as many as can be reviewed
     feature_cache: Literal["on", "off"] = "on"
     cache_ttl_s: int = 300
     cache_poll_s: float = 1

@@ -4,16 +4,17 @@ Run as a module, in an environment whose LAB_… variables say where everything 
 """
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.harness.bare_get import KEY
 from exercise_01_setup.setup_store import apply_definitions
-from exercise_02_pit_training.generate_training_data import MODEL_INPUTS
-from exercise_04_serving.model_file import save_model
+from exercise_04_serving.model_file import AMOUNT
+from exercise_04_serving.save_model import save_model
 from exercise_04_serving.traffic import Traffic
-from exercise_04_serving.train_model import Split, train
+from exercise_04_serving.train_model import SERVICE, train
 from lab import dataset
 from lab.dataset.simulate import simulate
-from lab.feature_store import connect_redis, feast_says_nothing, open_store
+from lab.feature_store import connect_redis, feast_says_nothing, open_store, service_definition
 from lab.settings import settings, utc_now
 
 ROWS = 20_000
@@ -40,9 +41,21 @@ def main() -> None:
     users = Traffic.of_dataset().users
     connect_redis().mset({KEY.format(user_id=user): VALUE for user in users})
     random = np.random.default_rng(settings.seed)
-    rows = random.gamma(1.0, 30.0, (ROWS, len(MODEL_INPUTS))).astype(np.float32)
-    model = train(Split(rows, (random.random(ROWS) < 0.1).astype(np.int64)))
-    save_model(settings.model_dir, model, MODEL_INPUTS, threshold=0.5, metrics={}, proof=rows)
+    service = service_definition(store, SERVICE)
+    inputs = [*service.types, AMOUNT]
+    rows = random.gamma(1.0, 30.0, (ROWS, len(inputs))).astype(np.float32)
+    table = pd.DataFrame(rows, columns=inputs)
+    model = train(table, (random.random(ROWS) < 0.1).astype(np.int64))
+    save_model(
+        settings.model_dir,
+        model,
+        service,
+        table,
+        threshold=0.5,
+        never_missing=inputs,
+        metrics={},
+        proof=rows,
+    )
 
 
 if __name__ == "__main__":

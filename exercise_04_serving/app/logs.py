@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from lab.errors import UserError
+
 LOGGER = "exercise_04_serving"
 FIELDS = "fields"  # what a record carries beside its message
 
@@ -20,12 +22,18 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname,
-            "message": record.getMessage(),
+            "message": without_traceback(record.getMessage()),
             **getattr(record, FIELDS, {}),
         }
         if record.exc_info and record.exc_info[1]:
             line["error"] = place_of(record.exc_info[1])
         return orjson.dumps(line, default=str).decode()
+
+
+def without_traceback(message: str) -> str:
+    """Return the sentence of a user's mistake, of which the server logs a traceback as text."""
+    before, _, sentence = message.rpartition(f"{UserError.__module__}.{UserError.__name__}: ")
+    return sentence.strip() if before.startswith("Traceback") else message
 
 
 def place_of(error: BaseException) -> str:

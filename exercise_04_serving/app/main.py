@@ -16,7 +16,8 @@ from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from exercise_04_serving.model_file import ModelFile
+from exercise_04_serving.model_file import load_model
+from lab.feature_store import open_store, service_definition
 from lab.settings import settings
 
 from . import logs, telemetry
@@ -35,7 +36,7 @@ from .schema import (
     State,
     Stats,
 )
-from .stored_features import AMOUNT, open_features
+from .stored_features import SERVICE, open_features
 
 PREDICTION: list[str | Enum] = ["predictions"]
 OPERATION: list[str | Enum] = ["operation"]
@@ -47,7 +48,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the store, load the model, warm the cache; close all at the end."""
     logs.to_stdout()
     stored = open_features()
-    model = ModelFile.load(settings.model_dir, served={*stored.names, AMOUNT})
+    model = load_model(settings.model_dir, service_definition(open_store(), SERVICE))
     await stored.warm()
     app.state.predictor = Predictor(
         stored, model, settings.max_reads_at_once, settings.turn_timeout_s

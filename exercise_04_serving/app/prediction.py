@@ -8,13 +8,13 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from exercise_04_serving.model_file import ScoringModel
+from exercise_04_serving.model_file import AMOUNT, ScoringModel
 from feast_plugins.read_plan import Rows
 
 from . import telemetry
 from .row_features import ServedFeatures, served
 from .schema import PredictionRequest
-from .stored_features import AMOUNT, StoredFeatures
+from .stored_features import StoredFeatures
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,21 @@
-"""The features of payments, never with a hole: what stands for those that are not there."""
+"""The features of payments, with missing values by the rule of the feature repository."""
 
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypeGuard
 
+from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, UNKNOWN, quiet_values
 from feast_plugins.online_features import OnlineFeatures, Status
 
 from . import telemetry
 
-LIVE_VIEW = "user_streaming_features"
-
-# What stands for a feature that is missing, null, expired or of another type. It is what no history
-# means: this user has paid nothing yet, and nothing was taken back from this merchant. Request-time
-# features get the null instead, as they do in training: no mean is not a mean of zero.
-DEFAULT = 0.0
-# A user without an event has no streaming row, and the mean of no payment is null: zeros are true.
+# A user without an event has no streaming row, and the mean of no payment is null: both are quiet.
+# A pipeline that stopped leaves the same, and is taken for quiet users.
 QUIET = (Status.MISSING, Status.NULL, Status.EXPIRED)
 
 
 class ServedFeatures(NamedTuple):
-    """A column of numbers for each feature; `missing` names each payment's defaults."""
+    """A column of numbers for each feature; NaN is unknown, and `missing` names it."""
 
     columns: dict[str, Sequence[float]]
     missing: list[list[str]]
@@ -31,7 +27,7 @@ class ServedFeatures(NamedTuple):
 
 
 def served(answer: OnlineFeatures, payments: int) -> ServedFeatures:
-    """The answer in numbers; what a default stands for is named, and counted with the reason."""
+    """Return the answer in numbers; an unknown feature is named, and counted with the reason."""
     missing: list[list[str]] = [[] for _ in range(payments)]
     columns = {
         name: values if _are_numbers(values) else _filled(answer, name, missing)
@@ -48,15 +44,17 @@ def _are_numbers(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
 
 
 def _filled(answer: OnlineFeatures, name: str, missing: list[list[str]]) -> list[float]:
-    """A feature's column with a default in each hole, which `missing` is told of."""
+    """Return a feature's column with its holes filled; unknown ones are added to `missing`."""
     values: list[Any] = list(answer.values[name])
     statuses = answer.statuses[name]
-    silent = QUIET if answer.sources[name][0] == LIVE_VIEW else ()
+    is_streaming = answer.sources[name][0] == STREAMING_VIEW
     holes = [row for row, value in enumerate(values) if value is None or not _are_numbers([value])]
     for row in holes:
-        values[row] = DEFAULT
-        if (status := statuses[row]) not in silent:
-            missing[row].append(name)
-            reason = "not a number" if status is Status.PRESENT else status
-            telemetry.count_default(name, reason)
+        if is_streaming and statuses[row] in QUIET:
+            values[row] = quiet_values([name])[name]
+            continue
+        values[row] = UNKNOWN
+        missing[row].append(name)
+        status = statuses[row]
+        telemetry.count_default(name, "not a number" if status is Status.PRESENT else status)
     return values

@@ -72,8 +72,10 @@ class PredictionResponse(BaseModel):
     merchant_id: str
     is_fraud: bool
     fraud_probability: float = Field(ge=0, le=1)
-    features: dict[str, float] = Field(description="Stored and request-time features by name")
-    missing: list[str] = Field(description="Features that a documented default stands for")
+    features: dict[str, float | None] = Field(
+        description="Stored and request-time features by name; null is unknown, or the mean of none"
+    )
+    missing: list[str] = Field(description="Features that are unknown")
     latency_ms: float = Field(description="In the service; of a batch's row, the whole batch's")
 
 

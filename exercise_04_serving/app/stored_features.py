@@ -9,6 +9,8 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW
+from exercise_04_serving.model_file import AMOUNT
 from feast_plugins.online_errors import OnlineReadError, RedisUnavailable
 from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.online_reader import OnlineReader, ReaderState
@@ -21,11 +23,9 @@ from .cache import LocalCache, ReplyCache
 from .database import CACHE, FEATURES, Database
 from .generation import Generation
 from .hot_entities import HotEntities
-from .row_features import LIVE_VIEW
 from .shared_cache import SharedCache
 
 SERVICE = "fraud_detection"
-AMOUNT = "transaction_amount"
 NO_ROWS: Rows = {"user_id": [], "merchant_id": [], AMOUNT: []}
 
 WARM_CHUNK = 100
@@ -79,7 +79,7 @@ def _reader(views: Sequence[str] | None = None) -> OnlineReader:
 def _slow_views() -> list[str]:
     """All views of the service but the streaming one."""
     service = open_store().get_feature_service(SERVICE)
-    return [view.name for view in service.feature_view_projections if view.name != LIVE_VIEW]
+    return [view.name for view in service.feature_view_projections if view.name != STREAMING_VIEW]
 
 
 def _names(reader: OnlineReader) -> Collection[str]:
@@ -119,7 +119,7 @@ class CachedFeatures:
     has_cache = True
 
     def __init__(self) -> None:
-        self._live, self._slow = _reader([LIVE_VIEW]), _reader(_slow_views())
+        self._live, self._slow = _reader([STREAMING_VIEW]), _reader(_slow_views())
         self._store = Database(FEATURES, settings.online_read_timeout_s)
         self._database = Database(CACHE, settings.cache_timeout_s)
         self._generation = Generation(self._store, open_store().project)

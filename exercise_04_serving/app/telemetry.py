@@ -28,7 +28,7 @@ LATENCY = Histogram(
 INFERENCE = Histogram("inference_latency_seconds", "The model alone", buckets=MODEL_SECONDS)
 CACHE_HITS = Counter("feature_cache_hits", "Payments whose slow features came from a cache")
 CACHE_MISSES = Counter("feature_cache_misses", "Payments whose slow features came from the store")
-DEFAULTS = Counter("features_defaulted", "Features that a default stood for", ["feature", "reason"])
+DEFAULTS = Counter("features_defaulted", "Features that were unknown", ["feature", "reason"])
 RESPONSES = Counter("http_responses", "Answers", ["route", "status"])
 SHED = Counter("requests_shed", "Requests refused because too many were in flight")
 IN_FLIGHT = Gauge(
@@ -60,7 +60,7 @@ def _response_counter(route: str, status: int) -> Counter:
 
 
 def count_default(feature: str, reason: str) -> None:
-    """A default stood for a feature."""
+    """Count an unknown feature with the reason."""
     _default_counter(feature, reason).inc()
 
 

@@ -69,6 +69,8 @@ FEATURE_TABLES: dict[str, pa.Schema] = {
         chargeback_rate=pa.float32(),
         refund_rate=pa.float32(),
         total_transactions_30d=pa.int64(),
+        transactions_24h_vs_daily_mean=pa.float32(),
+        chargeback_count_30d=pa.int64(),
     ),
     "product_stats": feature_schema(
         "product_id",

@@ -15,6 +15,7 @@ from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
 from benchmarks.run import families, figures_of, run
 from lab.errors import UserError
+from lab.settings import ROOT, settings
 
 REQUIRED = {"fast": {"min": 2.0}, "small": {"max": 4.0}}
 TINY: dict[str, Callable[[], Iterable[Figure]]] = {
@@ -90,6 +91,15 @@ def test_every_family_of_the_folder_is_tried_here() -> None:
 
 def test_every_requirement_is_about_a_family() -> None:
     assert {name.partition("_")[0] for name in read_required()} <= set(TINY)
+
+
+def test_the_history_counts_an_event_no_earlier_than_the_pipeline_does() -> None:
+    """The created time of the streaming history is above the measured p95 of the freshness."""
+    delay_s = settings.streaming_delay.total_seconds()
+    rows = (ROOT / "docs" / "benchmarks.md").read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith("| stream_freshness_p95_s ")]
+    assert float(row.split("|")[2].split()[0]) < delay_s
+    assert read_required()["stream_freshness_p95_s"]["max"] == delay_s
 
 
 def test_a_row_replaces_the_row_of_its_name_and_leaves_the_others(tmp_path: Path) -> None:

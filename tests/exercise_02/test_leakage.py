@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exercise_02_pit_training import generate_training_data
+from exercise_02_pit_training import arms, generate_training_data
 from exercise_02_pit_training.arms import feature_tables, four_arms
 from exercise_02_pit_training.leakage import ArmResult, compare_arms, in_words
 from lab.dataset.simulate import simulate
@@ -44,14 +44,21 @@ def correct_some(table: Path) -> None:
 
 
 def applied_store(folder: Path) -> Any:
-    from feast import Entity, FeatureStore, FeatureView, OnDemandFeatureView, RepoConfig
+    from feast import (
+        Entity,
+        FeatureService,
+        FeatureStore,
+        FeatureView,
+        OnDemandFeatureView,
+        RepoConfig,
+    )
 
     config = effective_config()
     config["registry"] = str(folder / "registry.db")
     config["online_store"] = {"type": "sqlite", "path": str(folder / "online.db")}
     store = FeatureStore(config=RepoConfig(repo_path=folder, **config))
     defined = runpy.run_path(str(settings.feature_repo / "features.py")).values()
-    kinds = (Entity, FeatureView, OnDemandFeatureView)
+    kinds = (Entity, FeatureService, FeatureView, OnDemandFeatureView)
     store.apply([item for item in defined if isinstance(item, kinds)])
     return store
 
@@ -81,7 +88,8 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
         total_transactions_30d=41,
     )
     pd.concat([known, planted]).to_parquet(table, index=False)
-    monkeypatch.setattr(generate_training_data, "open_store", lambda: store)
+    for module in (generate_training_data, arms):
+        monkeypatch.setattr(module, "open_store", lambda: store)
     minutes = [10, 20, 59, 60, 61]
     rows = pd.DataFrame(
         {
@@ -102,16 +110,17 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
     }
 
 
-def test_labels_not_known_at_the_cutoff_are_not_trained_on() -> None:
+def test_a_fraud_reported_after_the_cutoff_is_trained_on_as_honest() -> None:
     rows = shop()
     cutoff = rows["event_timestamp"].quantile(0.7)
-    slow = rows["event_timestamp"] < cutoff - 2 * settings.label_maturity
-    rows.loc[slow & (rows.index % 2 == 0), "label_timestamp"] = cutoff + DAY
+    late = (rows["event_timestamp"] < cutoff - 2 * settings.label_maturity) & (rows.index % 2 == 0)
+    rows.loc[late & (rows["label"] == 1), "label_timestamp"] = cutoff + DAY
     _, by_event_time, as_known, at_random = four_arms(rows, cutoff)
-    trained = rows[as_known.train]
-    assert 0 < len(trained) < by_event_time.train.sum() / 2
-    assert (trained["label_timestamp"] <= cutoff).all()
+    trained, labels = rows[as_known.train], as_known.labels(rows)[as_known.train]
     assert (trained["event_timestamp"] < cutoff - settings.label_maturity).all()
+    reported = trained["label_timestamp"] <= cutoff
+    assert 0 < labels.sum() == trained["label"][reported].sum() < trained["label"].sum()
+    assert by_event_time.labels(rows).equals(rows["label"])
     assert at_random.train.equals(as_known.train)
 
 

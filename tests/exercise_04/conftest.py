@@ -11,9 +11,9 @@ import redis
 from fastapi.testclient import TestClient
 from sklearn.linear_model import LogisticRegression
 
-from exercise_04_serving.model_file import save_model
 from lab.settings import settings, utc_now
 from lab.stack.redis import RedisServer
+from tests.exercise_04.saved_model import save_a_model_of
 from tests.exercise_04.serving_shop import MODEL_INPUTS, cache_database, running_api
 from tests.settings_in_force import settings_in_force
 from tests.shop import NewShop, Shop, Size
@@ -61,7 +61,7 @@ def save_a_model(folder: Path) -> None:
     rows = random.gamma(1.0, 30.0, (500, len(MODEL_INPUTS))).astype(np.float32)
     labels = rows @ random.normal(size=len(MODEL_INPUTS)) > 0
     model = LogisticRegression(max_iter=1_000).fit(rows / 100, labels)
-    save_model(folder, model, MODEL_INPUTS, threshold=0.5, metrics={}, proof=rows / 100)
+    save_a_model_of(model, MODEL_INPUTS, rows / 100, folder)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ STORED = [
     "avg_transaction_amount",
     "chargeback_rate",
     "total_transactions_30d",
+    "transactions_24h_vs_daily_mean",
+    "chargeback_count_30d",
 ]
 REQUEST_TIME = ["amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"]
 MODEL_INPUTS = [*STORED, *REQUEST_TIME, "transaction_amount"]

@@ -34,7 +34,7 @@ def test_the_service_is_asked_and_loaded_and_is_gone_afterwards(shop: Shop) -> N
     done = run_demo(port)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nobody pays 99.00 to nowhere" in done.stdout
-    assert "5 features by default" in done.stdout
+    assert "10 features unknown" in done.stdout
     assert "100 together" in done.stdout
     assert "1,102 predictions" in done.stdout  # two alone, a batch of 100, and the load
     assert port not in listening()

@@ -4,27 +4,42 @@ import hashlib
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import f1_score
+from sklearn.linear_model import LogisticRegression
 
-from exercise_04_serving import train_model
-from exercise_04_serving.model_file import MANIFEST, ONNX, PICKLE, ModelFile, save_model
+from exercise_04_serving.model_file import (
+    BRIEFS_INPUTS,
+    MANIFEST,
+    ONNX,
+    PICKLE,
+    load_model,
+)
 from lab.errors import UserError
-from lab.settings import settings
-from tests.settings_in_force import PointSettings
+from lab.feature_store import ServiceDefinition
+from tests.exercise_04.saved_model import save_a_model_of
 
 # Not in the alphabet's order: whoever sorts the names somewhere mixes up the inputs.
 FEATURES = ["transaction_count_7d", "avg_transaction_amount", "transaction_amount", "chargebacks"]
+SERVICE = ServiceDefinition(
+    "fraud_detection",
+    "v2",
+    {
+        "users": {"transaction_count_7d": "Int64", "avg_transaction_amount": "Float32"},
+        "merchants": {"chargebacks": "Int64", "another": "Int64"},
+    },
+)
 ROWS = 4_000
 
 
@@ -52,7 +67,7 @@ def folder(fitted: HistGradientBoostingClassifier, tmp_path: Path) -> Path:
 
 def save(model: HistGradientBoostingClassifier, folder: Path, threshold: float = 0.4) -> None:
     proof, _ = draw()
-    save_model(folder, model, FEATURES, threshold=threshold, metrics={"rows": 9}, proof=proof)
+    save_a_model_of(model, FEATURES, proof, folder, threshold=threshold, service=SERVICE)
 
 
 # ---- What serves is what was trained ---------------------------------------------------------
@@ -66,7 +81,7 @@ finite = st.floats(0, 1e6, width=32)
 def test_any_row_gets_the_probability_that_scikit_learn_gives(
     rows: np.ndarray, fitted: HistGradientBoostingClassifier, shared_folder: Path
 ) -> None:
-    scores = ModelFile.load(shared_folder).score(rows)
+    scores = load_model(shared_folder).score(rows)
     assert scores.shape == (len(rows),)
     assert np.abs(scores - fitted.predict_proba(rows)[:, 1]).max() <= 1e-6
 
@@ -90,18 +105,18 @@ def test_a_value_on_a_trees_border_goes_the_same_way(
     nearest = borders.astype(np.float32)
     near = np.concatenate([nearest, *(np.nextafter(nearest, np.float32(end)) for end in (0, 1e9))])
     rows[np.arange(len(rows)), np.tile(columns, 3)] = near
-    scores = ModelFile.load(folder).score(rows)
+    scores = load_model(folder).score(rows)
     assert np.abs(scores - fitted.predict_proba(rows)[:, 1]).max() <= 1e-6
 
 
 def test_the_inputs_keep_their_order_and_the_threshold_is_the_saved_one(folder: Path) -> None:
-    model = ModelFile.load(folder, served={*FEATURES, "another"})
+    model = load_model(folder, SERVICE)
     assert model.features == tuple(FEATURES)
     assert model.threshold == 0.4
 
 
 def test_threads_share_a_model(folder: Path) -> None:
-    model, (rows, _) = ModelFile.load(folder), draw()
+    model, (rows, _) = load_model(folder), draw()
     expected = model.score(rows)
     with ThreadPoolExecutor(8) as pool:
         for scores in pool.map(model.score, [rows] * 40):
@@ -124,7 +139,7 @@ def test_a_changed_file_is_refused(name: str, folder: Path) -> None:
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
     with pytest.raises(UserError, match=rf"{name} .*checksum differs\n.*lab run 4"):
-        ModelFile.load(folder)
+        load_model(folder)
 
 
 class Trap:
@@ -139,7 +154,7 @@ def test_a_pickle_is_never_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch)
     content = pickle.dumps(Trap())
     (folder / PICKLE).write_bytes(content)
     edit_manifest(folder, {ONNX: None, PICKLE: hashlib.sha256(content).hexdigest()})
-    ModelFile.load(folder)
+    load_model(folder)
     assert not Path("sprung").exists()
 
 
@@ -152,30 +167,92 @@ def edit_manifest(folder: Path, sums: dict[str, str | None]) -> None:
 @pytest.mark.parametrize("name", [ONNX, PICKLE, MANIFEST])
 def test_a_missing_file_says_what_to_run(name: str, folder: Path) -> None:
     (folder / name).unlink()
-    with pytest.raises(UserError, match=r"(?s)(is missing|no model).*lab run 4"):
-        ModelFile.load(folder)
+    with pytest.raises(UserError, match=r"(?s)is missing.*lab run 4"):
+        load_model(folder)
 
 
 def test_a_broken_manifest_is_named(folder: Path) -> None:
     (folder / MANIFEST).write_text('{"features": 3}')
     with pytest.raises(UserError, match=f"{MANIFEST} is not a model's manifest"):
-        ModelFile.load(folder)
+        load_model(folder)
 
 
 def test_an_edited_order_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["features"] = sorted(FEATURES)
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="names other features than its model"):
-        ModelFile.load(folder)
+    with pytest.raises(UserError, match="names other inputs than its model"):
+        load_model(folder)
 
 
-def test_an_input_that_is_not_served_is_named_before_the_model_is_parsed(folder: Path) -> None:
+def test_a_conflict_is_named_before_the_model_is_parsed(folder: Path) -> None:
     content = b"not a model"
     (folder / ONNX).write_bytes(content)
     edit_manifest(folder, {ONNX: hashlib.sha256(content).hexdigest()})
-    with pytest.raises(UserError, match="needs chargebacks, which is not served"):
-        ModelFile.load(folder, served=set(FEATURES) - {"chargebacks"})
+    with pytest.raises(UserError, match="needs chargebacks, which fraud_detection does not have"):
+        load_model(folder, with_merchants({"chargeback_count": "Int64"}))
+
+
+@pytest.mark.parametrize(
+    ("service", "problem"),
+    [
+        (
+            {"views": {"all": {**SERVICE.types, "chargebacks": "Float32"}}},
+            "had another type",
+        ),
+        ({"version": "v3"}, "trained on fraud_detection v2, and fraud_detection v3 is served"),
+        ({"name": "fraud"}, "trained on fraud_detection v2, and fraud v2 is served"),
+    ],
+)
+def test_a_model_of_another_service_is_refused(
+    service: dict[str, Any], problem: str, folder: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"(?s){problem}.*lab run 4"):
+        load_model(folder, replace(SERVICE, **service))
+
+
+def with_merchants(features: dict[str, str]) -> ServiceDefinition:
+    return replace(SERVICE, views={**SERVICE.views, "merchants": features})
+
+
+# ---- Missing values --------------------------------------------------------------------------
+
+
+def test_a_missing_value_of_any_input_gets_scikit_learns_probability(
+    fitted: HistGradientBoostingClassifier, folder: Path
+) -> None:
+    model = load_model(folder)
+    for column in range(len(FEATURES)):
+        rows, _ = draw()
+        rows[:, column] = np.nan
+        assert np.abs(model.score(rows) - fitted.predict_proba(rows)[:, 1]).max() <= 2e-5
+
+
+def test_a_model_without_metadata_gets_the_documented_defaults(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = list(BRIEFS_INPUTS)
+    rows = np.random.default_rng(7).random((100, len(inputs))).astype(np.float32)
+    fitted = LogisticRegression().fit(rows, rows[:, 0] > 0.5)
+    options = {"zipmap": False}
+    (tmp_path / ONNX).write_bytes(to_onnx(fitted, rows, options=options).SerializeToString())
+    service = replace(SERVICE, views={"all": dict.fromkeys(inputs[:-1], "Float32")})
+    model = load_model(tmp_path, service)
+    assert "no manifest" in caplog.text
+    assert (model.features, model.threshold) == (BRIEFS_INPUTS, 0.5)
+    with_hole = np.where(np.arange(len(inputs)) == 3, np.nan, rows).astype(np.float32)
+    expected = fitted.predict_proba(np.nan_to_num(with_hole))[:, 1]
+    np.testing.assert_allclose(model.score(with_hole), expected, atol=1e-6)
+    with pytest.raises(UserError, match="which fraud_detection does not have"):
+        load_model(tmp_path, SERVICE)
+
+
+def test_a_model_that_gives_a_list_of_dictionaries_is_refused(tmp_path: Path) -> None:
+    rows = np.random.default_rng(7).random((100, 7)).astype(np.float32)
+    fitted = LogisticRegression().fit(rows, rows[:, 0] > 0.5)
+    (tmp_path / ONNX).write_bytes(to_onnx(fitted, rows).SerializeToString())
+    with pytest.raises(UserError, match="zipmap"):
+        load_model(tmp_path)
 
 
 # ---- Whole or not at all ---------------------------------------------------------------------
@@ -186,7 +263,7 @@ def test_runtimes_that_disagree_on_a_verdict_write_nothing(
 ) -> None:
     before = contents(folder)
     rows, _ = draw()
-    ours, original = ModelFile.load(folder).score(rows), fitted.predict_proba(rows)[:, 1]
+    ours, original = load_model(folder).score(rows), fitted.predict_proba(rows)[:, 1]
     between = float(max(ours[ours != original][0], original[ours != original][0]))
     with pytest.raises(ValueError, match=r"differ: .* [1-9]\d* of 4000 verdicts"):
         save(fitted, folder, threshold=between)
@@ -211,79 +288,3 @@ def test_a_disk_that_fills_leaves_the_old_model(
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
-
-
-# ---- Training --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def exported(tmp_path: Path, point_settings: PointSettings) -> Path:
-    """Exercise 2's export, with a column that no row has a value for."""
-    inputs, labels = draw()
-    point_settings(data_dir=tmp_path, build_dir=tmp_path, model_dir=tmp_path / "models")
-    frame = pd.DataFrame(inputs, columns=FEATURES).assign(empty=np.nan)
-    parts = {"train": slice(2000), "val": slice(2000, 3000), "test": slice(3000, None)}
-    for name, part in parts.items():
-        frame[part].to_parquet(tmp_path / f"X_{name}.parquet")
-        pd.DataFrame({"is_fraud": labels[part]}).to_parquet(tmp_path / f"y_{name}.parquet")
-    return tmp_path
-
-
-def test_training_writes_a_model_that_knows_more_than_chance(exported: Path) -> None:
-    train_model.main()
-    manifest = ModelFile.read(settings.model_dir)
-    assert manifest.features == tuple(FEATURES)
-    assert manifest.metrics["pr_auc"] > 2 * manifest.metrics["chance"]
-    assert manifest.metrics["rows"] == 1000
-    scores = ModelFile.load(settings.model_dir).score(draw()[0][3000:])
-    verdicts, labels = scores >= manifest.threshold, draw()[1][3000:]
-    assert manifest.metrics["recall"] == verdicts[labels == 1].mean()
-    assert manifest.metrics["precision"] == labels[verdicts].mean()
-
-
-def test_the_threshold_has_the_best_f1_and_no_row_lies_on_it(
-    fitted: HistGradientBoostingClassifier,
-) -> None:
-    split = train_model.Split(*draw())
-    scores = fitted.predict_proba(split.rows)[:, 1]
-    chosen = train_model.choose_threshold(fitted, split)
-    candidates = np.quantile(scores, np.linspace(0, 1, 200))
-    best = max(f1_score(split.labels, scores >= candidate) for candidate in candidates)
-    assert f1_score(split.labels, scores >= chosen) >= best
-    assert np.abs(scores - chosen).min() > 0
-
-
-def test_a_validation_split_without_fraud_leaves_the_briefs_threshold(
-    fitted: HistGradientBoostingClassifier,
-) -> None:
-    rows, labels = draw()
-    split = train_model.Split(rows, np.zeros_like(labels))
-    assert train_model.choose_threshold(fitted, split) == 0.5
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_test_split_without_fraud_shows_nothing_and_says_so_quietly(
-    fitted: HistGradientBoostingClassifier,
-) -> None:
-    rows, labels = draw()
-    shown = train_model.evaluate(fitted, 0.5, train_model.Split(rows, np.zeros_like(labels)))
-    assert shown == {
-        "rows": len(rows),
-        "chance": 0,
-        "pr_auc": 0,
-        "precision": 0,
-        "recall": 0,
-    }
-
-
-def test_too_few_frauds_are_a_users_mistake(exported: Path) -> None:
-    pd.DataFrame({"is_fraud": np.zeros(2000)}).to_parquet(exported / "y_train.parquet")
-    with pytest.raises(UserError, match="0 positives among 2000 rows are too few"):
-        train_model.main()
-    assert not settings.model_dir.exists()
-
-
-def test_without_training_data_exercise_2_is_named(exported: Path) -> None:
-    (exported / "X_train.parquet").unlink()
-    with pytest.raises(UserError, match=r"(?s)X_train.parquet is missing.*lab run 2"):
-        train_model.main()

@@ -1,7 +1,12 @@
 """Several workers as serve.py starts them: one count over all, deaths, endings, floods."""
 
 import asyncio
+import json
+import os
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +15,12 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
+from uvicorn.config import STARTUP_FAILURE
 
+from exercise_04_serving.model_file import MANIFEST
 from feast_plugins.redis_encoding import time_field
+from lab.settings import settings
+from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import (
     SECONDS,
@@ -171,18 +180,30 @@ def test_sigterm_finishes_what_is_in_flight(
         assert api.process.wait(SECONDS) == 0
 
 
-def test_a_missing_model_is_one_sentence(shop: Shop, tmp_path: Path) -> None:
-    import os
-    import subprocess
-    import sys
-
-    run = subprocess.run(
+def served_with(model_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Start the service with a model that it refuses."""
+    return subprocess.run(
         [sys.executable, "-m", "exercise_04_serving.serve"],
-        env=os.environ | variables(model_dir=tmp_path),
+        env=os.environ | variables(model_dir=model_dir, api_port=free_port()),
         capture_output=True,
         text=True,
         timeout=SECONDS,
+        check=False,
     )
+
+
+def test_a_missing_model_is_one_sentence(shop: Shop, tmp_path: Path) -> None:
+    run = served_with(tmp_path)
     assert run.returncode == 2
     assert run.stderr.startswith("error: there is no model in ")
     assert "Traceback" not in run.stderr
+
+
+def test_a_model_of_another_service_is_one_sentence(shop: Shop, tmp_path: Path) -> None:
+    folder = shutil.copytree(settings.model_dir, tmp_path / "models")
+    manifest = json.loads((folder / MANIFEST).read_text()) | {"service_version": "v0"}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    run = served_with(folder)
+    assert run.returncode == STARTUP_FAILURE
+    assert "the model was trained on fraud_detection v0" in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr

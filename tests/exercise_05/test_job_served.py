@@ -17,6 +17,7 @@ from exercise_05_streaming.events import Record, iso, milliseconds, packed
 from exercise_05_streaming.online_rows import VIEW
 from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
+from tests.exercise_04.saved_model import save_a_model_of
 from tests.exercise_05.online_by_hand import key_of
 from tests.exercise_05.pipeline import SCRIPT, Job, NewPipeline, Pipeline
 from tests.settings_in_force import settings_in_force
@@ -53,11 +54,9 @@ def api(
 
 
 def save_some_model() -> None:
-    from exercise_04_serving.model_file import save_model
-
     rows = np.random.default_rng(7).random((100, len(INPUTS))).astype(np.float32)
     model = LogisticRegression().fit(rows, rows[:, 1] > 0.5)
-    save_model(settings.model_dir, model, INPUTS, threshold=0.5, metrics={}, proof=rows)
+    save_a_model_of(model, INPUTS, rows, settings.model_dir)
 
 
 @pytest.fixture(scope="module")

@@ -87,9 +87,21 @@ def merchant_stats(events: Events, merchant: str, t: datetime) -> Values:
         }
         return single(len(known) / len(before(mine, t)))
 
+    def reported(window: timedelta) -> int | None:
+        if "chargebacks" not in events:
+            return None
+        rows = [row for row in events["chargebacks"] if row["merchant_id"] == merchant]
+        return len(before(rows, t, window))
+
     mine = [row for row in events["transactions"] if row["merchant_id"] == merchant]
-    month = before(mine, t, timedelta(days=30))
-    return known_share("chargebacks"), known_share("refunds"), len(month)
+    month, day = (before(mine, t, timedelta(days=days)) for days in (30, 1))
+    return (
+        known_share("chargebacks"),
+        known_share("refunds"),
+        len(month),
+        single(len(day) / (len(month) / 30)) if month else None,
+        reported(timedelta(days=30)),
+    )
 
 
 def product_stats(events: Events, product: str, t: datetime) -> Values:

@@ -1,6 +1,6 @@
 """PR-AUC of simple features, each alone: no column of the raw tables may give fraud away.
 
-Run it with `python -m benchmarks.single_features`. It reads the raw tables in the data folder and
+Run it with `python -m benchmarks.studies.single_features`. It reads the raw tables in the data folder and
 prints the ten features that rank labelled fraud best. Each feature of a payment is computed from
 the payment itself and from events strictly before it.
 """
