@@ -42,7 +42,7 @@ from checker.serving.payments import (
     skewed_payments,
 )
 from checker.serving.server import Server, running_server, start_command
-from checker.serving.serving_model import inference_seconds, provide_model
+from checker.serving.serving_model import provide_model, stub_model
 from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
 from checker.streaming.settling import Settled, settled

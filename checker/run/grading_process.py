@@ -144,8 +144,7 @@ def _tell(process: subprocess.Popen[str], what: Any) -> None:
     """Send it a line; that it has ended is seen by who reads."""
     assert process.stdin is not None
     with suppress(OSError):
-        process.stdin.write(json.dumps(what) + "\n")
-        process.stdin.flush()
+        print(json.dumps(what), file=process.stdin, flush=True)
 
 
 def _in_force(config: CheckerSettings) -> dict[str, str]:
@@ -153,6 +152,5 @@ def _in_force(config: CheckerSettings) -> dict[str, str]:
     limits = {
         f"LAB_{name.upper()}": json.dumps(limit) for name, limit in thresholds(config).items()
     }
-    packages = config.extra_packages
-    extra = {"LAB_EXTRA_PACKAGES": str(packages)} if packages else {}
+    extra = {"LAB_EXTRA_PACKAGES": str(p)} if (p := config.extra_packages) else {}
     return {**limits, **extra, "LAB_ISOLATION": config.isolation}

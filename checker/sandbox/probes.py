@@ -2,13 +2,9 @@
 
 from functools import cache
 from pathlib import Path
-from time import perf_counter  # now: a submission may replace that of the module
 from typing import Any
 
-import numpy as np
 import pandas as pd
-
-INFERENCES = 200
 
 
 def write_online(view: str, rows: pd.DataFrame) -> None:
@@ -20,20 +16,6 @@ def read_online(features: list[str], entity: dict[str, Any]) -> dict[str, Any]:
     """Read an entity's features by Feast; its store is made for the first of them."""
     response = _store().get_online_features(features=features, entity_rows=[entity]).to_dict()
     return {name: values[0] for name, values in response.items()}
-
-
-def timed_inference(file: str) -> float:
-    """The usual seconds that a saved model of scikit-learn takes for one row."""
-    import joblib
-
-    model = joblib.load(file)
-    row = np.zeros((1, model.n_features_in_))
-    seconds = []
-    for _ in range(INFERENCES):
-        start = perf_counter()
-        model.predict_proba(row)
-        seconds.append(perf_counter() - start)
-    return float(np.median(seconds))
 
 
 def dags(folder: str) -> list[dict[str, str]]:

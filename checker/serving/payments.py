@@ -58,11 +58,12 @@ def payments(hidden: HiddenData, count: int, draw: int, *, only: str = "") -> pd
     return _with_amounts(pairs, random)
 
 
-def payments_of_unasked(hidden: HiddenData, draw: int) -> pd.DataFrame:
-    """One payment of each user that was kept for it, at a merchant that was."""
+def payments_of_unasked(hidden: HiddenData, draw: int, sizes: Sequence[int]) -> list[pd.DataFrame]:
+    """Groups of `sizes` payments; each user and merchant was kept for it, and has one in all."""
     users, merchants = (_recent(hidden, view, kept=True).reset_index() for view in VIEWS)
     pairs = pd.concat([users, merchants], axis=1, join="inner")
-    return _with_amounts(pairs, np.random.default_rng([hidden.seed, draw]))
+    asked = _with_amounts(pairs, np.random.default_rng([hidden.seed, draw]))
+    return [asked[end - size : end] for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
 
 
 def hot_payments(hidden: HiddenData) -> pd.DataFrame:

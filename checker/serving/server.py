@@ -51,9 +51,15 @@ def running_server(submission: Submission) -> Server:
     running = submission.running(Server)
     if running is not None and not running.child.has_ended and running.is_healthy():
         return running
+    end_server(submission)
+    return submission.remember(_started(submission))
+
+
+def end_server(submission: Submission) -> None:
+    """End the submission's API, if one runs."""
+    running = submission.running(Server)
     if running is not None:
         running.child.close()
-    return submission.remember(_started(submission))
 
 
 def _started(submission: Submission) -> Server:

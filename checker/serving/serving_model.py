@@ -1,11 +1,20 @@
-"""The model behind a submission's API: its own, or one of ours with the brief's seven inputs."""
+"""The model behind a submission's API: its own, one of ours, or a stub for a measurement."""
 
-from contextlib import suppress
+import pickle
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import joblib
+import numpy as np
+import pandas as pd
 
 from checker.hidden.hidden_data import HiddenData
 from checker.sandbox import untrusted
+from checker.serving.api_client import ask_in_turn, is_prediction
+from checker.serving.payments import PROBABILITY, bodies, payments
+from checker.serving.server import end_server, running_server
 from checker.submission.scripts import scripts
 from checker.submission.submission import Submission
 from checker.verdict.outcome import NotAttemptedError, SubmissionError
@@ -22,6 +31,7 @@ INPUTS = (
 )
 TRAINING = ("generate_training_data.py", "get_training_data", "export_training_data")
 MOST_ROWS = 100_000
+STUB_MODEL, OWN_MODEL = "stub model", "its own inference inside"
 
 
 def provide_model(submission: Submission) -> None:
@@ -39,19 +49,48 @@ def provide_model(submission: Submission) -> None:
             joblib.dump(_trained(submission.hidden), file)
 
 
-def inference_seconds(submission: Submission) -> float:
-    """What its pickled model takes for one row; 0 where there is none that can be timed.
+@contextmanager
+def stub_model(submission: Submission) -> Iterator[str]:
+    """Restart the API with a stub for its model; yield STUB_MODEL, or OWN_MODEL if it takes none.
 
-    The model is the submission's: it may take its time only when it is asked here. So no more
-    counts than the limit that the rest has to keep.
+    In that case, and at exit, the API has ended and its own model is restored.
     """
-    files = sorted((submission.exercise(EXERCISE) / "models").glob("*.pkl"))
-    if not files:
-        return 0.0
-    with suppress(SubmissionError, TypeError, ValueError):
-        told = float(submission.probe("timed_inference", exercise=EXERCISE, file=str(files[0])))
-        return min(max(0.0, told), submission.config.serving_p95_ms / 1000)
-    return 0.0
+    with ExitStack() as restore:
+        inference = STUB_MODEL if _serves_stub(submission, restore) else OWN_MODEL
+        if inference is OWN_MODEL:
+            restore.close()
+        yield inference
+
+
+def _serves_stub(submission: Submission, restore: ExitStack) -> bool:
+    """Start the API with a stub; return whether all its predictions have the stub's probability."""
+    file = submission.exercise(EXERCISE) / submission.names.model
+    percent = secrets.choice(range(10, 90))  # a service may round to two digits
+    try:
+        own = untrusted.content(file, submission.root)
+        end_server(submission)  # it may have mapped the file
+        with untrusted.written(file, submission.root) as model:
+            restore.callback(_restore, submission, file, own)
+            pickle.dump(_stub(percent), model)
+        server = running_server(submission)
+    except SubmissionError:
+        return False
+    found = ask_in_turn(server, bodies(payments(submission.hidden, 5, 9)))
+    return all(is_prediction(f) and np.isclose(f[PROBABILITY], percent / 100) for f in found)
+
+
+def _restore(submission: Submission, file: Path, content: bytes) -> None:
+    end_server(submission)
+    with untrusted.written(file, submission.root) as model:
+        model.write(content)
+
+
+def _stub(percent: int) -> object:
+    """A classifier of constant probability for any number of columns; 0.01 ms a row."""
+    from sklearn.dummy import DummyClassifier
+
+    rows = pd.DataFrame(0.0, index=range(100), columns=list(INPUTS))
+    return DummyClassifier(strategy="prior").fit(rows, np.repeat([1, 0], [percent, 100 - percent]))
 
 
 def _export_training_data(submission: Submission) -> None:

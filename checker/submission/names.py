@@ -21,14 +21,15 @@ SECTIONS = {"entities", "features", "data", "serving", "streaming", "monitoring"
 class Names:
     """The submission's own names for entities and features, and its own commands.
 
-    `prepare` makes its data, `start` its API; `{port}` stands for the port. `stream` is its job,
-    `stream_read` how its values are read. `monitor` is a run of its monitoring.
+    `prepare` makes its data, `start` its API on `{port}`, which reads the file `model`. `stream` is
+    its job, `stream_read` how its values are read. `monitor` is a run of its monitoring.
     """
 
     entities: dict[str, str] = field(default_factory=dict)
     features: dict[str, str] = field(default_factory=dict)
     prepare: str | None = None
     start: str | None = None
+    model: str = "models/fraud_detector.pkl"
     stream: str | None = None
     stream_read: str = "feast"
     allowed_lateness_s: float = 0
@@ -99,11 +100,13 @@ def read_names(folder: Path) -> Names:
 def _names(content: dict[str, Any]) -> Names:
     streaming = dict(content.get("streaming", {}))
     lateness = float(streaming.pop("allowed_lateness_s", 0))
+    serving = _texts(content.get("serving", {}))
     return Names(
         entities=_texts(content.get("entities", {})),
         features=_texts(content.get("features", {})),
         prepare=_texts(content.get("data", {})).get("prepare"),
-        start=_texts(content.get("serving", {})).get("start"),
+        start=serving.get("start"),
+        model=_path_within(serving.get("model", Names.model)),
         stream=_texts(streaming).get("start"),
         stream_read=streaming.get("read", "feast"),
         allowed_lateness_s=lateness,
@@ -116,3 +119,9 @@ def _texts(section: dict[str, Any]) -> dict[str, str]:
         if not isinstance(value, str):
             raise TypeError(f"{name} is no text")
     return section
+
+
+def _path_within(name: str) -> str:
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        raise ValueError(f"{name!r} is not a path within the folder of its exercise")
+    return name

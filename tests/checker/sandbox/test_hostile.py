@@ -130,7 +130,9 @@ def test_code_in_a_registry_is_not_run_by_the_grader(bench: Bench, tmp_path: Pat
     assert not place.exists()
 
 
-@pytest.mark.parametrize("names", ["data = 3", "entities = [1]", "[serving]\nstart = 3"])
+@pytest.mark.parametrize(
+    "names", ["data = 3", "entities = [1]", "serving.start = 3", "serving.model = '../model.pkl'"]
+)
 def test_settings_of_other_types_are_the_submissions_mistake(
     names: str, bench: Bench, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """Whom the checks of the API ask about, and whom they keep for the cache's misses."""
 
+import pandas as pd
+
 from checker.hidden.hidden_data import HiddenData
 from checker.serving.payments import (
     NEW,
@@ -18,7 +20,9 @@ KEPT = 5
 def test_nobody_is_asked_about_those_who_are_kept(hidden: HiddenData) -> None:
     mine = hidden.unchanged()
     add_new_entities(mine, KEPT)
-    kept = payments_of_unasked(mine, 1)
+    first, second = payments_of_unasked(mine, 1, [2, KEPT - 2])
+    kept = pd.concat([first, second])
+    assert (len(first), len(second)) == (2, KEPT - 2)
     assert len(kept) == kept["user_id"].nunique() == kept["merchant_id"].nunique() == KEPT
     assert kept["user_id"].str.startswith(NEW).all()
     others = [hot_payments(mine), skewed_payments(mine, 100, 2), payments(mine, 500, 3)]
@@ -31,7 +35,7 @@ def test_nobody_is_asked_about_those_who_are_kept(hidden: HiddenData) -> None:
 def test_cold_pairs_are_mixed_into_those_of_hot_ones(hidden: HiddenData) -> None:
     mine = hidden.unchanged()
     add_new_entities(mine, KEPT)
-    cold = payments_of_unasked(mine, 1)
+    (cold,) = payments_of_unasked(mine, 1, [KEPT])
     asked = skewed_payments(mine, 50, 2, cold)
     assert len(asked) == 50
     assert asked["user_id"].isin(cold["user_id"]).sum() == KEPT
