@@ -41,21 +41,21 @@ user = Entity(
     name="user_id",
     join_keys=["user_id"],
     value_type=ValueType.STRING,
-    description="A person who pays",
+    description="Customer who makes payments",
     tags={"team": "platform"},
 )
 merchant = Entity(
     name="merchant_id",
     join_keys=["merchant_id"],
     value_type=ValueType.STRING,
-    description="A shop that is paid",
+    description="Shop that receives payments",
     tags={"team": "risk"},
 )
 product = Entity(
     name="product_id",
     join_keys=["product_id"],
     value_type=ValueType.STRING,
-    description="A thing that is sold",
+    description="Product sold by a merchant",
     tags={"team": "catalogue"},
 )
 
