@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import drift, grade, materialize, pit, reader, serving, stream, stream_state
+from benchmarks import drift, grade, materialize, pit, reader, serving, single, stream, stream_state
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
@@ -58,6 +58,7 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
             plot=Path(os.devnull),
         )
     ),
+    "single": lambda: single.measure(single.Sizes(transactions=2_000)),
     "stream": lambda: stream.measure(
         stream.Sizes(events=2_000, users=50, fresh_rate=50, fresh_s=2)
     ),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.studies.single_features import scan
+from benchmarks.single import scan
 from exercise_02_pit_training.splits import split_by_time
 from lab.dataset import shop
 from lab.dataset.draws import key, poisson

@@ -1,22 +1,28 @@
 """PR-AUC of simple features, each alone: no column of the raw tables may give fraud away.
 
-Run it with `python -m benchmarks.studies.single_features`. It reads the raw tables in the data
-folder and prints the ten features that rank labelled fraud best. Each feature of a payment is
-computed from the payment itself and from events strictly before it.
+Run it with `python -m benchmarks.single`. It reads the raw tables in the data folder and prints the
+ten features that rank labelled fraud best. Each feature of a payment is computed from the payment
+itself and from events strictly before it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
+from benchmarks.harness.figures import Figure
+from lab.dataset.manifest import Simulation
+from lab.dataset.simulate import write_events
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
+AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
 BEST = 10
 CHANCE = "chance"
 SECOND = 1_000_000  # in microseconds, as all times here
@@ -184,6 +190,24 @@ def scan(folder: Path) -> pd.Series:
     labels = payments["label"].to_numpy(np.int64)
     scores = {name: pr_auc_alone(labels, values) for name, values in features(tables, payments)}
     return pd.Series(scores).sort_values(ascending=False)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Payments of the simulated shop."""
+
+    transactions: int = settings.transactions
+
+
+def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
+    """Yield the PR-AUC of the best single feature of a simulated shop."""
+    asked = Simulation(
+        transactions=sizes.transactions, seed=settings.seed, history=settings.history
+    )
+    with TemporaryDirectory() as folder:
+        write_events(Path(folder), asked, AS_OF - settings.history, AS_OF)
+        scores = scan(Path(folder)).drop(CHANCE)
+    yield Figure("single_feature_pr_auc_max", float(scores.max()), "PR-AUC")
 
 
 def main() -> None:
