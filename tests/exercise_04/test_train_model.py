@@ -1,9 +1,10 @@
 """Training: the service's features, missing values by the rule, a threshold by alerts a day."""
 
 import shutil
-import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,14 @@ def shop(new_shop: NewShop) -> Iterator[Shop]:
         yield shop
 
 
+@pytest.fixture(scope="module")
+def printed(shop: Shop) -> str:
+    """Train the shop's model; return the output in one line."""
+    with redirect_stdout(StringIO()) as output:
+        train_model.main()
+    return " ".join(output.getvalue().split())
+
+
 def service() -> ServiceDefinition:
     return service_definition(open_store(), "fraud_detection")
 
@@ -55,10 +64,7 @@ def service() -> ServiceDefinition:
 # ---- One definition --------------------------------------------------------------------------
 
 
-def test_the_model_has_the_services_features_and_describes_itself(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train_model.main()
+def test_the_model_has_the_services_features_and_describes_itself(printed: str) -> None:
     manifest = ModelFile.read(settings.model_dir)
     assert manifest.features == (*service().types, "transaction_amount")
     assert (manifest.service, manifest.service_version) == ("fraud_detection", "v2")
@@ -68,14 +74,12 @@ def test_the_model_has_the_services_features_and_describes_itself(
     assert "transaction_amount" in manifest.never_missing
     assert manifest.metrics["pr_auc"] > 5 * manifest.metrics["chance"]
     load_model(settings.model_dir, service())
-    printed = " ".join(capsys.readouterr().out.split())
     assert "without streaming features 0." in printed
     assert "with streaming features 0." in printed
     assert "alerts a day" in printed
 
 
-def test_the_training_inputs_lie_beside_the_model_in_its_order(shop: Shop) -> None:
-    train_model.main()
+def test_the_training_inputs_lie_beside_the_model_in_its_order(printed: str) -> None:
     reference = pd.read_parquet(settings.model_dir / TRAINING_INPUTS)
     assert tuple(reference) == ModelFile.read(settings.model_dir).features
     table = pd.read_parquet(settings.data_dir / TRAINING_DATA)
@@ -83,32 +87,24 @@ def test_the_training_inputs_lie_beside_the_model_in_its_order(shop: Shop) -> No
 
 
 def test_a_renamed_feature_is_followed_or_named(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_model.main()
     repo = shutil.copytree(settings.feature_repo, tmp_path / "feature_repo")
     text = (repo / "features.py").read_text()
     renamed = text.replace('"transaction_count_1h"', '"transaction_count_24h"')
     (repo / "features.py").write_text(renamed)
-    original = sys.path.copy()
     monkeypatch.syspath_prepend(repo)  # Feast imports from the first repository of the process
-    try:
-        with settings_in_force(feature_repo=repo):
-            apply_definitions()
-            with pytest.raises(UserError, match=r"(?s)no transaction_count_24h.*lab run 2"):
-                train_model.main()
-            with pytest.raises(
-                UserError, match="needs transaction_count_1h, which fraud_detection"
-            ):
-                load_model(settings.model_dir, service())
-            generate_training_data.main()
-            train_model.main()
-            model = load_model(settings.model_dir, service())
-            assert "transaction_count_24h" in model.features
-    finally:
-        monkeypatch.setattr(sys, "path", original)
+    data = shutil.copytree(settings.data_dir, tmp_path / "data")
+    models = shutil.copytree(settings.model_dir, tmp_path / "models")
+    with settings_in_force(feature_repo=repo, data_dir=data, model_dir=models):
         apply_definitions()
+        with pytest.raises(UserError, match=r"(?s)no transaction_count_24h.*lab run 2"):
+            train_model.main()
+        with pytest.raises(UserError, match="needs transaction_count_1h, which fraud"):
+            load_model(models, service())
         generate_training_data.main()
+        train_model.main()
+        assert "transaction_count_24h" in load_model(models, service()).features
 
 
 def test_without_training_data_exercise_2_is_named(shop: Shop, tmp_path: Path) -> None:
