@@ -1,6 +1,7 @@
 """The features of payments, with missing values by the rule of the feature repository."""
 
 from collections.abc import Sequence
+from functools import cache
 from math import isfinite
 from typing import Any, NamedTuple, TypeGuard
 
@@ -43,6 +44,11 @@ def _are_numbers(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
         return False
 
 
+@cache
+def _quiet_value(name: str) -> float:
+    return quiet_values([name])[name]
+
+
 def _filled(answer: OnlineFeatures, name: str, missing: list[list[str]]) -> list[float]:
     """Return a feature's column with its holes filled; unknown ones are added to `missing`."""
     values: list[Any] = list(answer.values[name])
@@ -51,7 +57,7 @@ def _filled(answer: OnlineFeatures, name: str, missing: list[list[str]]) -> list
     holes = [row for row, value in enumerate(values) if value is None or not _are_numbers([value])]
     for row in holes:
         if is_streaming and statuses[row] in QUIET:
-            values[row] = quiet_values([name])[name]
+            values[row] = _quiet_value(name)
             continue
         values[row] = UNKNOWN
         missing[row].append(name)
