@@ -17,7 +17,7 @@ def recount(rows: pd.DataFrame) -> pd.DataFrame:
 
     `rows` needs user_id, merchant_id and event_timestamp.
     """
-    asked = pd.DataFrame(
+    entity_row = pd.DataFrame(
         {
             "row": range(len(rows)),
             "user_id": rows["user_id"].to_numpy(),
@@ -27,7 +27,7 @@ def recount(rows: pd.DataFrame) -> pd.DataFrame:
     )
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("asked", asked)
+        connection.register("entity_row", entity_row)
         for table in TABLES:
             file = settings.data_dir / f"{table}.parquet"
             rows_of = f"SELECT * FROM read_parquet('{file}')" if file.exists() else NO_CHARGEBACKS

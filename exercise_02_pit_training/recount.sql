@@ -1,27 +1,27 @@
--- What each asked row should hold, counted again from the raw events.
+-- What each entity row should hold, counted again from the raw events.
 -- The feature tables say only which moments were described, and since when that was known; both
 -- batch views have a TTL of 90 days, the streaming view one of a day.
 
 WITH user_snapshot AS (
-    SELECT asked.row, max(snapshot.event_timestamp) AS moment
-    FROM asked JOIN user_stats AS snapshot USING (user_id)
-    WHERE snapshot.event_timestamp BETWEEN asked.t - INTERVAL 90 DAY AND asked.t
-      AND snapshot.created_timestamp <= asked.t
-    GROUP BY asked.row
+    SELECT entity_row.row, max(snapshot.event_timestamp) AS moment
+    FROM entity_row JOIN user_stats AS snapshot USING (user_id)
+    WHERE snapshot.event_timestamp BETWEEN entity_row.t - INTERVAL 90 DAY AND entity_row.t
+      AND snapshot.created_timestamp <= entity_row.t
+    GROUP BY entity_row.row
 ),
 merchant_snapshot AS (
-    SELECT asked.row, max(snapshot.event_timestamp) AS moment
-    FROM asked JOIN merchant_stats AS snapshot USING (merchant_id)
-    WHERE snapshot.event_timestamp BETWEEN asked.t - INTERVAL 90 DAY AND asked.t
-      AND snapshot.created_timestamp <= asked.t
-    GROUP BY asked.row
+    SELECT entity_row.row, max(snapshot.event_timestamp) AS moment
+    FROM entity_row JOIN merchant_stats AS snapshot USING (merchant_id)
+    WHERE snapshot.event_timestamp BETWEEN entity_row.t - INTERVAL 90 DAY AND entity_row.t
+      AND snapshot.created_timestamp <= entity_row.t
+    GROUP BY entity_row.row
 ),
 streaming_snapshot AS (
-    SELECT asked.row, max(snapshot.event_timestamp) AS moment
-    FROM asked JOIN user_streaming AS snapshot USING (user_id)
-    WHERE snapshot.event_timestamp BETWEEN asked.t - INTERVAL 1 DAY AND asked.t
-      AND snapshot.created_timestamp <= asked.t
-    GROUP BY asked.row
+    SELECT entity_row.row, max(snapshot.event_timestamp) AS moment
+    FROM entity_row JOIN user_streaming AS snapshot USING (user_id)
+    WHERE snapshot.event_timestamp BETWEEN entity_row.t - INTERVAL 1 DAY AND entity_row.t
+      AND snapshot.created_timestamp <= entity_row.t
+    GROUP BY entity_row.row
 ),
 streaming AS (
     SELECT
@@ -34,9 +34,9 @@ streaming AS (
         count(past.amount) AS transaction_count_1h,
         sum(cents) / 100 / nullif(count(past.amount), 0) AS avg_amount_1h
     FROM streaming_snapshot
-    JOIN asked USING (row)
+    JOIN entity_row USING (row)
     LEFT JOIN (SELECT *, round(amount * 100) AS cents FROM transactions) AS past
-        ON past.user_id = asked.user_id AND past.event_timestamp < moment
+        ON past.user_id = entity_row.user_id AND past.event_timestamp < moment
         AND past.event_timestamp >= time_bucket(INTERVAL 5 MINUTE, moment) - INTERVAL 55 MINUTE
     CROSS JOIN LATERAL (
         SELECT past.event_timestamp >= time_bucket(INTERVAL 5 MINUTE, moment) AS in_tile
@@ -45,35 +45,35 @@ streaming AS (
 ),
 of_user AS (
     SELECT
-        asked.row,
+        entity_row.row,
         count(*) FILTER (past.event_timestamp >= moment - INTERVAL 7 DAY) AS transaction_count_7d,
         count(*) FILTER (past.event_timestamp >= moment - INTERVAL 30 DAY) AS transaction_count_30d,
         CAST(sum(round(past.amount * 100)) / 100 / count(*) AS FLOAT) AS avg_transaction_amount
-    FROM asked
+    FROM entity_row
     JOIN user_snapshot USING (row)
-    JOIN transactions AS past ON past.user_id = asked.user_id AND past.event_timestamp < moment
-    GROUP BY asked.row
+    JOIN transactions AS past ON past.user_id = entity_row.user_id AND past.event_timestamp < moment
+    GROUP BY entity_row.row
 ),
 of_merchant AS (
     SELECT
-        asked.row,
+        entity_row.row,
         count(*) AS transactions,
         count(*) FILTER (past.event_timestamp >= moment - INTERVAL 30 DAY) AS total_transactions_30d,
         count(*) FILTER (past.event_timestamp >= moment - INTERVAL 1 DAY) AS transactions_24h
-    FROM asked
+    FROM entity_row
     JOIN merchant_snapshot USING (row)
-    JOIN transactions AS past ON past.merchant_id = asked.merchant_id AND past.event_timestamp < moment
-    GROUP BY asked.row
+    JOIN transactions AS past ON past.merchant_id = entity_row.merchant_id AND past.event_timestamp < moment
+    GROUP BY entity_row.row
 ),
 taken_back AS (
     SELECT
-        asked.row,
+        entity_row.row,
         count(*) AS chargebacks,
         count(*) FILTER (known.event_timestamp >= moment - INTERVAL 30 DAY) AS chargebacks_30d
-    FROM asked
+    FROM entity_row
     JOIN merchant_snapshot USING (row)
-    JOIN chargebacks AS known ON known.merchant_id = asked.merchant_id AND known.event_timestamp < moment
-    GROUP BY asked.row
+    JOIN chargebacks AS known ON known.merchant_id = entity_row.merchant_id AND known.event_timestamp < moment
+    GROUP BY entity_row.row
 )
 SELECT
     transaction_count_7d,
@@ -88,10 +88,10 @@ SELECT
     CASE WHEN has_chargebacks AND transactions > 0 THEN coalesce(chargebacks_30d, 0) END
         AS chargeback_count_30d,
     streaming.* EXCLUDE (row)
-FROM asked
+FROM entity_row
 LEFT JOIN of_user USING (row)
 LEFT JOIN of_merchant USING (row)
 LEFT JOIN taken_back USING (row)
-LEFT JOIN streaming ON streaming.row = asked.row
+LEFT JOIN streaming ON streaming.row = entity_row.row
 CROSS JOIN (SELECT count(*) > 0 AS has_chargebacks FROM chargebacks)
-ORDER BY asked.row
+ORDER BY entity_row.row

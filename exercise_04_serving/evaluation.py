@@ -33,7 +33,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Judged:
+class LabelledRows:
     """Rows of a split: user numbers, labels and times, each (n,)."""
 
     users: NDArray[np.int64]
@@ -46,7 +46,7 @@ class Judged:
         return float((self.times.max() - self.times.min()) / timedelta(days=1))
 
     def interval(self, statistic: Callable[[Weights], float]) -> Interval:
-        """Return a statistic of weighted rows with its interval, by drawing users anew.
+        """Return a statistic of weighted rows with its interval, by resampling users.
 
         The bootstrap weighs each user by a Poisson number of mean 1, the same for all statistics.
         """

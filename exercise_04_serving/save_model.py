@@ -126,14 +126,14 @@ def _with_each_input_missing(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write all files beside, then rename them, the last one last: until then the rest is void."""
+    """Write temporary files, then rename them, the manifest last: until then the rest is void."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside = {name: folder / f".{name}.new" for name in contents}
+    temp_paths = {name: folder / f".{name}.new" for name in contents}
     try:
         for name, content in contents.items():
-            beside[name].write_bytes(content)
-        for name, file in beside.items():
+            temp_paths[name].write_bytes(content)
+        for name, file in temp_paths.items():
             file.rename(folder / name)
     finally:
-        for file in beside.values():
+        for file in temp_paths.values():
             file.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from sklearn.metrics import precision_score, recall_score
 from threadpoolctl import threadpool_limits
 
 from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, UNKNOWN
-from exercise_04_serving.evaluation import Judged
+from exercise_04_serving.evaluation import LabelledRows
 from exercise_04_serving.model_file import AMOUNT, BRIEFS_THRESHOLD
 from exercise_04_serving.save_model import save_model
 from lab.errors import UserError, run_script
@@ -39,11 +39,11 @@ class Split:
     """Rows of one split: inputs (n, k) in the model's order, labels (n,), users and times."""
 
     inputs: pd.DataFrame
-    judged: Judged
+    labelled: LabelledRows
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        return self.judged.labels
+        return self.labelled.labels
 
     def with_inputs(self, names: list[str]) -> "Split":
         """The same rows with the named inputs."""
@@ -69,8 +69,8 @@ def read_splits(service: ServiceDefinition) -> dict[str, Split]:
     for name in SPLITS:
         rows = table[table["split"] == name]
         numbers, labels = users[rows.index].to_numpy(), rows[LABEL].to_numpy()
-        judged = Judged(numbers, labels, rows["event_timestamp"])
-        splits[name] = Split(rows[inputs].astype(np.float32), judged)
+        labelled = LabelledRows(numbers, labels, rows["event_timestamp"])
+        splits[name] = Split(rows[inputs].astype(np.float32), labelled)
     return splits
 
 
@@ -144,7 +144,7 @@ def choose_threshold(scores: NDArray[np.float64]) -> float:
     return float((distinct[lowest] + below) / 2)
 
 
-def evaluate(scores: NDArray[np.float64], threshold: float, test: Judged) -> dict[str, float]:
+def evaluate(scores: NDArray[np.float64], threshold: float, test: LabelledRows) -> dict[str, float]:
     """Return how scores do on rows that the model has not seen; by chance PR-AUC is `chance`."""
     verdicts = scores >= threshold
     return {
@@ -157,9 +157,9 @@ def evaluate(scores: NDArray[np.float64], threshold: float, test: Judged) -> dic
 
 
 def print_results(
-    test: Judged, scores: NDArray[np.float64], baseline: NDArray[np.float64], threshold: float
+    test: LabelledRows, scores: NDArray[np.float64], baseline: NDArray[np.float64], threshold: float
 ) -> None:
-    """Print what the model is worth on the test rows, beside the one without streaming features."""
+    """Print the results on the test rows, compared with the model without streaming features."""
     metrics = evaluate(scores, threshold, test)
     console.print(
         f"  PR-AUC on {metrics['rows']:,} test rows, 95 % intervals by users; chance is "
@@ -192,9 +192,9 @@ def main() -> None:
     threshold = choose_threshold(probabilities(model, validation.inputs))
     scores = probabilities(model, test.inputs)
     baseline = probabilities(without, test.inputs.drop(columns=streaming))
-    print_results(test.judged, scores, baseline, threshold)
+    print_results(test.labelled, scores, baseline, threshold)
 
-    metrics = evaluate(scores, threshold, test.judged)
+    metrics = evaluate(scores, threshold, test.labelled)
     save_model(
         settings.model_dir,
         model,
@@ -210,7 +210,7 @@ def main() -> None:
         f"written: {settings.model_dir}"
     )
     record("model_pr_auc", metrics["pr_auc"], "")
-    record("model_pr_auc_without_streaming", test.judged.pr_auc(baseline).value, "")
+    record("model_pr_auc_without_streaming", test.labelled.pr_auc(baseline).value, "")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from exercise_01_setup.setup_store import apply_definitions
 from exercise_02_pit_training import generate_training_data
 from exercise_04_serving import train_model
-from exercise_04_serving.evaluation import Judged
+from exercise_04_serving.evaluation import LabelledRows
 from exercise_04_serving.model_file import TRAINING_INPUTS, ModelFile, load_model
 from exercise_04_serving.train_model import (
     TRAINING_DATA,
@@ -120,7 +120,7 @@ def test_an_input_of_nothing_but_nan_is_dropped_and_named(
 ) -> None:
     training = read_splits(service())["train"]
     empty = training.inputs.assign(chargeback_rate=np.nan)
-    inputs = usable_inputs(train_model.Split(empty, training.judged))
+    inputs = usable_inputs(train_model.Split(empty, training.labelled))
     assert "chargeback_rate" not in inputs
     assert len(inputs) == len(training.inputs.columns) - 1
     assert "without any value: chargeback_rate" in capsys.readouterr().out
@@ -179,20 +179,20 @@ def test_no_more_alerts_than_the_share_and_no_score_on_the_threshold(scores: lis
         assert alerts == (found == found.max()).sum()
 
 
-def judged(users: np.ndarray, labels: np.ndarray) -> Judged:
+def labelled(users: np.ndarray, labels: np.ndarray) -> LabelledRows:
     times = pd.Series(pd.date_range("2026-01-01", periods=len(users), freq="min", tz="UTC"))
-    return Judged(users, labels, times)
+    return LabelledRows(users, labels, times)
 
 
 def test_an_interval_counts_users_and_not_their_rows() -> None:
     """The share of alerts of 400 users: repeating each user's row narrows nothing."""
     random = np.random.default_rng(3)
     is_alert, labels = random.random(400) < 0.3, np.ones(400, dtype=np.int64)
-    once = judged(np.arange(400), labels)
-    often = judged(np.arange(400).repeat(25), labels.repeat(25))
+    once = labelled(np.arange(400), labels)
+    often = labelled(np.arange(400).repeat(25), labels.repeat(25))
 
-    def share_width(judged: Judged, alerts: np.ndarray) -> float:
-        found = judged.alerts_per_day(alerts.astype(float), 0.5)
+    def share_width(labelled: LabelledRows, alerts: np.ndarray) -> float:
+        found = labelled.alerts_per_day(alerts.astype(float), 0.5)
         assert found.low < found.value < found.high
         return (found.high - found.low) / found.value
 
@@ -204,7 +204,7 @@ def test_an_interval_counts_users_and_not_their_rows() -> None:
 def test_a_gain_is_paired() -> None:
     random = np.random.default_rng(4)
     labels = (random.random(2_000) < 0.2).astype(np.int64)
-    rows = judged(np.arange(2_000), labels)
+    rows = labelled(np.arange(2_000), labels)
     good = labels + random.normal(0, 1, 2_000)
     same = rows.pr_auc_gain(good, good)
     assert (same.low, same.value, same.high) == (0, 0, 0)
@@ -218,12 +218,12 @@ def test_a_gain_is_paired() -> None:
 def test_no_claim_on_fewer_than_30_users() -> None:
     labels = np.zeros(1_000, dtype=np.int64)
     labels[:29] = 1
-    found = judged(np.arange(1_000), labels).pr_auc(np.linspace(1, 0, 1_000))
+    found = labelled(np.arange(1_000), labels).pr_auc(np.linspace(1, 0, 1_000))
     assert found.value == 1
     assert "too few users" in f"{found}"
 
 
 def test_without_a_positive_there_is_no_pr_auc() -> None:
-    rows = judged(np.arange(50), np.zeros(50, dtype=np.int64))
+    rows = labelled(np.arange(50), np.zeros(50, dtype=np.int64))
     assert rows.pr_auc(np.linspace(0, 1, 50)).value == 0
     assert rows.days == pytest.approx(49 * timedelta(minutes=1) / timedelta(days=1))
