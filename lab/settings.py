@@ -1,20 +1,23 @@
 """Every port, path, limit and threshold of the lab, in one frozen object."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-from pydantic import AwareDatetime, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+
+from lab.learn import LearnerSettings
+from lab.learn import utc_now as utc_now
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK: Final = "127.0.0.1"
 
 
-class Settings(BaseSettings):
-    """Defaults for a learner's machine; LAB_<FIELD> in the environment overrides a field."""
+class Settings(LearnerSettings):
+    """Defaults for a learner's machine; LAB_<FIELD> in the environment overrides a field.
 
-    model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True)
+    The paths are those of this repository, whatever the working directory.
+    """
 
     # Places
     root: ClassVar[Path] = ROOT
@@ -30,10 +33,7 @@ class Settings(BaseSettings):
     streaming_delay: timedelta = timedelta(seconds=5)
 
     # Services, all on the loopback interface
-    host: Literal["127.0.0.1"] = LOOPBACK
-    redis_port: int = 6379
     redis_maxmemory: str = "2gb"
-    kafka_port: int = 9092
     kafka_controller_port: int = 9093
     kafka_heap: str = "512m"
     kafka_jars_dir: Path = ROOT / "build" / "stack" / "kafka_jars"
@@ -47,8 +47,6 @@ class Settings(BaseSettings):
     private_ports: tuple[int, int] = (20_000, 32_000)
 
     # Data
-    as_of: AwareDatetime | None = None
-    seed: int = 20240101
     transactions: int = 200_000
     history: timedelta = timedelta(days=120)
     dataset_memory_gib: float = 2
@@ -60,7 +58,6 @@ class Settings(BaseSettings):
 
     # Serving; LAB_API_HOST=0.0.0.0 is needed to be reached from elsewhere
     api_host: str = "127.0.0.1"
-    api_port: int = 8000
     api_workers: int = Field(default=2, ge=1)
     api_key: SecretStr | None = None
     model_dir: Path = ROOT / "build" / "models"
@@ -152,29 +149,9 @@ class Settings(BaseSettings):
     bench_submissions: int = Field(default=12, ge=2)
 
     @property
-    def redis_address(self) -> str:
-        """HOST:PORT of Redis."""
-        return f"{self.host}:{self.redis_port}"
-
-    @property
-    def kafka_address(self) -> str:
-        """HOST:PORT of Kafka, its bootstrap server."""
-        return f"{self.host}:{self.kafka_port}"
-
-    @property
-    def api_url(self) -> str:
-        """URL of the serving API on this machine."""
-        return f"http://{self.host}:{self.api_port}"
-
-    @property
     def flink_rest_url(self) -> str:
         """URL of Flink's REST API."""
         return f"http://{self.host}:{self.flink_rest_port}"
 
 
 settings = Settings()
-
-
-def utc_now() -> datetime:
-    """The present moment, in UTC."""
-    return datetime.now(UTC)

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic_core import to_jsonable_python
 
+from lab import learn
 from lab.settings import Settings, settings
 
 
@@ -44,10 +45,11 @@ def variables(**changes: object) -> dict[str, str]:
 
 
 def _reload() -> None:
-    """Read the environment again, into the object that every module has imported.
+    """Read the environment again, into the objects that every module has imported.
 
     `__init__` on an existing object is how pydantic-settings reloads in place.
     """
+    learn.LearnerSettings.__init__(learn.settings)
     Settings.__init__(settings)
 
 
