@@ -31,12 +31,17 @@ def run(
         int | None, typer.Argument(help="One exercise; without it all of them")
     ] = None,
     data: Annotated[str | None, typer.Option(help="simulated or complete_journey")] = None,
+    production: Annotated[
+        str | None, typer.Option(help="Run an exercise with these production parts; all, or a,b")
+    ] = None,
 ) -> None:
     """Run the exercises in order and grade the reference; or run one exercise."""
     from checker.run import pipeline
 
     config = CheckerSettings()
-    if number is not None:
+    if production is not None:
+        pipeline.run_production(number, production, data, config)
+    elif number is not None:
         pipeline.run_one(number, data, config)
     else:
         sys.exit(exit_status(pipeline.run_all(data, config, console)))

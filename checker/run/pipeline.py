@@ -1,6 +1,8 @@
 """`lab run`: the data, the services, the exercises in order, the grading of the reference."""
 
 import runpy
+import subprocess
+import sys
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -32,11 +34,22 @@ class Exercise:
     def is_there(self) -> bool:
         return all((ROOT / self.folder / f"{script}.py").exists() for script in self.scripts)
 
+    @property
+    def has_production(self) -> bool:
+        return (ROOT / self.folder / "production" / "__main__.py").exists()
+
     def run(self) -> None:
         """Run the scripts as `python -m` would."""
         with timed(f"exercise_{self.number}_s"):
             for script in self.scripts:
                 runpy.run_module(f"{self.folder}.{script}", run_name="__main__")
+
+    def run_production(self, parts: list[str]) -> None:
+        """Run the exercise's demonstration with the named production parts; none names all."""
+        command = [sys.executable, "-m", f"{self.folder}.production", *parts]
+        ended = subprocess.run(command, check=False)
+        if ended.returncode:
+            sys.exit(ended.returncode)
 
 
 EXERCISES = (
@@ -57,6 +70,20 @@ def run_one(number: int, data: str | None, config: CheckerSettings) -> None:
     _run(found, data, config)
 
 
+def run_production(
+    number: int | None, parts: str, data: str | None, config: CheckerSettings
+) -> None:
+    """Run an exercise with production parts: "all", or names separated by commas."""
+    having = {exercise.number: exercise for exercise in EXERCISES if exercise.has_production}
+    if number not in having:
+        offered = ", ".join(map(str, having)) or "none"
+        problem = f"--production needs an exercise with production parts: {offered}"
+        raise UserError(problem, f"lab run {min(having, default=4)} --production all")
+    exercise = having[number]
+    _prepare([exercise], data, config)
+    exercise.run_production([] if parts == "all" else parts.split(","))
+
+
 def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scorecard:
     """Run every exercise, grade the reference, print the scorecard and write it."""
     _run([exercise for exercise in EXERCISES if exercise.is_there], data, config)
@@ -68,12 +95,17 @@ def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scor
 
 
 def _run(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
+    _prepare(exercises, data, config)
+    for exercise in exercises:
+        exercise.run()
+
+
+def _prepare(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
+    """Make the data and start the services that the exercises need."""
     _ensure_data(data, config)
     services = {service for exercise in exercises for service in exercise.services}
     stack.up(sorted(services), config)
     separate_datasets(config)
-    for exercise in exercises:
-        exercise.run()
 
 
 def _ensure_data(name: str | None, config: CheckerSettings) -> None:
