@@ -1,62 +1,53 @@
 """Exercise 1: register entities, views and services, and show the registry.
 
-Run it with `lab run 1`. It applies the definitions only when they changed.
+Run it with `lab run 1`. It applies `feature_repo/features.py` and prints what the registry holds.
 """
 
-import hashlib
+import json
+import sys
+from contextlib import chdir
 from typing import Any
 
 import redis
+from feast import RepoConfig
+from feast.repo_operations import apply_total
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lab import dataset
-from lab.dataset import manifest
-from lab.errors import run_script
-from lab.feature_store import REGISTRY, connect_redis, feast, open_store
-from lab.settings import settings
+from lab.learn import UserError, as_of, open_store, run_script, settings, store_config
 
 console = Console()
 
 
 def describe_data() -> None:
-    """Say what the features are computed from."""
-    data = manifest.read(settings.data_dir)
+    """Print which dataset the features are computed from."""
+    file = settings.data_dir / "dataset.json"
+    if not file.exists():
+        raise UserError(f"there are no data in {settings.data_dir}", "lab data simulate")
+    data = json.loads(file.read_text())
     console.print(
-        f"Exercise 1: {data.rows['transactions']:,} transactions of “{data.name}”, "
-        f"as of {dataset.as_of():%Y-%m-%d %H:%M} UTC"
+        f"Exercise 1: {data['rows']['transactions']:,} transactions of “{data['name']}”, "
+        f"as of {as_of():%Y-%m-%d %H:%M} UTC"
     )
-    if data.shifted_weeks:
-        console.print(f"  all times moved by {data.shifted_weeks} whole weeks, to end there")
-    if data.absent:
-        console.print(f"  the source has no {', '.join(data.absent)}")
+    if data["shifted_weeks"]:
+        console.print(f"  all times moved by {data['shifted_weeks']} whole weeks, to end there")
+    if data["absent"]:
+        console.print(f"  the source has no {', '.join(data['absent'])}")
 
 
-def definitions_fingerprint() -> str:
-    """What `feast apply` depends on: the definitions, the stores, and where the data lie."""
-    digest = hashlib.sha256(f"{settings.data_dir} {settings.stores}".encode())
-    for name in ("features.py", "feature_store.yaml"):
-        digest.update((settings.feature_repo / name).read_bytes())
-    return digest.hexdigest()
-
-
-def apply_definitions() -> bool:
-    """Run `feast apply` if the definitions changed since the last time; return whether it ran."""
-    applied = settings.data_dir / "registry.applied"
-    registry = settings.data_dir / REGISTRY
-    fingerprint = definitions_fingerprint()
-    if registry.exists() and applied.exists() and applied.read_text() == fingerprint:
-        return False
-
-    applied.unlink(missing_ok=True)  # an interrupted run leaves a registry that is incomplete
-    feast("apply")
-    applied.write_text(fingerprint)
-    return True
+def apply_definitions() -> None:
+    """Register features.py, as `feast apply` does, with the paths and ports of this machine."""
+    sys.modules.pop("features", None)  # imported for another data folder
+    if str(settings.feature_repo) not in sys.path:
+        sys.path.insert(0, str(settings.feature_repo))
+    config = RepoConfig(repo_path=settings.feature_repo, **store_config())
+    with chdir(settings.feature_repo):
+        apply_total(config, settings.feature_repo, skip_source_validation=False)
 
 
 def show_registry() -> None:
-    """Print what the registry holds; each service with its features by view."""
+    """Print entities, views and services; each service with its features by view."""
     store = open_store()
     table = Table("kind", "name", "about", "TTL", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.columns[1].no_wrap = True
@@ -76,9 +67,14 @@ def show_registry() -> None:
     console.print(table)
 
 
-def show_redis(client: redis.Redis) -> None:
-    """Print where the online store is, and how much it holds."""
-    memory: Any = client.info("memory")
+def show_redis() -> None:
+    """Print the address of the online store and its size; UserError when it is unavailable."""
+    client = redis.Redis(settings.host, settings.redis_port, socket_timeout=5)
+    try:
+        memory: Any = client.info("memory")
+    except redis.RedisError as error:
+        problem = f"Redis is unavailable at {settings.redis_address}: {error}"
+        raise UserError(problem, "lab up redis") from error
     console.print(
         f"  Redis at {settings.redis_address}: {client.dbsize():,} keys, "
         f"{memory['used_memory_human']} of {memory['maxmemory_human']}"
@@ -87,11 +83,9 @@ def show_redis(client: redis.Redis) -> None:
 
 def main() -> None:
     describe_data()
-    client = connect_redis()
-    state = "applied" if apply_definitions() else "unchanged since the last run"
-    console.print(f"  the definitions are {state}")
+    apply_definitions()
     show_registry()
-    show_redis(client)
+    show_redis()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Splits by time, with an embargo: the past trains, the future judges."""
+"""Splits by time with an embargo: train on the past, test on the future."""
 
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ def split_by_time(times: pd.Series, has_history: pd.Series, embargo: timedelta) 
 
 
 def _borders(times: Times, gap: np.timedelta64) -> tuple[np.datetime64, np.datetime64]:
-    """Where training and validation end, by bisection: a later end leaves less to test."""
+    """Return the ends of training and validation, by bisection: a later end leaves less to test."""
     low, high = 0, len(times) - 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -45,7 +45,7 @@ def _borders(times: Times, gap: np.timedelta64) -> tuple[np.datetime64, np.datet
 
 
 def _val_end(times: Times, train_rows: int, gap: np.timedelta64) -> np.datetime64:
-    """The end of a validation split that is in proportion to `train_rows` rows of training."""
+    """Return the end of a validation split in proportion to `train_rows` rows of training."""
     start = np.searchsorted(times, times[train_rows] + gap)
     rows = round(train_rows * SPLITS["val"] / SPLITS["train"])
     end: np.datetime64 = times[min(start + rows, len(times) - 1)]

@@ -1,8 +1,6 @@
 """Opens the shared Feast repository from any folder, with the ports and paths of the settings."""
 
 import io
-import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -10,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import redis
-import yaml
 
+from lab import learn
 from lab.errors import UserError
+from lab.learn import silence_known_warnings as silence_known_warnings
 from lab.settings import settings
 
 if TYPE_CHECKING:
@@ -29,43 +28,14 @@ REGISTRY = "registry.db"
 DTYPES = {"Int64": "Int64", "Float32": "float32", "Float64": "float64"}
 
 
-def effective_config() -> dict[str, Any]:
-    """feature_store.yaml with absolute paths, the settings' Redis, and the chosen stores."""
-    file = settings.feature_repo / "feature_store.yaml"
-    config: dict[str, Any] = yaml.safe_load(file.read_text())
-    config["registry"]["path"] = f"sqlite:///{settings.data_dir / REGISTRY}"
-    config["online_store"]["connection_string"] = settings.redis_address
-    return with_feasts_own_stores(config) if settings.stores == "feast" else config
+def effective_config(stores: str | None = None) -> dict[str, Any]:
+    """Return feature_store.yaml with this machine's paths and ports, and the chosen stores."""
+    return learn.store_config(stores)
 
 
-def with_feasts_own_stores(config: dict[str, Any]) -> dict[str, Any]:
-    """The same without a plug-in."""
-    own = {name: part for name, part in config.items() if name != "batch_engine"}
-    online = {**config["online_store"], "type": "redis"}
-    return {**own, "offline_store": {"type": "duckdb"}, "online_store": online}
-
-
-def feast(*arguments: str) -> None:
-    """Run Feast's command line on the shared repository."""
-    from feast.cli.cli import cli
-
-    silence_known_warnings()
-    sys.modules.pop("features", None)  # or a second time they would be those of other settings
-    file = settings.build_dir / "feature_store.yaml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(effective_config()))
-    command = ["--chdir", str(settings.feature_repo), "--feature-store-yaml", str(file), *arguments]
-    cli.main(command, standalone_mode=False)
-
-
-def open_store() -> "FeatureStore":
-    """The feature store; UserError when nothing has been applied yet."""
-    from feast import FeatureStore, RepoConfig
-
-    silence_known_warnings()
-    if not (settings.data_dir / REGISTRY).exists():
-        raise UserError(f"no registry in {settings.data_dir}: nothing is applied", "lab run 1")
-    return FeatureStore(config=RepoConfig(repo_path=settings.feature_repo, **effective_config()))
+def open_store(stores: str | None = None) -> "FeatureStore":
+    """Return the feature store without limits on Redis's time; `stores` overrides LAB_STORES."""
+    return learn.open_store(stores, redis_timeout_s=None)
 
 
 @dataclass(frozen=True)
@@ -99,12 +69,6 @@ def service_definition(store: "FeatureStore", name: str) -> ServiceDefinition:
         for view in service.feature_view_projections
     }
     return ServiceDefinition(name, service.tags.get("version", ""), views)
-
-
-def silence_known_warnings() -> None:
-    """Feast calls on-demand views experimental, and ibis warns of its own future at every query."""
-    warnings.filterwarnings("ignore", message="On demand feature view is an experimental")
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="ibis")
 
 
 def connect_redis(db: int = 0) -> redis.Redis:

@@ -28,7 +28,7 @@ def offline_values(
         entity_df=entities.to_frame().assign(event_timestamp=moment),
         features=references(store, view),
         # Feast's own engine also materializes what has happened and not arrived yet.
-        filter_by_created_timestamp=settings.stores == "lab",
+        filter_by_created_timestamp=settings.stores == "plugins",
     )
     return _typed(job.to_df(), store, view)
 

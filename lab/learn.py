@@ -4,9 +4,11 @@
 are those of the workspace that holds the working directory, and the ports the usual ones.
 """
 
+import json
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import AwareDatetime
@@ -17,14 +19,25 @@ from lab.errors import UserError, run_script
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-__all__ = ["LearnerSettings", "UserError", "open_store", "run_script", "settings", "utc_now"]
+__all__ = [
+    "LearnerSettings",
+    "UserError",
+    "as_of",
+    "open_store",
+    "run_script",
+    "settings",
+    "store_config",
+    "utc_now",
+]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PLUGINS = REPOSITORY / "exercise_01_setup" / "production" / "plugins.yaml"
 
 
 def _workspace() -> Path:
     """Return the nearest folder, from the working directory upwards, that has exercises."""
     here = Path.cwd()
-    repository = Path(__file__).resolve().parent.parent
-    return next((f for f in [here, *here.parents] if any(f.glob("exercise_01*"))), repository)
+    return next((f for f in [here, *here.parents] if any(f.glob("exercise_01*"))), REPOSITORY)
 
 
 WORKSPACE = _workspace()
@@ -50,6 +63,9 @@ class LearnerSettings(BaseSettings):
     as_of: AwareDatetime | None = None  # the present of the data; None for the current hour
     seed: int = 20240101
 
+    # Feast's own stores, as feature_store.yaml names them, or the plug-ins over them
+    stores: Literal["feast", "plugins"] = "feast"
+
     @property
     def redis_address(self) -> str:
         """HOST:PORT of Redis."""
@@ -74,19 +90,50 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_store() -> "FeatureStore":
-    """Open the feature store from any working directory; UserError when nothing is applied.
+def as_of() -> datetime:
+    """Return the present of the data: LAB_AS_OF, else the dataset's own, else the current time."""
+    dataset = settings.data_dir / "dataset.json"
+    if settings.as_of is not None:
+        return settings.as_of
+    if not dataset.exists():
+        return utc_now()
+    return datetime.fromisoformat(json.loads(dataset.read_text())["as_of"])
+
+
+def store_config(stores: str | None = None) -> dict[str, Any]:
+    """Return feature_store.yaml with the paths and ports of this machine.
 
     Feast resolves the path of a SQLite registry against the working directory, which is / under
-    cron. Here the registry lies in the data folder.
+    cron. Here the registry lies in the data folder. `stores` overrides LAB_STORES.
     """
+    config: dict[str, Any] = yaml.safe_load(
+        (settings.feature_repo / "feature_store.yaml").read_text()
+    )
+    registry = settings.data_dir / Path(config["registry"]["path"]).name
+    config["registry"]["path"] = f"sqlite:///{registry}"
+    config["online_store"]["connection_string"] = settings.redis_address
+    if (stores or settings.stores) == "plugins":
+        for section, part in yaml.safe_load(PLUGINS.read_text()).items():
+            config[section] = {**config.get(section, {}), **part}
+    return config
+
+
+def silence_known_warnings() -> None:
+    """Feast calls on-demand views experimental; ibis warns of DuckDB's next release."""
+    warnings.filterwarnings("ignore", message="On demand feature view is an experimental")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="ibis")
+
+
+def open_store(stores: str | None = None, redis_timeout_s: float | None = 1) -> "FeatureStore":
+    """Open the feature store from any working directory; UserError when nothing is applied."""
     from feast import FeatureStore, RepoConfig
 
-    config = yaml.safe_load((settings.feature_repo / "feature_store.yaml").read_text())
-    registry = settings.data_dir / Path(config["registry"]["path"]).name
+    silence_known_warnings()
+    config = store_config(stores)
+    registry = Path(config["registry"]["path"].removeprefix("sqlite:///"))
     if not registry.exists():
         raise UserError(f"there is no registry {registry}", "lab run 1")
-    config["registry"]["path"] = f"sqlite:///{registry}"
-    address = f"{settings.redis_address},socket_timeout=1,socket_connect_timeout=1"
-    config["online_store"]["connection_string"] = address
+    if redis_timeout_s is not None:
+        limits = f",socket_timeout={redis_timeout_s},socket_connect_timeout={redis_timeout_s}"
+        config["online_store"]["connection_string"] += limits
     return FeatureStore(config=RepoConfig(repo_path=settings.feature_repo, **config))

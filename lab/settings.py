@@ -26,8 +26,7 @@ class Settings(LearnerSettings):
     build_dir: Path = ROOT / "build"
     feature_repo: Path = ROOT / "exercise_01_setup" / "feature_repo"
 
-    # Feature store: "lab" is what feature_store.yaml says, "feast" Feast's built-in stores only
-    stores: Literal["lab", "feast"] = "lab"
+    # Feature store
     arrival_delay: timedelta = timedelta(minutes=20)
     late_arrival_delay: timedelta = timedelta(hours=5)
     streaming_delay: timedelta = timedelta(seconds=5)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from feast.cli.cli import cli
 
-from lab.feature_store import effective_config, silence_known_warnings, with_feasts_own_stores
+from lab.feature_store import effective_config, silence_known_warnings
 from lab.settings import settings
 
 AN_HOUR = 3_600
@@ -19,7 +19,7 @@ AN_HOUR = 3_600
 def main() -> None:
     port, workers = sys.argv[1:]
     silence_known_warnings()
-    config = with_feasts_own_stores(effective_config())
+    config = effective_config("feast")
     config["registry"]["cache_ttl_seconds"] = AN_HOUR
     file = settings.build_dir / "feast_server.yaml"
     file.write_text(yaml.safe_dump(config))

@@ -54,7 +54,7 @@ class Exercise:
 
 EXERCISES = (
     Exercise(1, "exercise_01_setup", ("setup_store",)),
-    Exercise(2, "exercise_02_pit_training", ("generate_training_data", "leakage")),
+    Exercise(2, "exercise_02_pit_training", ("generate_training_data",)),
     Exercise(3, "exercise_03_materialize", ("materialize",)),
     Exercise(4, "exercise_04_serving", ("train_model", "demo")),
     Exercise(5, "exercise_05_streaming", ("demo",), services=("redis", "kafka")),

@@ -16,7 +16,7 @@ from feast import (
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float32, Float64, Int64, PrimitiveFeastType, String
 
-from lab.settings import settings
+from lab.learn import settings
 
 
 def feature_table(name: str, description: str) -> FileSource:

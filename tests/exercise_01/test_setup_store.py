@@ -1,4 +1,4 @@
-"""`lab run 1` shows the registry, whether or not the definitions changed."""
+"""`lab run 1` applies the definitions and shows the registry, at every run."""
 
 import pytest
 
@@ -25,32 +25,11 @@ def test_the_registry_is_shown_on_every_run(
     (settings.data_dir / REGISTRY).unlink()
     shop.redis.client().set("a", 1)
     shown = []
-    for state in ("applied", "unchanged since the last run"):
+    for _ in range(2):
         setup_store.main()
         printed = capsys.readouterr().out
-        assert f"the definitions are {state}" in printed
         assert [name for name in SHOWN if name not in printed] == []
         assert f"Redis at {settings.redis_address}: 1 keys" in printed
         shown.append(printed[printed.index("kind") : printed.index("Redis at")])
     assert shown[0] == shown[1]
-
-
-def test_an_interrupted_run_is_repeated(
-    new_shop: NewShop, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its registry exists, and is incomplete."""
-    shop = new_shop(Size())
-    shop.restore()
-    point_settings(**shop.settings)
-    (settings.data_dir / REGISTRY).unlink()
-
-    def interrupted(*_: str) -> None:
-        (settings.data_dir / REGISTRY).touch()
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(setup_store, "feast", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            setup_store.apply_definitions()
-    assert setup_store.apply_definitions()
     assert len(open_store().list_feature_views()) == 5

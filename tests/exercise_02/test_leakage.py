@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exercise_02_pit_training import arms, generate_training_data
-from exercise_02_pit_training.arms import feature_tables, four_arms
-from exercise_02_pit_training.leakage import ArmResult, compare_arms, in_words
+from exercise_02_pit_training import generate_training_data
+from exercise_02_pit_training.production import variants
+from exercise_02_pit_training.production.leakage import VariantResult, compare_variants, in_words
+from exercise_02_pit_training.production.variants import feature_tables, training_variants
 from lab.dataset.simulate import simulate
 from lab.feature_store import effective_config
 from lab.settings import settings
@@ -53,7 +54,7 @@ def applied_store(folder: Path) -> Any:
         RepoConfig,
     )
 
-    config = effective_config()
+    config = effective_config("plugins")
     config["registry"] = str(folder / "registry.db")
     config["online_store"] = {"type": "sqlite", "path": str(folder / "online.db")}
     store = FeatureStore(config=RepoConfig(repo_path=folder, **config))
@@ -88,8 +89,8 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
         total_transactions_30d=41,
     )
     pd.concat([known, planted]).to_parquet(table, index=False)
-    for module in (generate_training_data, arms):
-        monkeypatch.setattr(module, "open_store", lambda: store)
+    for module in (generate_training_data, variants):
+        monkeypatch.setattr(module, "open_store", lambda *_: store)
     minutes = [10, 20, 59, 60, 61]
     rows = pd.DataFrame(
         {
@@ -105,7 +106,7 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
     assert seen == {
         "latest": [True] * 5,
         "event time": [True] * 5,
-        "as known": [False, True, True, True, True],
+        "point in time": [False, True, True, True, True],
         "served": [False, False, False, False, True],
     }
 
@@ -115,7 +116,7 @@ def test_a_fraud_reported_after_the_cutoff_is_trained_on_as_honest() -> None:
     cutoff = rows["event_timestamp"].quantile(0.7)
     late = (rows["event_timestamp"] < cutoff - 2 * settings.label_maturity) & (rows.index % 2 == 0)
     rows.loc[late & (rows["label"] == 1), "label_timestamp"] = cutoff + DAY
-    _, by_event_time, as_known, at_random = four_arms(rows, cutoff)
+    _, by_event_time, as_known, at_random = training_variants(rows, cutoff)
     trained, labels = rows[as_known.train], as_known.labels(rows)[as_known.train]
     assert (trained["event_timestamp"] < cutoff - settings.label_maturity).all()
     reported = trained["label_timestamp"] <= cutoff
@@ -144,18 +145,18 @@ def shop(number: int = 6_000) -> pd.DataFrame:
     )
 
 
-def compared(rows: pd.DataFrame, **leaks: pd.Series) -> dict[str, ArmResult]:
-    """The arms' results by name; all tables hold an honest hint and one input that is `leaks`'s."""
+def compared(rows: pd.DataFrame, **leaks: pd.Series) -> dict[str, VariantResult]:
+    """Return results by variant; all tables hold an honest hint and one input from `leaks`."""
     random = np.random.default_rng(4)
     hint = rows["label"] + random.normal(0, 1, len(rows))
     nothing = pd.Series(random.normal(0, 1, len(rows)))
-    names = ("latest", "event time", "as known", "served")
+    names = ("latest", "event time", "point in time", "served")
     tables = {
         name: pd.DataFrame({"hint": hint, "input": leaks.get(name.replace(" ", "_"), nothing)})
         for name in names
     }
     cutoff = rows["event_timestamp"].quantile(0.7)
-    return {result.arm: result for result in compare_arms(rows, tables, cutoff)}
+    return {result.variant: result for result in compare_variants(rows, tables, cutoff)}
 
 
 @pytest.mark.slow
@@ -184,7 +185,7 @@ def test_a_feature_that_holds_the_labels_future_is_found() -> None:
 def test_an_input_that_the_data_cannot_give_is_left_out() -> None:
     rows = shop()
     absent = pd.Series(np.nan, index=rows.index)
-    results = compared(rows, latest=absent, event_time=absent, as_known=absent, served=absent)
+    results = compared(rows, latest=absent, event_time=absent, point_in_time=absent, served=absent)
     assert {result.verdict for result in results.values()} == {"kept"}
 
 
@@ -193,6 +194,6 @@ def test_a_burst_on_both_sides_of_a_random_split_is_found() -> None:
     """An input that tells bursts apart helps only a model that was trained on the same burst."""
     rows = shop()
     fingerprint = rows["user_id"].map(dict(enumerate(np.random.default_rng(5).random(len(rows)))))
-    results = compared(rows, as_known=fingerprint, served=fingerprint)
-    assert results["as known"].verdict == "kept"
+    results = compared(rows, point_in_time=fingerprint, served=fingerprint)
+    assert results["point in time"].verdict == "kept"
     assert results["random split"].verdict == "inflated"

@@ -10,12 +10,11 @@ from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_
 from exercise_02_pit_training.generate_training_data import (
     KEYS,
     LABEL,
-    TRAINING_DATA,
     create_entity_df,
+    excluded_rows,
     export_training_data,
     get_training_data,
     has_history,
-    rows_too_early_or_young,
     validate_pit_correctness,
 )
 from exercise_02_pit_training.splits import SPLITS
@@ -24,6 +23,7 @@ from lab.settings import settings
 from tests.settings_in_force import settings_in_force
 from tests.shop import NewShop, Shop, Size
 
+TRAINING_DATA = "training_data"
 CRITICAL = [
     *("transaction_count_7d", "transaction_count_30d", "avg_transaction_amount"),
     *("chargeback_rate", "total_transactions_30d"),
@@ -46,7 +46,7 @@ def training_df(shop: Shop) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def exported(shop: Shop, training_df: pd.DataFrame) -> dict[str, pd.DataFrame]:
     raw = pd.read_parquet(settings.data_dir / "transactions.parquet")
-    export_training_data(training_df, rows_too_early_or_young(raw))
+    export_training_data(training_df, excluded_rows(raw))
     names = [*(f"{part}_{split}" for part in "Xy" for split in SPLITS), TRAINING_DATA, "excluded"]
     return {name: pd.read_parquet(settings.data_dir / f"{name}.parquet") for name in names}
 
@@ -59,7 +59,7 @@ def test_product_features_are_joined_when_the_frame_has_its_key(shop: Shop) -> N
     assert not set(product) & set(service_definition(open_store(), "fraud_detection").types)
 
 
-def test_every_stored_feature_of_the_service_is_recounted(training_df: pd.DataFrame) -> None:
+def test_every_stored_feature_of_the_service_is_recomputed(training_df: pd.DataFrame) -> None:
     views = service_definition(open_store(), "fraud_detection").views
     stored = [n for view, names in views.items() for n in names if view.endswith("_features")]
     stored = [name for name in stored if name not in views["transaction_request_features"]]

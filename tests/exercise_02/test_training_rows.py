@@ -9,7 +9,7 @@ import pytest
 from exercise_02_pit_training.generate_training_data import (
     LABEL,
     create_entity_df,
-    rows_too_early_or_young,
+    excluded_rows,
 )
 from lab.settings import settings
 from tests.settings_in_force import PointSettings
@@ -32,7 +32,7 @@ def payments(tmp_path: Path, point_settings: PointSettings) -> pd.DataFrame:
 
 
 def test_declined_payments_have_no_label_and_are_not_trained_on(payments: pd.DataFrame) -> None:
-    trained, excluded = create_entity_df(payments), rows_too_early_or_young(payments)
+    trained, excluded = create_entity_df(payments), excluded_rows(payments)
     assert trained[LABEL].notna().all()
     assert len(trained) + len(excluded) == len(payments)
     time = payments["event_timestamp"]

@@ -11,11 +11,17 @@ from tests.shop import PROJECT, NewShop, Shop, Size
 
 
 @pytest.fixture
-def shop(new_shop: NewShop, point_settings: PointSettings) -> Shop:
+def stores(request: pytest.FixtureRequest) -> str:
+    """The plug-ins; a test marked `on_both_stores` runs on Feast's own, too."""
+    return str(getattr(request, "param", "plugins"))
+
+
+@pytest.fixture
+def shop(new_shop: NewShop, point_settings: PointSettings, stores: str) -> Shop:
     """The shop as it was applied, and nothing in Redis; the settings point to it."""
     shop = new_shop(Size())
     shop.restore()
-    point_settings(**shop.settings)
+    point_settings(**shop.settings, stores=stores)
     return shop
 
 

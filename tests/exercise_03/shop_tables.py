@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from feast_plugins.redis_encoding import entity_key
 from lab.settings import settings
@@ -16,6 +17,8 @@ TABLES = {
     "product_popularity_features": "product_stats",
     "user_preference_features": "user_preferences",
 }
+
+ON_BOTH_STORES = pytest.mark.parametrize("stores", ["feast", "plugins"], indirect=True)
 
 Dump = dict[bytes, dict[bytes, bytes]]
 

@@ -15,17 +15,17 @@ import redis
 from feast import FeatureStore, FeatureView, Field
 from feast.types import Float32
 
-from exercise_03_materialize.journal import BackfillJournal
 from exercise_03_materialize.materialize import (
     CHUNK,
     backfill_features,
     initial_materialization,
     validate_materialization,
 )
+from exercise_03_materialize.production.journal import BackfillJournal, resumable_backfill
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.errors import UserError
 from lab.feature_store import open_store
-from tests.exercise_03.shop_tables import Dump, read_table, write_table
+from tests.exercise_03.shop_tables import ON_BOTH_STORES, Dump, read_table, write_table
 from tests.shop import AS_OF, PROJECT
 
 VIEW = "user_transaction_features"
@@ -35,8 +35,8 @@ START = AS_OF - timedelta(days=100)
 CHUNKS = -(-(AS_OF - START) // CHUNK)
 SCRIPT = f"""
 from datetime import datetime
-from exercise_03_materialize.materialize import backfill_features
-backfill_features(datetime.fromisoformat("{START}"), datetime.fromisoformat("{AS_OF}"))
+from exercise_03_materialize.production.journal import resumable_backfill
+resumable_backfill(datetime.fromisoformat("{START}"), datetime.fromisoformat("{AS_OF}"))
 """
 pytestmark = pytest.mark.usefixtures("shop")
 
@@ -52,12 +52,14 @@ def chunks_said(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.strip().startswith("backfill")]
 
 
+@ON_BOTH_STORES
 def test_an_older_range_replaces_nothing(materialized: Dump, dump: Callable[[], Dump]) -> None:
     for newest_days, oldest_days in ((2, 4), (4, 60), (1, 30)):
         backfill_features(AS_OF - timedelta(days=oldest_days), AS_OF - timedelta(days=newest_days))
         assert dump() == materialized
 
 
+@ON_BOTH_STORES
 def test_the_order_does_not_matter(
     materialized: Dump, dump: Callable[[], Dump], client: redis.Redis
 ) -> None:
@@ -140,7 +142,7 @@ def test_a_killed_backfill_goes_on(
     assert dump() != uninterrupted
 
     capsys.readouterr()
-    backfill_features(START, AS_OF)
+    resumable_backfill(START, AS_OF)
     resumed = chunks_said(capsys.readouterr().out)
     assert not set(resumed) & set(begun[:3])
     assert len(resumed) in (CHUNKS - 4, CHUNKS - 3)
@@ -195,17 +197,19 @@ def test_a_feature_added_after_the_kill_is_in_the_finished_weeks_too(
     with monkeypatch.context() as patch:
         patch.setattr(BackfillJournal, "done", done_twice)
         with pytest.raises(Killed):
-            backfill_features(AS_OF - 2 * CHUNK, AS_OF)
+            resumable_backfill(AS_OF - 2 * CHUNK, AS_OF)
     store.apply(with_feature(store.get_feature_view(VIEW), "doubled_average"))
-    backfill_features(AS_OF - 2 * CHUNK, AS_OF)
+    resumable_backfill(AS_OF - 2 * CHUNK, AS_OF)
     assert client.hexists(KEY, feature_field(VIEW, "doubled_average"))
 
 
+@ON_BOTH_STORES
 def test_an_empty_range_is_refused() -> None:
     with pytest.raises(UserError, match="empty"):
         backfill_features(AS_OF, AS_OF)
 
 
+@ON_BOTH_STORES
 def test_dates_without_a_zone_are_utc(materialized: Dump, client: redis.Redis) -> None:
     client.delete(KEY)
     start, end = (AS_OF - timedelta(days=1)).replace(tzinfo=None), AS_OF.replace(tzinfo=None)

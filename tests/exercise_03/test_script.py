@@ -1,4 +1,4 @@
-"""`lab run 3`: what each step changes in Redis, again at every run."""
+"""`lab run 3 --production all`: what each step changes in Redis, again at every run."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import redis
 
-from exercise_03_materialize.materialize import main
+from exercise_03_materialize.production.__main__ import PARTS, run_parts
 from feast_plugins.redis_encoding import time_field
 from lab.settings import settings
 from tests.exercise_03.shop_tables import TABLES, Dump, keys_of, read_table
@@ -28,7 +28,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, list[int]]
 
     def counts() -> dict[str, list[int]]:
         capsys.readouterr()
-        main()
+        run_parts(set(PARTS))
         lines = re.findall(r"^(\w+_features)((?: +\d+)+)$", capsys.readouterr().out, re.MULTILINE)
         return {view: [int(number) for number in numbers.split()] for view, numbers in lines}
 

@@ -18,7 +18,7 @@ from checker.submission.submission import Submission
 from checker.verdict.outcome import MachineTooBusyError, Outcome, Status
 from checker.verdict.results import Scorecard
 from lab.errors import UserError
-from lab.feature_store import with_feasts_own_stores
+from lab.learn import PLUGINS
 from tests.checker.cards import not_passed
 from tests.checker.mutants import PLAIN, SUBMISSIONS, copy_reference, mutants, with_tables
 
@@ -54,16 +54,17 @@ def test_the_reference_passes(
     assert {"3.2", "4.2", "4.3", "6.1"} <= compared
 
 
-def test_the_reference_passes_on_feasts_own_stores(
+def test_the_reference_passes_on_the_plugins(
     grade: Grade, hidden: HiddenData, tmp_path: Path
 ) -> None:
     copy_reference(tmp_path)
     with_tables(tmp_path, hidden.directory)
     file = tmp_path / "exercise_01_setup" / "feature_repo" / "feature_store.yaml"
-    config = with_feasts_own_stores(yaml.safe_load(file.read_text()))
-    without_plugins = yaml.safe_dump({**config, "offline_store": "duckdb"})  # its name is enough
-    assert "feast_plugins" not in without_plugins
-    file.write_text(without_plugins)
+    config, plugins = yaml.safe_load(file.read_text()), yaml.safe_load(PLUGINS.read_text())
+    assert "feast_plugins" not in file.read_text()
+    for section, part in plugins.items():
+        config[section] = {**config.get(section, {}), **part}
+    file.write_text(yaml.safe_dump(config))
     for exercise in (1, 2, 3):
         assert_all_pass(grade(tmp_path, exercise), criteria=6)
 

@@ -1,21 +1,21 @@
 """Rows of each feature view in Redis: keys, bytes, ages, TTLs, changes, and the time of a read."""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import redis
 from feast import FeatureStore
+from rich.console import Console
 from rich.table import Table
 
+from exercise_03_materialize.materialize import VIEWS
 from feast_plugins.redis_encoding import decode_time, feature_field, time_field
-from lab.feature_store import MATERIALIZED_VIEWS
-from lab.feature_values import known_entities, references
+from lab.feature_store import connect_redis, open_store
+from lab.learn import as_of
 from lab.materialized import Progress
 
 KEYS_PER_SCAN = 1_000
-READS = 500
 NOTHING = "–"
 NEVER = datetime.fromtimestamp(0, UTC)
 DAY = timedelta(days=1)
@@ -60,7 +60,7 @@ class ChangeCounts:
     def __init__(self, store: FeatureStore, client: redis.Redis) -> None:
         self._store, self._client = store, client
         self._digests = stored_rows(store, client)["digest"]
-        self.steps = pd.DataFrame(index=pd.Index(MATERIALIZED_VIEWS))
+        self.steps = pd.DataFrame(index=pd.Index(VIEWS))
 
     def add(self, step: str) -> int:
         """Count the rows that are new or differ since the last step; return their sum."""
@@ -72,32 +72,27 @@ class ChangeCounts:
 
 
 def clear_views(store: FeatureStore, client: redis.Redis) -> None:
-    """Remove the rows of the materialized views, and until when each was materialized.
+    """Remove the rows of the materialized views, and the ends of their last runs.
 
     Rows of the streaming view stay. Feast keeps the registry's intervals if the list is empty.
     """
-    fields = [field for view in MATERIALIZED_VIEWS for field in _fields(store, view)]
+    fields = [field for view in VIEWS for field in _fields(store, view)]
     Progress(store, client).clear()
     pipe = client.pipeline(transaction=False)
     for key, _, _ in _hashes(client, store.project):
         pipe.hdel(key, *fields)
     pipe.execute()
-    for name in MATERIALIZED_VIEWS:
+    for name in VIEWS:
         view = store.get_feature_view(name)
         view.materialization_intervals = [(NEVER, NEVER)]
         store.registry.apply_feature_view(view, store.project)
 
 
-def read_latency_ms(store: FeatureStore, view: str, now: datetime) -> tuple[float, float]:
-    """Return the p50 and p95 of reads of random entities' rows through Feast's SDK."""
-    entities = known_entities(store, view, now)
-    latencies = []
-    for entity in entities.sample(READS + 1, replace=True, random_state=0):
-        start = time.perf_counter()
-        store.get_online_features(references(store, view), [{entities.name: entity}])
-        latencies.append((time.perf_counter() - start) * 1_000)
-    p50, p95 = pd.Series(latencies[1:]).quantile([0.5, 0.95])  # the first read connects
-    return p50, p95
+def report_online_store() -> pd.DataFrame:
+    """Print and return one row per view: keys, bytes of its fields, ages of rows, and TTLs."""
+    report = measure_online_store(open_store(), connect_redis(), as_of())
+    Console().print(online_table(report))
+    return report
 
 
 def online_table(report: pd.DataFrame) -> Table:

@@ -1,6 +1,6 @@
--- What each entity row should hold, counted again from the raw events.
--- The feature tables say only which moments were described, and since when that was known; both
--- batch views have a TTL of 90 days, the streaming view one of a day.
+-- The expected features of each entity row, recomputed from the raw events.
+-- The feature tables give only the snapshots' event and created times. Both batch views have a TTL
+-- of 90 days, the streaming view has one of a day.
 
 WITH user_snapshot AS (
     SELECT entity_row.row, max(snapshot.event_timestamp) AS moment

@@ -1,18 +1,18 @@
-"""Recounts features from the raw events; the query shares nothing with the feature pipeline."""
+"""Recompute features from the raw events; the query shares nothing with the feature pipeline."""
 
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 
-from lab.settings import settings
+from lab.learn import settings
 
-QUERY = Path(__file__).with_name("recount.sql")
+QUERY = Path(__file__).with_name("recompute.sql")
 TABLES = ("transactions", "chargebacks", "user_stats", "merchant_stats", "user_streaming")
 NO_CHARGEBACKS = "SELECT NULL::VARCHAR AS merchant_id, NULL::TIMESTAMPTZ AS event_timestamp LIMIT 0"
 
 
-def recount(rows: pd.DataFrame) -> pd.DataFrame:
+def recompute(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the stored features of each of `rows`, in order; null where none is known.
 
     `rows` needs user_id, merchant_id and event_timestamp.

@@ -1,9 +1,9 @@
-"""What leakage costs: one model, four ways to build its training data, each judged twice.
+"""The cost of leakage: one model, four training variants, each evaluated twice.
 
-Run it with `python -m exercise_02_pit_training.leakage`. Offline, each arm is judged on its own
-test rows, built its own way: what a team would report. Then its model is replayed on the payments
-after the cut-off, with what the online store would have held at each moment: what the team would
-get. The gap is the leak. Shuffled labels show what the same steps score when there is no signal.
+Run it with `lab run 2 --production leakage`. The offline score is on the variant's own test rows,
+built like its training rows: what a team would report. The replay scores the same model on the
+payments after the cut-off, with the values that the online store would have held. The gap is the
+leak. Shuffled labels show the score of the same steps without a signal.
 """
 
 import json
@@ -22,7 +22,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from exercise_02_pit_training.arms import Arm, feature_tables, four_arms, labelled_rows
+from exercise_02_pit_training.production.variants import (
+    Variant,
+    feature_tables,
+    labelled_rows,
+    training_variants,
+)
 from exercise_02_pit_training.splits import SPLITS
 from lab.errors import run_script
 from lab.settings import settings
@@ -37,7 +42,7 @@ console = Console()
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRows:
     """Rows with their users, their labels, and a model's scores."""
 
     user: NDArray[np.int64]
@@ -59,14 +64,14 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class ArmResult:
-    """What an arm promised offline, and what it kept as served.
+class VariantResult:
+    """What an variant promised offline, and what it kept as served.
 
     `noise` is two standard errors of the gap between both; `shuffled_offline` and `shuffled_served`
     are the PR-AUC of the same steps with shuffled labels, one for each shuffle.
     """
 
-    arm: str
+    variant: str
     train_rows: int
     offline: dict[str, float]
     served: dict[str, float]
@@ -80,7 +85,7 @@ class ArmResult:
 
     @property
     def verdict(self) -> str:
-        """What can be said of the promise; a gap counts beyond noise, and beyond any shuffle's."""
+        """The conclusion; a gap counts when it exceeds the noise and the gap of any shuffle."""
         shuffled_gaps = np.subtract(self.shuffled_offline, self.shuffled_served)
         if self.served["pr_auc"] <= max(self.shuffled_served):
             return "no better than chance"
@@ -89,32 +94,32 @@ class ArmResult:
         return "inflated" if self.gap > 0 else "too modest"
 
 
-def compare_arms(
+def compare_variants(
     rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: pd.Timestamp
-) -> list[ArmResult]:
-    """Each arm's result, for a model that is trained at `cutoff` and serves from then on.
+) -> list[VariantResult]:
+    """Each variant's result, for a model that is trained at `cutoff` and serves from then on.
 
     `rows` needs user_id, event_timestamp, label and label_timestamp. `tables` holds the model's
     inputs for each of them, as `feature_tables` gives them.
     """
-    arms = track(four_arms(rows, cutoff), "  training", console=console, transient=True)
+    variants = track(training_variants(rows, cutoff), "  training", console=console, transient=True)
     # Two training threads on two busy cores wait for each other: ten times slower than one.
     with threadpool_limits(1):
-        return [_result(arm, rows, tables, cutoff) for arm in arms]
+        return [_result(variant, rows, tables, cutoff) for variant in variants]
 
 
 def _result(
-    arm: Arm, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: pd.Timestamp
-) -> ArmResult:
-    offline, served = _judge_twice(arm, rows, tables, cutoff)
+    variant: Variant, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: pd.Timestamp
+) -> VariantResult:
+    offline, served = _scores(variant, rows, tables, cutoff)
     random = np.random.default_rng(settings.seed)
     # Past and future are shuffled apart: each keeps its share of positives, and so its chance.
     labels = rows["label"].groupby(rows["event_timestamp"] >= cutoff)
     shuffled = [rows.assign(label=labels.transform(random.permutation)) for _ in range(SHUFFLES)]
-    controls = [_judge_twice(arm, control, tables, cutoff) for control in shuffled]
-    return ArmResult(
-        arm=arm.name,
-        train_rows=int(arm.train.sum()),
+    controls = [_scores(variant, control, tables, cutoff) for control in shuffled]
+    return VariantResult(
+        variant=variant.name,
+        train_rows=int(variant.train.sum()),
         offline=offline.figures(),
         served=served.figures(),
         noise=_noise_of_gap(offline, served),
@@ -123,27 +128,27 @@ def _result(
     )
 
 
-def _judge_twice(
-    arm: Arm, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: pd.Timestamp
-) -> tuple[Scored, Scored]:
-    """The arm's test rows with the arm's features; then the payments after `cutoff` as served."""
+def _scores(
+    variant: Variant, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: pd.Timestamp
+) -> tuple[ScoredRows, ScoredRows]:
+    """Return the scored test rows of a variant, and the payments after `cutoff` as served."""
     user, label = pd.factorize(rows["user_id"])[0], rows["label"].to_numpy(dtype=np.int64)
-    learned = arm.labels(rows)[arm.train].to_numpy(dtype=np.int64)
+    learned = variant.labels(rows)[variant.train].to_numpy(dtype=np.int64)
     # The model refuses an input without any value, as chargeback_rate is where no one records them.
-    inputs = tables[arm.features][arm.train].dropna(axis="columns", how="all").columns
-    features, held_online = tables[arm.features][inputs], tables["served"][inputs]
-    model = _new_model().fit(features[arm.train], learned)
+    inputs = tables[variant.features][variant.train].dropna(axis="columns", how="all").columns
+    features, held_online = tables[variant.features][inputs], tables["served"][inputs]
+    model = _new_model().fit(features[variant.train], learned)
 
-    def scored(chosen: pd.Series, score: NDArray[np.float64]) -> Scored:
-        return Scored(user[chosen], label[chosen], score[:, 1])
+    def scored(chosen: pd.Series, score: NDArray[np.float64]) -> ScoredRows:
+        return ScoredRows(user[chosen], label[chosen], score[:, 1])
 
-    if arm.test is None:
+    if variant.test is None:
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=settings.seed)
-        training = features[arm.train], learned
+        training = features[variant.train], learned
         score = cross_val_predict(_new_model(), *training, cv=folds, method="predict_proba")
-        offline = scored(arm.train, score)
+        offline = scored(variant.train, score)
     else:
-        offline = scored(arm.test, model.predict_proba(features[arm.test]))
+        offline = scored(variant.test, model.predict_proba(features[variant.test]))
     future = rows["event_timestamp"] >= cutoff
     return offline, scored(future, model.predict_proba(held_online[future]))
 
@@ -152,7 +157,7 @@ def _new_model() -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(early_stopping=False, random_state=settings.seed)
 
 
-def _noise_of_gap(offline: Scored, served: Scored) -> float:
+def _noise_of_gap(offline: ScoredRows, served: ScoredRows) -> float:
     """Two standard errors of the gap, by drawing users anew: a user's rows are not independent."""
     random = np.random.default_rng(settings.seed)
     users = max(offline.user.max(), served.user.max()) + 1
@@ -160,39 +165,39 @@ def _noise_of_gap(offline: Scored, served: Scored) -> float:
     return 2 * float(np.std([offline.pr_auc(draw) - served.pr_auc(draw) for draw in draws]))
 
 
-def in_words(results: list[ArmResult]) -> list[str]:
+def in_words(results: list[VariantResult]) -> list[str]:
     """What is seen, from the figures alone."""
     shuffled = [score for result in results for score in result.shuffled_served]
     lowest, highest = min(shuffled), max(shuffled)
-    said = [
+    sentences = [
         f"Chance is a PR-AUC of {results[0].served['chance']:.3f}, the share of positives among "
         f"the replayed rows; models of shuffled labels got {lowest:.3f} to {highest:.3f}."
     ]
     for result in results:
         promised, got = result.offline["pr_auc"], result.served["pr_auc"]
         if result.verdict in ("inflated", "too modest"):
-            said.append(
-                f"{result.arm}: {promised:.3f} offline, {got:.3f} as served; the promise is off by "
-                f"{result.gap:+.3f}, more than the noise of {result.noise:.3f}."
+            sentences.append(
+                f"{result.variant}: {promised:.3f} offline, {got:.3f} as served; "
+                f"the promise is off by {result.gap:+.3f}, more than the noise, {result.noise:.3f}."
             )
     for verdict, meaning in {
         "kept": "offline and as served agree within the noise",
         "no better than chance": "as served no better than shuffled labels",
     }.items():
-        if arms := [result.arm for result in results if result.verdict == verdict]:
-            said.append(f"{'; '.join(arms)}: {meaning}.")
-    return said
+        if variants := [result.variant for result in results if result.verdict == verdict]:
+            sentences.append(f"{'; '.join(variants)}: {meaning}.")
+    return sentences
 
 
-def as_table(results: list[ArmResult]) -> Table:
-    """The four arms in the terminal."""
+def as_table(results: list[VariantResult]) -> Table:
+    """The four variants in the terminal."""
     table = Table(title="Promised offline, and got as served", box=box.SIMPLE, pad_edge=False)
-    for heading in ("arm", "PR-AUC", "gap ± noise", "shuffled labels", "ROC-AUC"):
+    for heading in ("variant", "PR-AUC", "gap ± noise", "shuffled labels", "ROC-AUC"):
         table.add_column(heading)
     for result in results:
         offline, served, shuffled = result.offline, result.served, result.shuffled_served
         table.add_row(
-            result.arm,
+            result.variant,
             f"{offline['pr_auc']:.3f} → {served['pr_auc']:.3f}",
             f"{result.gap:+.3f} ± {result.noise:.3f}",
             f"{np.mean(shuffled):.3f} ± {np.std(shuffled):.3f}",
@@ -201,14 +206,14 @@ def as_table(results: list[ArmResult]) -> Table:
     return table
 
 
-def write_report(results: list[ArmResult], cutoff: pd.Timestamp) -> None:
+def write_report(results: list[VariantResult], cutoff: pd.Timestamp) -> None:
     """Keep all figures in build/leakage.json."""
-    arms = [{**asdict(r), "gap": r.gap, "verdict": r.verdict} for r in results]
-    report = {"seed": settings.seed, "cutoff": cutoff.isoformat(), "arms": arms}
+    variants = [{**asdict(r), "gap": r.gap, "verdict": r.verdict} for r in results]
+    report = {"seed": settings.seed, "cutoff": cutoff.isoformat(), "variants": variants}
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    beside = REPORT.with_suffix(".new")
-    beside.write_text(json.dumps(report, indent=2) + "\n")
-    beside.rename(REPORT)
+    temp_path = REPORT.with_suffix(".new")
+    temp_path.write_text(json.dumps(report, indent=2) + "\n")
+    temp_path.rename(REPORT)
 
 
 def main() -> None:
@@ -222,7 +227,7 @@ def main() -> None:
             f"  not compared: fewer than {FEWEST_POSITIVES} positives to train on, or to judge"
         )
         return
-    results = compare_arms(rows, feature_tables(rows), cutoff)
+    results = compare_variants(rows, feature_tables(rows), cutoff)
     write_report(results, cutoff)
     console.print(as_table(results))
     for sentence in in_words(results):
@@ -230,9 +235,9 @@ def main() -> None:
 
 
 def _too_few_positives(rows: pd.DataFrame, cutoff: pd.Timestamp) -> bool:
-    arm = four_arms(rows, cutoff)[-1]
+    variant = training_variants(rows, cutoff)[-1]
     future = rows["event_timestamp"] >= cutoff
-    learned = arm.labels(rows)[arm.train].sum()
+    learned = variant.labels(rows)[variant.train].sum()
     return bool(min(learned, rows["label"][future].sum()) < FEWEST_POSITIVES)
 
 

@@ -1,6 +1,7 @@
-"""Four ways to build a model's training data, each met in practice; three of them leak."""
+"""Four training variants: ways to build a model's training data; three of them leak."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -12,8 +13,8 @@ from exercise_02_pit_training.generate_training_data import (
     get_training_data,
     model_inputs,
 )
-from lab import dataset
 from lab.feature_store import open_store, service_definition
+from lab.learn import as_of
 from lab.settings import settings
 
 MAX_ROWS = 200_000  # of more a seeded sample, which keeps the experiment at minutes
@@ -21,7 +22,7 @@ SCHEDULE = pd.Timedelta(hours=1)  # of the incremental materialization
 
 
 @dataclass(frozen=True)
-class Arm:
+class Variant:
     """The features, rows and labels that a model is trained on, and the rows of its offline test.
 
     Without a `test` the model is tested on random folds of the training rows.
@@ -40,8 +41,8 @@ class Arm:
         return rows["label"].where(rows["label_timestamp"] <= self.labels_of, 0)
 
 
-def four_arms(rows: pd.DataFrame, cutoff: pd.Timestamp) -> list[Arm]:
-    """The arms for a model that is trained at `cutoff`; `rows` needs both time stamps.
+def training_variants(rows: pd.DataFrame, cutoff: pd.Timestamp) -> list[Variant]:
+    """The variants for a model that is trained at `cutoff`; `rows` needs both time stamps.
 
     The first two train on labels that became known only after it. The third trains on the rows
     whose label was mature then, which is an embargo too, with the labels of that moment: a fraud
@@ -52,10 +53,10 @@ def four_arms(rows: pd.DataFrame, cutoff: pd.Timestamp) -> list[Arm]:
     past, future = time < cutoff, time >= cutoff
     mature = time < cutoff - settings.label_maturity
     return [
-        Arm("latest value", "latest", past, future),
-        Arm("by event time", "event time", past, future),
-        Arm("as known", "as known", mature, future, cutoff),
-        Arm("random split", "as known", mature, None, cutoff),
+        Variant("latest value", "latest", past, future),
+        Variant("by event time", "event time", past, future),
+        Variant("point in time", "point in time", mature, future, cutoff),
+        Variant("random split", "point in time", mature, None, cutoff),
     ]
 
 
@@ -63,9 +64,9 @@ def labelled_rows() -> pd.DataFrame:
     """The payments that can be trained on or judged, in the order of time."""
     raw = pd.read_parquet(settings.data_dir / "transactions.parquet").dropna(subset="label")
     time = raw["event_timestamp"]
-    warm = time >= time.min() + settings.warm_up
-    mature = time < dataset.as_of() - settings.label_maturity
-    rows = raw[warm & mature].rename(columns={"amount": "transaction_amount"})
+    is_full = time >= time.min() + settings.warm_up
+    mature = time < as_of() - settings.label_maturity
+    rows = raw[is_full & mature].rename(columns={"amount": "transaction_amount"})
     sample = rows.sample(min(MAX_ROWS, len(rows)), random_state=settings.seed)
     return sample.sort_values("event_timestamp", ignore_index=True)
 
@@ -78,14 +79,15 @@ def feature_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """
     payments = rows[[*KEYS, AMOUNT]]
     last_run = last_run_before(payments["event_timestamp"])
+    join = partial(get_training_data, store=open_store("plugins"), rows_per_join=len(payments))
     joins = {
-        "latest": get_training_data(payments.assign(event_timestamp=dataset.as_of())),
-        "event time": get_training_data(payments, as_known=False),
-        "as known": get_training_data(payments),
-        "served": get_training_data(payments.assign(event_timestamp=last_run)),
+        "latest": join(payments.assign(event_timestamp=as_of())),
+        "event time": join(payments, filter_by_created_timestamp=False),
+        "point in time": join(payments),
+        "served": join(payments.assign(event_timestamp=last_run)),
     }
     streaming = list(service_definition(open_store(), SERVICE).views[STREAMING_VIEW])
-    joins["served"][streaming] = joins["as known"][streaming]
+    joins["served"][streaming] = joins["point in time"][streaming]
     return {name: model_inputs(table) for name, table in joins.items()}
 
 
