@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.syntax import Syntax
 
 from checker.render import RENDERERS, Form
 from checker.settings import CheckerSettings
@@ -92,6 +93,18 @@ def new(folder: Annotated[Path, typer.Argument(help="A folder that is not there 
     console.print(
         f"made {folder}\n  next: cd {folder} && lab check --submission .", highlight=False
     )
+
+
+@app.command()
+def diff(
+    number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise")],
+    submission: Annotated[Path, typer.Option(help="The folder of a workspace")] = Path(),
+) -> None:
+    """Show the difference between your exercise and the solution, without production parts."""
+    from checker.submission.diff import exercise_diff
+
+    lines = "\n".join(exercise_diff(number, submission))
+    console.print(Syntax(lines, "diff", background_color="default") if lines else "no difference")
 
 
 @app.command()

@@ -71,6 +71,24 @@ def incremental_materialization(as_of: datetime | None = None) -> float:
     return time.perf_counter() - started
 
 
+def validate_materialization() -> bool:
+    """Compare every entity in Redis with the offline store; True when all agree."""
+    store = _open_store()
+    wrong = 0
+    for view in VIEWS:
+        end = last_end(store, view)
+        if end is None:
+            raise UserError(f"{view} was never materialized to this Redis", "lab run 3")
+        offline = offline_values(store, view, end)
+        differs = differing(offline, online_values(store, view, offline.index))
+        wrong += int(differs.sum())
+        equal = len(differs) - differs.sum()
+        console.print(f"  {view}: {equal:,} of {len(differs):,} entities agree")
+        for entity in offline.index[differs][:3]:
+            console.print(f"    [red]{entity} differs[/]")
+    return wrong == 0
+
+
 def backfill_features(
     start_date: datetime, end_date: datetime, journal: Journal | None = None
 ) -> None:
@@ -93,37 +111,6 @@ def backfill_features(
             if journal is not None:
                 journal.done(start)
         start = chunk_end
-
-
-def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) -> None:
-    """Materialize one view by Feast, and count the run: caches of features depend on it."""
-    client = connect_redis()
-    try:
-        with redirect_stdout(io.StringIO()):
-            store.materialize(start, end, feature_views=[view])
-    except redis.OutOfMemoryError as error:
-        problem = "Redis rejected a write: its memory limit is reached"
-        next_step = "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down"
-        raise UserError(problem, next_step) from error
-    client.incr(f"materialization_runs:{store.project}")
-
-
-def validate_materialization() -> bool:
-    """Compare every entity in Redis with the offline store; True when all agree."""
-    store = _open_store()
-    wrong = 0
-    for view in VIEWS:
-        end = last_end(store, view)
-        if end is None:
-            raise UserError(f"{view} was never materialized to this Redis", "lab run 3")
-        offline = offline_values(store, view, end)
-        differs = differing(offline, online_values(store, view, offline.index))
-        wrong += int(differs.sum())
-        equal = len(differs) - differs.sum()
-        console.print(f"  {view}: {equal:,} of {len(differs):,} entities agree")
-        for entity in offline.index[differs][:3]:
-            console.print(f"    [red]{entity} differs[/]")
-    return wrong == 0
 
 
 def monitor_materialization() -> pd.DataFrame:
@@ -154,6 +141,19 @@ def monitor_materialization() -> pd.DataFrame:
         f"peak {memory['used_memory_peak'] / 2**20:.1f}, policy {memory['maxmemory_policy']}"
     )
     return report
+
+
+def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) -> None:
+    """Materialize one view by Feast, and count the run: caches of features depend on it."""
+    client = connect_redis()
+    try:
+        with redirect_stdout(io.StringIO()):
+            store.materialize(start, end, feature_views=[view])
+    except redis.OutOfMemoryError as error:
+        problem = "Redis rejected a write: its memory limit is reached"
+        next_step = "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down"
+        raise UserError(problem, next_step) from error
+    client.incr(f"materialization_runs:{store.project}")
 
 
 def last_end(store: FeatureStore, view: str) -> datetime | None:

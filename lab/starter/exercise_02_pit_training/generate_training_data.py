@@ -1,13 +1,15 @@
-"""Exercise 2: training data in which no feature knows more than was known at its moment.
+"""Exercise 2: training data in which every value was known at the moment of its row.
 
 Nothing here runs when the file is imported: work begins in a function, and `main` is last.
 """
 
 import pandas as pd
 
+from lab.learn import run_script
+
 
 def create_entity_df() -> pd.DataFrame:
-    """The transactions to train on.
+    """Return the transactions to train on.
 
     Columns user_id, merchant_id, event_timestamp (UTC), transaction_amount, is_fraud.
     """
@@ -16,19 +18,19 @@ def create_entity_df() -> pd.DataFrame:
 
 
 def get_training_data(entity_df: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `entity_df`, each with the features as they were at its event_timestamp."""
+    """Return each row of `entity_df` with the features at its event_timestamp."""
     # TODO 2: get_historical_features, with the user's and the merchant's features.
     raise NotImplementedError
 
 
 def validate_pit_correctness(training_df: pd.DataFrame) -> bool:
-    """Whether the features of `training_df` are those of its moments: not later, not stale."""
-    # TODO 3: recount a sample in another way than the join did. Counting nulls shows no leak.
+    """Return whether the features are those of each row's moment: not later, not stale."""
+    # TODO 3: recompute a sample in another way than the join did. Counting nulls shows no leak.
     raise NotImplementedError
 
 
 def demonstrate_leakage() -> pd.DataFrame:
-    """The entity's keys and event_timestamp, a feature's right value, and its newest one."""
+    """Return keys and event_timestamp, a feature's point-in-time value, and its newest one."""
     # TODO 4: join the newest value on purpose, and keep one row per transaction.
     raise NotImplementedError
 
@@ -40,6 +42,10 @@ def export_training_data(training_df: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """All of it, in this order."""
-    # TODO 6: call the functions, and end the file with `if __name__ == "__main__": main()`.
+    """Call the functions in this order."""
+    # TODO 6: create, join, validate, export, demonstrate.
     raise NotImplementedError
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,6 +1,8 @@
-"""Exercise 3: the newest features of each entity, from the files into Redis."""
+"""Exercise 3: copy the newest feature values from the offline store to Redis."""
 
 from datetime import datetime
+
+from lab.learn import run_script
 
 
 def initial_materialization(days_back: int = 7) -> None:
@@ -16,7 +18,7 @@ def incremental_materialization() -> None:
 
 
 def validate_materialization() -> bool:
-    """Whether Redis and the files hold the same values."""
+    """Return whether Redis and the offline store have the same values."""
     # TODO 3: compare every entity, not one. Keys in Redis are hashes.
     raise NotImplementedError
 
@@ -34,6 +36,10 @@ def monitor_materialization() -> None:
 
 
 def main() -> None:
-    """The initial run, then the validation."""
-    # TODO 6: call the functions, and end the file with `if __name__ == "__main__": main()`.
+    """Run the initial materialization, then the validation."""
+    # TODO 6: call the functions.
     raise NotImplementedError
+
+
+if __name__ == "__main__":
+    run_script(main)
