@@ -69,10 +69,10 @@ taken_back AS (
     SELECT
         entity_row.row,
         count(*) AS chargebacks,
-        count(*) FILTER (known.event_timestamp >= moment - INTERVAL 30 DAY) AS chargebacks_30d
+        count(*) FILTER (past.event_timestamp >= moment - INTERVAL 30 DAY) AS chargebacks_30d
     FROM entity_row
     JOIN merchant_snapshot USING (row)
-    JOIN chargebacks AS known ON known.merchant_id = entity_row.merchant_id AND known.event_timestamp < moment
+    JOIN chargebacks AS past ON past.merchant_id = entity_row.merchant_id AND past.event_timestamp < moment
     GROUP BY entity_row.row
 )
 SELECT

@@ -55,10 +55,10 @@ def initial_materialization(days_back: int = 7, as_of: datetime | None = None) -
 def incremental_materialization(as_of: datetime | None = None) -> float:
     """Write the entities with rows since the last run; return the seconds it took.
 
-    Feast's `materialize_incremental` starts where the registry says that the last run ended, or, at
+    Feast's `materialize_incremental` starts at the end of the last run in the registry, or, at
     the first run, at the wall clock minus the TTL: nothing for old data, and nothing after Redis
-    was emptied. This run starts where Redis says, or at the TTL. Feast selects rows by event time,
-    so runs overlap by the largest arrival delay: a row that arrived late is written, too.
+    was emptied. This run starts at the end that Redis stores, or at the TTL. Feast selects rows by
+    event time, so runs overlap by the largest arrival delay: a late row is written, too.
     """
     started, end = time.perf_counter(), _utc(as_of)
     store = _open_store()

@@ -250,7 +250,7 @@ def transaction_request_features(inputs: dict[str, list[Any]]) -> dict[str, list
     }
 
 
-# ---- Services: what a model asks for ---------------------------------------------------------
+# ---- Services: the inputs of a model ---------------------------------------------------------
 
 fraud_detection = FeatureService(
     name="fraud_detection",

@@ -2,7 +2,7 @@
 
 Run it with `lab run 2 --production leakage`. The offline score is on the variant's own test rows,
 built like its training rows: what a team would report. The replay scores the same model on the
-payments after the cut-off, with the values that the online store would have held. The gap is the
+payments after the cut-off, with the values of the online store at each moment. The gap is the
 leak. Shuffled labels show the score of the same steps without a signal.
 """
 
@@ -65,7 +65,7 @@ class ScoredRows:
 
 @dataclass(frozen=True)
 class VariantResult:
-    """What an variant promised offline, and what it kept as served.
+    """Scores of a training variant, offline and as served.
 
     `noise` is two standard errors of the gap between both; `shuffled_offline` and `shuffled_served`
     are the PR-AUC of the same steps with shuffled labels, one for each shuffle.
@@ -90,7 +90,7 @@ class VariantResult:
         if self.served["pr_auc"] <= max(self.shuffled_served):
             return "no better than chance"
         if abs(self.gap) <= max(self.noise, *np.abs(shuffled_gaps)):
-            return "kept"
+            return "confirmed"
         return "inflated" if self.gap > 0 else "too modest"
 
 
@@ -136,7 +136,7 @@ def _scores(
     learned = variant.labels(rows)[variant.train].to_numpy(dtype=np.int64)
     # The model refuses an input without any value, as chargeback_rate is where no one records them.
     inputs = tables[variant.features][variant.train].dropna(axis="columns", how="all").columns
-    features, held_online = tables[variant.features][inputs], tables["served"][inputs]
+    features, online_features = tables[variant.features][inputs], tables["served"][inputs]
     model = _new_model().fit(features[variant.train], learned)
 
     def scored(chosen: pd.Series, score: NDArray[np.float64]) -> ScoredRows:
@@ -150,7 +150,7 @@ def _scores(
     else:
         offline = scored(variant.test, model.predict_proba(features[variant.test]))
     future = rows["event_timestamp"] >= cutoff
-    return offline, scored(future, model.predict_proba(held_online[future]))
+    return offline, scored(future, model.predict_proba(online_features[future]))
 
 
 def _new_model() -> HistGradientBoostingClassifier:
@@ -158,7 +158,7 @@ def _new_model() -> HistGradientBoostingClassifier:
 
 
 def _noise_of_gap(offline: ScoredRows, served: ScoredRows) -> float:
-    """Two standard errors of the gap, by drawing users anew: a user's rows are not independent."""
+    """Two standard errors of the gap, by resampling users: a user's rows are not independent."""
     random = np.random.default_rng(settings.seed)
     users = max(offline.user.max(), served.user.max()) + 1
     draws = random.poisson(1, (RESAMPLES, users))
@@ -166,7 +166,7 @@ def _noise_of_gap(offline: ScoredRows, served: ScoredRows) -> float:
 
 
 def in_words(results: list[VariantResult]) -> list[str]:
-    """What is seen, from the figures alone."""
+    """Return the conclusions as sentences, from the figures alone."""
     shuffled = [score for result in results for score in result.shuffled_served]
     lowest, highest = min(shuffled), max(shuffled)
     sentences = [
@@ -181,7 +181,7 @@ def in_words(results: list[VariantResult]) -> list[str]:
                 f"the promise is off by {result.gap:+.3f}, more than the noise, {result.noise:.3f}."
             )
     for verdict, meaning in {
-        "kept": "offline and as served agree within the noise",
+        "confirmed": "offline and as served agree within the noise",
         "no better than chance": "as served no better than shuffled labels",
     }.items():
         if variants := [result.variant for result in results if result.verdict == verdict]:
@@ -224,7 +224,7 @@ def main() -> None:
     )
     if _too_few_positives(rows, cutoff):
         console.print(
-            f"  not compared: fewer than {FEWEST_POSITIVES} positives to train on, or to judge"
+            f"  not compared: fewer than {FEWEST_POSITIVES} positives to train on, or to test on"
         )
         return
     results = compare_variants(rows, feature_tables(rows), cutoff)

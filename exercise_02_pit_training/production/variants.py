@@ -61,7 +61,7 @@ def training_variants(rows: pd.DataFrame, cutoff: pd.Timestamp) -> list[Variant]
 
 
 def labelled_rows() -> pd.DataFrame:
-    """The payments that can be trained on or judged, in the order of time."""
+    """Return the payments for training and test, in the order of time."""
     raw = pd.read_parquet(settings.data_dir / "transactions.parquet").dropna(subset="label")
     time = raw["event_timestamp"]
     is_full = time >= time.min() + settings.warm_up

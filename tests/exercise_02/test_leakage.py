@@ -162,7 +162,7 @@ def compared(rows: pd.DataFrame, **leaks: pd.Series) -> dict[str, VariantResult]
 @pytest.mark.slow
 def test_without_a_leak_every_promise_is_kept_and_shuffled_labels_score_chance() -> None:
     results = compared(shop())
-    assert {result.verdict for result in results.values()} == {"kept"}
+    assert {result.verdict for result in results.values()} == {"confirmed"}
     for result in results.values():
         assert result.served["pr_auc"] > 2 * result.served["chance"]
         shuffled = np.mean(result.shuffled_served)
@@ -178,7 +178,7 @@ def test_a_feature_that_holds_the_labels_future_is_found() -> None:
     assert leaking.verdict in ("inflated", "no better than chance")
     assert leaking.offline["pr_auc"] > 0.99
     assert leaking.gap > 0.5 > 5 * leaking.noise
-    assert {result.verdict for result in results.values()} == {"kept"}
+    assert {result.verdict for result in results.values()} == {"confirmed"}
 
 
 @pytest.mark.slow
@@ -186,7 +186,7 @@ def test_an_input_that_the_data_cannot_give_is_left_out() -> None:
     rows = shop()
     absent = pd.Series(np.nan, index=rows.index)
     results = compared(rows, latest=absent, event_time=absent, point_in_time=absent, served=absent)
-    assert {result.verdict for result in results.values()} == {"kept"}
+    assert {result.verdict for result in results.values()} == {"confirmed"}
 
 
 @pytest.mark.slow
@@ -195,5 +195,5 @@ def test_a_burst_on_both_sides_of_a_random_split_is_found() -> None:
     rows = shop()
     fingerprint = rows["user_id"].map(dict(enumerate(np.random.default_rng(5).random(len(rows)))))
     results = compared(rows, point_in_time=fingerprint, served=fingerprint)
-    assert results["point in time"].verdict == "kept"
+    assert results["point in time"].verdict == "confirmed"
     assert results["random split"].verdict == "inflated"
