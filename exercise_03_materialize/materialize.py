@@ -1,7 +1,7 @@
 """Exercise 3: copy the newest feature values from the offline store to Redis.
 
 Run it with `lab run 3`: a week of features, then what is new, then a backfill of two weeks. It
-compares every entity with the offline store, times reads, and reports what Redis holds.
+compares every entity with the offline store, and reports what Redis holds.
 """
 
 import io
@@ -28,7 +28,6 @@ VIEWS = (
 )
 CHUNK = timedelta(days=7)
 LARGEST_ARRIVAL_DELAY = timedelta(hours=5)
-READS = 500
 REDIS_TIMEOUT_S = 30  # of a batch of writes
 
 console = Console()
@@ -183,18 +182,6 @@ def _utc(moment: datetime | None) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def read_latency_ms(entities: pd.Index) -> tuple[float, float]:
-    """Return p50 and p95 of reads of random entities' rows through Feast's SDK."""
-    store, latencies = open_store(), []
-    features = [f"{VIEWS[0]}:{f.name}" for f in store.get_feature_view(VIEWS[0]).features]
-    for entity in entities.to_series().sample(READS + 1, replace=True, random_state=0):
-        start = time.perf_counter()
-        store.get_online_features(features, [{entities.name: entity}])
-        latencies.append((time.perf_counter() - start) * 1_000)
-    p50, p95 = pd.Series(latencies[1:]).quantile([0.5, 0.95])  # the first read connects
-    return p50, p95
-
-
 def main() -> None:
     end = as_of()
     console.print(f"Exercise 3: materialize {len(VIEWS)} views to Redis")
@@ -203,8 +190,6 @@ def main() -> None:
     backfill_features(end - 2 * CHUNK, end)
     if not validate_materialization():
         raise SystemExit("Redis and the offline store do not agree")
-    p50, p95 = read_latency_ms(offline_values(open_store(), VIEWS[0], end).index)
-    console.print(f"  {READS} reads of users through Feast: p50 {p50:.1f} ms, p95 {p95:.1f} ms")
     monitor_materialization()
 
 

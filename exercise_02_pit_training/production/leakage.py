@@ -30,6 +30,7 @@ from exercise_02_pit_training.production.variants import (
 )
 from exercise_02_pit_training.splits import SPLITS
 from lab.errors import run_script
+from lab.files import replacing
 from lab.settings import settings
 
 REPORT = settings.build_dir / "leakage.json"
@@ -210,10 +211,8 @@ def write_report(results: list[VariantResult], cutoff: pd.Timestamp) -> None:
     """Keep all figures in build/leakage.json."""
     variants = [{**asdict(r), "gap": r.gap, "verdict": r.verdict} for r in results]
     report = {"seed": settings.seed, "cutoff": cutoff.isoformat(), "variants": variants}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    temp_path = REPORT.with_suffix(".new")
-    temp_path.write_text(json.dumps(report, indent=2) + "\n")
-    temp_path.rename(REPORT)
+    with replacing(REPORT) as temp_path:
+        temp_path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def main() -> None:

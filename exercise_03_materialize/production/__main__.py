@@ -12,18 +12,18 @@ from rich.console import Console
 
 from exercise_03_materialize.materialize import (
     CHUNK,
-    READS,
     VIEWS,
     backfill_features,
     incremental_materialization,
     initial_materialization,
-    read_latency_ms,
     validate_materialization,
 )
 from exercise_03_materialize.production.journal import resumable_backfill
 from exercise_03_materialize.production.online_report import (
+    READS,
     ChangeCounts,
     clear_views,
+    read_latency_ms,
     report_online_store,
 )
 from exercise_03_materialize.stored_values import offline_values
