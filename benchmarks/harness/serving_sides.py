@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.harness.http_client import Answers, HttpClient, Load, http_client, post
 from benchmarks.harness.servers import HttpServer, running, wait_for
-from exercise_04_serving.traffic import Traffic, packed
+from exercise_04_serving.production.traffic import Traffic, packed
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import private_redis
@@ -95,7 +95,7 @@ def commands(workers: int) -> Iterator[tuple[str, list[str], int, dict[str, str]
     for name, cache in ((OURS, "off"), (CACHED, "on")):
         port = free_port()
         own = {"LAB_API_PORT": str(port), "LAB_API_WORKERS": count, "LAB_FEATURE_CACHE": cache}
-        yield name, [python, "-m", "exercise_04_serving.serve"], port, own
+        yield name, [python, "-m", "exercise_04_serving.production.serve"], port, own
     port = free_port()
     yield FEAST, [python, "-O", "-m", "benchmarks.harness.feast_server", str(port), count], port, {}
     port = free_port()

@@ -8,10 +8,10 @@ import pandas as pd
 
 from benchmarks.harness.bare_get import KEY
 from exercise_01_setup.setup_store import apply_definitions
-from exercise_04_serving.model_file import AMOUNT
-from exercise_04_serving.save_model import save_model
-from exercise_04_serving.traffic import Traffic
-from exercise_04_serving.train_model import SERVICE, train
+from exercise_04_serving.production.model_file import AMOUNT
+from exercise_04_serving.production.save_model import save_model
+from exercise_04_serving.production.traffic import Traffic
+from exercise_04_serving.production.train_model import SERVICE, train
 from lab import dataset
 from lab.dataset.simulate import simulate
 from lab.feature_store import connect_redis, feast_says_nothing, open_store, service_definition

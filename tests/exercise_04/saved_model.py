@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from exercise_04_serving.save_model import save_model
+from exercise_04_serving.production.save_model import save_model
 from lab.feature_store import ServiceDefinition, open_store, service_definition
 
 

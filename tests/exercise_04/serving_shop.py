@@ -60,7 +60,7 @@ def cache_database() -> redis.Redis:
 @contextmanager
 def running_api(**changes: Any) -> Iterator[TestClient]:
     """The API in this process, with other settings than usual."""
-    from exercise_04_serving.app.main import create_app
+    from exercise_04_serving.production.app.main import create_app
 
     with (
         settings_in_force(**changes),
@@ -77,7 +77,7 @@ class LiveApi:
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "exercise_04_serving.serve"],
+                [sys.executable, "-m", "exercise_04_serving.production.serve"],
                 env=os.environ | variables(api_port=self.port, **changes),
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -12,10 +12,10 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exercise_04_serving.app.cache import LocalCache, ReplyCache
-from exercise_04_serving.app.database import CACHE, FEATURES, Database
-from exercise_04_serving.app.generation import Generation
-from exercise_04_serving.app.shared_cache import Kept, SharedCache
+from exercise_04_serving.production.app.cache import LocalCache, ReplyCache
+from exercise_04_serving.production.app.database import CACHE, FEATURES, Database
+from exercise_04_serving.production.app.generation import Generation
+from exercise_04_serving.production.app.shared_cache import Kept, SharedCache
 from feast_plugins.read_plan import Reply
 from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab import dataset
@@ -166,7 +166,7 @@ def test_without_a_cache_nothing_is_kept(shop: Shop) -> None:
 
 
 def test_a_new_worker_starts_with_the_hot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exercise_04_serving.app.hot_entities.SAMPLED", 1.0)
+    monkeypatch.setattr("exercise_04_serving.production.app.hot_entities.SAMPLED", 1.0)
     cache = cache_database()
     cache.flushdb()
     hot, cold = users_payments(2)

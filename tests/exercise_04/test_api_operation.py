@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from exercise_04_serving.app.guards import JsonBody, LoadShedder, RequestLog
+from exercise_04_serving.production.app.guards import JsonBody, LoadShedder, RequestLog
 from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import SECONDS, cache_database, payments, running_api
 from tests.redis_proxy import redis_proxy
@@ -116,7 +116,7 @@ def test_an_unforeseen_error_is_a_500_that_tells_no_values(
         raise RuntimeError("user_1 paid 129.90")
 
     with running_api() as api:
-        monkeypatch.setattr("exercise_04_serving.app.prediction.served", fails)
+        monkeypatch.setattr("exercise_04_serving.production.app.prediction.served", fails)
         answer = api.post("/predict", json=payments(1)[0])
     assert answer.status_code == 500
     (error,) = [line for line in lines(capsys.readouterr().out) if line["level"] == "ERROR"]

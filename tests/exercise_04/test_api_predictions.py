@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from exercise_04_serving.app import telemetry
-from exercise_04_serving.model_file import load_model
+from exercise_04_serving.production.app import telemetry
+from exercise_04_serving.production.model_file import load_model
 from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.feature_store import open_store
 from lab.settings import settings

@@ -17,7 +17,7 @@ SECONDS = 120
 
 def run_demo(port: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "exercise_04_serving.demo"],
+        [sys.executable, "-m", "exercise_04_serving.production.demo"],
         env=os.environ | variables(api_port=port, api_workers=2),
         capture_output=True,
         text=True,

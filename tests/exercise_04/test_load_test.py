@@ -21,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from exercise_04_serving import load_test
-from exercise_04_serving.load_report import Run, Sample, draw, percentiles, table
-from exercise_04_serving.load_test import Client, closed_loop, load, open_loop
-from exercise_04_serving.traffic import Traffic, headers, packed
+from exercise_04_serving.production import load_test
+from exercise_04_serving.production.load_report import Run, Sample, draw, percentiles, table
+from exercise_04_serving.production.load_test import Client, closed_loop, load, open_loop
+from exercise_04_serving.production.traffic import Traffic, headers, packed
 from lab.errors import UserError
 from lab.settings import settings
 from tests.exercise_04.serving_shop import SECONDS
@@ -281,7 +281,7 @@ def test_a_redirect_is_an_error_and_is_not_followed() -> None:
 def test_without_a_service_the_command_to_start_it_is_named() -> None:
     with service() as server:
         address = server.address
-    with pytest.raises(UserError, match=r"(?s)no service answers.*exercise_04_serving\.serve"):
+    with pytest.raises(UserError, match=r"(?s)no service answers.*production\.serve"):
         asyncio.run(load(address, PAYMENTS, connections=1, rate=None, tick=nothing))
 
 
@@ -360,7 +360,7 @@ def test_a_run_says_what_it_measured_and_fails_when_a_request_did(
 
 @contextmanager
 def locust(dataset: Path, host: str) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "locust", "-f", "exercise_04_serving/locustfile.py"]
+    command = [sys.executable, "-m", "locust", "-f", "exercise_04_serving/production/locustfile.py"]
     options = ["--headless", "--users", "2", "--spawn-rate", "2", "--host", host]
     process = subprocess.Popen(
         [*command, *options],

@@ -19,7 +19,7 @@ from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from exercise_04_serving.model_file import (
+from exercise_04_serving.production.model_file import (
     BRIEFS_INPUTS,
     MANIFEST,
     ONNX,

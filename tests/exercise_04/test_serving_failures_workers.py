@@ -17,7 +17,7 @@ import httpx
 import pytest
 from uvicorn.config import STARTUP_FAILURE
 
-from exercise_04_serving.model_file import MANIFEST
+from exercise_04_serving.production.model_file import MANIFEST
 from feast_plugins.redis_encoding import time_field
 from lab.settings import settings
 from lab.stack.ports import free_port
@@ -183,7 +183,7 @@ def test_sigterm_finishes_what_is_in_flight(
 def served_with(model_dir: Path) -> subprocess.CompletedProcess[str]:
     """Start the service with a model that it refuses."""
     return subprocess.run(
-        [sys.executable, "-m", "exercise_04_serving.serve"],
+        [sys.executable, "-m", "exercise_04_serving.production.serve"],
         env=os.environ | variables(model_dir=model_dir, api_port=free_port()),
         capture_output=True,
         text=True,

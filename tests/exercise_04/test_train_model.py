@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from exercise_01_setup.setup_store import apply_definitions
 from exercise_02_pit_training import generate_training_data
-from exercise_04_serving import train_model
-from exercise_04_serving.evaluation import LabelledRows
-from exercise_04_serving.model_file import TRAINING_INPUTS, ModelFile, load_model
-from exercise_04_serving.train_model import (
+from exercise_04_serving.production import train_model
+from exercise_04_serving.production.evaluation import LabelledRows
+from exercise_04_serving.production.model_file import TRAINING_INPUTS, ModelFile, load_model
+from exercise_04_serving.production.train_model import (
     TRAINING_DATA,
     choose_threshold,
     probabilities,

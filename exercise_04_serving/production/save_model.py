@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import get_tags
 
-from exercise_04_serving.model_file import (
+from exercise_04_serving.production.model_file import (
     MANIFEST,
     ONNX,
     PICKLE,

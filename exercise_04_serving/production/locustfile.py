@@ -1,7 +1,7 @@
 """The same payments by Locust, which adds and removes users while it runs, in a browser.
 
-locust -f exercise_04_serving/locustfile.py        # then http://127.0.0.1:8089
-locust -f exercise_04_serving/locustfile.py --headless --users 50 --run-time 30s
+locust -f exercise_04_serving/production/locustfile.py        # then http://127.0.0.1:8089
+locust -f exercise_04_serving/production/locustfile.py --headless --users 50 --run-time 30s
 """
 
 import logging
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from locust import FastHttpUser, constant_throughput, events, task
 from locust.env import Environment
 
-from exercise_04_serving.traffic import Traffic, headers
+from exercise_04_serving.production.traffic import Traffic, headers
 from lab.settings import settings
 
 PAYMENTS, BATCH = 20_000, 20

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW
-from exercise_04_serving.model_file import AMOUNT
+from exercise_04_serving.production.model_file import AMOUNT
 from feast_plugins.online_errors import OnlineReadError, RedisUnavailable
 from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.online_reader import OnlineReader, ReaderState

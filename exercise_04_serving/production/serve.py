@@ -1,4 +1,4 @@
-"""Starts the serving API: `python -m exercise_04_serving.serve`.
+"""Starts the serving API: `python -m exercise_04_serving.production.serve`.
 
 Several workers listen on one socket. One that dies is replaced, and its counts stay in the metrics.
 """
@@ -15,7 +15,7 @@ from lab.errors import UserError, run_script
 from lab.feature_store import REGISTRY
 from lab.settings import settings
 
-APP = "exercise_04_serving.app.main:app"
+APP = "exercise_04_serving.production.app.main:app"
 # The second is Feast's name for it: each worker would make a folder of its own.
 METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
@@ -50,7 +50,7 @@ def server_config() -> uvicorn.Config:
 
 def require_what_it_serves() -> None:
     """Say in one sentence what is missing, before workers fail one by one."""
-    from exercise_04_serving.model_file import ModelFile
+    from exercise_04_serving.production.model_file import ModelFile
 
     if not (settings.data_dir / REGISTRY).exists():
         raise UserError(f"no registry in {settings.data_dir}: nothing is applied", "lab run 1")

@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from exercise_04_serving.model_file import AMOUNT, ScoringModel
+from exercise_04_serving.production.model_file import AMOUNT, ScoringModel
 from feast_plugins.read_plan import Rows
 
 from . import telemetry
