@@ -25,13 +25,12 @@ from exercise_04_serving.app.cache import FeatureCache, Features
 from exercise_04_serving.app.features import FeatureReader
 from exercise_04_serving.app.model import AMOUNT, Model, load_model
 from exercise_04_serving.app.schema import (
+    RESPONSES,
     BatchPredictionRequest,
     BatchPredictionResponse,
     PredictionRequest,
     PredictionResponse,
-    count_response,
-    invalid_request,
-    redis_unavailable,
+    error_response,
 )
 from lab.learn import open_store, settings
 
@@ -138,6 +137,7 @@ async def predict_fraud_batch(
     seconds = time.perf_counter() - started
     PREDICTIONS.inc(len(payments))
     LATENCY.observe(seconds)
+    RESPONSES.labels(request.url.path, "200").inc()
     quiet = {name for view in serving.reader.streaming_views for name in view.missing}
     predictions = [
         PredictionResponse(
@@ -223,9 +223,8 @@ def create_app(open_parts: Callable[[], Serving] = open_serving) -> FastAPI:
     """Return the application; its parts are opened when it starts, not when it is imported."""
     app = FastAPI(title="Fraud detection", version=VERSION, lifespan=lifespan, routes=router.routes)
     app.state.open_parts = open_parts
-    app.middleware("http")(count_response)
-    app.add_exception_handler(RedisError, redis_unavailable)
-    app.add_exception_handler(RequestValidationError, invalid_request)
+    for kind in (RedisError, RequestValidationError, Exception):
+        app.add_exception_handler(kind, error_response)
     return app
 
 

@@ -1,16 +1,16 @@
 """Requests, responses and errors of the API, in the brief's names; FastAPI shows them at /docs."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
-from starlette.middleware.base import RequestResponseEndpoint
+from redis import RedisError
 
-RESPONSES = Counter("http_responses", "Responses", ["route", "status"])
+RESPONSES = Counter("http_responses", "Responses to predictions", ["route", "status"])
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -51,26 +51,18 @@ class BatchPredictionResponse(BaseModel):
     total_latency_ms: float
 
 
-async def redis_unavailable(_: Request, error: Exception) -> Response:
-    """Return 503: a prediction from made-up features would look like any other."""
-    detail = f"Redis is unavailable ({type(error).__name__}); retry after 1 s"
-    return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
+async def error_response(request: Request, error: Exception) -> Response:
+    """Return 503 without Redis: a prediction from made-up features would look like any other.
 
-
-async def invalid_request(_: Request, error: Exception) -> Response:
-    """Return 422 with the invalid fields, without their values: NaN is not JSON."""
-    assert isinstance(error, RequestValidationError)
-    detail = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
-    return JSONResponse({"detail": detail}, 422)
-
-
-async def count_response(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Count each response by route and status; an unhandled error is a 500."""
-    status = 500
-    try:
-        response = await call_next(request)
-        status = response.status_code
-    finally:
-        route = getattr(request.scope.get("route"), "path", "none")
-        RESPONSES.labels(route, str(status)).inc()
-    return response
+    422 has the invalid fields without their values: NaN is not JSON. All else is a bug: 500.
+    """
+    detail: Any
+    status, detail, headers = 500, "internal error", {}
+    if isinstance(error, RedisError):
+        status, headers = 503, {"Retry-After": "1"}
+        detail = f"Redis is unavailable ({type(error).__name__}); retry after 1 s"
+    elif isinstance(error, RequestValidationError):
+        status = 422
+        detail = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
+    RESPONSES.labels(request.url.path, str(status)).inc()
+    return JSONResponse({"detail": detail}, status, headers)

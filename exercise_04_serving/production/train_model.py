@@ -1,7 +1,7 @@
 """Exercise 4, first part: train the fraud model, and save it in the form that serves.
 
 Run it with `python -m exercise_04_serving.production.train_model`. Its inputs are the features of
-the service `fraud_detection` in the registry and the amount of the payment; exercise 2 exported their values.
+the service `fraud_detection` in the registry and the amount; exercise 2 exported their values.
 It prints what the streaming features are worth: the same model is trained without them, too.
 """
 
