@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -22,12 +23,12 @@ from lab.learn import UserError, run_script, settings
 PERCENTILES = (50, 95, 99, 100)
 
 
-def draw_payments(count: int) -> list[dict[str, Any]]:
+def draw_payments(count: int, folder: Path | None = None) -> list[dict[str, Any]]:
     """Draw users, merchants and amounts apart, in proportion to their payments.
 
     Most pairs are new then, as in real traffic: only a cache by entity finds them.
     """
-    file = settings.data_dir / "transactions.parquet"
+    file = (folder or settings.data_dir) / "transactions.parquet"
     if not file.exists():
         raise UserError(f"there are no payments to send: {file} is missing", "lab run 1")
     paid = pd.read_parquet(file, columns=["user_id", "merchant_id", "amount"])

@@ -18,7 +18,14 @@ import pandas as pd
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from feast import OnDemandFeatureView
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
 from redis import OutOfMemoryError, RedisError
 
 from exercise_04_serving.app.cache import FeatureCache, Features
@@ -181,7 +188,8 @@ async def state_of(operation: Awaitable[object]) -> str:
 async def stats(request: Request) -> dict[str, float]:
     """Return the counts since the start and the size of the cache."""
     names = ("feature_cache_hits_total", "feature_cache_misses_total", "predictions_total")
-    hits, misses, predictions = (REGISTRY.get_sample_value(name) or 0 for name in names)
+    registry = request.app.state.registry
+    hits, misses, predictions = (registry.get_sample_value(name) or 0 for name in names)
     cache = request.app.state.serving.cache.entries
     return {
         "cache_hits": hits,
@@ -194,9 +202,9 @@ async def stats(request: Request) -> dict[str, float]:
 
 
 @router.get("/metrics")
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """Return all metrics in Prometheus's text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def warm_cache(serving: Serving) -> None:
@@ -219,10 +227,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-def create_app(open_parts: Callable[[], Serving] = open_serving) -> FastAPI:
+def create_app(
+    open_parts: Callable[[], Serving] = open_serving, registry: CollectorRegistry = REGISTRY
+) -> FastAPI:
     """Return the application; its parts are opened when it starts, not when it is imported."""
     app = FastAPI(title="Fraud detection", version=VERSION, lifespan=lifespan, routes=router.routes)
-    app.state.open_parts = open_parts
+    app.state.open_parts, app.state.registry = open_parts, registry
     for kind in (RedisError, RequestValidationError, Exception):
         app.add_exception_handler(kind, error_response)
     return app

@@ -43,7 +43,7 @@ def api(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[TestClient]:
     """On the pipeline's Redis, with a model of no merit."""
-    from exercise_04_serving.production.app.main import create_app
+    from exercise_04_serving.app.main import create_app
 
     data = simulated_data(Size(2_000, as_of=utc_now(), history=timedelta(days=40)))
     shop = open_shop(tmp_path_factory.mktemp("shop"), pipeline.redis, data)

@@ -1,27 +1,28 @@
-"""Starts the serving API: `python -m exercise_04_serving.production.serve`.
+"""Starts the serving API with production parts and several workers.
 
-Several workers listen on one socket. One that dies is replaced, and its counts stay in the metrics.
+    python -m exercise_04_serving.production.server [part ...]
+
+The workers listen on one socket. One that dies is replaced, and its counts stay in the metrics.
 """
 
 import os
 import shutil
 import sys
+from functools import partial
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from lab.errors import UserError, run_script
-from lab.feature_store import REGISTRY
+from lab.errors import run_script
 from lab.settings import settings
 
-APP = "exercise_04_serving.production.app.main:app"
 # The second is Feast's name for it: each worker would make a folder of its own.
 METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
 
 class Workers(Multiprocess):
-    """uvicorn's supervisor, which also takes a dead worker out of the gauges."""
+    """uvicorn's supervisor, which also removes a dead worker from the gauges."""
 
     def keep_subprocess_alive(self) -> None:
         before = {process.pid for process in self.processes}
@@ -32,33 +33,36 @@ class Workers(Multiprocess):
             mark_process_dead(pid)
 
 
-def server_config() -> uvicorn.Config:
-    """uvicorn as the settings want it."""
+def server_config(names: list[str]) -> uvicorn.Config:
+    """Return uvicorn's configuration by the settings."""
+    from exercise_04_serving.production.parts import create_app, require_parts
+
+    parts = require_parts(names)
     return uvicorn.Config(
-        APP,
+        partial(create_app, parts),
+        factory=True,
         host=settings.api_host,
         port=settings.api_port,
-        workers=settings.api_workers,
+        workers=settings.api_workers if "server" in parts else 1,
         loop="uvloop",
         http="httptools",
-        log_config=None,  # the service logs its requests itself
+        log_config=None if "logs" in parts else uvicorn.config.LOGGING_CONFIG,
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
 
 
-def require_what_it_serves() -> None:
-    """Say in one sentence what is missing, before workers fail one by one."""
-    from exercise_04_serving.production.model_file import ModelFile
+def require_model(names: list[str]) -> None:
+    """Raise UserError for a missing registry or model, before workers fail one by one."""
+    from exercise_04_serving.production.parts import open_model, open_reader, require_parts
 
-    if not (settings.data_dir / REGISTRY).exists():
-        raise UserError(f"no registry in {settings.data_dir}: nothing is applied", "lab run 1")
-    ModelFile.read(settings.model_dir)
+    parts = require_parts(names)
+    open_model(open_reader(parts - {"online_reader"}), parts)
 
 
 def empty_metrics_folder() -> None:
-    """Counts begin at zero; it has to be known before prometheus_client is imported."""
+    """Start the counts at zero; the folder must be set before prometheus_client is imported."""
     folder = settings.build_dir / "serving" / f"metrics-{settings.api_port}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -66,10 +70,11 @@ def empty_metrics_folder() -> None:
 
 
 def main() -> None:
-    require_what_it_serves()
+    names = sys.argv[1:]
     empty_metrics_folder()
-    config = server_config()
-    if settings.api_workers == 1:
+    require_model(names)
+    config = server_config(names)
+    if config.workers == 1:
         server = uvicorn.Server(config)
         server.run()
         sys.exit(0 if server.started else STARTUP_FAILURE)
