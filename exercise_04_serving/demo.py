@@ -20,7 +20,7 @@ from lab.learn import UserError, run_script, settings
 
 COMMAND = (sys.executable, "-m", "uvicorn", "app.main:app", "--no-access-log", "--port")
 START_S = 90
-REQUESTS, RATE = 1_000, 200
+REQUESTS, RATE = 1_000, 100
 MIN_HIT_RATE = 0.7
 NEW_CUSTOMER = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 99.0}
 

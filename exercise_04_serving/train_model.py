@@ -57,8 +57,8 @@ def train(inputs: pd.DataFrame, labels: pd.Series) -> HistGradientBoostingClassi
 
 
 def choose_threshold(scores: NDArray[np.float64]) -> float:
-    """Return the score that ALERT_SHARE of the payments reach; equal scores alert together."""
-    return float(np.quantile(scores, 1 - ALERT_SHARE, method="higher"))
+    """Return the threshold that ALERT_SHARE of the payments reach, halfway between two scores."""
+    return float(np.quantile(scores, 1 - ALERT_SHARE, method="midpoint"))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import sys
 
 from exercise_04_serving.demo import demonstrate
 from exercise_04_serving.production.onnx_model import convert
-from exercise_04_serving.production.parts import require_parts
+from exercise_04_serving.production.server import require_parts
 from lab.learn import run_script, settings
 
 

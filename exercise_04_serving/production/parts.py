@@ -23,24 +23,12 @@ from exercise_04_serving.production.logs import log_to_stdout, request_lines
 from exercise_04_serving.production.middleware import ApiKey, BodyLimit, LoadShedder, RequestLog
 from exercise_04_serving.production.online_reader import CompiledReader
 from exercise_04_serving.production.onnx_model import load_onnx_model
+from exercise_04_serving.production.server import PARTS
 from lab import feature_store
-from lab.errors import UserError
 from lab.learn import open_store
 from lab.settings import settings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-PARTS = (
-    *("online_reader", "local_cache", "onnx_model", "fast_route"),
-    *("middleware", "logs", "health", "server"),
-)
-
-
-def require_parts(names: Collection[str]) -> frozenset[str]:
-    """Return the named parts, all of them when none is named; UserError for an unknown name."""
-    if unknown := [name for name in names if name not in PARTS]:
-        raise UserError(f"no production part {unknown[0]}", f"choose from {', '.join(PARTS)}")
-    return frozenset(names or PARTS)
 
 
 def create_app(parts: Collection[str] = PARTS) -> FastAPI:

@@ -8,17 +8,30 @@ The workers listen on one socket. One that dies is replaced, and its counts stay
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from functools import partial
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from lab.errors import run_script
+from lab.errors import UserError, run_script
 from lab.settings import settings
 
+PARTS = (
+    *("online_reader", "local_cache", "onnx_model", "fast_route"),
+    *("middleware", "logs", "health", "server"),
+)
 # The second is Feast's name for it: each worker would make a folder of its own.
 METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
+
+
+def require_parts(names: Collection[str]) -> frozenset[str]:
+    """Return the named parts, all of them when none is named; UserError for an unknown name."""
+    if unknown := [name for name in names if name not in PARTS]:
+        raise UserError(f"no production part {unknown[0]}", f"choose from {', '.join(PARTS)}")
+    return frozenset(names or PARTS)
 
 
 class Workers(Multiprocess):
@@ -33,13 +46,17 @@ class Workers(Multiprocess):
             mark_process_dead(pid)
 
 
-def server_config(names: list[str]) -> uvicorn.Config:
-    """Return uvicorn's configuration by the settings."""
-    from exercise_04_serving.production.parts import create_app, require_parts
+def create_worker(parts: frozenset[str]) -> FastAPI:
+    """Return the application of a worker; its imports take seconds, which the parent is spared."""
+    from exercise_04_serving.production.parts import create_app
 
-    parts = require_parts(names)
+    return create_app(parts)
+
+
+def server_config(parts: frozenset[str]) -> uvicorn.Config:
+    """Return uvicorn's configuration by the settings."""
     return uvicorn.Config(
-        partial(create_app, parts),
+        partial(create_worker, parts),
         factory=True,
         host=settings.api_host,
         port=settings.api_port,
@@ -53,12 +70,14 @@ def server_config(names: list[str]) -> uvicorn.Config:
     )
 
 
-def require_model(names: list[str]) -> None:
+def require_files() -> None:
     """Raise UserError for a missing registry or model, before workers fail one by one."""
-    from exercise_04_serving.production.parts import open_model, open_reader, require_parts
-
-    parts = require_parts(names)
-    open_model(open_reader(parts - {"online_reader"}), parts)
+    for file, command in (
+        (settings.data_dir / "registry.db", "lab run 1"),
+        (settings.model_dir / "fraud_detector.pkl", "lab run 4"),
+    ):
+        if not file.exists():
+            raise UserError(f"{file} is missing", command)
 
 
 def empty_metrics_folder() -> None:
@@ -70,10 +89,10 @@ def empty_metrics_folder() -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:]
+    parts = require_parts(sys.argv[1:])
+    require_files()
     empty_metrics_folder()
-    require_model(names)
-    config = server_config(names)
+    config = server_config(parts)
     if config.workers == 1:
         server = uvicorn.Server(config)
         server.run()

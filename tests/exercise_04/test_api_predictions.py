@@ -130,11 +130,13 @@ def test_a_batch_is_its_singles_in_their_order(either_api: TestClient) -> None:
 def test_a_batch_is_one_read_of_each_view_and_one_inference(
     shop: Shop, shop_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, rows = shop_redis.client(), []
-    score = OnnxModel.score
-    monkeypatch.setattr(
-        OnnxModel, "score", lambda model, matrix: rows.append(len(matrix)) or score(model, matrix)
-    )
+    client, rows, score = shop_redis.client(), list[int](), OnnxModel.score
+
+    def counted(model: OnnxModel, matrix: Any) -> Any:
+        rows.append(len(matrix))
+        return score(model, matrix)
+
+    monkeypatch.setattr(OnnxModel, "score", counted)
     batch = payments(50) * 2
     users, merchants = ({p[key] for p in batch} for key in ("user_id", "merchant_id"))
     with running_api(feature_cache="off") as api:

@@ -1,4 +1,4 @@
-"""The fraud model: one order of its inputs, one score in both runtimes, a manifest with defaults."""
+"""The fraud model: one order of its inputs, the same scores in both runtimes."""
 
 import json
 import pickle
