@@ -1,117 +1,89 @@
-"""Exercise 4, second part: start the serving API, ask it, load it for a moment, stop it.
+"""Exercise 4, second part: start the API, predict, load it, print its hit rate, stop it.
 
-Run it with `python -m exercise_04_serving.demo`, after exercises 1 to 3 and train_model.
+Run it with `python -m exercise_04_serving.demo`, after train_model.py.
 """
 
 import asyncio
-import json
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
-from rich.console import Console
+import requests
 
-from exercise_04_serving.load_report import Run, table
-from exercise_04_serving.load_test import load
-from exercise_04_serving.traffic import Traffic, headers, packed
-from lab.errors import UserError, run_script
-from lab.figures import record
-from lab.settings import settings
-from lab.stack.ports import require_free_ports
+from exercise_04_serving.load_test import draw_payments, load_test
+from lab.learn import UserError, run_script, settings
 
-ADDRESS = settings.api_url
+COMMAND = (sys.executable, "-m", "uvicorn", "app.main:app", "--no-access-log", "--port")
 START_S = 90
-RATE, SECONDS, CONNECTIONS = 200, 5, 50
-NOBODY = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 99.0}
-
-console = Console()
+REQUESTS, RATE = 1_000, 100
+MIN_HIT_RATE = 0.7
+NEW_CUSTOMER = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 99.0}
 
 
 @contextmanager
-def running_service() -> Iterator[None]:
-    """The service as its own process; its requests in flight are finished at the end."""
-    require_free_ports("the serving API", settings.host, {"api_port": settings.api_port})
-    log = settings.build_dir / "serving" / "api.log"
+def running_api(command: Sequence[str]) -> Iterator[None]:
+    """Run the API as a process of its own, healthy when this yields."""
+    with socket.socket() as probe:
+        if probe.connect_ex((settings.host, settings.api_port)) == 0:
+            raise UserError(f"port {settings.api_port} is in use", "LAB_API_PORT=8001 lab run 4")
+    log = settings.build_dir / "api.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "exercise_04_serving.serve"]
-        service = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        api = subprocess.Popen(
+            command, cwd=Path(__file__).parent, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         deadline = time.monotonic() + START_S
-        while not _is_ready():
-            if service.poll() is not None or time.monotonic() > deadline:
-                raise UserError("the serving API did not get ready", f"less {log}")
-            time.sleep(0.1)
+        while not is_healthy():
+            if api.poll() is not None or time.monotonic() > deadline:
+                raise UserError("the API did not start", f"less {log}")
+            time.sleep(0.2)
         yield
     finally:
-        service.terminate()
-        service.wait(settings.drain_timeout_s + 5)
+        api.terminate()
+        api.wait(10)
 
 
-def _is_ready() -> bool:
+def is_healthy() -> bool:
+    """Return False also when nothing listens."""
     try:
-        return get("/ready") is not None
-    except (URLError, ConnectionError):
+        return requests.get(f"{settings.api_url}/health", timeout=5).ok
+    except requests.ConnectionError:
         return False
 
 
-def get(path: str) -> Any:
-    """The answer to a GET."""
-    return _asked(Request(f"{ADDRESS}{path}", headers=headers()))
+def post(path: str, body: dict[str, Any]) -> Any:
+    """Return the JSON of the response."""
+    response = requests.post(f"{settings.api_url}{path}", json=body, timeout=10)
+    response.raise_for_status()
+    return response.json()
 
 
-def post(path: str, body: Any) -> Any:
-    """The answer to a POST."""
-    return _asked(Request(f"{ADDRESS}{path}", json.dumps(body).encode(), headers=headers()))
-
-
-def _asked(request: Request) -> Any:
-    with urlopen(request, timeout=settings.socket_timeout_s) as answer:
-        return json.load(answer)
-
-
-def show_predictions(traffic: Traffic) -> None:
-    """One payment of a known user, one of an unknown user, a hundred together."""
-    for payment in (*traffic.payments(1), NOBODY):
-        verdict = post("/predict", payment)
-        missing = f", {len(verdict['missing'])} features unknown" if verdict["missing"] else ""
-        console.print(
-            f"  {verdict['user_id']} pays {payment['transaction_amount']:.2f} to "
-            f"{verdict['merchant_id']}: {verdict['fraud_probability']:.2%} fraud{missing}"
-        )
-    batch = post("/predict/batch", {"transactions": traffic.payments(100)})
-    flagged = sum(verdict["is_fraud"] for verdict in batch["predictions"])
-    console.print(f"  100 together: {flagged} flagged, in {batch['total_latency_ms']:.1f} ms")
-
-
-def short_load(traffic: Traffic) -> Run:
-    """Some seconds of payments, each at its moment."""
-    payments = packed(traffic.payments(RATE * SECONDS))
-    return asyncio.run(
-        load(ADDRESS, payments, connections=CONNECTIONS, rate=RATE, tick=lambda: None)
-    )
+def demonstrate(command: Sequence[str]) -> None:
+    """Show single predictions, a batch, latencies under load, and the hit rate."""
+    print(f"Exercise 4: the serving API on {settings.api_url}")
+    payments = draw_payments(REQUESTS)
+    with running_api(command):
+        for payment in (payments[0], NEW_CUSTOMER):
+            found = post("/predict", payment)
+            print(f"  {payment}: fraud probability {found['fraud_probability']:.1%}")
+            print(f"    unknown: {', '.join(found['missing']) or 'nothing'}")
+        batch = post("/predict/batch", {"transactions": payments[:100]})
+        print(f"  a batch of 100 took {batch['total_latency_ms']:.1f} ms")
+        asyncio.run(load_test(payments, RATE))
+        hit_rate = requests.get(f"{settings.api_url}/stats", timeout=5).json()["cache_hit_rate"]
+    print(f"  cache hit rate {hit_rate:.0%}, by user and merchant")
+    if hit_rate < MIN_HIT_RATE:
+        raise UserError(f"the hit rate is under {MIN_HIT_RATE:.0%}", "raise WARM_ENTITIES")
 
 
 def main() -> None:
-    console.print(f"Exercise 4: the serving API on {ADDRESS}, {settings.api_workers} workers")
-    traffic = Traffic.of_dataset()
-    with running_service():
-        show_predictions(traffic)
-        run = short_load(traffic)
-        stats = get("/stats")
-    console.print(table(run))
-    console.print(
-        f"  {stats['total_predictions']:,} predictions, "
-        f"{stats['cache_hit_rate']:.0%} of them from the cache"
-    )
-    record("serving_cache_hit_rate", stats["cache_hit_rate"], "")
-    if run.errors:
-        raise SystemExit(f"{run.errors.total()} requests failed")
+    demonstrate([*COMMAND, str(settings.api_port)])
 
 
 if __name__ == "__main__":

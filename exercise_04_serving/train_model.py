@@ -1,112 +1,51 @@
-"""Exercise 4, first part: train the fraud model, and save it in the form that serves.
+"""Exercise 4, first part: train the fraud model on the export of exercise 2.
 
 Run it with `python -m exercise_04_serving.train_model`. Its inputs are the features of the service
-`fraud_detection` in the registry and the amount of the payment; exercise 2 exported their values.
-It prints what the streaming features are worth: the same model is trained without them, too.
+`fraud_detection` in the registry and the amount: what the API reads, in the same order. It prints
+what the streaming features are worth: the same model is trained without them, too.
 """
-
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import precision_score, recall_score
-from threadpoolctl import threadpool_limits
+from sklearn.metrics import average_precision_score, precision_score, recall_score
 
-from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, UNKNOWN
-from exercise_04_serving.evaluation import LabelledRows
-from exercise_04_serving.model_file import AMOUNT, BRIEFS_THRESHOLD
-from exercise_04_serving.save_model import save_model
-from lab.errors import UserError, run_script
-from lab.feature_store import ServiceDefinition, open_store, service_definition
-from lab.figures import record
-from lab.settings import settings
+from exercise_04_serving.app.features import FeatureReader
+from exercise_04_serving.app.model import AMOUNT, TRAINING_INPUTS, Metadata, Model, save_model
+from lab.learn import UserError, open_store, run_script, settings, utc_now
 
-SERVICE = "fraud_detection"
-LABEL = "is_fraud"
-TRAINING_DATA = "training_data.parquet"
-SPLITS = ("train", "val", "test")
-FEWEST_POSITIVES = 10
+SERVICE, LABEL = "fraud_detection", "is_fraud"
+ALERT_SHARE = 0.02  # of payments, as many as can be reviewed
 UNKNOWN_SHARE = 0.1
 
-console = Console()
 
-
-@dataclass(frozen=True)
-class Split:
-    """Rows of one split: inputs (n, k) in the model's order, labels (n,), users and times."""
-
-    inputs: pd.DataFrame
-    labelled: LabelledRows
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return self.labelled.labels
-
-    def with_inputs(self, names: list[str]) -> "Split":
-        """The same rows with the named inputs."""
-        return replace(self, inputs=self.inputs[names])
-
-
-def read_splits(service: ServiceDefinition) -> dict[str, Split]:
-    """Return the splits with the service's features in its order, and the amount.
-
-    Raises UserError before exercise 2 exported them, or when they lack a feature of the service.
-    """
-    file = settings.data_dir / TRAINING_DATA
+def read_rows(inputs: list[str]) -> pd.DataFrame:
+    """Return exercise 2's rows with split and label, inputs as float32; UserError without them."""
+    file = settings.data_dir / "training_data.parquet"
     if not file.exists():
         raise UserError(f"there are no training data: {file} is missing", "lab run 2")
-    table = pd.read_parquet(file)
-    inputs = [*service.types, AMOUNT]
-    if missing := [name for name in inputs if name not in table]:
-        raise UserError(
-            f"{file} has no {', '.join(missing)}, which {service.name} has now", "lab run 2"
-        )
-    users = pd.Series(pd.factorize(table["user_id"])[0], index=table.index)
-    splits = {}
-    for name in SPLITS:
-        rows = table[table["split"] == name]
-        numbers, labels = users[rows.index].to_numpy(), rows[LABEL].to_numpy()
-        labelled = LabelledRows(numbers, labels, rows["event_timestamp"])
-        splits[name] = Split(rows[inputs].astype(np.float32), labelled)
-    return splits
-
-
-def usable_inputs(training: Split) -> list[str]:
-    """Return the inputs that have a value in training; the others are named and left out.
-
-    The real data record no chargebacks, and a model cannot learn from a column of nothing.
-    """
-    empty = training.inputs.columns[training.inputs.isna().all()]
-    if len(empty):
-        console.print(f"  left out, without any value: {', '.join(empty)}")
-    return [name for name in training.inputs if name not in empty]
+    rows = pd.read_parquet(file)
+    if absent := [name for name in inputs if name not in rows]:
+        raise UserError(f"{file} has no {', '.join(absent)}, which the service has", "lab run 2")
+    return rows.astype(dict.fromkeys(inputs, np.float32))
 
 
 def with_unknown_streaming(inputs: pd.DataFrame, streaming: list[str]) -> pd.DataFrame:
-    """Return the inputs with the whole streaming view missing in a tenth of the rows, seeded.
+    """Return the inputs with the whole streaming view missing in a tenth of the rows.
 
-    The history has no gap of a stopped pipeline. Without these rows a model would take its missing
-    values for a quiet user, and score every payment too low while the pipeline is down.
+    The history has no gap of a stopped pipeline. Without such rows a model takes missing values for
+    a quiet user, and scores every payment too low while the pipeline is down.
     """
     unknown = np.random.default_rng(settings.seed).random(len(inputs)) < UNKNOWN_SHARE
-    return inputs.assign(**{n: inputs[n].mask(unknown, UNKNOWN) for n in streaming})
+    return inputs.assign(**{name: inputs[name].mask(unknown) for name in streaming})
 
 
-def train(inputs: pd.DataFrame, labels: NDArray[np.int64]) -> HistGradientBoostingClassifier:
-    """Return boosted trees of the rows as they are; missing values stay missing.
-
-    About one payment in forty is fraud. Giving the few more weight would only make every
-    probability too high; they stay true here, and the threshold is chosen instead.
-    """
-    positives = int(labels.sum())
-    if positives < FEWEST_POSITIVES:
-        raise UserError(
-            f"{positives} positives among {len(labels)} rows are too few to train on",
-            "lab data simulate, then lab run 2",
-        )
+def train(inputs: pd.DataFrame, labels: pd.Series) -> HistGradientBoostingClassifier:
+    """Fit boosted trees. Classes are not weighted, so the probabilities stay true."""
+    if labels.sum() < 10:
+        problem = f"{labels.sum()} frauds among {len(labels)} rows are too few to train on"
+        raise UserError(problem, "lab data simulate, then lab run 2")
     model = HistGradientBoostingClassifier(
         learning_rate=0.05,
         max_leaf_nodes=15,
@@ -114,103 +53,60 @@ def train(inputs: pd.DataFrame, labels: NDArray[np.int64]) -> HistGradientBoosti
         early_stopping=False,
         random_state=settings.seed,
     )
-    # Two training threads on two busy cores wait for each other: ten times slower than one.
-    with threadpool_limits(1):
-        return model.fit(inputs.to_numpy(np.float32), labels)
-
-
-def probabilities(
-    model: HistGradientBoostingClassifier, inputs: pd.DataFrame
-) -> NDArray[np.float64]:
-    """Return the probability of fraud of each row."""
-    found: NDArray[np.float64] = model.predict_proba(inputs.to_numpy(np.float32))[:, 1]
-    return found
+    return model.fit(inputs.to_numpy(), labels)
 
 
 def choose_threshold(scores: NDArray[np.float64]) -> float:
-    """Return the probability that a share `alert_share` of validation payments reaches.
-
-    How many alerts a day can be reviewed is known; the peak of F1 over a few dozen thefts is noise.
-    It lies halfway between two scores, so that no row is on it: two runtimes that differ in the
-    sixth digit then give the same verdict. Without two different scores the brief's 0.5 stays.
-    """
-    distinct, counts = np.unique(scores, return_counts=True)
-    if len(distinct) < 2:
-        return BRIEFS_THRESHOLD
-    reaching = counts[::-1].cumsum()[::-1]
-    allowed = max(settings.alert_share * len(scores), reaching[-1])
-    lowest = int(np.argmax(reaching <= allowed))
-    below = distinct[lowest - 1] if lowest else 0.0
-    return float((distinct[lowest] + below) / 2)
-
-
-def evaluate(scores: NDArray[np.float64], threshold: float, test: LabelledRows) -> dict[str, float]:
-    """Return how scores do on rows that the model has not seen; by chance PR-AUC is `chance`."""
-    verdicts = scores >= threshold
-    return {
-        "rows": len(test.labels),
-        "chance": float(test.labels.mean()),
-        "pr_auc": test.pr_auc(scores).value,
-        "precision": float(precision_score(test.labels, verdicts, zero_division=0)),
-        "recall": float(recall_score(test.labels, verdicts, zero_division=0)),
-    }
-
-
-def print_results(
-    test: LabelledRows, scores: NDArray[np.float64], baseline: NDArray[np.float64], threshold: float
-) -> None:
-    """Print the results on the test rows, compared with the model without streaming features."""
-    metrics = evaluate(scores, threshold, test)
-    console.print(
-        f"  PR-AUC on {metrics['rows']:,} test rows, 95 % intervals by users; chance is "
-        f"{metrics['chance']:.3f}\n"
-        f"    without streaming features  {test.pr_auc(baseline)}\n"
-        f"    with streaming features     {test.pr_auc(scores)}\n"
-        f"    gain                        {test.pr_auc_gain(scores, baseline)}",
-        highlight=False,
-    )
-    console.print(
-        f"  threshold {threshold:.3f}: {test.alerts_per_day(scores, threshold):.0f} alerts a day, "
-        f"{metrics['precision']:.0%} of them fraud; {metrics['recall']:.0%} of fraud is found"
-    )
+    """Return the threshold that ALERT_SHARE of the payments reach, halfway between two scores."""
+    return float(np.quantile(scores, 1 - ALERT_SHARE, method="midpoint"))
 
 
 def main() -> None:
-    service = service_definition(open_store(), SERVICE)
-    splits = read_splits(service)
-    inputs = usable_inputs(splits["train"])
-    training, validation, test = (splits[name].with_inputs(inputs) for name in splits)
-    streaming = [name for name in service.views[STREAMING_VIEW] if name in inputs]
-    console.print(f"Exercise 4: a fraud model of {len(inputs)} inputs: {', '.join(inputs)}")
-    console.print(f"  {len(training.labels):,} rows, {training.labels.mean():.2%} of them fraud")
+    reader = FeatureReader(open_store(), SERVICE)
+    rows = read_rows([*reader.types, AMOUNT])
+    splits = {str(name): part for name, part in rows.groupby("split")}
+    training, validation, test = (splits[name] for name in ("train", "val", "test"))
+    # Some data sets record no chargebacks: leave out what has no value
+    features = [name for name in (*reader.types, AMOUNT) if training[name].notna().any()]
+    streaming = [n for view in reader.streaming_views for n in view.missing if n in features]
+    print(f"Exercise 4: train on {len(training):,} payments, inputs: {', '.join(features)}")
 
-    learned_from = with_unknown_streaming(training.inputs, streaming)
-    never_missing = list(learned_from.columns[learned_from.notna().all()])
-    console.print(f"  never missing, so a default is not learned: {', '.join(never_missing)}")
-    model = train(learned_from, training.labels)
-    without = train(training.inputs.drop(columns=streaming), training.labels)
-    threshold = choose_threshold(probabilities(model, validation.inputs))
-    scores = probabilities(model, test.inputs)
-    baseline = probabilities(without, test.inputs.drop(columns=streaming))
-    print_results(test.labelled, scores, baseline, threshold)
+    learned_from = with_unknown_streaming(training[features], streaming)
+    classifier = train(learned_from, training[LABEL])
+    without = [name for name in features if name not in streaming]
+    baseline = train(training[without], training[LABEL])
 
-    metrics = evaluate(scores, threshold, test.labelled)
-    save_model(
-        settings.model_dir,
-        model,
-        service,
-        training.inputs,
+    scores = classifier.predict_proba(test[features].to_numpy())[:, 1]
+    chance = test[LABEL].mean()
+    pr_auc = average_precision_score(test[LABEL], scores)
+    baseline_scores = baseline.predict_proba(test[without].to_numpy())[:, 1]
+    print(f"  PR-AUC on {len(test):,} test rows; by chance it is {chance:.3f}")
+    print(
+        f"  {average_precision_score(test[LABEL], baseline_scores):.3f} without streaming features"
+    )
+    print(f"  {pr_auc:.3f} with streaming features")
+
+    threshold = choose_threshold(classifier.predict_proba(validation[features].to_numpy())[:, 1])
+    alerts = scores >= threshold
+    precision = precision_score(test[LABEL], alerts, zero_division=0)
+    recall = recall_score(test[LABEL], alerts, zero_division=0)
+    print(f"  threshold {threshold:.3f}: {alerts.mean():.1%} of payments raise an alert;")
+    print(f"  {precision:.0%} of the alerts are fraud, {recall:.0%} of fraud is found")
+    metrics = {"rows": len(test), "chance": chance, "pr_auc": pr_auc}
+    metadata = Metadata(
+        service=SERVICE,
+        service_version=reader.version,
+        features=tuple(features),
+        types=reader.types,
         threshold=threshold,
-        never_missing=never_missing,
-        metrics=metrics,
-        proof=test.inputs.to_numpy(np.float32),
+        accepts_nan=True,
+        never_missing=tuple(learned_from.columns[learned_from.notna().all()]),
+        metrics=metrics | {"precision": precision, "recall": recall},
+        trained_at=utc_now(),
     )
-    console.print(
-        f"  ONNX Runtime gives the same verdict on all {len(test.labels):,} test rows; "
-        f"written: {settings.model_dir}"
-    )
-    record("model_pr_auc", metrics["pr_auc"], "")
-    record("model_pr_auc_without_streaming", test.labelled.pr_auc(baseline).value, "")
+    save_model(settings.model_dir, Model(classifier, metadata))
+    training[features].to_parquet(settings.model_dir / TRAINING_INPUTS, index=False)
+    print(f"  written: {settings.model_dir}")
 
 
 if __name__ == "__main__":

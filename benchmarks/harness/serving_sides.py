@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.harness.http_client import Answers, HttpClient, Load, http_client, post
 from benchmarks.harness.servers import HttpServer, running, wait_for
-from exercise_04_serving.traffic import Traffic, packed
+from exercise_04_serving.load_test import draw_payments
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import private_redis
@@ -81,7 +81,7 @@ def serving_sides(transactions: int, payments: int, workers: int) -> Iterator[Si
             for name, command, port, own in commands(workers)
         ]
         wait_for(servers)
-        asked = Traffic.of_dataset(folder / "data").payments(payments)
+        asked = draw_payments(payments, folder / "data")
         yield Sides(
             {server.name: Side(server, requests_of(server.name, asked)) for server in servers},
             asked,
@@ -95,7 +95,7 @@ def commands(workers: int) -> Iterator[tuple[str, list[str], int, dict[str, str]
     for name, cache in ((OURS, "off"), (CACHED, "on")):
         port = free_port()
         own = {"LAB_API_PORT": str(port), "LAB_API_WORKERS": count, "LAB_FEATURE_CACHE": cache}
-        yield name, [python, "-m", "exercise_04_serving.serve"], port, own
+        yield name, [python, "-m", "exercise_04_serving.production.server"], port, own
     port = free_port()
     yield FEAST, [python, "-O", "-m", "benchmarks.harness.feast_server", str(port), count], port, {}
     port = free_port()
@@ -106,7 +106,7 @@ def commands(workers: int) -> Iterator[tuple[str, list[str], int, dict[str, str]
 def requests_of(name: str, payments: Sequence[dict[str, Any]]) -> list[bytes]:
     """The payments as the side takes them; Feast's server takes columns."""
     if name != FEAST:
-        return [post("/predict", payment) for payment in packed(payments)]
+        return [post("/predict", json.dumps(payment).encode()) for payment in payments]
     asked = [
         {"feature_service": SERVICE, "entities": {key: [value] for key, value in payment.items()}}
         for payment in payments

@@ -8,13 +8,13 @@ import pandas as pd
 
 from benchmarks.harness.bare_get import KEY
 from exercise_01_setup.setup_store import apply_definitions
-from exercise_04_serving.model_file import AMOUNT
-from exercise_04_serving.save_model import save_model
-from exercise_04_serving.traffic import Traffic
+from exercise_04_serving.app.features import FeatureReader
+from exercise_04_serving.app.model import AMOUNT, TRAINING_INPUTS, Metadata, Model, save_model
+from exercise_04_serving.production.onnx_model import convert
 from exercise_04_serving.train_model import SERVICE, train
 from lab import dataset
 from lab.dataset.simulate import simulate
-from lab.feature_store import connect_redis, feast_says_nothing, open_store, service_definition
+from lab.feature_store import connect_redis, feast_says_nothing, open_store
 from lab.settings import settings, utc_now
 
 ROWS = 20_000
@@ -38,24 +38,25 @@ def main() -> None:
         apply_definitions()
         store = open_store()
         store.materialize(dataset.as_of() - settings.history, dataset.as_of())
-    users = Traffic.of_dataset().users
+    transactions = pd.read_parquet(settings.data_dir / "transactions.parquet", columns=["user_id"])
+    users = transactions["user_id"].unique()
     connect_redis().mset({KEY.format(user_id=user): VALUE for user in users})
     random = np.random.default_rng(settings.seed)
-    service = service_definition(store, SERVICE)
-    inputs = [*service.types, AMOUNT]
+    reader = FeatureReader(store, SERVICE)
+    inputs = [*reader.types, AMOUNT]
     rows = random.gamma(1.0, 30.0, (ROWS, len(inputs))).astype(np.float32)
     table = pd.DataFrame(rows, columns=inputs)
-    model = train(table, (random.random(ROWS) < 0.1).astype(np.int64))
-    save_model(
-        settings.model_dir,
-        model,
-        service,
-        table,
-        threshold=0.5,
-        never_missing=inputs,
-        metrics={},
-        proof=rows,
+    metadata = Metadata(
+        service=SERVICE,
+        service_version=reader.version,
+        features=tuple(inputs),
+        types=reader.types,
+        accepts_nan=True,
     )
+    is_fraud = pd.Series((random.random(ROWS) < 0.1).astype(np.int64))
+    save_model(settings.model_dir, Model(train(table, is_fraud), metadata))
+    table.to_parquet(settings.model_dir / TRAINING_INPUTS)
+    convert(settings.model_dir)
 
 
 if __name__ == "__main__":

@@ -1,138 +1,57 @@
-"""Replies of the feature store, kept: in the process, and below that in Redis for all workers.
+"""A cache of batch features in database 1 of Redis.
 
-Kept is what Redis sent, by the command that asked for it. A TTL of a view that ends, a default and
-the request-time features are therefore computed for every request, cached or not.
-
-**The fill race.** A reply that was read before a materialization must not be kept after it. So a
-fill names the generation that was current before its read: in the process it is dropped when the
-generation has changed since, in Redis it lands under the old generation's name, which nobody reads.
+The fill race: a request reads an old value, a materialization writes a new one and empties the
+cache, and the request then stores its old value, which stays for the TTL. So nothing is emptied
+here. The cache version, a counter that exercise 3 increments after each materialization, is part of
+every key, and a request reads it *before* the features: a value that was read before the increment
+is stored under a key that no later request looks up.
 """
 
-import asyncio
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from feast_plugins.read_plan import Reply
+from redis import OutOfMemoryError
+from redis.asyncio import BlockingConnectionPool, Redis
 
-from .generation import Generation
-from .shared_cache import Kept, SharedCache
+from lab.learn import settings
 
-Read = Callable[[Sequence[bytes]], Awaitable[list[Reply]]]
+Features = dict[str, float | None]  # by name; None is unknown
 
-
-class LocalCache:
-    """The replies that were used last, `entries` at most, each until `ttl_s` after it was read."""
-
-    def __init__(self, entries: int, ttl_s: float, now: Callable[[], float] = time.time) -> None:
-        self._entries, self._ttl_s, self._now = entries, ttl_s, now
-        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
-
-    def get(self, command: bytes) -> Reply | None:
-        """The reply to a command; None when it is not kept, or too old."""
-        kept = self._kept.get(command)
-        if kept is None:
-            return None
-        if kept.read_at + self._ttl_s < self._now():
-            del self._kept[command]
-            return None
-        self._kept.move_to_end(command)
-        return kept.reply
-
-    def put(self, command: bytes, kept: Kept) -> None:
-        """Keep a reply; the one that was used longest ago goes when there are too many."""
-        self._kept[command] = kept
-        self._kept.move_to_end(command)
-        if len(self._kept) > self._entries:
-            self._kept.popitem(last=False)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._kept.clear()
-
-    def __len__(self) -> int:
-        return len(self._kept)
+TTL_S = 300  # bounds what the version does not record, such as a run of `feast materialize`
+log = logging.getLogger(__name__)
 
 
-class ReplyCache:
-    """Answers from the process, else from Redis, else by `read`, which it does once for many.
+class FeatureCache:
+    """Features of users and merchants by cache version, entity and id."""
 
-    Tasks that miss the same command at the same time wait for one read.
-    """
+    def __init__(self, project: str) -> None:
+        self.online_store, self.entries = connect(0), connect(1)
+        self._version_key = f"materialization_runs:{project}"
 
-    def __init__(
-        self, local: LocalCache, shared: SharedCache, generation: Generation, read: Read
-    ) -> None:
-        self._local, self._shared, self._generation, self._read = local, shared, generation, read
-        self._flights: dict[bytes, asyncio.Task[Flight]] = {}
-        generation.on_change(self.forget)
+    async def version(self) -> str:
+        """Return the cache version; "0" before the first materialization."""
+        return await self.online_store.get(self._version_key) or "0"
 
-    def known(self, commands: Sequence[bytes]) -> list[Reply] | None:
-        """The replies, if every one is kept in this process."""
-        if self._generation.current is None:
-            return None
-        replies = []
-        for command in commands:
-            reply = self._local.get(command)
-            if reply is None:
-                return None
-            replies.append(reply)
-        return replies
+    async def get_many(self, version: str, entity: str, ids: Sequence[str]) -> dict[str, Features]:
+        """Return the features of those ids that are in the cache."""
+        found = await self.entries.mget([f"features:{version}:{entity}:{one}" for one in ids])
+        return {one: json.loads(text) for one, text in zip(ids, found, strict=True) if text}
 
-    async def obtain(self, commands: Sequence[bytes]) -> tuple[list[Reply], Collection[bytes]]:
-        """The replies, and the commands that were read from the store for this very call.
-
-        Raises what `read` raises.
-        """
-        replies = {} if self._generation.current is None else self._kept(commands)
-        unknown = [command for command in commands if command not in replies]
-        mine = [command for command in unknown if command not in self._flights]
-        joined = {self._flights[command] for command in unknown if command in self._flights}
-        own = self._start(mine) if mine else None
-        for flight in (*joined, *([own] if own else [])):
-            # Shielded: when this request is given up, others may still wait for the same read.
-            replies |= (await asyncio.shield(flight)).replies
-        return [replies[command] for command in commands], own.result().read if own else ()
-
-    def forget(self) -> None:
-        """Drop what is kept in the process; reads under way are not waited for by new requests."""
-        self._local.clear()
-        self._flights.clear()
-
-    def _kept(self, commands: Sequence[bytes]) -> dict[bytes, Reply]:
-        found = {command: self._local.get(command) for command in commands}
-        return {command: reply for command, reply in found.items() if reply is not None}
-
-    def _start(self, commands: Sequence[bytes]) -> "asyncio.Task[Flight]":
-        flight = asyncio.create_task(self._fly(commands))
-        self._flights.update(dict.fromkeys(commands, flight))
-        flight.add_done_callback(lambda done: self._land(commands, done))
-        return flight
-
-    def _land(self, commands: Sequence[bytes], flight: "asyncio.Task[Flight]") -> None:
-        for command in commands:
-            if self._flights.get(command) is flight:
-                del self._flights[command]
-        if not flight.cancelled():
-            flight.exception()  # looked at, in case that nobody waits any more
-
-    async def _fly(self, commands: Sequence[bytes]) -> "Flight":
-        generation, read_at = self._generation.current, time.time()
-        found = await self._shared.get(generation, commands) if generation is not None else {}
-        absent = [command for command in commands if command not in found]
-        read = zip(absent, await self._read(absent), strict=True) if absent else ()
-        fresh = {command: Kept(read_at, reply) for command, reply in read}
-        if generation is not None and generation == self._generation.current:
-            for command, kept in (found | fresh).items():
-                self._local.put(command, kept)
-            self._shared.put_soon(generation, fresh)
-        return Flight(
-            {command: kept.reply for command, kept in (found | fresh).items()}, fresh.keys()
-        )
+    async def set_many(self, version: str, entity: str, rows: Mapping[str, Features]) -> None:
+        """Store features for TTL_S. A full Redis still answers reads, so only log its refusal."""
+        pipeline = self.entries.pipeline(transaction=False)
+        for one, features in rows.items():
+            pipeline.set(f"features:{version}:{entity}:{one}", json.dumps(features), ex=TTL_S)
+        try:
+            await pipeline.execute()
+        except OutOfMemoryError as error:
+            log.warning("features are not cached: %s", error)
 
 
-class Flight:
-    """What a read brought, and which of it from the store itself."""
-
-    def __init__(self, replies: Mapping[bytes, Reply], read: Collection[bytes]) -> None:
-        self.replies, self.read = dict(replies), read
+def connect(db: int) -> Any:
+    """Return an asynchronous client; above 32 connections a request waits for a free one."""
+    limits = {"max_connections": 32, "timeout": None, "socket_timeout": 1}
+    address = {"host": settings.host, "port": settings.redis_port, "db": db}
+    return Redis.from_pool(BlockingConnectionPool(**address, **limits, decode_responses=True))

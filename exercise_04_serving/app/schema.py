@@ -1,133 +1,68 @@
-"""What the API takes and gives, in the brief's names; the source of its OpenAPI page."""
+"""Requests, responses and errors of the API, in the brief's names; FastAPI shows them at /docs."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import Counter
+from pydantic import BaseModel, Field
+from redis import RedisError
 
-MAX_BATCH = 100
-MAX_ID = 128
-MAX_AMOUNT = 1e9  # far above any payment, and its ratio to any mean is still a number
-
-EXAMPLE: JsonDict = {"user_id": "user_1", "merchant_id": "merchant_1", "transaction_amount": 129.9}
-NEW_CUSTOMER: JsonDict = {
-    "user_id": "nobody",
-    "merchant_id": "merchant_1",
-    "transaction_amount": 20,
-    "timestamp": "2026-06-01T12:00:00Z",
-}
-
-
-def _iso_timestamp(text: str) -> str:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        raise PydanticCustomError(
-            "iso_timestamp", "Input should be a moment in ISO format"
-        ) from None
-    return text
-
-
-Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
-Timestamp = Annotated[
-    str,
-    Field(max_length=40, json_schema_extra={"format": "date-time"}),
-    AfterValidator(_iso_timestamp),
-]
+RESPONSES = Counter("http_responses", "Responses to predictions", ["route", "status"])
+Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class PredictionRequest(BaseModel):
-    """A payment to judge."""
+    """One payment. Its features are those of the present moment, whatever its timestamp."""
 
-    model_config = ConfigDict(strict=True, json_schema_extra={"examples": [EXAMPLE, NEW_CUSTOMER]})
-
-    user_id: Identifier = Field(description="Who pays")
-    merchant_id: Identifier = Field(description="Who is paid")
-    transaction_amount: float = Field(
-        gt=0, le=MAX_AMOUNT, allow_inf_nan=False, description="How much"
-    )
-    timestamp: Timestamp | None = Field(
-        None,
-        description="When it was made, in ISO format, without a zone in UTC; "
-        "features are those of the present moment",
-    )
-
-
-class BatchPredictionRequest(BaseModel):
-    """Payments to judge together: one read and one inference."""
-
-    model_config = ConfigDict(
-        strict=True, json_schema_extra={"examples": [{"transactions": [EXAMPLE, NEW_CUSTOMER]}]}
-    )
-
-    transactions: list[PredictionRequest] = Field(min_length=1, max_length=MAX_BATCH)
+    user_id: Identifier
+    merchant_id: Identifier
+    transaction_amount: float = Field(gt=0, le=1e9, allow_inf_nan=False, strict=True)
+    timestamp: datetime | None = None
 
 
 class PredictionResponse(BaseModel):
-    """The verdict on a payment, and what it was based on."""
+    """A prediction and its features; null is unknown, or the mean of no payment.
+
+    `missing` names the unknown ones.
+    """
 
     user_id: str
     merchant_id: str
     is_fraud: bool
-    fraud_probability: float = Field(ge=0, le=1)
-    features: dict[str, float | None] = Field(
-        description="Stored and request-time features by name; null is unknown, or the mean of none"
-    )
-    missing: list[str] = Field(description="Features that are unknown")
-    latency_ms: float = Field(description="In the service; of a batch's row, the whole batch's")
+    fraud_probability: float
+    features: dict[str, float | None]
+    missing: list[str]
+    latency_ms: float
+
+
+class BatchPredictionRequest(BaseModel):
+    """Payments that share one read of each view and one inference."""
+
+    transactions: list[PredictionRequest] = Field(min_length=1, max_length=100)
 
 
 class BatchPredictionResponse(BaseModel):
-    """A prediction for each transaction, in their order."""
+    """One prediction for each transaction, in their order."""
 
     predictions: list[PredictionResponse]
     total_latency_ms: float
 
 
-class Health(BaseModel):
-    """What works; `status` is healthy, degraded (it predicts) or unhealthy (it cannot)."""
+async def error_response(request: Request, error: Exception) -> Response:
+    """Return 503 without Redis: a prediction from made-up features would look like any other.
 
-    status: str
-    redis: str
-    feast: str
-    cache: str
-    version: str
-
-
-class Stats(BaseModel):
-    """Counts since the service was started, over all its workers."""
-
-    cache_hits: int
-    cache_misses: int
-    cache_hit_rate: float
-    total_predictions: int
-    redis_memory_mb: float | None = Field(description="None while Redis does not answer")
-    redis_keys: int | None = Field(description="Of the cache; None while Redis does not answer")
-
-
-class State(BaseModel):
-    """Answer to an orchestrator's probe."""
-
-    status: str
-
-
-class Problem(BaseModel):
-    """Why a request was refused."""
-
-    detail: str
-
-
-class InvalidField(BaseModel):
-    """A field that is wrong; `msg` begins with its name."""
-
-    loc: list[str | int]
-    msg: str
-    type: str
-
-
-class InvalidRequest(BaseModel):
-    """Every field that is wrong."""
-
-    detail: list[InvalidField]
+    422 has the invalid fields without their values: NaN is not JSON. All else is a bug: 500.
+    """
+    detail: Any
+    status, detail, headers = 500, "internal error", {}
+    if isinstance(error, RedisError):
+        status, headers = 503, {"Retry-After": "1"}
+        detail = f"Redis is unavailable ({type(error).__name__}); retry after 1 s"
+    elif isinstance(error, RequestValidationError):
+        status = 422
+        detail = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
+    RESPONSES.labels(request.url.path, str(status)).inc()
+    return JSONResponse({"detail": detail}, status, headers)

@@ -14,7 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from lab.settings import settings, utc_now
 from lab.stack.redis import RedisServer
 from tests.exercise_04.saved_model import save_a_model_of
-from tests.exercise_04.serving_shop import MODEL_INPUTS, cache_database, running_api
+from tests.exercise_04.serving_shop import (
+    BOTH,
+    MODEL_INPUTS,
+    cache_database,
+    cold_start,
+    running_api,
+)
 from tests.settings_in_force import settings_in_force
 from tests.shop import NewShop, Shop, Size
 
@@ -64,9 +70,17 @@ def save_a_model(folder: Path) -> None:
     save_a_model_of(model, MODEL_INPUTS, rows / 100, folder)
 
 
-@pytest.fixture
-def api(shop: Shop) -> Iterator[TestClient]:
-    """The API with an empty cache."""
+@pytest.fixture(params=BOTH)
+def api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
+    """The API of the solution and of production, with a cache that is not warm."""
     cache_database().flushdb()
-    with running_api() as client:
+    with cold_start(), running_api(request.param == "production") as client:
+        yield client
+
+
+@pytest.fixture
+def production_api(shop: Shop) -> Iterator[TestClient]:
+    """The API with all production parts."""
+    cache_database().flushdb()
+    with cold_start(), running_api() as client:
         yield client

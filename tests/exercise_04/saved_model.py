@@ -1,32 +1,31 @@
-"""Saves a model in the form that serves, for the service of the applied repository or another."""
+"""Saves a model for the service of the applied repository, for the solution and for production."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import get_tags
 
-from exercise_04_serving.save_model import save_model
-from lab.feature_store import ServiceDefinition, open_store, service_definition
+from exercise_04_serving.app.features import FeatureReader
+from exercise_04_serving.app.model import TRAINING_INPUTS, Metadata, Model, save_model
+from exercise_04_serving.production.onnx_model import convert
+from lab.learn import open_store
 
 
 def save_a_model_of(
-    model: Any,
-    inputs: list[str],
-    rows: np.ndarray,
-    folder: Path,
-    *,
-    threshold: float = 0.5,
-    service: ServiceDefinition | None = None,
+    classifier: Any, inputs: list[str], rows: np.ndarray, folder: Path, threshold: float = 0.5
 ) -> None:
-    """Save a fitted model of `inputs`; `rows` are its proof."""
-    save_model(
-        folder,
-        model,
-        service or service_definition(open_store(), "fraud_detection"),
-        pd.DataFrame(rows, columns=inputs),
+    """Save a fitted classifier of `inputs`; both runtimes must agree on `rows`."""
+    reader = FeatureReader(open_store(), "fraud_detection")
+    metadata = Metadata(
+        service=reader.name,
+        service_version=reader.version,
+        features=tuple(inputs),
+        types=reader.types,
         threshold=threshold,
-        never_missing=inputs,
-        metrics={"rows": len(rows)},
-        proof=rows,
+        accepts_nan=bool(get_tags(classifier).input_tags.allow_nan),
     )
+    save_model(folder, Model(classifier, metadata))
+    pd.DataFrame(rows, columns=inputs).to_parquet(folder / TRAINING_INPUTS)
+    convert(folder)

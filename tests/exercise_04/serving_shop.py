@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import psutil
 import pyarrow.parquet as pq
+import pytest
 import redis
 from fastapi.testclient import TestClient
 
@@ -32,6 +33,7 @@ STORED = [
 REQUEST_TIME = ["amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"]
 MODEL_INPUTS = [*STORED, *REQUEST_TIME, "transaction_amount"]
 STREAMING_VIEW = "user_streaming_features"
+BOTH = ("solution", "production")
 SECONDS = 30.0  # a wait that is longer is a failure
 
 Body = dict[str, Any]
@@ -58,26 +60,38 @@ def cache_database() -> redis.Redis:
 
 
 @contextmanager
-def running_api(**changes: Any) -> Iterator[TestClient]:
-    """The API in this process, with other settings than usual."""
-    from exercise_04_serving.app.main import create_app
+def running_api(production: bool = True, **changes: Any) -> Iterator[TestClient]:
+    """The API in this process, of production or of the solution, with changed settings."""
+    from exercise_04_serving.app import main
+    from exercise_04_serving.production import parts
 
-    with (
-        settings_in_force(**changes),
-        TestClient(create_app(), raise_server_exceptions=False) as client,
-    ):
-        yield client
+    with settings_in_force(**changes):
+        app = parts.create_app() if production else main.create_app()
+        with TestClient(app, raise_server_exceptions=False) as client:
+            yield client
+
+
+async def nothing_warm(_: object) -> None:
+    """Warm nothing."""
+
+
+@contextmanager
+def cold_start() -> Iterator[None]:
+    """Start without a warm cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exercise_04_serving.app.main.warm_cache", nothing_warm)
+        yield
 
 
 class LiveApi:
-    """The API as its own process, by serve.py."""
+    """The API as its own process, by server.py."""
 
     def __init__(self, log: Path, changes: Mapping[str, Any]) -> None:
         self.port = free_port()
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "exercise_04_serving.serve"],
+                [sys.executable, "-m", "exercise_04_serving.production.server"],
                 env=os.environ | variables(api_port=self.port, **changes),
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -39,30 +39,24 @@ def post(api: TestClient, content: str | bytes, path: str = "/predict") -> Any:
         ("timestamp", ""),
         ("timestamp", "2026-13-01T00:00:00Z"),
         ("timestamp", "2026-02-30"),
-        ("timestamp", 1_700_000_000),
     ],
 )
 def test_a_wrong_field_is_named(api: TestClient, field: str, value: Any) -> None:
-    for content, path in (
-        (json.dumps(GOOD | {field: value}), f"body.{field}: "),
-        (json.dumps({k: v for k, v in GOOD.items() if k != field}), f"body.{field}: "),
-    ):
-        answer = post(api, content)
-        if field == "timestamp" and "timestamp" not in content:
-            continue  # it is optional
+    without = {name: content for name, content in GOOD.items() if name != field}
+    for body in (GOOD | {field: value}, *([without] if field in GOOD else [])):
+        answer = post(api, json.dumps(body))
         assert answer.status_code == 422, answer.text
-        assert [error["msg"].startswith(path) for error in answer.json()["detail"]] == [True]
-        assert answer.json()["detail"][0]["loc"] == ["body", field]
+        assert [error["loc"] for error in answer.json()["detail"]] == [["body", field]]
 
 
 def test_a_bad_row_of_a_batch_is_named_by_its_index(api: TestClient) -> None:
     rows = [GOOD, GOOD, GOOD | {"transaction_amount": -1}, GOOD, {"user_id": "u"}]
     answer = post(api, json.dumps({"transactions": rows}), "/predict/batch")
     assert answer.status_code == 422
-    assert [error["msg"].partition(": ")[0] for error in answer.json()["detail"]] == [
-        "body.transactions[2].transaction_amount",
-        "body.transactions[4].merchant_id",
-        "body.transactions[4].transaction_amount",
+    assert [error["loc"][2:] for error in answer.json()["detail"]] == [
+        [2, "transaction_amount"],
+        [4, "merchant_id"],
+        [4, "transaction_amount"],
     ]
 
 
@@ -70,7 +64,7 @@ def test_a_bad_row_of_a_batch_is_named_by_its_index(api: TestClient) -> None:
 def test_a_batch_has_1_to_100_rows(api: TestClient, count: int) -> None:
     answer = post(api, json.dumps({"transactions": [GOOD] * count}), "/predict/batch")
     assert answer.status_code == 422
-    assert answer.json()["detail"][0]["msg"].startswith("body.transactions: ")
+    assert answer.json()["detail"][0]["loc"] == ["body", "transactions"]
 
 
 @pytest.mark.parametrize("count", [1, 100])
@@ -99,14 +93,14 @@ def test_a_batch_of_the_smallest_and_the_largest_size(api: TestClient, count: in
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
 def test_what_is_no_json_object_is_refused(api: TestClient, path: str, content: bytes) -> None:
     answer = post(api, content, path)
-    assert answer.status_code == 422, answer.text
+    assert answer.status_code in (400, 422), answer.text
     assert "body" in str(answer.json()["detail"])
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
-def test_another_content_type_is_refused(api: TestClient, kind: str | None) -> None:
+def test_another_content_type_is_refused(production_api: TestClient, kind: str | None) -> None:
     headers = {"content-type": kind} if kind else {}
-    answer = api.post("/predict", content=json.dumps(GOOD), headers=headers)
+    answer = production_api.post("/predict", content=json.dumps(GOOD), headers=headers)
     assert answer.status_code == 415
     assert "Content-Type" in answer.json()["detail"]
 
@@ -120,9 +114,9 @@ def in_chunks(megabytes: int) -> Any:
     yield from (b" " * 2**20 for _ in range(megabytes))
 
 
-def test_a_large_body_is_refused_however_it_is_sent(api: TestClient) -> None:
+def test_a_large_body_is_refused_however_it_is_sent(production_api: TestClient) -> None:
     for content in (b" " * (10 * 2**20), in_chunks(10)):
-        answer = api.post("/predict", content=content, headers=JSON)
+        answer = production_api.post("/predict", content=content, headers=JSON)
         assert answer.status_code == 413
         assert answer.json()["detail"].startswith("body: ")
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 
 from lab.settings import settings
 from lab.stack.ports import free_port
@@ -13,11 +14,12 @@ from tests.settings_in_force import variables
 from tests.shop import Shop
 
 SECONDS = 120
+MODULES = ("exercise_04_serving.demo", "exercise_04_serving.production")
 
 
-def run_demo(port: int) -> subprocess.CompletedProcess[str]:
+def run_demo(port: int, module: str = MODULES[0]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "exercise_04_serving.demo"],
+        [sys.executable, "-m", module],
         env=os.environ | variables(api_port=port, api_workers=2),
         capture_output=True,
         text=True,
@@ -29,14 +31,15 @@ def listening() -> set[int]:
     return {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
 
 
-def test_the_service_is_asked_and_loaded_and_is_gone_afterwards(shop: Shop) -> None:
+@pytest.mark.parametrize("module", MODULES)
+def test_the_service_predicts_under_load_and_is_gone_afterwards(shop: Shop, module: str) -> None:
     port = free_port()
-    done = run_demo(port)
+    done = run_demo(port, module)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "nobody pays 99.00 to nowhere" in done.stdout
-    assert "10 features unknown" in done.stdout
-    assert "100 together" in done.stdout
-    assert "1,102 predictions" in done.stdout  # two alone, a batch of 100, and the load
+    assert "'user_id': 'nobody'" in done.stdout
+    assert "unknown: transaction_count_7d" in done.stdout
+    assert "a batch of 100 took" in done.stdout
+    assert "{'status 200': 1000}" in done.stdout
     assert port not in listening()
 
 

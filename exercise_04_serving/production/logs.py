@@ -1,5 +1,6 @@
-"""Logs as JSON, a line each; at INFO they hold no ids, no feature values, nothing of a body."""
+"""Logs as JSON lines; at INFO they hold no ids, no feature values, nothing of a body."""
 
+import asyncio
 import logging
 import sys
 import traceback
@@ -9,10 +10,9 @@ from typing import Any
 
 import orjson
 
-from lab.errors import UserError
-
 LOGGER = "exercise_04_serving"
-FIELDS = "fields"  # what a record carries beside its message
+FIELDS = "fields"  # attribute of a record with further fields
+FLUSH_S = 0.5
 
 
 class JsonLines(logging.Formatter):
@@ -22,7 +22,7 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname,
-            "message": without_traceback(record.getMessage()),
+            "message": record.getMessage(),
             **getattr(record, FIELDS, {}),
         }
         if record.exc_info and record.exc_info[1]:
@@ -30,34 +30,37 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
-def without_traceback(message: str) -> str:
-    """Return the sentence of a user's mistake, of which the server logs a traceback as text."""
-    before, _, sentence = message.rpartition(f"{UserError.__module__}.{UserError.__name__}: ")
-    return sentence.strip() if before.startswith("Traceback") else message
-
-
 def place_of(error: BaseException) -> str:
-    """An error's type and the way to it, without its message, which may hold values."""
+    """Return an error's type and stack, without its message, which may hold values."""
     frames = traceback.extract_tb(error.__traceback__)
-    way = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[::-1])
-    return f"{type(error).__name__} at {way}"
+    stack = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[::-1])
+    return f"{type(error).__name__} at {stack}"
+
+
+def log_error(request_id: bytes, error: Exception) -> None:
+    """Log an unhandled error with the id of its request."""
+    fields = {FIELDS: {"request_id": request_id.decode()}}
+    logging.getLogger(LOGGER).error("not answered", exc_info=error, extra=fields)
 
 
 class RequestLines:
-    """A line for each answered request, written in blocks: one by one they cost a tenth of it."""
+    """One line for each response, written in blocks: one by one they cost a tenth of throughput.
+
+    A killed worker loses the lines of its last FLUSH_S.
+    """
 
     def __init__(self, block: int = 500) -> None:
         self._block = block
-        self._waiting: list[tuple[float, bytes, str, str, int, float]] = []
+        self._pending: list[tuple[float, bytes, str, str, int, float]] = []
 
     def add(self, request_id: bytes, method: str, route: str, status: int, ms: float) -> None:
-        """Keep a line until the block is full, or until the next `write`."""
-        self._waiting.append((time(), request_id, method, route, status, ms))
-        if len(self._waiting) >= self._block:
-            self.write()
+        """Buffer a line; write all when the block is full."""
+        self._pending.append((time(), request_id, method, route, status, ms))
+        if len(self._pending) >= self._block:
+            self.flush()
 
-    def write(self) -> None:
-        """Write what is waiting."""
+    def flush(self) -> None:
+        """Write the buffered lines."""
         lines = [
             orjson.dumps(
                 {
@@ -71,21 +74,27 @@ class RequestLines:
                     "ms": round(ms, 2),
                 }
             ).decode()
-            for moment, request_id, method, route, status, ms in self._waiting
+            for moment, request_id, method, route, status, ms in self._pending
         ]
-        self._waiting.clear()
+        self._pending.clear()
         if lines:
             print(*lines, sep="\n", flush=True)
+
+    async def flush_regularly(self) -> None:
+        """Flush every FLUSH_S, until cancelled."""
+        while True:
+            self.flush()
+            await asyncio.sleep(FLUSH_S)
 
 
 request_lines = RequestLines()
 
 
-def to_stdout() -> None:
-    """Send the service's records, the reader's and uvicorn's to stdout."""
+def log_to_stdout() -> None:
+    """Send the records of the service, the reader and uvicorn to stdout."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
-    for name in (LOGGER, "app", "feast_plugins", "uvicorn"):
+    for name in (LOGGER, "feast_plugins", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)

@@ -1,4 +1,7 @@
-"""How good a fraud model is, with intervals by users: a user's payments are not independent."""
+"""Evaluates the fraud model with intervals by users: a user's payments are not independent.
+
+python -m exercise_04_serving.production.evaluation     # after train_model
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from lab.settings import settings
+from exercise_04_serving.app.features import FeatureReader
+from exercise_04_serving.app.model import AMOUNT, load_model
+from exercise_04_serving.train_model import LABEL, SERVICE, read_rows, train
+from lab.learn import open_store, run_script, settings
 
 RESAMPLES = 200
 FEWEST_USERS = 30
@@ -80,3 +86,31 @@ class LabelledRows:
 
     def _weighted_pr_auc(self, scores: NDArray[np.float64], weights: Weights) -> float:
         return float(average_precision_score(self.labels, scores, sample_weight=weights))
+
+
+def labelled_rows(rows: pd.DataFrame) -> LabelledRows:
+    """Return users, labels and times of rows of exercise 2."""
+    users = pd.factorize(rows["user_id"])[0].astype(np.int64)
+    return LabelledRows(users, rows[LABEL].to_numpy(), rows["event_timestamp"])
+
+
+def main() -> None:
+    reader = FeatureReader(open_store(), SERVICE)
+    model = load_model(settings.model_dir, reader)
+    rows = read_rows([*reader.types, AMOUNT])
+    training, test = (rows[rows["split"] == name] for name in ("train", "test"))
+    streaming = {name for view in reader.streaming_views for name in view.missing}
+    without = [name for name in model.metadata.features if name not in streaming]
+    baseline = train(training[without], training[LABEL])
+    baseline_scores = baseline.predict_proba(test[without].to_numpy())[:, 1]
+    scores, labelled = model.score(test[[*model.metadata.features]].to_numpy()), labelled_rows(test)
+    print(f"PR-AUC on {len(test):,} test rows, 95 % intervals by users")
+    print(f"  without streaming features  {labelled.pr_auc(baseline_scores)}")
+    print(f"  with streaming features     {labelled.pr_auc(scores)}")
+    print(f"  gain                        {labelled.pr_auc_gain(scores, baseline_scores)}")
+    alerts = labelled.alerts_per_day(scores, model.metadata.threshold)
+    print(f"  alerts a day at the threshold of {model.metadata.threshold:.3f}: {alerts:.0f}")
+
+
+if __name__ == "__main__":
+    run_script(main)

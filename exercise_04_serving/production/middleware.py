@@ -1,55 +1,54 @@
-"""What stands before the endpoints, as plain ASGI: Starlette's own base class costs much more.
-
-From the outside in: a request id, one line of log and a 500 for what nobody caught; a bound on the
-requests in work; the API key; the whole body, within bounds of size and time.
-"""
+"""Middleware in front of the endpoints, as plain ASGI: Starlette's base class costs much more."""
 
 import asyncio
-import logging
 import re
 import secrets
 from hmac import compare_digest
 from time import perf_counter
+from typing import Any
 
 import orjson
+from prometheus_client import Counter, Gauge
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import telemetry
-from .docs_page import DESCRIPTION, FILES, PAGE
-from .logs import FIELDS, LOGGER, request_lines
-from .telemetry import in_work
+from exercise_04_serving.app.schema import RESPONSES
+from exercise_04_serving.production.logs import log_error, request_lines
 
 PREDICTIONS = frozenset({"/predict", "/predict/batch"})
-PROBES = frozenset({"/live", "/ready", "/health"})
-OPEN = PROBES | {PAGE, DESCRIPTION}  # to those without a key
+OPEN = frozenset({"/live", "/ready", "/health", "/docs", "/openapi.json"})  # without a key
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
-BODY = "lab.body"  # where an endpoint finds it in the scope
-RETRY_AFTER = ((b"retry-after", b"1"),)
-
-log = logging.getLogger(f"{LOGGER}.requests")
+RETRY_AFTER = (b"retry-after", b"1")
+SHED = Counter("requests_shed", "Requests refused because too many were in flight")
+IN_FLIGHT = Gauge("requests_in_flight", "Requests in flight", multiprocess_mode="livesum")
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """A request header's value."""
+    """Return a request header's value."""
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
-async def refuse(
-    send: Send, status: int, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+async def respond(
+    send: Send, status: int, body: dict[str, Any], *headers: tuple[bytes, bytes]
 ) -> None:
-    """Answer without asking the endpoint."""
-    body = orjson.dumps({"detail": detail})
-    described = (
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        *headers,
-    )
-    await send({"type": "http.response.start", "status": status, "headers": list(described)})
-    await send({"type": "http.response.body", "body": body})
+    """Send a JSON response without calling the endpoint."""
+    content = orjson.dumps(body)
+    length = (b"content-length", b"%d" % len(content))
+    described = [(b"content-type", b"application/json"), length, *headers]
+    await send({"type": "http.response.start", "status": status, "headers": described})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def refuse(
+    scope: Scope, send: Send, status: int, detail: str, *headers: tuple[bytes, bytes]
+) -> None:
+    """Refuse a request, and count the response of a prediction."""
+    if scope["path"] in PREDICTIONS:
+        RESPONSES.labels(scope["path"], str(status)).inc()
+    await respond(send, status, {"detail": detail}, *headers)
 
 
 class RequestLog:
-    """Gives each request an id, logs and counts its answer, and answers 500 for what goes wrong."""
+    """Gives each request an id, and logs its response; an unhandled error is logged with it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,53 +70,52 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("not answered", extra={FIELDS: {"request_id": request_id.decode()}})
+        except Exception as error:  # noqa: BLE001  # logged with its request id, without values
+            log_error(request_id, error)
             if not status:
-                await refuse(send_with_id, 500, "the service failed; its log has the request id")
+                await refuse(scope, send_with_id, 500, "internal error; the log has the request id")
         route = getattr(scope.get("route"), "path", "none")
-        telemetry.count_response(route, status)
         milliseconds = (perf_counter() - started) * 1000
         request_lines.add(request_id, scope["method"], route, status, milliseconds)
 
 
 class LoadShedder:
-    """Refuses what comes while `limit` requests are in work in this worker: queues only grow."""
+    """Refuses predictions above `limit` in flight in this worker: queues only grow."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit = app, limit
+        self._app, self._limit, self._in_flight = app, limit, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PROBES:
+        if scope["type"] != "http" or scope["path"] not in PREDICTIONS:
             return await self._app(scope, receive, send)
-        if in_work.requests >= self._limit:
-            telemetry.SHED.inc()
-            return await refuse(send, 503, "too many requests are in work", RETRY_AFTER)
-        in_work.requests += 1
+        if self._in_flight >= self._limit:
+            SHED.inc()
+            return await refuse(scope, send, 503, "too many requests in flight", RETRY_AFTER)
+        self._in_flight += 1
+        IN_FLIGHT.inc()
         try:
             await self._app(scope, receive, send)
         finally:
-            in_work.requests -= 1
+            self._in_flight -= 1
+            IN_FLIGHT.dec()
 
 
 class ApiKey:
-    """Asks for `key` in X-API-Key, except from probes and for the documentation."""
+    """Requires `key` in X-API-Key, except from probes and for the documentation."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self._app, self._key = app, key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = "" if scope["type"] != "http" else scope["path"]
-        is_open = not path or path in OPEN or path.startswith(f"{FILES}/")
+        is_open = scope["type"] != "http" or scope["path"] in OPEN
         if is_open or compare_digest(header(scope, b"x-api-key") or b"", self._key):
             return await self._app(scope, receive, send)
-        await refuse(
-            send, 401, "X-API-Key is missing or wrong", ((b"www-authenticate", b"ApiKey"),)
-        )
+        required = (b"www-authenticate", b"ApiKey")
+        await refuse(scope, send, 401, "X-API-Key is missing or wrong", required)
 
 
-class JsonBody:
-    """Takes a request's JSON in whole, `max_bytes` in `timeout_s` at most, before it is parsed."""
+class BodyLimit:
+    """Receives a prediction's JSON before the endpoint, `max_bytes` in `timeout_s` at most."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app, self._max_bytes, self._timeout_s = app, max_bytes, timeout_s
@@ -127,22 +125,25 @@ class JsonBody:
             return await self._app(scope, receive, send)
         kind = header(scope, b"content-type") or b""
         if kind.partition(b";")[0].strip().lower() != b"application/json":
-            return await refuse(send, 415, "Content-Type: send application/json")
+            return await refuse(scope, send, 415, "Content-Type: send application/json")
         try:
             body = await self._received(scope, receive)
         except TimeoutError:
-            return await refuse(send, 408, f"body: not complete after {self._timeout_s:g} s")
+            return await refuse(scope, send, 408, f"body: not complete in {self._timeout_s:g} s")
         if body is None:
-            return await refuse(send, 413, f"body: more than {self._max_bytes} bytes")
-        scope[BODY] = body
-        await self._app(scope, receive, send)
+            return await refuse(scope, send, 413, f"body: more than {self._max_bytes} bytes")
+
+        async def replay() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)
 
     async def _received(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body; None when it is too large. What a client that goes away has sent is enough."""
+        """Return the body; None when it is too large."""
         if int(header(scope, b"content-length") or 0) > self._max_bytes:
             return None
         message = await receive()
-        body = message.get("body", b"")
+        body: bytes = message.get("body", b"")
         if message.get("more_body"):
             async with asyncio.timeout(self._timeout_s):
                 while message.get("more_body") and len(body) <= self._max_bytes:
