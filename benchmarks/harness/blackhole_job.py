@@ -2,9 +2,9 @@
 
 import signal
 
-from exercise_05_streaming.flink_streaming_features import start_job
-from exercise_05_streaming.job.checkpoints import checkpoint_folder
-from exercise_05_streaming.job.flink import open_flink
+from exercise_05_streaming.production.flink_streaming_features import start_job
+from exercise_05_streaming.production.job.checkpoints import checkpoint_folder
+from exercise_05_streaming.production.job.flink import open_flink
 
 BLACKHOLE = "'connector' = 'blackhole'"
 

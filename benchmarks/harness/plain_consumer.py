@@ -17,10 +17,10 @@ from typing import Any
 import polars as pl
 from kafka import KafkaConsumer, TopicPartition
 
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.topics import bootstrap
-from exercise_05_streaming.windows import TILE
+from exercise_05_streaming.production.known_tiles import KnownTiles
+from exercise_05_streaming.production.online_rows import OnlineRows
+from exercise_05_streaming.production.topics import bootstrap
+from exercise_05_streaming.production.windows import TILE
 from lab.settings import settings
 
 AT_ONCE = 5_000

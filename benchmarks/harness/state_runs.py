@@ -22,10 +22,10 @@ from benchmarks.harness.stream_runs import (
     running,
     wait_until,
 )
-from exercise_05_streaming.delivery import Delivery
-from exercise_05_streaming.events import Record, iso, key_of, milliseconds, packed
-from exercise_05_streaming.online_rows import VERSION_FIELD
-from exercise_05_streaming.topics import bootstrap, create_topics
+from exercise_05_streaming.production.delivery import Delivery
+from exercise_05_streaming.production.events import Record, iso, key_of, milliseconds, packed
+from exercise_05_streaming.production.online_rows import VERSION_FIELD
+from exercise_05_streaming.production.topics import bootstrap, create_topics
 from feast_plugins.redis_encoding import entity_key
 from lab.settings import settings, utc_now
 

@@ -20,16 +20,24 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from exercise_05_streaming.delivery import Delivery
-from exercise_05_streaming.events import Record, Traffic, iso, key_of, milliseconds, packed, records
-from exercise_05_streaming.online_rows import VIEW
-from exercise_05_streaming.topics import bootstrap, create_topics
+from exercise_05_streaming.production.delivery import Delivery
+from exercise_05_streaming.production.events import (
+    Record,
+    Traffic,
+    iso,
+    key_of,
+    milliseconds,
+    packed,
+    records,
+)
+from exercise_05_streaming.production.online_rows import VIEW
+from exercise_05_streaming.production.topics import bootstrap, create_topics
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.feature_store import connect_redis, effective_config
 from lab.settings import settings, utc_now
 
 GROUP = "flink-features"
-JOB = "exercise_05_streaming.flink_streaming_features"
+JOB = "exercise_05_streaming.production.flink_streaming_features"
 BLACKHOLE = "benchmarks.harness.blackhole_job"
 PLAIN = "benchmarks.harness.plain_consumer"
 BACKLOG_RATE = 1_000
@@ -87,7 +95,7 @@ def plain(events: int, users: int) -> float:
 def fresh(rate: int, seconds: int) -> list[float]:
     """Seconds from sending a new user's event to reading it, again and again beside a load."""
     create_topics()
-    load = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
+    load = [sys.executable, "-m", "exercise_05_streaming.production.produce_events"]
     with running(JOB), running_command([*load, "--rate", str(rate), "--users", "1000"]):
         wait_until(lambda: any(counts_of(["user_0"], "5m")))
         delivery = Delivery(bootstrap(), settings.transactions_topic)

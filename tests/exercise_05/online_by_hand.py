@@ -4,8 +4,8 @@ from typing import Any
 
 import redis
 
-from exercise_05_streaming.online_rows import VERSION_FIELD, VIEW
-from exercise_05_streaming.windows import FEATURES
+from exercise_05_streaming.production.online_rows import VERSION_FIELD, VIEW
+from exercise_05_streaming.production.windows import FEATURES
 from feast_plugins.redis_encoding import (
     decode_time,
     decode_value,

@@ -16,14 +16,14 @@ from typing import Any
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.events import Record
+from exercise_05_streaming.production.events import Record
 from lab.settings import ROOT
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
 from tests.settings_in_force import variables
 from tests.waiting import PATIENCE_S, eventually
 
-SCRIPT = ROOT / "exercise_05_streaming" / "flink_streaming_features.py"
+SCRIPT = ROOT / "exercise_05_streaming" / "production" / "flink_streaming_features.py"
 PARTITIONS = 4
 POLL_S = 0.1
 
@@ -52,7 +52,7 @@ class Pipeline:
         return os.environ | variables(**ours | self.settings | changes)
 
     def create_topics(self) -> None:
-        command = [sys.executable, "-m", "exercise_05_streaming.topics"]
+        command = [sys.executable, "-m", "exercise_05_streaming.production.topics"]
         subprocess.run(command, env=self.env(), check=True, timeout=PATIENCE_S)
 
     def recreate_topics(self) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.online_rows import VIEW, OnlineRows
-from exercise_05_streaming.windows import FEATURES, TILE
+from exercise_05_streaming.production.known_tiles import KnownTiles
+from exercise_05_streaming.production.online_rows import VIEW, OnlineRows
+from exercise_05_streaming.production.windows import FEATURES, TILE
 from lab.feature_store import open_store
 from lab.settings import settings
 from tests.settings_in_force import settings_in_force

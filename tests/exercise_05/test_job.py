@@ -11,8 +11,15 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from exercise_05_streaming.events import EPOCH, Record, Traffic, iso, milliseconds, records
-from exercise_05_streaming.plain_windows import plain_windows
+from exercise_05_streaming.production.events import (
+    EPOCH,
+    Record,
+    Traffic,
+    iso,
+    milliseconds,
+    records,
+)
+from exercise_05_streaming.production.plain_windows import plain_windows
 from lab.settings import settings, utc_now
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
 from tests.exercise_05.tiles_recounted import in_order, judged, tiles

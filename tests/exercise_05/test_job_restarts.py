@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from exercise_05_streaming.events import Traffic, records
+from exercise_05_streaming.production.events import Traffic, records
 from tests.exercise_05.pipeline import NewPipeline
 from tests.exercise_05.tiles_recounted import in_order, tiles
 from tests.waiting import eventually

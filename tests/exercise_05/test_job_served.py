@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sklearn.linear_model import LogisticRegression
 
-from exercise_05_streaming.events import Record, iso, milliseconds, packed
-from exercise_05_streaming.online_rows import VIEW
+from exercise_05_streaming.production.events import Record, iso, milliseconds, packed
+from exercise_05_streaming.production.online_rows import VIEW
 from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
 from tests.exercise_04.saved_model import save_a_model_of

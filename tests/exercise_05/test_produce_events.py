@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE_S, eventually
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 4
-COMMAND = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
+COMMAND = [sys.executable, "-m", "exercise_05_streaming.production.produce_events"]
 DELIVERED = re.compile(r"([\d,]+) of ([\d,]+) events delivered")
 
 
@@ -145,7 +145,7 @@ def test_without_the_topic_it_names_the_next_command(broker: KafkaBroker) -> Non
     status, said = run(broker.port, "--count", "1", transactions_topic="nowhere")
     assert status == 2
     assert "has no topic nowhere" in said
-    assert "python -m exercise_05_streaming.topics" in said
+    assert "python -m exercise_05_streaming.production.topics" in said
 
 
 def test_without_a_broker_it_gives_up_soon() -> None:

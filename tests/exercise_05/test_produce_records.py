@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exercise_05_streaming.event_replay import raw_transactions
-from exercise_05_streaming.events import FAULTS, Record, Traffic, records
+from exercise_05_streaming.production.event_replay import raw_transactions
+from exercise_05_streaming.production.events import FAULTS, Record, Traffic, records
 from lab.errors import UserError
 
 START = datetime(2026, 3, 1, 11, 58, tzinfo=UTC)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.windows import (
+from exercise_05_streaming.production.known_tiles import KnownTiles
+from exercise_05_streaming.production.windows import (
     EVENT_TIME,
     FEATURES,
     NEXT_CHANGE,

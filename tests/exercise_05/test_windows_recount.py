@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from exercise_05_streaming.recount import Recount, recount
+from exercise_05_streaming.production.recount import Recount, recount
 from lab.settings import settings
 from tests.exercise_05.tiles_by_hand import (
     DAY,

@@ -15,10 +15,10 @@ import pytest
 import redis
 from confluent_kafka import Producer
 
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.rebuild import rebuild
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.writer import Writer
+from exercise_05_streaming.production.online_rows import OnlineRows
+from exercise_05_streaming.production.rebuild import rebuild
+from exercise_05_streaming.production.topic_reader import TopicReader
+from exercise_05_streaming.production.writer import Writer
 from lab.errors import UserError
 from lab.settings import settings, utc_now
 from lab.stack.ports import free_port
@@ -42,7 +42,7 @@ from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 USERS = ["user_0", "user_1"]
-WRITER = [sys.executable, "-m", "exercise_05_streaming.writer"]
+WRITER = [sys.executable, "-m", "exercise_05_streaming.production.writer"]
 
 
 class Clock:

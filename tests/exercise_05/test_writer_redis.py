@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.online_rows import OnlineRows
+from exercise_05_streaming.production.known_tiles import KnownTiles
+from exercise_05_streaming.production.online_rows import OnlineRows
 from lab.stack.redis import private_redis
 from tests.exercise_05.online_by_hand import event_time, key_of, stored
 from tests.exercise_05.tiles_by_hand import (

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from exercise_05_streaming.windows import TILE
+from exercise_05_streaming.production.windows import TILE
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 TILE_MS, GAP = 5 * MINUTE, 30 * MINUTE

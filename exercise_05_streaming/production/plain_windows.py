@@ -1,6 +1,6 @@
 """The same windows as Flink has them, over the log as it is now: TUMBLE, HOP and SESSION.
 
-    python -m exercise_05_streaming.plain_windows
+    python -m exercise_05_streaming.production.plain_windows
 
 To compare with the tiles, and to learn from: sql/plain_windows.sql is what one writes first. The
 values are the same, but each comes only when its window is over, and an event is counted in 12
@@ -10,9 +10,9 @@ windows of an hour and in 24 of a day.
 from collections import Counter
 from typing import Any
 
-from exercise_05_streaming.job.flink import open_flink
-from exercise_05_streaming.job.preflight import require_services
-from exercise_05_streaming.job.statements import PLAIN_WINDOWS, statements
+from exercise_05_streaming.production.job.flink import open_flink
+from exercise_05_streaming.production.job.preflight import require_services
+from exercise_05_streaming.production.job.statements import PLAIN_WINDOWS, statements
 from lab.errors import run_script
 
 

@@ -10,7 +10,7 @@ import heapq
 import numpy as np
 import polars as pl
 
-from exercise_05_streaming.windows import NEXT_CHANGE, TILE, features, merged, remembered
+from exercise_05_streaming.production.windows import NEXT_CHANGE, TILE, features, merged, remembered
 
 NUMBERED = {**TILE, "user_id": pl.Int64()}
 TILE_BYTES = 8 * len(TILE)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exercise_05_streaming.job.flink import logs
+from exercise_05_streaming.production.job.flink import logs
 from lab.errors import UserError
 from lab.settings import settings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from exercise_05_streaming.events import Record, iso, key_of, milliseconds, packed
+from exercise_05_streaming.production.events import Record, iso, key_of, milliseconds, packed
 from lab.errors import UserError
 from lab.settings import settings
 

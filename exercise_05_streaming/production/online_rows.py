@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import redis
 
-from exercise_05_streaming.windows import EVENT_TIME, FEATURES, VERSION
+from exercise_05_streaming.production.windows import EVENT_TIME, FEATURES, VERSION
 from feast_plugins.columnar_encoding import encode_features, encode_times, entity_keys
 from feast_plugins.redis_address import pack
 from feast_plugins.redis_encoding import Kind, feature_field, time_field

@@ -1,6 +1,6 @@
 -- What a message says. The function is called once for each: where Flink would copy an expression to
 -- wherever its name is used, it keeps to what is not deterministic.
-CREATE TEMPORARY FUNCTION read_transaction AS 'exercise_05_streaming.ReadTransaction';
+CREATE TEMPORARY FUNCTION read_transaction AS 'exercise_05_streaming.production.ReadTransaction';
 
 CREATE TEMPORARY VIEW parsed AS
 SELECT *, read_transaction(message, record_time) AS said

@@ -1,6 +1,6 @@
 """Holds the stream against a recount of the log: every tile, and every value in Redis.
 
-python -m exercise_05_streaming.verification
+python -m exercise_05_streaming.production.verification
 """
 
 import sys
@@ -8,11 +8,11 @@ import time
 
 import polars as pl
 
-from exercise_05_streaming.online_rows import VERSION_FIELD, VIEW
-from exercise_05_streaming.recount import Features, read_log, recount
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.windows import FEATURES, TILE
-from exercise_05_streaming.writer import tiles_in
+from exercise_05_streaming.production.online_rows import VERSION_FIELD, VIEW
+from exercise_05_streaming.production.recount import Features, read_log, recount
+from exercise_05_streaming.production.topic_reader import TopicReader
+from exercise_05_streaming.production.windows import FEATURES, TILE
+from exercise_05_streaming.production.writer import tiles_in
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.errors import run_script
 from lab.feature_store import connect_redis, effective_config

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from lab.settings import settings
 
-WRITER = "exercise_05_streaming.writer"
+WRITER = "exercise_05_streaming.production.writer"
 
 
 class WriterProcess:

@@ -18,7 +18,7 @@ from lab.settings import settings
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 
-PACKAGE = "exercise_05_streaming"
+PACKAGE = "exercise_05_streaming.production"
 EVENTS, RATE = 20_000, 2_000
 IN_FLIGHT = EVENTS // 10  # by then the producer is connected, and most are still to come
 TRAFFIC = {"users": 500, "late": 0.1, "duplicates": 0.1, "malformed": 0.02}

@@ -6,9 +6,9 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.job.flink import JOB_NAME
-from exercise_05_streaming.job.running import ENDED
-from exercise_05_streaming.topics import bootstrap, create_outputs
+from exercise_05_streaming.production.job.flink import JOB_NAME
+from exercise_05_streaming.production.job.running import ENDED
+from exercise_05_streaming.production.topics import bootstrap, create_outputs
 from lab.errors import UserError
 from lab.feature_store import connect_redis
 from lab.settings import settings
@@ -49,7 +49,8 @@ def _log_id() -> str:
         raise UserError(f"no Kafka broker answers at {address}", "lab up kafka") from error
     if topic not in cluster.topics:
         raise UserError(
-            f"Kafka at {address} has no topic {topic}", "python -m exercise_05_streaming.topics"
+            f"Kafka at {address} has no topic {topic}",
+            "python -m exercise_05_streaming.production.topics",
         )
     asked: dict[str, Any] = admin.describe_topics(TopicCollection([topic]))
     found = asked[topic].result(settings.kafka_timeout_s)

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
-from exercise_05_streaming.topics import bootstrap
+from exercise_05_streaming.production.topics import bootstrap
 from lab.settings import settings
 
 SQL = Path(__file__).parent.parent / "sql"

@@ -8,9 +8,9 @@ like any writer, it cannot put an older value over a newer one.
 
 import time
 
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.writer import Writer, say
+from exercise_05_streaming.production.online_rows import OnlineRows
+from exercise_05_streaming.production.topic_reader import TopicReader
+from exercise_05_streaming.production.writer import Writer, say
 from lab.errors import run_script
 from lab.feature_store import connect_redis
 from lab.settings import settings

@@ -10,8 +10,8 @@ import duckdb
 import polars as pl
 from confluent_kafka import Message
 
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.windows import FEATURES, TILE
+from exercise_05_streaming.production.topic_reader import TopicReader
+from exercise_05_streaming.production.windows import FEATURES, TILE
 from lab.settings import settings
 
 SQL = Path(__file__).with_suffix(".sql")
