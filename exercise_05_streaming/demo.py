@@ -13,7 +13,7 @@ from exercise_05_streaming.verify import differences, stored_features
 from exercise_05_streaming.windows import METRICS, WINDOWS
 from lab.learn import UserError, run_script, settings
 
-JOB = [sys.executable, "-m", "exercise_05_streaming.flink_streaming_features"]
+JOB = "exercise_05_streaming.flink_streaming_features"
 LOG = settings.build_dir / "flink" / "job.log"
 TIMEOUT_S = 120
 
@@ -28,16 +28,16 @@ def wait_until(condition: Callable[[], bool], job: "subprocess.Popen[bytes]") ->
     return time.monotonic() - start
 
 
-def main() -> None:
+def main(module: str = JOB, compare: Callable[[], list[str]] = differences) -> None:
     """Run the exercise in about a minute."""
     create_topics()
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("wb") as log:
-        job = subprocess.Popen(JOB, stdout=log, stderr=subprocess.STDOUT)
+        job = subprocess.Popen([sys.executable, "-m", module], stdout=log, stderr=subprocess.STDOUT)
     try:
         count = send(islice(generate(200, 50, 0.1, 0, 0.02), 2_000))
         print(f"Sent {count:,} payments: 10 % of them late, 2 % malformed")
-        wait_until(lambda: not differences(), job)
+        wait_until(lambda: not compare(), job)
         print("Every tile and every feature equals a recomputation of the log")
         user = f"user_of_{time.time_ns()}"
         send([(user, json.dumps(generate_transaction_event() | {"user_id": user}), NOW)])

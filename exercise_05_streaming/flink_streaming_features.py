@@ -133,12 +133,11 @@ def print_windows(rows: Any) -> None:
 # ---- STEP 3, chapter 2: Compute the features ---------------------------------------------------
 
 
-def compute_features(t_env: TableEnvironment) -> None:
-    """Create the view `tiles`: count, sums and times of each user's five minutes.
+def accept_events(t_env: TableEnvironment) -> None:
+    """Create the view `accepted`: the events that count.
 
     No watermark decides what is late. It would depend on how fast each partition is read, and a
     reread of the log would drop other events. The record's own time gives the same answer always.
-    A grouped count is emitted whenever it changes, and a late event changes it like any other.
     """
     t_env.execute_sql(f"""
         CREATE TEMPORARY VIEW accepted AS
@@ -150,6 +149,13 @@ def compute_features(t_env: TableEnvironment) -> None:
             AND event_at BETWEEN record_time - INTERVAL '15' MINUTE
                 AND record_time + INTERVAL '1' MINUTE
     """)
+
+
+def compute_features(t_env: TableEnvironment) -> None:
+    """Create the view `tiles`: count, sums and times of each user's five minutes.
+
+    A grouped count is emitted whenever it changes, and a late event changes it like any other.
+    """
     t_env.execute_sql("""
         CREATE TEMPORARY VIEW tiles AS
         SELECT user_id, tile_start, COUNT(*) AS transaction_count,
@@ -163,9 +169,11 @@ def compute_features(t_env: TableEnvironment) -> None:
 
 # ---- STEP 4: Write to Redis --------------------------------------------------------------------
 
+INSERT_TILES = "INSERT INTO user_tiles SELECT * FROM tiles"
 
-def write_to_redis(t_env: TableEnvironment) -> None:
-    """Start the job, which upserts tiles into a topic, and write features until the job ends."""
+
+def define_sink(t_env: TableEnvironment) -> None:
+    """Create the table of the topic `user_tiles`; a record replaces the earlier ones of its key."""
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE user_tiles (
             user_id STRING, tile_start BIGINT, transaction_count BIGINT, total_cents BIGINT,
@@ -179,7 +187,11 @@ def write_to_redis(t_env: TableEnvironment) -> None:
             'value.format' = 'json'
         )
     """)
-    job = t_env.execute_sql("INSERT INTO user_tiles SELECT * FROM tiles").get_job_client()
+
+
+def write_to_redis(t_env: TableEnvironment) -> None:
+    """Start the job, and write features until it ends."""
+    job = t_env.execute_sql(INSERT_TILES).get_job_client()
     print(f"Job {job.get_job_id()} is running; Ctrl-C stops it", flush=True)
     ended = ("FAILED", "CANCELED", "FINISHED")
     try:
@@ -206,7 +218,9 @@ def main(
         else:
             t_env = create_environment(FEATURE_JOB)
             define_source(t_env, "earliest-offset")
+            accept_events(t_env)
             compute_features(t_env)
+            define_sink(t_env)
             write_to_redis(t_env)
     except KeyboardInterrupt:
         print("Stopped; the next start reads the log from its beginning")

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Protocol
 
 import confluent_kafka as kafka
@@ -49,30 +50,44 @@ class TopicReader:
                 raise kafka.KafkaException(error)
 
 
+Tile = tuple[int, ...]  # the values of windows.INTEGERS
+
+
+def parse_tile(value: bytes) -> tuple[str, Tile]:
+    """Return a record's user and tile. Raises ValueError when it is no tile."""
+    try:
+        fields = json.loads(value)
+        return str(fields["user_id"]), tuple(int(fields[name]) for name in INTEGERS)
+    except (TypeError, KeyError, OverflowError) as error:
+        raise ValueError(f"not a tile: {value[:80]!r}") from error
+
+
+def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
+    """Return a user's tiles with one more, or with another version of one.
+
+    A tile only grows, so its count is its version: versions may arrive in any order and any number
+    of times, and a job that reads the log again changes nothing. Two days are kept.
+    """
+    start, count = tile[:2]
+    if start in tiles and count < tiles[start][1]:
+        return tiles
+    oldest = (max([start, *tiles]) // DAY_S - 1) * DAY_S
+    return {s: known for s, known in tiles.items() if s >= oldest} | {start: tile}
+
+
 class TileStore:
-    """The tiles of each user of two days, in memory."""
+    """The tiles of each user, in memory."""
 
     def __init__(self) -> None:
-        self._tiles: dict[str, dict[int, tuple[int, ...]]] = {}
+        self._tiles: dict[str, dict[int, Tile]] = {}
 
-    def update(self, value: bytes) -> tuple[str, int]:
-        """Store a tile; return its user and start. Raises ValueError when it is no tile.
+    def update(self, user: str, tile: Tile) -> None:
+        """Store a tile of a user."""
+        self._tiles[user] = merge(self._tiles.get(user, {}), tile)
 
-        A tile only grows, so its count is its version: versions may arrive in any order and any
-        number of times, and a job that reads the log again changes nothing.
-        """
-        try:
-            fields = json.loads(value)
-            user, tile = str(fields["user_id"]), tuple(int(fields[name]) for name in INTEGERS)
-        except (TypeError, KeyError, OverflowError) as error:
-            raise ValueError(f"not a tile: {value[:80]!r}") from error
-        (start, count, *_), tiles = tile, self._tiles.setdefault(user, {})
-        if start not in tiles:
-            oldest = (max([start, *tiles]) // DAY_S - 1) * DAY_S
-            self._tiles[user] = {s: old for s, old in tiles.items() if s >= oldest} | {start: tile}
-        elif count >= tiles[start][1]:
-            tiles[start] = tile
-        return user, start
+    def users(self) -> list[str]:
+        """Return every user that has tiles."""
+        return list(self._tiles)
 
     def frame(self, users: list[str]) -> pl.DataFrame:
         """Return the tiles of `users`, one user after the other, in the order of time."""
@@ -83,7 +98,7 @@ class TileStore:
 class Sink(Protocol):
     """The online store, as the writer uses it."""
 
-    def write(self, rows: pl.DataFrame, now_ms: int) -> None:
+    def write(self, rows: pl.DataFrame, now_ms: int) -> object:
         """Write rows of `windows.features`, which describe the moment `now_ms`."""
 
 
@@ -132,22 +147,22 @@ class Writer:
         """Store tiles and mark their users as pending."""
         for record in records:
             try:
-                user, start = self._store.update(record.value() or b"")
+                user, tile = parse_tile(record.value() or b"")
             except ValueError as error:
                 print(f"Skipped offset {record.offset()} of {TILES}: {error}", flush=True)
                 continue
+            self._store.update(user, tile)
             self._pending.add(user)
-            heapq.heappush(self._changes, (start * 1_000, user))  # it may not have begun yet
+            heapq.heappush(self._changes, (tile[0] * 1_000, user))  # it may not have begun yet
 
     def flush(self) -> None:
         """Write up to 1,000 users whose values have changed."""
         now_ms = self._progress_ms()
         while self._changes and self._changes[0][0] <= now_ms:
             self._pending.add(heapq.heappop(self._changes)[1])
-        users = [self._pending.pop() for _ in range(min(BATCH, len(self._pending)))]
-        if not users:
-            return
-        rows = features(self._store.frame(users), now_ms)
-        self._sink.write(rows, now_ms)
-        for user, moment in rows.select("user_id", "next_change").drop_nulls().iter_rows():
-            heapq.heappush(self._changes, (moment, user))
+        if users := list(islice(self._pending, BATCH)):
+            rows = features(self._store.frame(users), now_ms)
+            self._sink.write(rows, now_ms)
+            self._pending.difference_update(users)
+            for user, moment in rows.select("user_id", "next_change").drop_nulls().iter_rows():
+                heapq.heappush(self._changes, (moment, user))

@@ -1,13 +1,9 @@
-"""Writes the streaming features to Redis: what the tiles tell, and what time changes.
+"""The solution's writer for a Redis that may be unavailable, killed or emptied.
 
-    python -m exercise_05_streaming.production.writer
+    python -m exercise_05_streaming.production.writer             # until the job's process ends
+    python -m exercise_05_streaming.production.writer --rebuild   # write every user, then end
 
-It reads the topic of tiles from the beginning, writes everyone's features, then follows. A user is
-written when a tile of theirs comes, and when a value changes because time passes: a window moves
-on, a session ends. So counts go back to zero, though no event says so.
-
-Any number of writers may run at once, and each may be killed at any time: what it knew is in the
-topic, and Redis refuses whatever is outdated.
+Any number of writers may run at once: a script in Redis compares versions.
 """
 
 import os
@@ -15,115 +11,100 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from threading import Event
 
-import polars as pl
 import redis
-from confluent_kafka import Message
 
-from exercise_05_streaming.production.known_tiles import KnownTiles
-from exercise_05_streaming.production.online_rows import OnlineRows
-from exercise_05_streaming.production.topic_reader import TopicReader
-from exercise_05_streaming.production.windows import TILE
+from exercise_05_streaming.production.redis_sink import RedisSink
+from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.topics import TILES, create_topics
+from exercise_05_streaming.writer import TileStore, TopicReader, Writer, clock_ms
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
 
-class Writer:
-    """Keeps Redis at what is known."""
+class ResilientWriter(Writer):
+    """Retry while Redis is unavailable; write every user again when Redis may have lost rows."""
 
     def __init__(
-        self, topic: TopicReader, online: OnlineRows, clock: Callable[[], float] = time.time
+        self, store: TileStore, sink: RedisSink, progress_ms: Callable[[], int] = clock_ms
     ) -> None:
-        self.known = KnownTiles()
-        self._topic = topic
-        self._online = online
-        self._clock = clock
+        super().__init__(store, sink, progress_ms)
+        self._store, self._redis = store, sink
         self._next_check = 0.0
-        self._away_since: float | None = None
+        self._failing_since: float | None = None
 
-    def catch_up(self) -> None:
-        """Learn what the topic has to tell; nothing is written before all of it is known."""
-        for records in self._topic.to_the_end():
-            self.known.learn(tiles_in(records))
+    @property
+    def user_count(self) -> int:
+        """Number of users that have tiles."""
+        return len(self._store.users())
 
-    def follow(self) -> None:
-        """Learn what has come, and write who is due."""
-        self.known.learn(tiles_in(self._topic.poll()))
-        self.write_due()
-
-    def write_everyone(self) -> None:
-        """Write until nobody is due."""
-        self.known.mark_all()
-        while self._away_since is not None or self.known.is_due(self._now_ms()):
-            self.write_due()
-
-    def write_due(self) -> None:
-        """Write one batch of users who are due; UserError when Redis has been away for too long."""
-        now_ms = self._now_ms()
-        users: list[int] = []
+    def flush(self) -> None:
+        """Write a batch. Raises UserError when Redis has been unavailable for too long."""
         try:
-            self._look_after_redis()
-            users = self.known.due(now_ms, settings.tiles_at_once)
-            if users:
-                rows = self.known.features(users, now_ms)
-                self._online.write(rows, now_ms)
-                self.known.wait_for_change(users, rows)
-            self._away_since = None
+            self._check_redis()
+            super().flush()
+            self._failing_since = None
         except redis.RedisError as error:
-            self.known.mark(users)
-            self._check_patience(error)
+            self._check_timeout(error)
 
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1_000)
+    def flush_all(self) -> None:
+        """Write until every pending user is written."""
+        while self._pending or self._failing_since is not None:
+            self.flush()
 
-    def _look_after_redis(self) -> None:
-        """Everyone is written anew if Redis may have lost something."""
-        is_checked = time.monotonic() < self._next_check and self._away_since is None
-        if not is_checked and self._online.has_lost_rows():
-            self.known.mark_all()
-        if not is_checked:
+    def _check_redis(self) -> None:
+        """Mark every user as pending after a new connection, or when Redis was emptied."""
+        if time.monotonic() > self._next_check or self._failing_since is not None:
+            if self._redis.has_lost_rows():
+                self._pending.update(self._store.users())
             self._next_check = time.monotonic() + settings.redis_check_s
 
-    def _check_patience(self, error: redis.RedisError) -> None:
+    def _check_timeout(self, error: redis.RedisError) -> None:
         now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            say(f"Redis is away, trying again: {error}")
-        if now - self._away_since > settings.writer_patience_s:
-            address = settings.redis_address
-            raise UserError(
-                f"Redis at {address} could not be written for {settings.writer_patience_s:g} s: "
-                f"{error}",
-                "lab up redis",
-            ) from error
-        time.sleep(settings.tiles_poll_s)
+        if self._failing_since is None:
+            self._failing_since = now
+            log(f"Redis is unavailable, retrying: {error}")
+        if now - self._failing_since > settings.writer_patience_s:
+            problem = f"Redis at {settings.redis_address} was unavailable"
+            problem += f" for {settings.writer_patience_s:g} s: {error}"
+            raise UserError(problem, "lab up redis") from error
+        Event().wait(settings.tiles_poll_s)
 
 
-def tiles_in(records: list[Message]) -> pl.DataFrame:
-    """The tiles that these records hold, as windows.TILE; one without a value takes a tile back."""
-    values = [value for record in records if (value := record.value()) is not None]
-    return pl.read_ndjson(b"\n".join(values), schema=TILE) if values else TILE.to_frame()
+def new_writer() -> ResilientWriter:
+    """Return a writer with every production part."""
+    store = PackedTiles()
+    return ResilientWriter(store, RedisSink(store))
 
 
-def say(what: str) -> None:
-    """A line of the log."""
-    print(f"writer: {what}", file=sys.stderr, flush=True)
+def rebuild() -> None:
+    """Write the features of every user from the topic of tiles, beside a running job."""
+    start, writer = time.monotonic(), new_writer()
+    writer.update(TopicReader(TILES).to_the_end())
+    writer.flush_all()
+    log(f"rebuilt {writer.user_count:,} users in {time.monotonic() - start:.1f} s")
+
+
+def log(line: str) -> None:
+    """Print a line of the writer's log."""
+    print(f"writer: {line}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Run until SIGTERM or Ctrl-C, or until the process that started it is gone."""
-    stopped: list[int] = []
+    """Run until SIGTERM or Ctrl-C, or until the process that started this one has ended."""
+    create_topics()
+    if "--rebuild" in sys.argv:
+        return rebuild()
+    stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stopped.append(received))
+        signal.signal(number, lambda *_: stopped.set())
     parent = os.getppid()
-    with TopicReader(settings.tiles_topic) as topic:
-        writer = Writer(topic, OnlineRows(topic.id))
-        begun = time.monotonic()
-        writer.catch_up()
-        say(f"knows {len(writer.known):,} users after {time.monotonic() - begun:.1f} s")
-        while not stopped and os.getppid() == parent:
-            writer.follow()
-    say("stopped")
+    topic, writer = TopicReader(TILES), new_writer()
+    writer.update(topic.to_the_end())
+    log(f"read the tiles of {writer.user_count:,} users")
+    writer.run(topic, lambda: not stopped.is_set() and os.getppid() == parent)
+    log("stopped")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(new_pipeline: NewP
         job.wait_until_running()
         eventually(lambda: bool(pipeline.checkpoints()))
         assert job.stop() == 0, job.said
-    pipeline.recreate_topics()
+    pipeline.empty_services()
     pipeline.send(islice(records(Traffic(seed=2)), 100))
     with pipeline.job() as job:
         job.wait_until_running()

@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from sklearn.linear_model import LogisticRegression
 
 from exercise_05_streaming.production.events import Record, iso, milliseconds, packed
-from exercise_05_streaming.production.online_rows import VIEW
+from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
 from tests.exercise_04.saved_model import save_a_model_of
 from tests.exercise_05.online_by_hand import key_of
-from tests.exercise_05.pipeline import SCRIPT, Job, NewPipeline, Pipeline
+from tests.exercise_05.pipeline import Job, NewPipeline, Pipeline
 from tests.settings_in_force import settings_in_force
 from tests.shop import SimulatedData, Size, open_shop
 from tests.waiting import eventually
@@ -109,7 +109,7 @@ def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
     pipeline.redis.client().hdel(key_of("lost"), feature_field(VIEW, FEATURE))
     assert count_of(api, "lost") != 1
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--rebuild"],
+        [sys.executable, "-m", "exercise_05_streaming.production.writer", "--rebuild"],
         cwd=Path("/"),
         env=pipeline.env(),
         capture_output=True,

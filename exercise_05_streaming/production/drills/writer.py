@@ -5,7 +5,7 @@ from typing import Any
 import psutil
 
 from exercise_05_streaming.production.drills.scene import Scene
-from exercise_05_streaming.production.job.writer_process import WRITER
+from exercise_05_streaming.production.writer_supervisor import WRITER
 
 KILLS = 3
 POLL_S = 0.01
