@@ -26,7 +26,8 @@ def create_topics() -> list[str]:
     admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
     topics = [NewTopic(name, PARTITIONS, config=config) for name, config in TOPICS.items()]
     created = []
-    for name, future in admin.create_topics(topics, operation_timeout=10).items():
+    futures = admin.create_topics(topics, operation_timeout=10, request_timeout=10)
+    for name, future in futures.items():
         try:
             future.result()
             created.append(name)

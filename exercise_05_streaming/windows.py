@@ -40,12 +40,12 @@ def sliding_24h(now_s: int) -> pl.Expr:
     return pl.col("tile_start") >= now_s // HOUR_S * HOUR_S + HOUR_S - DAY_S
 
 
-def session(now_s: int) -> pl.Expr:
+def session(now_ms: int) -> pl.Expr:
     """Select the tiles of the running session; exact, because the gap is longer than a tile."""
     pause = pl.col("first_event") - pl.col("last_event").shift(1)
     number = (pause > GAP_MS).fill_null(value=False).cum_sum()
-    is_running = pl.col("last_event").max() + GAP_MS > now_s * 1_000
-    return ((number == number.max()) & is_running).over("user_id") & sliding_24h(now_s)
+    is_running = pl.col("last_event").max() + GAP_MS > now_ms
+    return ((number == number.max()) & is_running).over("user_id") & sliding_24h(now_ms // 1_000)
 
 
 def features(tiles: pl.DataFrame, now_ms: int) -> pl.DataFrame:
@@ -56,7 +56,7 @@ def features(tiles: pl.DataFrame, now_ms: int) -> pl.DataFrame:
     null for never.
     """
     now_s = now_ms // 1_000
-    selected = (tumbling_5m(now_s), sliding_1h(now_s), sliding_24h(now_s), session(now_s))
+    selected = (tumbling_5m(now_s), sliding_1h(now_s), sliding_24h(now_s), session(now_ms))
     begun = tiles.filter(pl.col("tile_start") <= now_s)
     marked = begun.with_columns(**dict(zip(WINDOWS, selected, strict=True)))
     sums = marked.group_by("user_id", maintain_order=True).agg(
