@@ -43,19 +43,15 @@ FEATURE_JOB = {
 def create_environment(options: dict[str, str]) -> TableEnvironment:
     """Return a streaming TableEnvironment; its Flink runs inside a JVM of this process."""
     os.environ["FLINK_LOG_DIR"] = str(settings.build_dir / "flink" / "log")
-    os.makedirs(os.environ["FLINK_LOG_DIR"], exist_ok=True)
     jars = sorted(settings.flink_jars_dir.resolve().glob("*.jar"))
     if not jars and "FLINK_HOME" not in os.environ:
         raise UserError(f"Flink's Kafka connector is not in {settings.flink_jars_dir}", "lab up")
-    basics = {
-        "parallelism.default": str(PARTITIONS),
-        "table.local-time-zone": "UTC",
-        "pipeline.jars": ";".join(jar.as_uri() for jar in jars),
-    }
+    basics = {"parallelism.default": str(PARTITIONS), "table.local-time-zone": "UTC"}
+    if jars:
+        basics["pipeline.jars"] = ";".join(jar.as_uri() for jar in jars)
     configuration = Configuration()
     for name, value in (basics | options).items():
-        if value:
-            configuration.set_string(name, value)
+        configuration.set_string(name, value)
     mode = EnvironmentSettings.new_instance().in_streaming_mode()
     return TableEnvironment.create(mode.with_configuration(configuration).build())
 
@@ -112,13 +108,9 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
         "HOP": f"HOP({events}, {time}, {seconds(slide)}, {seconds(size)})",
         "SESSION": f"SESSION({events} PARTITION BY user_id, {time}, {seconds(gap)})",
     }
-    queries = (
-        f"""
-        SELECT '{name}', user_id, window_start, window_end, COUNT(*), SUM(amount), MAX(amount)
-        FROM TABLE({window}) GROUP BY user_id, window_start, window_end
-        """
-        for name, window in windows.items()
-    )
+    values = "user_id, window_start, window_end, COUNT(*), SUM(amount), MAX(amount)"
+    by = "GROUP BY user_id, window_start, window_end"
+    queries = [f"SELECT '{n}', {values} FROM TABLE({w}) {by}" for n, w in windows.items()]
     return t_env.sql_query(" UNION ALL ".join(queries))
 
 
@@ -169,8 +161,6 @@ def compute_features(t_env: TableEnvironment) -> None:
 
 # ---- STEP 4: Write to Redis --------------------------------------------------------------------
 
-INSERT_TILES = "INSERT INTO user_tiles SELECT * FROM tiles"
-
 
 def define_sink(t_env: TableEnvironment) -> None:
     """Create the table of the topic `user_tiles`; a record replaces the earlier ones of its key."""
@@ -191,7 +181,7 @@ def define_sink(t_env: TableEnvironment) -> None:
 
 def write_to_redis(t_env: TableEnvironment) -> None:
     """Start the job, and write features until it ends."""
-    job = t_env.execute_sql(INSERT_TILES).get_job_client()
+    job = t_env.execute_sql("INSERT INTO user_tiles SELECT * FROM tiles").get_job_client()
     print(f"Job {job.get_job_id()} is running; Ctrl-C stops it", flush=True)
     ended = ("FAILED", "CANCELED", "FINISHED")
     try:

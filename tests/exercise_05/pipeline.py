@@ -24,6 +24,7 @@ from tests.settings_in_force import variables
 from tests.waiting import PATIENCE_S, eventually
 
 JOB = [sys.executable, "-m", "exercise_05_streaming.production.job"]
+SOLUTION = [sys.executable, "-m", "exercise_05_streaming.flink_streaming_features"]
 DEAD = "transactions_dead"
 POLL_S = 0.1
 
@@ -39,6 +40,7 @@ class Pipeline:
     redis: RedisServer
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    command: list[str] = field(default_factory=lambda: JOB)
 
     def env(self, **changes: Any) -> dict[str, str]:
         """Return the environment of a process that uses the pipeline."""
@@ -105,7 +107,7 @@ class Job:
         self.log = pipeline.folder / f"job-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*JOB, *options],
+                [*pipeline.command, *options],
                 cwd=pipeline.folder,
                 env=pipeline.env(),
                 stdout=output,
