@@ -26,7 +26,7 @@ words: setup ## a report on the language: words to replace, docstrings to rephra
 	.venv/bin/python scripts/words.py
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
-	.venv/bin/python -m exercise_05_streaming.drills
+	.venv/bin/python -m exercise_05_streaming.production.drills
 
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some
 	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/checker || [ $$? = 5 ]

@@ -1,102 +1,54 @@
-"""Exercise 5 in a minute: start the job, send payments, recount everyone, show a user, stop.
+"""Start the job, send payments, compare with the log, show a user: `lab run 5`."""
 
-Run it with `lab run 5`. The job itself goes on until it is stopped:
-`python -m exercise_05_streaming.flink_streaming_features`.
-"""
-
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import islice
-from threading import Event
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from exercise_05_streaming.delivery import Delivery
-from exercise_05_streaming.events import Record, Traffic, iso, key_of, milliseconds, packed, records
-from exercise_05_streaming.produce_events import at_rate, deliver
-from exercise_05_streaming.topics import bootstrap, create_topics
-from exercise_05_streaming.verification import differences, stored_features
-from lab.errors import UserError, run_script
-from lab.figures import record
-from lab.settings import settings, utc_now
+from exercise_05_streaming.produce_events import NOW, generate, generate_transaction_event, send
+from exercise_05_streaming.topics import create_topics
+from exercise_05_streaming.verify import differences, stored_features
+from exercise_05_streaming.windows import METRICS, WINDOWS
+from lab.learn import UserError, run_script, settings
 
 JOB = "exercise_05_streaming.flink_streaming_features"
 LOG = settings.build_dir / "flink" / "job.log"
-RATE, SECONDS = 200, 10
-TRAFFIC = Traffic(users=50, late=0.1, duplicates=0.05, malformed=0.02)
-WINDOWS = ("5m", "1h", "24h", "session")
-WHATS = ("transaction_count", "total_amount", "avg_amount", "max_amount", "declined_count")
-PATIENCE_S = 120
-POLL_S = 0.05
-
-console = Console(highlight=False)
+TIMEOUT_S = 120
 
 
-@contextmanager
-def running_job() -> Iterator[None]:
-    """The job as its own process; at the end it is stopped with a savepoint."""
+def wait_until(condition: Callable[[], bool], job: "subprocess.Popen[bytes]") -> float:
+    """Return the seconds until a condition holds. Raises UserError after two minutes."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > TIMEOUT_S or job.poll() is not None:
+            raise UserError("The job failed or is too slow", f"less {LOG}")
+        time.sleep(0.1)
+    return time.monotonic() - start
+
+
+def main(module: str = JOB, compare: Callable[[], list[str]] = differences) -> None:
+    """Run the exercise in about a minute."""
+    create_topics()
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("wb") as output:
-        job = subprocess.Popen([sys.executable, "-m", JOB], stdout=output, stderr=subprocess.STDOUT)
+    with LOG.open("wb") as log:
+        job = subprocess.Popen([sys.executable, "-m", module], stdout=log, stderr=subprocess.STDOUT)
     try:
-        await_that(lambda: " runs; " in LOG.read_text() or job.poll() is not None, "did not start")
-        yield
+        count = send(islice(generate(200, 50, 0.1, 0, 0.02), 2_000))
+        print(f"Sent {count:,} payments: 10 % of them late, 2 % malformed")
+        wait_until(lambda: not compare(), job)
+        print("Every tile and every feature equals a recomputation of the log")
+        user = f"user_of_{time.time_ns()}"
+        send([(user, json.dumps(generate_transaction_event() | {"user_id": user}), NOW)])
+        seconds = wait_until(lambda: stored_features([user])["transaction_count_1h"][0] == 1, job)
+        print(f"A new user's payment was readable by Feast after {seconds:.1f} s")
+        values = stored_features(["user_1"]).row(0, named=True)
+        for metric in METRICS:
+            print(f"{metric:<20}", *(f"{values[f'{metric}_{w}'] or 0:>12,.2f}" for w in WINDOWS))
     finally:
         job.terminate()
-        if job.wait(settings.flink_stop_timeout_s) != 0:
-            raise UserError("the streaming job failed", f"less {LOG}")
-    console.print("  stopped with a savepoint, from which it goes on the next time")
-
-
-def await_that(condition: Callable[[], bool], fate: str) -> float:
-    """Wait until it holds; the seconds that took. UserError when it is late."""
-    begun = time.monotonic()
-    while not condition():
-        if time.monotonic() - begun > PATIENCE_S:
-            raise UserError(f"the streaming job {fate} within {PATIENCE_S} s", f"less {LOG}")
-        time.sleep(POLL_S)
-    return time.monotonic() - begun
-
-
-def seconds_until_readable(delivery: Delivery) -> float:
-    """From sending a new user's payment to reading their features."""
-    now = utc_now()
-    user = f"user_of_{iso(now)}"
-    event: dict[str, object] = {"user_id": user, "merchant_id": "merchant_1", "amount": 99.5}
-    event |= {"is_approved": True, "event_time": iso(now)}
-    delivery.send(Record(key_of(event), packed(event), milliseconds(now)))
-    delivery.finish()
-    return await_that(lambda: bool(stored_features([user])[user]), "wrote no features")
-
-
-def show_features(user: str) -> None:
-    """A user's features as they are in Redis now."""
-    features = stored_features([user])[user]
-    table = Table(*("", *WINDOWS), box=box.SIMPLE, title=f"{user}, now", title_justify="left")
-    for what in WHATS:
-        values = [features.get(f"{what}_{window}") for window in WINDOWS]
-        table.add_row(what, *("" if value is None else f"{value:,.6g}" for value in values))
-    console.print(table)
-
-
-def main() -> None:
-    console.print(f"Exercise 5: streaming features, Kafka at {bootstrap()}")
-    create_topics()
-    delivery = Delivery(bootstrap(), settings.transactions_topic)
-    with running_job():
-        deliver(islice(at_rate(records(TRAFFIC), RATE, Event()), RATE * SECONDS), delivery)
-        console.print(f"  {delivery.delivered:,} payments sent: late, doubled, malformed ones too")
-        await_that(lambda: not differences(), "and a recount do not agree")
-        console.print("  every tile and every feature is as a recount of the log says")
-        show_features("user_0")
-        fresh = seconds_until_readable(delivery)
-        record("streaming_freshness_s", fresh, "s")
-        console.print(f"  a new user's payment could be read after {fresh:.1f} s")
+        job.wait()
 
 
 if __name__ == "__main__":

@@ -1,111 +1,220 @@
-"""Exercise 5: a user's last minutes, hours and session, kept in Redis while events come.
+"""Exercise 5: streaming features with Kafka and Flink SQL.
 
-    python flink_streaming_features.py                  # until Ctrl-C; goes on where it ended
-    python flink_streaming_features.py --resume none    # reads the log from its beginning
-    python flink_streaming_features.py --cluster        # the job runs in a Flink cluster
-    python flink_streaming_features.py --rebuild        # beside it: writes all of Redis anew
+    python -m exercise_05_streaming.flink_streaming_features --windows   # chapter 1: the windows
+    python -m exercise_05_streaming.flink_streaming_features             # chapter 2: the features
 
-Flink turns the log of transactions into five-minute tiles of each user, in a topic (sql/). The
-writer, a process beside it, merges tiles into features and writes them to Redis.
+Chapter 1 prints TUMBLE, HOP and SESSION windows as their watermark closes them. A feature must not
+wait for that. Chapter 2 emits each five-minute tile of a user whenever it changes; writer.py merges
+tiles into windows and writes them to Redis.
 """
 
+import os
 import signal
-from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from datetime import UTC, datetime
+from typing import Any
 
+import redis
 import typer
-from rich.console import Console
+from pyflink.common import Configuration
+from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
-from exercise_05_streaming.job.checkpoints import checkpoint_folder, held, resume_point
-from exercise_05_streaming.job.flink import open_flink
-from exercise_05_streaming.job.preflight import require_cluster, require_services
-from exercise_05_streaming.job.running import RunningJob
-from exercise_05_streaming.job.statements import JOB, Until, statements
-from exercise_05_streaming.job.writer_process import running_writer
-from exercise_05_streaming.rebuild import main as rebuild_redis
-from lab.errors import UserError, run_script
+from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS, create_topics
+from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
+from lab.learn import UserError, run_script, settings
 
-if TYPE_CHECKING:
-    from pyflink.table import TableEnvironment
+# ---- STEP 1: Create the environment ------------------------------------------------------------
 
-WATCH_S = 0.5
+FEATURE_JOB = {
+    # Emit a changed tile once a second, not once per event.
+    "table.exec.mini-batch.enabled": "true",
+    "table.exec.mini-batch.allow-latency": "1 s",
+    "table.exec.mini-batch.size": "10000",
+    # Forget a tile a day after its last event; by then an event of it is too late.
+    "table.exec.state.ttl": "1 d",
+    # A failed task goes back to the last checkpoint. Records since then are read again, and a tile
+    # that is written twice has the same key and value.
+    "execution.checkpointing.interval": "10 s",
+    "execution.checkpointing.dir": f"file://{settings.build_dir.resolve()}/flink/checkpoints",
+    "restart-strategy.type": "exponential-delay",
+    "restart-strategy.exponential-delay.attempts-before-reset-backoff": "20",
+}
 
-console = Console(highlight=False, soft_wrap=True)
+
+def create_environment(options: dict[str, str]) -> TableEnvironment:
+    """Return a streaming TableEnvironment; its Flink runs inside a JVM of this process."""
+    os.environ["FLINK_LOG_DIR"] = str(settings.build_dir / "flink" / "log")
+    jars = sorted(settings.flink_jars_dir.resolve().glob("*.jar"))
+    if not jars and "FLINK_HOME" not in os.environ:
+        raise UserError(f"Flink's Kafka connector is not in {settings.flink_jars_dir}", "lab up")
+    basics = {"parallelism.default": str(PARTITIONS), "table.local-time-zone": "UTC"}
+    if jars:
+        basics["pipeline.jars"] = ";".join(jar.as_uri() for jar in jars)
+    configuration = Configuration()
+    for name, value in (basics | options).items():
+        configuration.set_string(name, value)
+    mode = EnvironmentSettings.new_instance().in_streaming_mode()
+    return TableEnvironment.create(mode.with_configuration(configuration).build())
 
 
-def start_job(
-    flink: "TableEnvironment", *, until: Until = "unbounded", **options: str
-) -> RunningJob:
-    """Hand both flows of the log, tiles and dead letters, to Flink as one job.
+# ---- STEP 2: Define the source -----------------------------------------------------------------
 
-    `until` and `options` are those of `job.statements`.
+# ISO 8601 in UTC, with or without a zone; null for anything else.
+EVENT_AT = """
+    TRY_CAST(REPLACE(REGEXP_REPLACE(event_time, '(Z|[+]00:00)$', ''), 'T', ' ') AS TIMESTAMP(3))
+"""
+
+
+def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "") -> None:
+    """Create the table of the topic `transactions`.
+
+    Malformed JSON is skipped, and a malformed field is null. `record_time` is Kafka's own time of
+    a record. Records of aborted transactions are not read.
     """
-    flows = flink.create_statement_set()
-    for statement in statements(*JOB, until=until, **options):
-        if statement.startswith("INSERT"):
-            flows.add_insert_sql(statement)
-        else:
-            flink.execute_sql(statement)
-    return RunningJob(flows.execute())
+    t_env.execute_sql(f"""
+        CREATE TEMPORARY TABLE transaction_events (
+            user_id STRING, amount DECIMAL(18, 2), is_approved BOOLEAN, event_time STRING,
+            record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL
+            {more_columns}
+        ) WITH (
+            'connector' = 'kafka',
+            'topic' = '{TRANSACTIONS}',
+            'properties.bootstrap.servers' = '{settings.kafka_address}',
+            'properties.group.id' = 'flink-features',
+            'properties.isolation.level' = 'read_committed',
+            'scan.startup.mode' = '{startup}',
+            'format' = 'json',
+            'json.ignore-parse-errors' = 'true'
+        )
+    """)
 
 
-def watch(job: RunningJob, stop: Event) -> None:
-    """Run the writer beside the job until a signal comes; UserError when the job has failed."""
-    with running_writer() as writer:
-        while not stop.wait(WATCH_S):
-            job.require_running()
-            writer.look_after()
+# ---- STEP 3, chapter 1: Windows and their watermark --------------------------------------------
 
 
-def run(folder: Path, resume: Path | None, stop: Event, *, on_cluster: bool) -> None:
-    """From the first event to a savepoint."""
-    console.print(f"Starting from {resume or 'the beginning of the log'}")
-    job = start_job(open_flink(folder, resume, on_cluster=on_cluster))
-    console.print(f"Job {job.id} runs; Ctrl-C stops it with a savepoint")
+def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, delay: int) -> Table:
+    """Return the query of all windows over the live topic; lengths in seconds.
+
+    A window is emitted once, when the watermark passes its end. The watermark is the smallest time
+    over all partitions minus `delay`: later events are dropped, and one partition without events
+    holds every window. Window functions have no allowed lateness and no early results.
+    """
+    time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
+    watermark = f"LEAST(event_at, record_time) - {seconds(delay)}"  # no time of the future
+    event_at = f"event_at AS COALESCE({EVENT_AT}, record_time)"
+    define_source(t_env, "latest-offset", f", {event_at}, WATERMARK FOR event_at AS {watermark}")
+    events = "TABLE transaction_events"
+    windows = {
+        "TUMBLE": f"TUMBLE({events}, {time}, {seconds(size)})",
+        "HOP": f"HOP({events}, {time}, {seconds(slide)}, {seconds(size)})",
+        "SESSION": f"SESSION({events} PARTITION BY user_id, {time}, {seconds(gap)})",
+    }
+    values = "user_id, window_start, window_end, COUNT(*), SUM(amount), MAX(amount)"
+    by = "GROUP BY user_id, window_start, window_end"
+    queries = [f"SELECT '{n}', {values} FROM TABLE({w}) {by}" for n, w in windows.items()]
+    return t_env.sql_query(" UNION ALL ".join(queries))
+
+
+def print_windows(rows: Any) -> None:
+    """Print each window when it is emitted, with the time since its end."""
+    for name, user, start, end, count, total, highest in rows:
+        delay = (datetime.now(UTC).replace(tzinfo=None) - end).total_seconds()
+        window = f"{name:<8}{start:%H:%M:%S}-{end:%H:%M:%S} {user:<10}{count:>4} payments"
+        print(f"{window}, sum {total}, maximum {highest}; {delay:.1f} s after its end", flush=True)
+
+
+# ---- STEP 3, chapter 2: Compute the features ---------------------------------------------------
+
+
+def accept_events(t_env: TableEnvironment) -> None:
+    """Create the view `accepted`: the events that count.
+
+    No watermark decides what is late. It would depend on how fast each partition is read, and a
+    reread of the log would drop other events. The record's own time gives the same answer always.
+    """
+    t_env.execute_sql(f"""
+        CREATE TEMPORARY VIEW accepted AS
+        SELECT user_id, CAST(amount * 100 AS BIGINT) AS cents, is_approved IS FALSE AS declined,
+            CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', event_at) AS BIGINT) * 1000
+                + CAST(DATE_FORMAT(event_at, 'SSS') AS BIGINT) AS event_ms
+        FROM (SELECT *, {EVENT_AT} AS event_at FROM transaction_events)
+        WHERE user_id <> '' AND amount >= 0
+            AND event_at BETWEEN record_time - INTERVAL '15' MINUTE
+                AND record_time + INTERVAL '1' MINUTE
+    """)
+
+
+def compute_features(t_env: TableEnvironment) -> None:
+    """Create the view `tiles`: count, sums and times of each user's five minutes.
+
+    A grouped count is emitted whenever it changes, and a late event changes it like any other.
+    """
+    t_env.execute_sql("""
+        CREATE TEMPORARY VIEW tiles AS
+        SELECT user_id, tile_start, COUNT(*) AS transaction_count,
+            SUM(cents) AS total_cents, MAX(cents) AS max_cents,
+            COUNT(*) FILTER (WHERE declined) AS declined_count,
+            MIN(event_ms) AS first_event, MAX(event_ms) AS last_event
+        FROM (SELECT *, event_ms / 300000 * 300 AS tile_start FROM accepted)
+        GROUP BY user_id, tile_start
+    """)
+
+
+# ---- STEP 4: Write to Redis --------------------------------------------------------------------
+
+
+def define_sink(t_env: TableEnvironment) -> None:
+    """Create the table of the topic `user_tiles`; a record replaces the earlier ones of its key."""
+    t_env.execute_sql(f"""
+        CREATE TEMPORARY TABLE user_tiles (
+            user_id STRING, tile_start BIGINT, transaction_count BIGINT, total_cents BIGINT,
+            max_cents BIGINT, declined_count BIGINT, first_event BIGINT, last_event BIGINT,
+            PRIMARY KEY (user_id, tile_start) NOT ENFORCED
+        ) WITH (
+            'connector' = 'upsert-kafka',
+            'topic' = '{TILES}',
+            'properties.bootstrap.servers' = '{settings.kafka_address}',
+            'key.format' = 'json',
+            'value.format' = 'json'
+        )
+    """)
+
+
+def write_to_redis(t_env: TableEnvironment) -> None:
+    """Start the job, and write features until it ends."""
+    job = t_env.execute_sql("INSERT INTO user_tiles SELECT * FROM tiles").get_job_client()
+    print(f"Job {job.get_job_id()} is running; Ctrl-C stops it", flush=True)
+    ended = ("FAILED", "CANCELED", "FINISHED")
     try:
-        watch(job, stop)
-    except BaseException:
-        job.cancel()
-        raise
-    end(job, folder / "savepoints")
+        writer = Writer(TileStore(), FeastSink())
+        writer.run(TopicReader(TILES), lambda: job.get_job_status().result().name not in ended)
+        job.get_job_execution_result().result()  # raises the reason of a failure
+    except redis.RedisError as error:
+        raise UserError(f"Redis at {settings.redis_address}: {error}", "lab up redis") from error
 
 
-def end(job: RunningJob, folder: Path) -> None:
-    """Stop with a savepoint; where Flink cannot take one, the last checkpoint stands."""
-    try:
-        console.print(f"Stopped; the savepoint is {job.stop(folder)}")
-    except UserError as error:
-        job.cancel()
-        console.print(f"Stopped without a savepoint, which loses nothing: {error.problem}")
-
-
-def told_by_signals() -> Event:
-    """Set by Ctrl-C and by SIGTERM."""
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+# ---- STEP 5: Run -------------------------------------------------------------------------------
 
 
 def main(
-    resume: Annotated[str, typer.Option(help="latest, none, or a checkpoint's path")] = "latest",
-    cluster: Annotated[bool, typer.Option("--cluster", help="Submit to a Flink cluster")] = False,
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Only write Redis anew from the topic of tiles")
-    ] = False,
+    windows: bool = False, size: int = 10, slide: int = 5, gap: int = 3, delay: int = 5
 ) -> None:
-    """Keep the streaming features in Redis, until Ctrl-C."""
-    if rebuild:
-        return rebuild_redis()
-    folder = checkpoint_folder(require_services())
-    if cluster:
-        require_cluster()
-    with held(folder):
-        run(folder, resume_point(folder, resume), told_by_signals(), on_cluster=cluster)
+    """Keep features in Redis until Ctrl-C. With --windows: print windows of these lengths in s."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    create_topics()
+    try:
+        if windows:
+            query = define_windows(create_environment({}), size, slide, gap, delay)
+            print_windows(query.execute().collect())
+        else:
+            t_env = create_environment(FEATURE_JOB)
+            define_source(t_env, "earliest-offset")
+            accept_events(t_env)
+            compute_features(t_env)
+            define_sink(t_env)
+            write_to_redis(t_env)
+    except KeyboardInterrupt:
+        print("Stopped; the next start reads the log from its beginning")
 
 
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    app.command()(main)
-    run_script(app)
+    run_script(lambda: typer.run(main))

@@ -1,125 +1,96 @@
-"""Produces the events that the streaming features are made of, until Ctrl-C.
+"""Send payments to the topic `transactions` until Ctrl-C.
 
-    python -m exercise_05_streaming.produce_events --rate 100
-    python -m exercise_05_streaming.produce_events --late 0.1 --duplicates 0.05 --malformed 0.01
-    python -m exercise_05_streaming.produce_events --replay --speed 1000
-
-Drawn events happen as they are sent. A replay sends the raw transactions: event and record have the
-time at which the transaction was made, and the ids it had, so a second replay adds nothing.
+python -m exercise_05_streaming.produce_events --rate 100 --late 0.1 --malformed 0.01
+python -m exercise_05_streaming.produce_events --users 1    # one partition: no window closes
+python -m exercise_05_streaming.produce_events --replay     # the raw data, at its own times
 """
 
-import signal
+import json
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from math import inf
-from threading import Event, Timer
-from typing import Annotated
+from typing import Any
 
+import pyarrow.parquet as pq
 import typer
-from rich.console import Console
+from confluent_kafka import Producer
 
-from exercise_05_streaming.delivery import Delivery
-from exercise_05_streaming.event_replay import raw_transactions
-from exercise_05_streaming.events import Record, Traffic, records
-from lab.errors import run_script
-from lab.settings import settings
+from exercise_05_streaming.topics import TRANSACTIONS, create_topics
+from lab.learn import UserError, run_script, settings
 
-PROGRESS_S = 2
-DRAWN = Traffic(run="")
-BOOTSTRAP = settings.kafka_address
-
-console = Console(highlight=False)
+RAW = ["user_id", "merchant_id", "amount", "is_approved", "event_timestamp", "transaction_id"]
+MALFORMED = ("not JSON", '{"user_id": "user_1", "amount": NaN}', '{"user_id": null}', "[]")
+NOW = 0
+Record = tuple[str, str, int]  # the user, the event, Kafka's time of the record in milliseconds
 
 
-def at_rate(source: Iterator[Record], rate: float, stop: Event) -> Iterator[Record]:
-    """`rate` records a second, each drawn at its moment."""
-    began, number = time.monotonic(), 0
-    while not stop.wait(max(began + number / rate - time.monotonic(), 0)):
-        yield next(source)
-        number += 1
+def generate_transaction_event(users: int = 100, late_by_s: float = 0) -> dict[str, Any]:
+    """Return a payment of this moment, or of `late_by_s` before."""
+    event_time = datetime.now(UTC) - timedelta(seconds=late_by_s)
+    return {
+        "user_id": f"user_{random.randint(1, users)}",
+        "merchant_id": f"merchant_{random.randint(1, 50)}",
+        "amount": random.randint(1_000, 100_000) / 100,
+        "is_approved": random.random() > 0.05,
+        "event_time": event_time.isoformat(timespec="milliseconds"),
+        "transaction_id": f"{random.getrandbits(64):x}",
+    }
 
 
-def at_speed(source: Iterator[Record], speed: float, stop: Event) -> Iterator[Record]:
-    """The records as far apart as they happened, `speed` times as fast."""
-    began, first_ms = time.monotonic(), None
-    for record in source:
-        first_ms = record.timestamp_ms if first_ms is None else first_ms
-        due = began + (record.timestamp_ms - first_ms) / 1_000 / speed
-        if stop.wait(max(due - time.monotonic(), 0)):
-            return
-        yield record
+def generate(rate: float, users: int, late: float, twice: float, bad: float) -> Iterator[Record]:
+    """Yield `rate` payments a second; shares of them up to a minute late, repeated, malformed."""
+    while True:
+        time.sleep(1 / rate)
+        late_by_s = random.uniform(0, 60) if random.random() < late else 0
+        event = generate_transaction_event(users, late_by_s)
+        value = json.dumps(event) if random.random() >= bad else random.choice(MALFORMED)
+        yield from [(event["user_id"], value, NOW)] * (2 if random.random() < twice else 1)
 
 
-def deliver(source: Iterator[Record], delivery: Delivery) -> None:
-    """Send every record, and say from time to time how far it is."""
-    began = said = time.monotonic()
+def raw_transactions() -> Iterator[Record]:
+    """Yield the raw transactions in the order of time, each record at the time of its event."""
+    table = pq.read_table(settings.data_dir / "transactions.parquet", columns=RAW)
+    for row in table.sort_by("event_timestamp").to_pylist():
+        at = row.pop("event_timestamp")
+        value = json.dumps({**row, "event_time": at.isoformat(timespec="milliseconds")})
+        yield row["user_id"], value, int(at.timestamp() * 1_000)
+
+
+def send(records: Iterable[Record]) -> int:
+    """Send records, wait until Kafka has stored them, and return their number.
+
+    The key is the user, so the events of a user stay in order, in one partition.
+    """
+    producer = Producer({"bootstrap.servers": settings.kafka_address, "enable.idempotence": True})
+    sent = 0
     try:
-        for record in source:
-            delivery.send(record)
-            if time.monotonic() - said > PROGRESS_S:
-                said = time.monotonic()
-                rate = delivery.delivered / (said - began)
-                console.print(f"  {delivery.delivered:,} delivered, {rate:,.0f}/s")
+        for user, value, record_ms in records:
+            producer.produce(TRANSACTIONS, value, user, timestamp=record_ms)
+            producer.poll(0)
+            sent += 1
     finally:
-        delivery.finish()
-
-
-def ended_by_signals() -> Event:
-    """Set at the first Ctrl-C or SIGTERM; a second one ends the process at once."""
-    stop = Event()
-
-    def end(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    return stop
-
-
-def end_after(seconds: float | None, stop: Event) -> None:
-    """Set `stop` in time; without a time it is left to Ctrl-C."""
-    if seconds is not None:
-        timer = Timer(seconds, stop.set)
-        timer.daemon = True
-        timer.start()
+        if producer.flush(60):
+            raise UserError(
+                f"Kafka at {settings.kafka_address} did not store all events", "lab up kafka"
+            )
+    return sent
 
 
 def main(
-    rate: Annotated[float, typer.Option(min=0, help="Events a second; 0: all it can")] = 10,
-    count: Annotated[int | None, typer.Option(min=1, help="End after so many")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="End after so long")] = None,
-    users: Annotated[int, typer.Option(min=1)] = DRAWN.users,
-    skew: Annotated[float, typer.Option(min=0, help="0: all users alike")] = DRAWN.skew,
-    late: Annotated[float, typer.Option(help="Share of late events")] = DRAWN.late,
-    late_by: Annotated[float, typer.Option(help="At most so many seconds")] = DRAWN.late_by_s,
-    duplicates: Annotated[float, typer.Option(help="Share sent again")] = DRAWN.duplicates,
-    malformed: Annotated[float, typer.Option(help="Share that is malformed")] = DRAWN.malformed,
-    seed: Annotated[int, typer.Option(help="Which events are drawn")] = DRAWN.seed,
-    replay: Annotated[bool, typer.Option("--replay", help="Send the raw transactions")] = False,
-    speed: Annotated[float, typer.Option(min=0, help="Of a replay; 0: all it can")] = 0,
+    rate: float = 10,
+    users: int = 100,
+    count: int | None = None,
+    replay: bool = False,
+    late: float = 0,
+    duplicates: float = 0,
+    malformed: float = 0,
 ) -> None:
-    """Send events to the topic `transactions`, drawn or replayed, until Ctrl-C."""
-    stop = ended_by_signals()
-    end_after(seconds, stop)
-    if replay:
-        source = at_speed(raw_transactions(), speed or inf, stop)
-    else:
-        traffic = Traffic(
-            users=users,
-            skew=skew,
-            late=late,
-            late_by_s=late_by,
-            duplicates=duplicates,
-            malformed=malformed,
-            seed=seed,
-        )
-        source = at_rate(records(traffic), rate or inf, stop)
-    delivery = Delivery(BOOTSTRAP, settings.transactions_topic)
-    console.print(f"Producing to {settings.transactions_topic} at {BOOTSTRAP}; Ctrl-C ends it")
-    deliver(islice(source, count), delivery)
-    console.print(f"{delivery.delivered:,} of {delivery.sent:,} events delivered")
+    """Send generated payments, or the raw ones with --replay, until Ctrl-C."""
+    create_topics()
+    source = raw_transactions() if replay else generate(rate, users, late, duplicates, malformed)
+    print(f"Sent {send(islice(source, count)):,} records to {TRANSACTIONS}")
 
 
 if __name__ == "__main__":

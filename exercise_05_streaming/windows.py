@@ -1,168 +1,96 @@
-"""The streaming features, each a value at time t, merged from a user's five-minute tiles.
+"""Features of a user at time t, merged from five-minute tiles.
 
-| window    | events at time t                                                     |
-|-----------|----------------------------------------------------------------------|
-| `5m`      | tumbling: of the running five minutes                                |
-| `1h`      | sliding by five minutes: of the last 12 tiles, the running one too   |
-| `24h`     | sliding by an hour: of the last 24 hours, the running one too        |
-| `session` | of the running session: it is over 30 minutes after its last event   |
+| window    | events at time t                                                                  |
+|-----------|-----------------------------------------------------------------------------------|
+| `5m`      | tumbling: the running five minutes                                                |
+| `1h`      | sliding by five minutes: the last 12 tiles, the running one included              |
+| `24h`     | sliding by an hour: the last 24 hours by the clock, the running one included      |
+| `session` | the running session: it ends 30 minutes after its last event, at most the 24 hours |
 
-A tile is a row: `user_id`, `tile_start` (seconds since 1970, UTC), `transaction_count`,
-`total_cents`, `max_cents`, `declined_count`, `first_event` and `last_event` (milliseconds).
+Also written in `define_windows` (Flink), verify.py (DuckDB, which tests this file), the checker.
 """
 
 import numpy as np
 import polars as pl
 
-from lab.settings import settings
-
 TILE_S, HOUR_S, DAY_S = 300, 3_600, 86_400
-GAP_MS = int(settings.session_gap.total_seconds() * 1_000)
+GAP_MS = 30 * 60 * 1_000
+COUNTS = ("tile_start", "transaction_count", "total_cents", "max_cents", "declined_count")
+# Since 1970: `tile_start` in seconds, `first_event` and `last_event` in milliseconds.
+INTEGERS = (*COUNTS, "first_event", "last_event")
+TILE = pl.Schema({"user_id": pl.String(), **dict.fromkeys(INTEGERS, pl.Int64())})
 
-TILE = pl.Schema(
-    {
-        "user_id": pl.String(),
-        "tile_start": pl.Int64(),
-        "transaction_count": pl.Int64(),
-        "total_cents": pl.Int64(),
-        "max_cents": pl.Int64(),
-        "declined_count": pl.Int64(),
-        "first_event": pl.Int64(),
-        "last_event": pl.Int64(),
-    }
-)
 WINDOWS = ("5m", "1h", "24h", "session")
-FEATURES = tuple(
-    f"{what}_{window}"
-    for window in WINDOWS
-    for what in (
-        "transaction_count",
-        "total_amount",
-        "avg_amount",
-        "max_amount",
-        "declined_count",
-    )
-)
-# What a row of features has beside its features.
-EVENT_TIME, VERSION, NEXT_CHANGE = "event_time", "version", "next_change"
-ROW = ("user_id", EVENT_TIME, VERSION, NEXT_CHANGE, *FEATURES)
-
-SESSION, SESSION_END = "session", "session_end"
+METRICS = ("transaction_count", "total_amount", "avg_amount", "max_amount", "declined_count")
+FEATURES = tuple(f"{metric}_{window}" for window in WINDOWS for metric in METRICS)
 
 
-def merged(tiles: pl.DataFrame) -> pl.DataFrame:
-    """One row per user and tile, in order: the one of the largest count.
+def tumbling_5m(now_s: int) -> pl.Expr:
+    """Select the tile of the running five minutes."""
+    return pl.col("tile_start") >= now_s // TILE_S * TILE_S
 
-    A tile only grows, so its count is its version, and the order in which versions come is nothing.
-    """
-    return tiles.sort("user_id", "tile_start", "transaction_count").unique(
-        ["user_id", "tile_start"], keep="last", maintain_order=True
-    )
+
+def sliding_1h(now_s: int) -> pl.Expr:
+    """Select the last 12 tiles."""
+    return pl.col("tile_start") >= now_s // TILE_S * TILE_S + TILE_S - HOUR_S
+
+
+def sliding_24h(now_s: int) -> pl.Expr:
+    """Select the tiles of the running hour and the 23 before."""
+    return pl.col("tile_start") >= now_s // HOUR_S * HOUR_S + HOUR_S - DAY_S
+
+
+def session(now_ms: int) -> pl.Expr:
+    """Select the tiles of the running session; exact, because the gap is longer than a tile."""
+    pause = pl.col("first_event") - pl.col("last_event").shift(1)
+    number = (pause > GAP_MS).fill_null(value=False).cum_sum()
+    is_running = pl.col("last_event").max() + GAP_MS > now_ms
+    return ((number == number.max()) & is_running).over("user_id") & sliding_24h(now_ms // 1_000)
 
 
 def features(tiles: pl.DataFrame, now_ms: int) -> pl.DataFrame:
-    """A row per user, ordered by user: every feature at `now_ms`, as merged tiles tell it.
+    """Return a row per user with every feature at `now_ms`, and `next_change`.
 
-    Beside the features: `event_time`, the newest event in milliseconds, null if there is none yet;
-    `version`, which only grows with what is known of a user; `next_change`, when a value changes
-    if no event comes, in milliseconds, null for never.
+    `tiles` has one row per user and tile, in this order; users without a tile that has begun get
+    no row. `next_change` is the time in milliseconds when a value changes though no event arrives;
+    null for never.
     """
     now_s = now_ms // 1_000
-    begun = pl.col("tile_start") <= now_s
-    tile_now, hour_now = now_s // TILE_S * TILE_S, now_s // HOUR_S * HOUR_S
-    inside = {
-        "5m": begun & (pl.col("tile_start") >= tile_now),
-        "1h": begun & (pl.col("tile_start") >= tile_now + TILE_S - HOUR_S),
-        "24h": begun & (pl.col("tile_start") >= hour_now + HOUR_S - DAY_S),
-        "session": begun & (pl.col(SESSION) == 0) & (pl.col(SESSION_END) > now_ms),
-    }
-    sums = (
-        with_sessions(tiles, begun)
-        .group_by("user_id", maintain_order=True)
-        .agg(
-            pl.col("last_event").filter(begun).max().alias(EVENT_TIME),
-            version().alias(VERSION),
-            next_change(inside, now_s).alias(NEXT_CHANGE),
-            *(value for window in WINDOWS for value in aggregates(window, inside[window])),
-        )
+    selected = (tumbling_5m(now_s), sliding_1h(now_s), sliding_24h(now_s), session(now_ms))
+    begun = tiles.filter(pl.col("tile_start") <= now_s)
+    marked = begun.with_columns(**dict(zip(WINDOWS, selected, strict=True)))
+    sums = marked.group_by("user_id", maintain_order=True).agg(
+        _next_change(), *(value for name in WINDOWS for value in _aggregates(name))
     )
-    return in_dollars(sums).select(ROW)
+    return _in_dollars(sums).select("user_id", "next_change", *FEATURES)
 
 
-def aggregates(window: str, inside: pl.Expr) -> list[pl.Expr]:
-    """Of one window, count and sums; the amounts still in cents."""
+def _aggregates(window: str) -> list[pl.Expr]:
+    """Merge the tiles of one window; amounts in cents."""
+    count, total, highest, declined = (pl.col(name).filter(pl.col(window)) for name in COUNTS[1:])
     return [
-        pl.col("transaction_count").filter(inside).sum().alias(f"transaction_count_{window}"),
-        pl.col("total_cents").filter(inside).sum().alias(f"total_amount_{window}"),
-        pl.col("max_cents").filter(inside).max().alias(f"max_amount_{window}"),
-        pl.col("declined_count").filter(inside).sum().alias(f"declined_count_{window}"),
+        count.sum().alias(f"transaction_count_{window}"),
+        total.sum().alias(f"total_amount_{window}"),
+        highest.max().alias(f"max_amount_{window}"),
+        declined.sum().alias(f"declined_count_{window}"),
     ]
 
 
-def in_dollars(sums: pl.DataFrame) -> pl.DataFrame:
-    """Amounts in dollars, and averages; without an event there is no average and no maximum."""
-    amounts = [f"{what}_amount_{window}" for window in WINDOWS for what in ("total", "max")]
-    rows = sums.with_columns(divided(sums[name], 100) for name in amounts)
-    return rows.with_columns(
-        divided(rows[f"total_amount_{window}"], rows[f"transaction_count_{window}"]).alias(
-            f"avg_amount_{window}"
-        )
-        for window in WINDOWS
-    )
+def _in_dollars(sums: pl.DataFrame) -> pl.DataFrame:
+    """Divide by numpy: polars multiplies by 1 / 100, and 69 cents become 0.6900000000000001."""
+    values = {name: sums[name].cast(pl.Float64).to_numpy() for name in sums.columns[1:]}
+    amounts = {name: cents / 100 for name, cents in values.items() if "amount" in name}
+    with np.errstate(invalid="ignore"):  # no event has no mean: NaN here, null in the row
+        for window in WINDOWS:
+            count = values[f"transaction_count_{window}"]
+            amounts[f"avg_amount_{window}"] = amounts[f"total_amount_{window}"] / count
+    return sums.with_columns(pl.Series(name, v, nan_to_null=True) for name, v in amounts.items())
 
 
-def divided(dividend: pl.Series, divisor: pl.Series | int) -> pl.Series:
-    """The quotient; null where there is none.
-
-    By numpy: polars multiplies by 1 / divisor, and then 69 cents are 0.6900000000000001 dollars.
-    """
-    with np.errstate(invalid="ignore"):
-        quotient = dividend.cast(pl.Float64).to_numpy() / np.asarray(divisor)
-    return pl.Series(dividend.name, quotient, nan_to_null=True)
-
-
-def with_sessions(tiles: pl.DataFrame, begun: pl.Expr) -> pl.DataFrame:
-    """With `session`, 0 for the tiles of a user's newest session, and when that session ends.
-
-    Exact, though tiles hide the single events: the gap is longer than a tile.
-    """
-    last_before = pl.col("last_event").shift(1)
-    opens = (pl.col("first_event") - last_before > GAP_MS).fill_null(value=False)
-    number = (begun & opens).cum_sum()
-    newest = pl.col("last_event").filter(begun).max()
-    return tiles.with_columns(
-        (number.max() - number).over("user_id").alias(SESSION),
-        (newest + GAP_MS).over("user_id").alias(SESSION_END),
-    )
-
-
-def version() -> pl.Expr:
-    """A number that never shrinks while a user's tiles are merged, whichever come first.
-
-    The day of the newest tile, then the events of that day and the day before: older tiles may be
-    forgotten. A double holds it exactly, as a script in Redis needs.
-    """
-    day = pl.col("tile_start").max() // DAY_S
-    recent = pl.col("tile_start") >= (day - 1) * DAY_S
-    return day * 2**32 + pl.col("transaction_count").filter(recent).sum()
-
-
-def next_change(inside: dict[str, pl.Expr], now_s: int) -> pl.Expr:
-    """When the first tile leaves a window, the session ends or a tile of the future begins."""
-    start = pl.col("tile_start")
-    changes_s = [
-        start.filter(inside["5m"]).min() + TILE_S,
-        start.filter(inside["1h"]).min() + HOUR_S,
-        start.filter(inside["24h"]).min() // HOUR_S * HOUR_S + DAY_S,
-        start.filter(start > now_s).min(),
-    ]
-    session_end = pl.col(SESSION_END).filter(inside["session"]).max()
-    return pl.min_horizontal(*(moment * 1_000 for moment in changes_s), session_end)
-
-
-def remembered(tiles: pl.DataFrame) -> pl.DataFrame:
-    """What later values may need: the newest tile's day, the day before, the newest session."""
-    start = pl.col("tile_start")
-    recent = start >= ((start.max() // DAY_S - 1) * DAY_S).over("user_id")
-    in_session = with_sessions(tiles, begun=pl.lit(value=True)).get_column(SESSION) == 0
-    return tiles.filter(recent | in_session)
+def _next_change() -> pl.Expr:
+    """The time when the first tile leaves a window, or when the session ends."""
+    oldest = {window: pl.col("tile_start").filter(pl.col(window)).min() for window in WINDOWS}
+    leaves_24h = oldest["24h"] // HOUR_S * HOUR_S + DAY_S
+    leaves_s = pl.min_horizontal(oldest["5m"] + TILE_S, oldest["1h"] + HOUR_S, leaves_24h)
+    session_end = pl.col("last_event").filter(pl.col("session")).max() + GAP_MS
+    return pl.min_horizontal(leaves_s * 1_000, session_end).alias("next_change")

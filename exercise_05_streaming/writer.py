@@ -1,130 +1,168 @@
-"""Writes the streaming features to Redis: what the tiles tell, and what time changes.
+"""Write features to Redis when a tile arrives and when a window moves on.
 
-    python -m exercise_05_streaming.writer
-
-It reads the topic of tiles from the beginning, writes everyone's features, then follows. A user is
-written when a tile of theirs comes, and when a value changes because time passes: a window moves
-on, a session ends. So counts go back to zero, though no event says so.
-
-Any number of writers may run at once, and each may be killed at any time: what it knew is in the
-topic, and Redis refuses whatever is outdated.
+The writer reads the topic `user_tiles` from its beginning, so a restart needs no state of its own.
 """
 
-import os
-import signal
-import sys
+import heapq
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Protocol
 
+import confluent_kafka as kafka
 import polars as pl
-import redis
-from confluent_kafka import Message
 
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.windows import TILE
-from lab.errors import UserError, run_script
-from lab.settings import settings
+from exercise_05_streaming.topics import TILES
+from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, features
+from lab.learn import open_store, settings
+
+VIEW = "user_streaming_features"
+BATCH, POLL_S = 1_000, 0.05
+
+
+class TopicReader:
+    """All partitions of a topic, from the oldest record on; it commits no offset."""
+
+    def __init__(self, topic: str) -> None:
+        options = {"bootstrap.servers": settings.kafka_address, "group.id": "reader"}
+        options |= {"enable.auto.commit": "false", "enable.partition.eof": "true"}
+        options |= {"auto.offset.reset": "earliest", "fetch.wait.max.ms": "50"}
+        self._consumer, oldest = kafka.Consumer(options), kafka.OFFSET_BEGINNING
+        self._unread = set(self._consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        self._consumer.assign([kafka.TopicPartition(topic, n, oldest) for n in self._unread])
+
+    def to_the_end(self) -> Iterator[kafka.Message]:
+        """Yield records until each partition has ended once."""
+        while self._unread:
+            yield from self.poll()
+
+    def poll(self) -> Iterator[kafka.Message]:
+        """Yield new records, or none after 50 ms."""
+        for message in self._consumer.consume(BATCH, POLL_S):
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == kafka.KafkaError._PARTITION_EOF:
+                self._unread.discard(message.partition())
+            else:
+                raise kafka.KafkaException(error)
+
+
+Tile = tuple[int, ...]  # the values of windows.INTEGERS
+
+
+def parse_tile(value: bytes) -> tuple[str, Tile]:
+    """Return a record's user and tile. Raises ValueError when it is no tile."""
+    try:
+        fields = json.loads(value)
+        return str(fields["user_id"]), tuple(int(fields[name]) for name in INTEGERS)
+    except (TypeError, KeyError, OverflowError) as error:
+        raise ValueError(f"not a tile: {value[:80]!r}") from error
+
+
+def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
+    """Return a user's tiles with one more, or with another version of one.
+
+    A tile only grows, so its count is its version: versions may arrive in any order and any number
+    of times, and a job that reads the log again changes nothing. Two days are kept.
+    """
+    start, count = tile[:2]
+    if start in tiles and count < tiles[start][1]:
+        return tiles
+    oldest = (max([start, *tiles]) // DAY_S - 1) * DAY_S
+    return {s: known for s, known in tiles.items() if s >= oldest} | {start: tile}
+
+
+class TileStore:
+    """The tiles of each user, in memory."""
+
+    def __init__(self) -> None:
+        self._tiles: dict[str, dict[int, Tile]] = {}
+
+    def update(self, user: str, tile: Tile) -> None:
+        """Store a tile of a user."""
+        self._tiles[user] = merge(self._tiles.get(user, {}), tile)
+
+    def users(self) -> list[str]:
+        """Return every user that has tiles."""
+        return list(self._tiles)
+
+    def frame(self, users: list[str]) -> pl.DataFrame:
+        """Return the tiles of `users`, one user after the other, in the order of time."""
+        rows = [(user, *tile) for user in users for _, tile in sorted(self._tiles[user].items())]
+        return pl.DataFrame(rows, schema=TILE, orient="row")
+
+
+class Sink(Protocol):
+    """The online store, as the writer uses it."""
+
+    def write(self, rows: pl.DataFrame, now_ms: int) -> object:
+        """Write rows of `windows.features`, which describe the moment `now_ms`."""
+
+
+class FeastSink:
+    """Feast's online store: one hash a user, so a reader never sees half of an update."""
+
+    def __init__(self) -> None:
+        self._store = open_store()
+
+    def write(self, rows: pl.DataFrame, now_ms: int) -> None:
+        """Write by Feast, which skips a row that describes an older moment than the stored one."""
+        now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+        frame = rows.select("user_id", *FEATURES).to_pandas()
+        self._store.write_to_online_store(
+            VIEW, frame.assign(event_timestamp=now, created_timestamp=now)
+        )
+
+
+def clock_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 class Writer:
-    """Keeps Redis at what is known."""
+    """Keep Redis equal to the tiles at the time `progress_ms`.
+
+    That time is the clock, so every user becomes quiet while the job stands still. The time up to
+    which the job has read the log can take its place.
+    """
 
     def __init__(
-        self, topic: TopicReader, online: OnlineRows, clock: Callable[[], float] = time.time
+        self, store: TileStore, sink: Sink, progress_ms: Callable[[], int] = clock_ms
     ) -> None:
-        self.known = KnownTiles()
-        self._topic = topic
-        self._online = online
-        self._clock = clock
-        self._next_check = 0.0
-        self._away_since: float | None = None
+        self._store, self._sink, self._progress_ms = store, sink, progress_ms
+        self._pending: set[str] = set()
+        self._changes: list[tuple[int, str]] = []  # a heap: when a value of a user changes next
 
-    def catch_up(self) -> None:
-        """Learn what the topic has to tell; nothing is written before all of it is known."""
-        for records in self._topic.to_the_end():
-            self.known.learn(tiles_in(records))
+    def run(self, topic: TopicReader, is_running: Callable[[], bool]) -> None:
+        """Read the topic to its end, then write what changes, while `is_running()`."""
+        self.update(topic.to_the_end())
+        while is_running():
+            self.update(topic.poll())
+            self.flush()
 
-    def follow(self) -> None:
-        """Learn what has come, and write who is due."""
-        self.known.learn(tiles_in(self._topic.poll()))
-        self.write_due()
+    def update(self, records: Iterable[kafka.Message]) -> None:
+        """Store tiles and mark their users as pending."""
+        for record in records:
+            try:
+                user, tile = parse_tile(record.value() or b"")
+            except ValueError as error:
+                print(f"Skipped offset {record.offset()} of {TILES}: {error}", flush=True)
+                continue
+            self._store.update(user, tile)
+            self._pending.add(user)
+            heapq.heappush(self._changes, (tile[0] * 1_000, user))  # it may not have begun yet
 
-    def write_everyone(self) -> None:
-        """Write until nobody is due."""
-        self.known.mark_all()
-        while self._away_since is not None or self.known.is_due(self._now_ms()):
-            self.write_due()
-
-    def write_due(self) -> None:
-        """Write one batch of users who are due; UserError when Redis has been away for too long."""
-        now_ms = self._now_ms()
-        users: list[int] = []
-        try:
-            self._look_after_redis()
-            users = self.known.due(now_ms, settings.tiles_at_once)
-            if users:
-                rows = self.known.features(users, now_ms)
-                self._online.write(rows, now_ms)
-                self.known.wait_for_change(users, rows)
-            self._away_since = None
-        except redis.RedisError as error:
-            self.known.mark(users)
-            self._check_patience(error)
-
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1_000)
-
-    def _look_after_redis(self) -> None:
-        """Everyone is written anew if Redis may have lost something."""
-        is_checked = time.monotonic() < self._next_check and self._away_since is None
-        if not is_checked and self._online.has_lost_rows():
-            self.known.mark_all()
-        if not is_checked:
-            self._next_check = time.monotonic() + settings.redis_check_s
-
-    def _check_patience(self, error: redis.RedisError) -> None:
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            say(f"Redis is away, trying again: {error}")
-        if now - self._away_since > settings.writer_patience_s:
-            address = settings.redis_address
-            raise UserError(
-                f"Redis at {address} could not be written for {settings.writer_patience_s:g} s: "
-                f"{error}",
-                "lab up redis",
-            ) from error
-        time.sleep(settings.tiles_poll_s)
-
-
-def tiles_in(records: list[Message]) -> pl.DataFrame:
-    """The tiles that these records hold, as windows.TILE; one without a value takes a tile back."""
-    values = [value for record in records if (value := record.value()) is not None]
-    return pl.read_ndjson(b"\n".join(values), schema=TILE) if values else TILE.to_frame()
-
-
-def say(what: str) -> None:
-    """A line of the log."""
-    print(f"writer: {what}", file=sys.stderr, flush=True)
-
-
-def main() -> None:
-    """Run until SIGTERM or Ctrl-C, or until the process that started it is gone."""
-    stopped: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stopped.append(received))
-    parent = os.getppid()
-    with TopicReader(settings.tiles_topic) as topic:
-        writer = Writer(topic, OnlineRows(topic.id))
-        begun = time.monotonic()
-        writer.catch_up()
-        say(f"knows {len(writer.known):,} users after {time.monotonic() - begun:.1f} s")
-        while not stopped and os.getppid() == parent:
-            writer.follow()
-    say("stopped")
-
-
-if __name__ == "__main__":
-    run_script(main)
+    def flush(self) -> None:
+        """Write up to 1,000 users whose values have changed."""
+        now_ms = self._progress_ms()
+        while self._changes and self._changes[0][0] <= now_ms:
+            self._pending.add(heapq.heappop(self._changes)[1])
+        if users := list(islice(self._pending, BATCH)):
+            rows = features(self._store.frame(users), now_ms)
+            self._sink.write(rows, now_ms)
+            self._pending.difference_update(users)
+            for user, moment in rows.select("user_id", "next_change").drop_nulls().iter_rows():
+                heapq.heappush(self._changes, (moment, user))

@@ -17,8 +17,13 @@ def up(services: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     """Start Redis and Kafka, or the named ones."""
     from lab import stack
     from lab.derived import separate_datasets
+    from lab.settings import settings
+    from lab.stack.flink import connector_jars
 
-    stack.up(services or ["redis", "kafka"])
+    wanted = services or ["redis", "kafka"]
+    stack.up(wanted)
+    if "kafka" in wanted:
+        connector_jars(settings)
     separate_datasets()
     status()
 

@@ -2,16 +2,12 @@
 
 import signal
 
-from exercise_05_streaming.flink_streaming_features import start_job
-from exercise_05_streaming.job.checkpoints import checkpoint_folder
-from exercise_05_streaming.job.flink import open_flink
-
-BLACKHOLE = "'connector' = 'blackhole'"
+from exercise_05_streaming.production.checkpoints import checkpoint_folder
+from exercise_05_streaming.production.job import open_flink, start_job
 
 
 def main() -> None:
-    flink = open_flink(checkpoint_folder("blackhole"))
-    start_job(flink, tiles_sink=BLACKHOLE, dead_letters_sink=BLACKHOLE)
+    start_job(open_flink(checkpoint_folder("blackhole")), blackhole=True)
     signal.pause()
 
 

@@ -14,16 +14,15 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
-import polars as pl
 from kafka import KafkaConsumer, TopicPartition
 
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.topics import bootstrap
-from exercise_05_streaming.windows import TILE
+from exercise_05_streaming.production.redis_sink import RedisSink
+from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.windows import features
 from lab.settings import settings
 
-AT_ONCE = 5_000
+AT_ONCE, BATCH = 5_000, 1_000
 WRITE_S = 1.0
 
 
@@ -34,9 +33,9 @@ class PlainStream:
         self._tiles: dict[tuple[str, int], list[int]] = {}
         self._changed: set[tuple[str, int]] = set()
         self._seen: set[str] = set()
-        self._known = KnownTiles()
-        self._online = OnlineRows("plain")
-        self._online.has_lost_rows()
+        self._store = PackedTiles()
+        self._sink = RedisSink(self._store, "plain")
+        self._sink.has_lost_rows()
 
     def take(self, message: bytes) -> None:
         """Count an event, unless it was counted before."""
@@ -57,17 +56,18 @@ class PlainStream:
 
     def write(self) -> None:
         """Bring Redis up to date."""
-        rows = [(*key, *self._tiles[key]) for key in self._changed]
+        for user, start in self._changed:
+            self._store.update(user, (start, *self._tiles[user, start]))
+        users = sorted({user for user, _ in self._changed})
         self._changed.clear()
-        self._known.learn(pl.DataFrame(rows, schema=TILE, orient="row"))
         now_ms = int(time.time() * 1_000)
-        while users := self._known.due(now_ms, settings.tiles_at_once):
-            self._online.write(self._known.features(users, now_ms), now_ms)
+        for batch in (users[n : n + BATCH] for n in range(0, len(users), BATCH)):
+            self._sink.write(features(self._store.frame(batch), now_ms), now_ms)
 
 
 def main() -> None:
-    partition = TopicPartition(settings.transactions_topic, int(sys.argv[1]))
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap(), enable_auto_commit=False)
+    partition = TopicPartition(TRANSACTIONS, int(sys.argv[1]))
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_address, enable_auto_commit=False)
     consumer.assign([partition])
     consumer.seek_to_beginning(partition)
     end = consumer.end_offsets([partition])[partition]

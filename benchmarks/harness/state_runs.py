@@ -22,16 +22,17 @@ from benchmarks.harness.stream_runs import (
     running,
     wait_until,
 )
-from exercise_05_streaming.delivery import Delivery
-from exercise_05_streaming.events import Record, iso, key_of, milliseconds, packed
-from exercise_05_streaming.online_rows import VERSION_FIELD
-from exercise_05_streaming.topics import bootstrap, create_topics
+from exercise_05_streaming.production.delivery import Delivery
+from exercise_05_streaming.production.events import Record, iso, key_of, milliseconds, packed
+from exercise_05_streaming.production.redis_sink import VERSION_FIELD
+from exercise_05_streaming.topics import TRANSACTIONS, create_topics
 from feast_plugins.redis_encoding import entity_key
 from lab.settings import settings, utc_now
 
 BACKLOG, DAY = timedelta(minutes=20), timedelta(hours=24)
 FEW, SAMPLE = 10, 1_000
 USERS_AT_ONCE = 10_000
+WRITER = "exercise_05_streaming.production.writer"
 MIB = 2**20
 
 
@@ -55,7 +56,7 @@ def day(events: int, users: int) -> Mapping[str, float]:
         wait_until(lambda: offsets_read() >= events)
         checkpoint = mib(newest_checkpoint())
         begun = time.monotonic()
-        subprocess.run([sys.executable, "-m", JOB, "--rebuild"], check=True, stdout=sys.stderr)
+        subprocess.run([sys.executable, "-m", WRITER, "--rebuild"], check=True, stdout=sys.stderr)
         rebuild_s = time.monotonic() - begun
     (savepoint,) = folders("savepoints/savepoint-*")
     return {"checkpoint_mib": checkpoint, "savepoint_mib": mib(savepoint), "rebuild_s": rebuild_s}
@@ -65,7 +66,7 @@ def fill(events: int, users: int, span: timedelta) -> None:
     """Events of all users in turn, over `span` up to now; a record is as old as its event."""
     create_topics()
     start, step = utc_now() - span, span / events
-    delivery = Delivery(bootstrap(), settings.transactions_topic)
+    delivery = Delivery(settings.kafka_address, TRANSACTIONS)
     for number in range(events):
         moment = start + number * step
         event = {

@@ -20,16 +20,24 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from exercise_05_streaming.delivery import Delivery
-from exercise_05_streaming.events import Record, Traffic, iso, key_of, milliseconds, packed, records
-from exercise_05_streaming.online_rows import VIEW
-from exercise_05_streaming.topics import bootstrap, create_topics
+from exercise_05_streaming.production.delivery import Delivery
+from exercise_05_streaming.production.events import (
+    Record,
+    Traffic,
+    iso,
+    key_of,
+    milliseconds,
+    packed,
+    records,
+)
+from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS, create_topics
+from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.feature_store import connect_redis, effective_config
 from lab.settings import settings, utc_now
 
 GROUP = "flink-features"
-JOB = "exercise_05_streaming.flink_streaming_features"
+JOB = "exercise_05_streaming.production.job"
 BLACKHOLE = "benchmarks.harness.blackhole_job"
 PLAIN = "benchmarks.harness.plain_consumer"
 BACKLOG_RATE = 1_000
@@ -48,7 +56,7 @@ def fill(events: int, users: int) -> float:
     start = utc_now() - timedelta(seconds=events / BACKLOG_RATE)
     ticks = (start + timedelta(seconds=n / BACKLOG_RATE) for n in range(events + 1))
     drawn = records(Traffic(users=users, skew=0, run="backlog"), lambda: next(ticks))
-    delivery, begun = Delivery(bootstrap(), settings.transactions_topic), time.monotonic()
+    delivery, begun = Delivery(settings.kafka_address, TRANSACTIONS), time.monotonic()
     for record in islice(drawn, events):
         delivery.send(record)
     delivery.finish()
@@ -77,7 +85,7 @@ def redis(events: int, users: int) -> float:
 
 def plain(events: int, users: int) -> float:
     """Events a second of a plain consumer for each partition."""
-    commands = [[sys.executable, "-m", PLAIN, str(n)] for n in range(settings.topic_partitions)]
+    commands = [[sys.executable, "-m", PLAIN, str(n)] for n in range(PARTITIONS)]
     consumers = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
     times = [json.loads(consumer.communicate(timeout=PATIENCE_S)[0]) for consumer in consumers]
     assert events_in_redis(users) == events
@@ -89,8 +97,8 @@ def fresh(rate: int, seconds: int) -> list[float]:
     create_topics()
     load = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
     with running(JOB), running_command([*load, "--rate", str(rate), "--users", "1000"]):
-        wait_until(lambda: any(counts_of(["user_0"], "5m")))
-        delivery = Delivery(bootstrap(), settings.transactions_topic)
+        wait_until(lambda: any(counts_of(["user_1"], "5m")))
+        delivery = Delivery(settings.kafka_address, TRANSACTIONS)
         sent, readable = dict[str, float](), dict[str, float]()
         random, end = Random(settings.seed), time.monotonic() + seconds
         due = time.monotonic()
@@ -129,7 +137,7 @@ def rate_since(begun: float, events: int) -> float:
 
 def offsets_read() -> int:
     """How many events the job has read, as of its last checkpoint."""
-    topic, partitions = settings.transactions_topic, range(settings.topic_partitions)
+    topic, partitions = TRANSACTIONS, range(PARTITIONS)
     try:
         committed = group().committed([TopicPartition(topic, number) for number in partitions])
     except KafkaException:
@@ -191,13 +199,13 @@ def running_command(command: list[str]) -> Iterator[None]:
 @cache
 def group() -> Consumer:
     """Tells how far the job's group is; it joins nothing."""
-    return Consumer({"bootstrap.servers": bootstrap(), "group.id": GROUP})
+    return Consumer({"bootstrap.servers": settings.kafka_address, "group.id": GROUP})
 
 
 @cache
 def admin() -> AdminClient:
     """Asks Kafka."""
-    return AdminClient({"bootstrap.servers": bootstrap()})
+    return AdminClient({"bootstrap.servers": settings.kafka_address})
 
 
 @cache

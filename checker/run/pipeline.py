@@ -19,6 +19,7 @@ from lab.derived import separate_datasets
 from lab.errors import UserError
 from lab.figures import timed
 from lab.settings import ROOT, utc_now
+from lab.stack.flink import connector_jars
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def _prepare(exercises: list[Exercise], data: str | None, config: CheckerSetting
     _ensure_data(data, config)
     services = {service for exercise in exercises for service in exercise.services}
     stack.up(sorted(services), config)
+    if "kafka" in services:
+        connector_jars(config)
     separate_datasets(config)
 
 

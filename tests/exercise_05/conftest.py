@@ -1,8 +1,7 @@
-"""One Kafka and one Redis for the pipeline's tests; each test has topics of its own."""
+"""One Kafka and one Redis for the pipeline's tests; one pipeline at a time uses them."""
 
 from collections.abc import Iterator
 from shutil import which
-from uuid import uuid4
 
 import pytest
 
@@ -30,12 +29,11 @@ def stream_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 def new_pipeline(
     tmp_path_factory: pytest.TempPathFactory, stream_kafka: KafkaBroker, stream_redis: RedisServer
 ) -> NewPipeline:
-    """Makes pipelines with topics that nobody else has."""
+    """Make pipelines whose topics and Redis are empty; the last one made is in use."""
 
     def make() -> Pipeline:
-        name = f"transactions_{uuid4().hex[:12]}"
-        pipeline = Pipeline(stream_kafka, stream_redis, name, tmp_path_factory.mktemp("pipeline"))
-        pipeline.create_topics()
+        pipeline = Pipeline(stream_kafka, stream_redis, tmp_path_factory.mktemp("pipeline"))
+        pipeline.empty_services()
         return pipeline
 
     return make

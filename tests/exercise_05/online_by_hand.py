@@ -4,8 +4,8 @@ from typing import Any
 
 import redis
 
-from exercise_05_streaming.online_rows import VERSION_FIELD, VIEW
 from exercise_05_streaming.windows import FEATURES
+from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import (
     decode_time,
     decode_value,
@@ -27,11 +27,11 @@ def stored(client: redis.Redis, users: list[str]) -> dict[str, Row]:
     """The features of those users who have any."""
     pipe = client.pipeline(transaction=False)
     for user in users:
-        pipe.hmget(key_of(user), [VERSION_FIELD, *FIELDS])
+        pipe.hmget(key_of(user), [time_field(VIEW), *FIELDS])
     return {
         user: {name: decode_value(value) for name, value in zip(FEATURES, values, strict=True)}
-        for user, (version, *values) in zip(users, pipe.execute(), strict=True)
-        if version is not None
+        for user, (time, *values) in zip(users, pipe.execute(), strict=True)
+        if time is not None
     }
 
 

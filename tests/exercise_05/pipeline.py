@@ -16,27 +16,31 @@ from typing import Any
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.events import Record
-from lab.settings import ROOT
+from exercise_05_streaming.production.events import Record
+from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
 from tests.settings_in_force import variables
 from tests.waiting import PATIENCE_S, eventually
 
-SCRIPT = ROOT / "exercise_05_streaming" / "flink_streaming_features.py"
-PARTITIONS = 4
+JOB = [sys.executable, "-m", "exercise_05_streaming.production.job"]
+SOLUTION = [sys.executable, "-m", "exercise_05_streaming.flink_streaming_features"]
+DEAD = "transactions_dead"
 POLL_S = 0.1
 
 
 @dataclass
 class Pipeline:
-    """Topics, a Redis and a folder; `env()` makes any of the exercise's commands use them."""
+    """Kafka, Redis and a folder; `env()` makes any of the exercise's commands use them.
+
+    One pipeline at a time is in use.
+    """
 
     broker: KafkaBroker
     redis: RedisServer
-    name: str
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    command: list[str] = field(default_factory=lambda: JOB)
 
     def env(self, **changes: Any) -> dict[str, str]:
         """Return the environment of a process that uses the pipeline."""
@@ -45,24 +49,19 @@ class Pipeline:
             "redis_port": self.redis.port,
             "build_dir": self.folder,
             "checkpoint_interval": timedelta(seconds=1),
-            "transactions_topic": self.name,
-            "tiles_topic": f"{self.name}_tiles",
-            "dead_letter_topic": f"{self.name}_dead",
         }
         return os.environ | variables(**ours | self.settings | changes)
 
-    def create_topics(self) -> None:
+    def empty_services(self) -> None:
+        """Create the topics again and empty Redis."""
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
+        names = set(admin.list_topics(timeout=PATIENCE_S).topics) & {TRANSACTIONS, TILES, DEAD}
+        for deleted in admin.delete_topics([*names]).values() if names else ():
+            deleted.result(PATIENCE_S)
+        eventually(lambda: not names & set(admin.list_topics(timeout=PATIENCE_S).topics))
         command = [sys.executable, "-m", "exercise_05_streaming.topics"]
         subprocess.run(command, env=self.env(), check=True, timeout=PATIENCE_S)
-
-    def recreate_topics(self) -> None:
-        """As if Kafka had been emptied."""
-        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
-        names = [self.name, f"{self.name}_tiles", f"{self.name}_dead"]
-        for deleted in admin.delete_topics(names).values():
-            deleted.result(PATIENCE_S)
-        eventually(lambda: not set(names) & set(admin.list_topics(timeout=PATIENCE_S).topics))
-        self.create_topics()
+        self.redis.client().flushall()
 
     def checkpoints(self) -> list[Path]:
         """Those that are complete."""
@@ -72,21 +71,21 @@ class Pipeline:
         """Send records, each to the partition of its key, and wait until Kafka has them."""
         producer = Producer({"bootstrap.servers": self.broker.bootstrap, "linger.ms": 5})
         for record in records:
-            producer.produce(self.name, record.value, record.key, timestamp=record.timestamp_ms)
+            producer.produce(TRANSACTIONS, record.value, record.key, timestamp=record.timestamp_ms)
             producer.poll(0)
         assert producer.flush(PATIENCE_S) == 0
 
     def events(self) -> list[Message]:
         """Everything in the log, in the order of its partitions."""
-        with reader(self.broker, self.name) as topic:
+        with reader(self.broker, TRANSACTIONS) as topic:
             return sorted(topic.all(), key=lambda m: (m.partition(), m.offset()))
 
     def tiles(self) -> "Newest":
         """The topic of tiles, as far as it has been read."""
-        return Newest(self.broker, f"{self.name}_tiles")
+        return Newest(self.broker, TILES)
 
     def dead_letters(self) -> "Newest":
-        return Newest(self.broker, f"{self.name}_dead")
+        return Newest(self.broker, DEAD)
 
     @contextmanager
     def job(self, *options: str) -> Iterator["Job"]:
@@ -108,7 +107,7 @@ class Job:
         self.log = pipeline.folder / f"job-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), *options],
+                [*pipeline.command, *options],
                 cwd=pipeline.folder,
                 env=pipeline.env(),
                 stdout=output,
@@ -120,7 +119,7 @@ class Job:
         return self.log.read_text()
 
     def wait_until_running(self) -> None:
-        eventually(lambda: "runs; Ctrl-C" in self.said or self._has_ended())
+        eventually(lambda: "is running; Ctrl-C" in self.said or self._has_ended())
 
     def stop(self) -> int:
         """As an operator does; the exit status."""

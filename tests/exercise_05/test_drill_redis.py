@@ -2,7 +2,7 @@
 
 import pytest
 
-from exercise_05_streaming.drills.__main__ import run
+from exercise_05_streaming.production.drills.__main__ import run
 
 pytestmark = pytest.mark.kafka
 

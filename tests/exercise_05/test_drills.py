@@ -14,7 +14,7 @@ LIMIT_S = 200
 
 @pytest.mark.parametrize("name", ["job", "redis", "writer"])
 def test_what_is_killed_leaves_nothing_wrong(name: str, new_pipeline: NewPipeline) -> None:
-    command = [sys.executable, "-m", "exercise_05_streaming.drills", name]
+    command = [sys.executable, "-m", "exercise_05_streaming.production.drills", name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr
     assert f"{name}: killed, and exact" in done.stdout

@@ -1,22 +1,27 @@
 """What the job makes of a log with everything in it: tiles and dead letters, exactly."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import pytest
 from confluent_kafka import Message
 
-from exercise_05_streaming.events import EPOCH, Record, Traffic, iso, milliseconds, records
-from exercise_05_streaming.plain_windows import plain_windows
+from exercise_05_streaming.production.events import (
+    EPOCH,
+    Record,
+    Traffic,
+    iso,
+    milliseconds,
+    records,
+)
 from lab.settings import settings, utc_now
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
 from tests.exercise_05.tiles_recounted import in_order, judged, tiles
-from tests.settings_in_force import settings_in_force
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
@@ -162,48 +167,3 @@ def test_a_replay_of_old_events_counts_after_newer_ones(outcome: Outcome) -> Non
     assert sum(tile["transaction_count"] for tile in old) == 20
     newest = EPOCH + timedelta(seconds=max(tile["tile_start"] for tile in old))
     assert newest < utc_now() - timedelta(days=39)
-
-
-def test_flinks_own_windows_have_the_same_values(outcome: Outcome) -> None:
-    """But for the replay, which came after newer events: a window drops what a tile counts."""
-    pipeline = outcome.pipeline
-    with settings_in_force(kafka_port=pipeline.broker.port, transactions_topic=pipeline.name):
-        windows = [window for window in plain_windows() if window["user_id"] != "old"]
-    tiles_of: dict[str, list[Any]] = defaultdict(list)
-    for tile in outcome.tiles:
-        tiles_of[tile["user_id"]].append(tile)
-    del tiles_of["old"]
-    for window in windows:
-        assert numbers(window) == merged(tiles_of[window["user_id"]], window), window
-    told = Counter(window["name"] for window in windows)
-    every = [tile for tiles in tiles_of.values() for tile in tiles]
-    assert told["5m"] == len(every)
-    assert told["1h"] == hops(every, 300, 12)
-    assert told["24h"] == hops(every, 3_600, 24)
-    assert told["session"] >= len(tiles_of)
-
-
-def numbers(window: Any) -> tuple[int, ...]:
-    names = ("transaction_count", "total_cents", "max_cents", "declined_count")
-    return tuple(window[name] for name in names)
-
-
-def merged(tiles: list[Any], window: Any) -> tuple[int, ...]:
-    """The numbers of a window, from those tiles of a user that lie in it."""
-    start, end = (milliseconds(window[name].replace(tzinfo=UTC)) for name in BOUNDS)
-    if window["name"] == "session":
-        end -= milliseconds(EPOCH + settings.session_gap)
-    inside = [tile for tile in tiles if start <= tile["first_event"] <= tile["last_event"] <= end]
-    counts, cents, maxima, declined = zip(*map(numbers, inside), strict=True)
-    return sum(counts), sum(cents), max(maxima), sum(declined)
-
-
-def hops(tiles: list[Any], step: int, steps: int) -> int:
-    """How many windows of so many steps have a tile in them."""
-    return len(
-        {
-            (tile["user_id"], tile["tile_start"] // step + number)
-            for tile in tiles
-            for number in range(steps)
-        }
-    )

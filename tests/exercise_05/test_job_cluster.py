@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from exercise_05_streaming.events import Traffic, records
+from exercise_05_streaming.production.events import Traffic, records
 from lab.stack.flink import FlinkCluster, private_flink
 from tests.exercise_05.pipeline import NewPipeline
 from tests.exercise_05.tiles_recounted import in_order, tiles

@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from exercise_05_streaming.events import Traffic, records
+from exercise_05_streaming.production.events import Traffic, records
 from tests.exercise_05.pipeline import NewPipeline
 from tests.exercise_05.tiles_recounted import in_order, tiles
 from tests.waiting import eventually
@@ -50,7 +50,7 @@ def test_a_topic_that_is_made_anew_is_read_from_its_beginning(new_pipeline: NewP
         job.wait_until_running()
         eventually(lambda: bool(pipeline.checkpoints()))
         assert job.stop() == 0, job.said
-    pipeline.recreate_topics()
+    pipeline.empty_services()
     pipeline.send(islice(records(Traffic(seed=2)), 100))
     with pipeline.job() as job:
         job.wait_until_running()

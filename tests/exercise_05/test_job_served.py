@@ -13,13 +13,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sklearn.linear_model import LogisticRegression
 
-from exercise_05_streaming.events import Record, iso, milliseconds, packed
-from exercise_05_streaming.online_rows import VIEW
+from exercise_05_streaming.production.events import Record, iso, milliseconds, packed
+from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
 from tests.exercise_04.saved_model import save_a_model_of
 from tests.exercise_05.online_by_hand import key_of
-from tests.exercise_05.pipeline import SCRIPT, Job, NewPipeline, Pipeline
+from tests.exercise_05.pipeline import JOB, SOLUTION, Job, NewPipeline, Pipeline
 from tests.settings_in_force import settings_in_force
 from tests.shop import SimulatedData, Size, open_shop
 from tests.waiting import eventually
@@ -31,9 +31,14 @@ MERCHANT = "merchant_0"
 INPUTS = ["transaction_count_7d", "transaction_amount"]
 
 
+both_floors = pytest.mark.parametrize("pipeline", ["solution", "production"], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def pipeline(new_pipeline: NewPipeline) -> Pipeline:
-    return new_pipeline()
+def pipeline(new_pipeline: NewPipeline, request: pytest.FixtureRequest) -> Pipeline:
+    pipeline = new_pipeline()
+    pipeline.command = {"solution": SOLUTION, "production": JOB}[request.param]
+    return pipeline
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,7 @@ def misses(api: TestClient) -> int:
     return int(api.get("/stats").json()["cache_misses"])
 
 
+@both_floors
 def test_an_event_is_served_in_ten_seconds_with_a_warm_cache(
     job: Job, pipeline: Pipeline, api: TestClient
 ) -> None:
@@ -101,6 +107,7 @@ def test_an_event_is_served_in_ten_seconds_with_a_warm_cache(
     assert misses(api) == missed
 
 
+@pytest.mark.parametrize("pipeline", ["production"], indirect=True)
 def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
     job: Job, pipeline: Pipeline, api: TestClient
 ) -> None:
@@ -109,7 +116,7 @@ def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
     pipeline.redis.client().hdel(key_of("lost"), feature_field(VIEW, FEATURE))
     assert count_of(api, "lost") != 1
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--rebuild"],
+        [sys.executable, "-m", "exercise_05_streaming.production.writer", "--rebuild"],
         cwd=Path("/"),
         env=pipeline.env(),
         capture_output=True,

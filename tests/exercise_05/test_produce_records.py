@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exercise_05_streaming.event_replay import raw_transactions
-from exercise_05_streaming.events import FAULTS, Record, Traffic, records
+from exercise_05_streaming.production.events import FAULTS, Record, Traffic, records
 from lab.errors import UserError
 
 START = datetime(2026, 3, 1, 11, 58, tzinfo=UTC)
@@ -121,34 +118,3 @@ def test_the_first_user_is_as_busy_as_the_skew_says(skew: float, share: float) -
 def test_shares_that_cannot_be_are_refused(shares: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="shares of all"):
         Traffic(**shares)
-
-
-def test_a_replay_has_the_order_the_times_and_the_ids_of_the_raw_transactions(
-    tmp_path: Path,
-) -> None:
-    times = [START + timedelta(minutes=5), START, START + timedelta(microseconds=1_500)]
-    raw = pd.DataFrame(
-        {
-            "transaction_id": ["a", "b", "c"],
-            "user_id": ["user_1", "user_2", "user_1"],
-            "merchant_id": "merchant_0",
-            "product_id": "product_0",
-            "event_timestamp": pd.to_datetime(times).as_unit("us"),
-            "amount": [1.25, 2.5, 3.75],
-            "is_approved": [True, False, True],
-        }
-    )
-    raw.to_parquet(tmp_path / "transactions.parquet")
-    replayed = list(raw_transactions(tmp_path))
-    events = [event_of(record) for record in replayed]
-    assert [event["transaction_id"] for event in events] == ["b", "c", "a"]
-    assert [event["amount"] for event in events] == [2.5, 3.75, 1.25]
-    first_ms = round(START.timestamp() * 1_000)
-    assert [r.timestamp_ms - first_ms for r in replayed] == [0, 1, 300_000]
-    for record, event in zip(replayed, events, strict=True):
-        assert event["event_time"].timestamp() * 1_000 == record.timestamp_ms
-
-
-def test_without_raw_transactions_there_is_nothing_to_replay(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nothing to replay"):
-        next(raw_transactions(tmp_path))

@@ -15,12 +15,13 @@ import pytest
 import redis
 from confluent_kafka import Producer
 
-from exercise_05_streaming.online_rows import OnlineRows
-from exercise_05_streaming.rebuild import rebuild
-from exercise_05_streaming.topic_reader import TopicReader
-from exercise_05_streaming.writer import Writer
+from exercise_05_streaming.production.redis_sink import RedisSink
+from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.production.writer import ResilientWriter, rebuild
+from exercise_05_streaming.topics import TILES
+from exercise_05_streaming.writer import TopicReader
 from lab.errors import UserError
-from lab.settings import settings, utc_now
+from lab.settings import utc_now
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer, private_redis
 from tests.exercise_05.online_by_hand import stored
@@ -42,14 +43,31 @@ from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 USERS = ["user_0", "user_1"]
-WRITER = [sys.executable, "-m", "exercise_05_streaming.writer"]
+WRITER = [sys.executable, "-m", "exercise_05_streaming.production.writer"]
 
 
 class Clock:
     now = NOON
 
-    def __call__(self) -> float:
-        return self.now / 1_000
+    def __call__(self) -> int:
+        return self.now
+
+
+class FollowingWriter:
+    """A writer in this process that has read the topic to its end, and its parts."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.store = PackedTiles()
+        self._writer = ResilientWriter(self.store, RedisSink(self.store), clock)
+        self._topic = TopicReader(TILES)
+        self._writer.update(self._topic.to_the_end())
+
+    def follow(self) -> None:
+        self._writer.update(self._topic.poll())
+        self._writer.flush()
+
+    def write_all(self) -> None:
+        self._writer.flush_all()
 
 
 @pytest.fixture
@@ -58,28 +76,24 @@ def pipeline(new_pipeline: Callable[[], Pipeline], point_settings: PointSettings
     point_settings(
         kafka_port=made.broker.port,
         redis_port=made.redis.port,
-        tiles_topic=f"{made.name}_tiles",
         redis_check_s=0,
     )
     made.redis.client().flushall()
     return made
 
 
-@contextmanager
-def writer_at(clock: Clock) -> Iterator[Writer]:
-    """A writer in this process that has caught up."""
-    with TopicReader(settings.tiles_topic) as topic:
-        writer = Writer(topic, OnlineRows(topic.id), clock)
-        writer.catch_up()
-        writer.write_everyone()
-        yield writer
+def writer_at(clock: Clock) -> FollowingWriter:
+    """Return a writer that has written what is in the topic."""
+    writer = FollowingWriter(clock)
+    writer.write_all()
+    return writer
 
 
 def send(pipeline: Pipeline, tiles: Iterable[Tile]) -> None:
     producer = Producer({"bootstrap.servers": pipeline.broker.bootstrap})
     for tile in tiles:
         key = {name: tile[name] for name in ("user_id", "tile_start")}
-        producer.produce(f"{pipeline.name}_tiles", json.dumps(tile), json.dumps(key))
+        producer.produce(TILES, json.dumps(tile), json.dumps(key))
     assert producer.flush(PATIENCE_S) == 0
 
 
@@ -87,7 +101,7 @@ def payments(*minutes: int, user: str = "user_0") -> list[Event]:
     return [Event(user, NOON + minute * MINUTE, 1_999, declined=False) for minute in minutes]
 
 
-def follow_until(writer: Writer, condition: Callable[[], bool]) -> None:
+def follow_until(writer: FollowingWriter, condition: Callable[[], bool]) -> None:
     def followed() -> bool:
         writer.follow()
         return condition()
@@ -98,31 +112,31 @@ def follow_until(writer: Writer, condition: Callable[[], bool]) -> None:
 def test_it_writes_what_was_there_and_what_comes(pipeline: Pipeline) -> None:
     client, events = pipeline.redis.client(), payments(-90, -20, -1)
     send(pipeline, versions(events))
-    with writer_at(Clock()) as writer:
-        assert stored(client, USERS) == values_at(events, NOON)
-        events += payments(-2, user="user_1")
-        send(pipeline, versions(events))
-        follow_until(writer, lambda: len(stored(client, USERS)) == 2)
+    writer = writer_at(Clock())
+    assert stored(client, USERS) == values_at(events, NOON)
+    events += payments(-2, user="user_1")
+    send(pipeline, versions(events))
+    follow_until(writer, lambda: len(stored(client, USERS)) == 2)
     assert stored(client, USERS) == values_at(events, NOON)
 
 
 def test_counts_go_back_to_zero_on_a_silent_topic(pipeline: Pipeline) -> None:
     client, events, clock = pipeline.redis.client(), payments(-1, 0), Clock()
     send(pipeline, versions(events))
-    with writer_at(clock) as writer:
-        for later in (TILE_MS, 30 * MINUTE, HOUR - TILE_MS, HOUR, DAY - HOUR, DAY):
-            clock.now = NOON + later
-            writer.follow()
-            assert stored(client, USERS) == values_at(events, clock.now)
+    writer = writer_at(clock)
+    for later in (TILE_MS, 30 * MINUTE, HOUR - TILE_MS, HOUR, DAY - HOUR, DAY):
+        clock.now = NOON + later
+        writer.follow()
+        assert stored(client, USERS) == values_at(events, clock.now)
     assert not any(stored(client, USERS)["user_0"].values())
 
 
 def test_an_emptied_redis_is_filled_again(pipeline: Pipeline) -> None:
     client, events = pipeline.redis.client(), payments(-20, -1)
     send(pipeline, versions(events))
-    with writer_at(Clock()) as writer:
-        client.flushall()
-        writer.follow()
+    writer = writer_at(Clock())
+    client.flushall()
+    writer.follow()
     assert stored(client, USERS) == values_at(events, NOON)
 
 
@@ -132,15 +146,15 @@ def test_what_came_while_redis_was_away_is_not_lost(
     """It comes back without a part of what it had, as after a loss of power."""
     events = payments(-20, -1)
     send(pipeline, versions(events))
-    with writer_at(Clock()) as writer:
-        own_redis.stop()
-        events += payments(-2, user="user_1")
-        send(pipeline, versions(events))
-        follow_until(writer, lambda: len(writer.known) == 2)
-        for file in own_redis.directory.rglob("*.incr.aof"):
-            os.truncate(file, file.stat().st_size // 2)
-        own_redis.start()
-        follow_until(writer, lambda: len(stored(own_redis.client(), USERS)) == 2)
+    writer = writer_at(Clock())
+    own_redis.stop()
+    events += payments(-2, user="user_1")
+    send(pipeline, versions(events))
+    follow_until(writer, lambda: len(writer.store.users()) == 2)
+    for file in own_redis.directory.rglob("*.incr.aof"):
+        os.truncate(file, file.stat().st_size // 2)
+    own_redis.start()
+    follow_until(writer, lambda: len(stored(own_redis.client(), USERS)) == 2)
     assert stored(own_redis.client(), USERS) == values_at(events, NOON)
 
 
@@ -159,32 +173,32 @@ def test_a_redis_that_stays_away_ends_it(
 ) -> None:
     send(pipeline, versions(payments(-1)))
     point_settings(writer_patience_s=0.5)
-    with writer_at(Clock()) as writer:
-        own_redis.stop()
-        with pytest.raises(UserError, match=r"Redis at .* 0\.5 s.*\n.*lab up redis"):
-            follow_until(writer, lambda: False)
+    writer = writer_at(Clock())
+    own_redis.stop()
+    with pytest.raises(UserError, match=r"Redis at .* 0\.5 s.*\n.*lab up redis"):
+        follow_until(writer, lambda: False)
 
 
 def test_a_rebuild_beside_a_writer_repairs_and_takes_nothing_back(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline,
 ) -> None:
     """It knows what the topic says now; the writer has gone on when the rebuild writes."""
     client, now = pipeline.redis.client(), int(utc_now().timestamp() * 1_000)
     events = [Event("user_0", now - 40 * MINUTE, 1_999, declined=False)]
     send(pipeline, versions(events))
     client.flushall()
-    assert rebuild() == 1
+    rebuild()
     before = stored(client, USERS)
     assert before["user_0"]["transaction_count_1h"] == 1
     newer = Clock()
     newer.now = now + MINUTE
-    with TopicReader(settings.tiles_topic) as topic:
-        slow = Writer(topic, OnlineRows(topic.id), lambda: now / 1_000)
-        slow.catch_up()
-        send(pipeline, versions([*events, Event("user_0", now, 100, declined=True)]))
-        with writer_at(newer):
-            ahead = stored(client, USERS)
-        slow.write_everyone()
+    slow_clock = Clock()
+    slow_clock.now = now
+    slow = FollowingWriter(slow_clock)
+    send(pipeline, versions([*events, Event("user_0", now, 100, declined=True)]))
+    writer_at(newer)
+    ahead = stored(client, USERS)
+    slow.write_all()
     assert ahead["user_0"]["transaction_count_1h"] == 2
     assert stored(client, USERS) == ahead
 
@@ -218,7 +232,7 @@ def test_a_killed_writer_is_replaced_and_a_told_one_stops(pipeline: Pipeline) ->
             send(pipeline, [tile_of([sent[-1]])])
             eventually(partial(has_users, client, number + 1))
     with process(pipeline) as last:
-        eventually(lambda: "knows 2 users" in said(pipeline))
+        eventually(lambda: "the tiles of 2 users" in said(pipeline))
         last.send_signal(signal.SIGTERM)
         assert last.wait(PATIENCE_S) == 0
     assert all(row["transaction_count_24h"] == 1 for row in stored(client, USERS).values())
@@ -227,26 +241,23 @@ def test_a_killed_writer_is_replaced_and_a_told_one_stops(pipeline: Pipeline) ->
 def test_it_ends_with_the_process_that_started_it(pipeline: Pipeline) -> None:
     script = f"import subprocess, time; subprocess.Popen({WRITER!r}); time.sleep({PATIENCE_S})"
     with process(pipeline, sys.executable, "-c", script) as parent:
-        eventually(lambda: "knows" in said(pipeline))
+        eventually(lambda: "read the tiles" in said(pipeline))
         (writer,) = psutil.Process(parent.pid).children()
         os.kill(parent.pid, signal.SIGKILL)
         assert psutil.wait_procs([writer], PATIENCE_S)[1] == []
 
 
 @pytest.mark.parametrize(
-    ("changed", "sentence"),
+    ("service", "sentence"),
     [
-        ({"name": "nothing"}, "has no topic nothing_tiles"),
-        ({"kafka": True}, "Kafka does not answer at 127.0.0.1"),
-        ({"redis": True}, "Redis at 127.0.0.1"),
+        ("kafka", "Kafka at 127.0.0.1"),
+        ("redis", "Redis at 127.0.0.1"),
     ],
 )
 def test_what_is_missing_is_said_in_a_sentence(
-    pipeline: Pipeline, changed: dict[str, object], sentence: str
+    pipeline: Pipeline, service: str, sentence: str
 ) -> None:
-    pipeline.name = str(changed.get("name", pipeline.name))
-    ports = {f"{service}_port": free_port() for service in {"kafka", "redis"} & set(changed)}
-    env = pipeline.env(writer_patience_s=1, kafka_timeout_s=2, **ports)
+    env = pipeline.env(writer_patience_s=1, kafka_timeout_s=2, **{f"{service}_port": free_port()})
     ended = subprocess.run(WRITER, env=env, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 2
     assert sentence in ended.stderr

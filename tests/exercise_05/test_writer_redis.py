@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from exercise_05_streaming.known_tiles import KnownTiles
-from exercise_05_streaming.online_rows import OnlineRows
+from exercise_05_streaming.production.redis_sink import RedisSink
+from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.windows import features
 from lab.stack.redis import private_redis
 from tests.exercise_05.online_by_hand import event_time, key_of, stored
 from tests.exercise_05.tiles_by_hand import (
@@ -22,8 +23,9 @@ from tests.exercise_05.tiles_by_hand import (
     TILE_MS,
     Event,
     events_near,
-    frame,
+    stored_tiles,
     tile_of,
+    update,
     values_at,
     versions,
 )
@@ -42,30 +44,39 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
         yield server.client()
 
 
+class Online:
+    """A sink; a write is of every user of a store."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.sink = self._sink(PackedTiles())
+
+    def _sink(self, store: PackedTiles) -> RedisSink:
+        sink = RedisSink(store, self.topic)
+        assert sink.has_lost_rows()
+        return sink
+
+    def write(self, store: PackedTiles, now: int) -> int:
+        rows = features(store.frame(store.users()), now)
+        return self._sink(store).write(rows, now)
+
+
 @pytest.fixture
-def online(client: redis.Redis) -> OnlineRows:
+def online(client: redis.Redis) -> Online:
     return emptied(client)
 
 
-def emptied(client: redis.Redis) -> OnlineRows:
+def emptied(client: redis.Redis) -> Online:
     client.flushall()
-    return connected("topic")
+    return Online("topic")
 
 
-def connected(topic: str) -> OnlineRows:
-    online = OnlineRows(topic)
-    assert online.has_lost_rows()
-    return online
+def write(online: Online, store: PackedTiles, now: int) -> int:
+    return online.write(store, now)
 
 
-def write(online: OnlineRows, known: KnownTiles, now: int) -> int:
-    return online.write(known.features(list(range(len(known))), now), now)
-
-
-def knowing(*events: Event) -> KnownTiles:
-    known = KnownTiles()
-    known.learn(frame(versions(events)))
-    return known
+def knowing(*events: Event) -> PackedTiles:
+    return stored_tiles(versions(events))
 
 
 def payment(minute: int = 0, cents: int = 100) -> Event:
@@ -82,15 +93,15 @@ def test_two_writers_one_of_them_killed_end_at_the_definition(
     tiles = versions(events)
     cut = data.draw(st.integers(0, len(tiles)))
     for until in (cut, len(tiles)):
-        known = KnownTiles()
+        known = PackedTiles()
         ends = sorted({0, *data.draw(st.lists(st.integers(0, until), max_size=2)), until})
         for start, end in pairwise(ends):
-            known.learn(frame(tiles[start:end]))
+            update(known, tiles[start:end])
             write(online, known, NOON + later)
     assert stored(client, USERS) == values_at(events, NOON + later)
 
 
-def test_a_replay_moves_nothing_back(client: redis.Redis, online: OnlineRows) -> None:
+def test_a_replay_moves_nothing_back(client: redis.Redis, online: Online) -> None:
     events = [payment(minute) for minute in (-50, -6, -3, -1)]
     write(online, knowing(*events), NOON)
     before = stored(client, USERS)
@@ -99,25 +110,25 @@ def test_a_replay_moves_nothing_back(client: redis.Redis, online: OnlineRows) ->
     assert stored(client, USERS) == before
 
 
-def test_a_late_event_corrects_what_is_stored(client: redis.Redis, online: OnlineRows) -> None:
+def test_a_late_event_corrects_what_is_stored(client: redis.Redis, online: Online) -> None:
     write(online, knowing(payment(-8), payment(-1)), NOON)
     late = payment(-7, cents=900)
     write(online, knowing(payment(-8), payment(-1), late), NOON)
     assert stored(client, USERS)["user_0"]["max_amount_1h"] == 9.0
-    assert event_time(client, "user_0") == payment(-1).time
+    assert event_time(client, "user_0") == NOON
 
 
-def test_time_alone_brings_counts_to_zero(client: redis.Redis, online: OnlineRows) -> None:
+def test_time_alone_brings_counts_to_zero(client: redis.Redis, online: Online) -> None:
     known = knowing(payment())
     for now in (NOON, NOON + TILE_MS, NOON + HOUR, NOON + DAY):
         write(online, known, now)
         assert stored(client, USERS) == values_at([payment()], now)
     assert not any(stored(client, USERS)["user_0"].values())
-    assert event_time(client, "user_0") == NOON
+    assert event_time(client, "user_0") == NOON + DAY
 
 
 def test_a_slow_writer_does_not_bring_an_earlier_moment_back(
-    client: redis.Redis, online: OnlineRows
+    client: redis.Redis, online: Online
 ) -> None:
     known = knowing(payment())
     write(online, known, NOON + TILE_MS)
@@ -125,7 +136,7 @@ def test_a_slow_writer_does_not_bring_an_earlier_moment_back(
     assert stored(client, USERS)["user_0"]["transaction_count_5m"] == 0
 
 
-def test_a_row_is_written_whole(client: redis.Redis, online: OnlineRows) -> None:
+def test_a_row_is_written_whole(client: redis.Redis, online: Online) -> None:
     """One command a user, with all families: a reader never sees half of them."""
     with client.monitor() as monitor:
         write(online, knowing(payment()), NOON)
@@ -136,9 +147,7 @@ def test_a_row_is_written_whole(client: redis.Redis, online: OnlineRows) -> None
     assert len(commands) == 1
 
 
-def test_other_views_keep_their_fields_and_their_time(
-    client: redis.Redis, online: OnlineRows
-) -> None:
+def test_other_views_keep_their_fields_and_their_time(client: redis.Redis, online: Online) -> None:
     """The key belongs to all views of the user: its TTL may be lengthened, never shortened."""
     key, long, short = key_of("user_0"), timedelta(days=500), timedelta(days=1)
     client.hset(key, b"_ts:other", b"kept")
@@ -151,30 +160,29 @@ def test_other_views_keep_their_fields_and_their_time(
     assert client.hget(key, b"_ts:other") == b"kept"
 
 
-def test_new_keys_end_some_day(client: redis.Redis, online: OnlineRows) -> None:
+def test_new_keys_end_some_day(client: redis.Redis, online: Online) -> None:
     write(online, knowing(payment()), NOON)
     assert client.ttl(key_of("user_0")) > timedelta(days=90).total_seconds()
 
 
-def test_an_emptied_redis_is_noticed_however_soon(client: redis.Redis, online: OnlineRows) -> None:
-    assert not online.has_lost_rows()
+def test_an_emptied_redis_is_noticed_however_soon(client: redis.Redis, online: Online) -> None:
+    assert not online.sink.has_lost_rows()
     for _ in range(100):
         client.flushall()
-        assert online.has_lost_rows()
-        assert not online.has_lost_rows()
+        assert online.sink.has_lost_rows()
+        assert not online.sink.has_lost_rows()
 
 
-def test_a_topic_made_anew_may_begin_again(client: redis.Redis, online: OnlineRows) -> None:
+def test_a_topic_made_anew_may_begin_again(client: redis.Redis, online: Online) -> None:
     """Its tiles start at a count of one, and yet are newer than all of the old topic's."""
     write(online, knowing(*map(payment, range(5))), NOON + 5 * MINUTE)
-    assert write(connected("another"), knowing(payment()), NOON + MINUTE) == 1
+    assert write(Online("another"), knowing(payment()), NOON + MINUTE) == 1
     assert write(online, knowing(*map(payment, range(9))), NOON + 9 * MINUTE) == 0
     assert stored(client, USERS)["user_0"]["transaction_count_1h"] == 1
 
 
-def test_a_future_event_alone_writes_nothing(client: redis.Redis, online: OnlineRows) -> None:
-    known = KnownTiles()
-    known.learn(frame([tile_of([payment(7)])]))
+def test_a_future_event_alone_writes_nothing(client: redis.Redis, online: Online) -> None:
+    known = stored_tiles([tile_of([payment(7)])])
     assert write(online, known, NOON) == 0
     assert stored(client, USERS) == {}
     assert write(online, known, NOON + 7 * MINUTE) == 1

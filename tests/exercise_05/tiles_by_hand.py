@@ -1,14 +1,15 @@
 """Events, their tiles and their features at time t in plain Python, to hold the writer against."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
 from hypothesis import strategies as st
 
-from exercise_05_streaming.windows import TILE
+from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.writer import TileStore, parse_tile
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 TILE_MS, GAP = 5 * MINUTE, 30 * MINUTE
@@ -70,8 +71,16 @@ def versions(events: Iterable[Event]) -> list[Tile]:
     return made
 
 
-def frame(tiles: Iterable[Tile]) -> pl.DataFrame:
-    return pl.DataFrame(list(tiles), schema=TILE)
+def update(store: TileStore, tiles: Iterable[Tile]) -> None:
+    """Store tiles, or versions of them, in this order."""
+    for tile in tiles:
+        store.update(*parse_tile(json.dumps(tile).encode()))
+
+
+def stored_tiles(tiles: Iterable[Tile]) -> PackedTiles:
+    store = PackedTiles()
+    update(store, tiles)
+    return store
 
 
 def values_at(events: Iterable[Event], now: int) -> dict[str, Values]:
@@ -92,7 +101,7 @@ def user_values(mine: list[Event], now: int) -> Values:
     windows = {
         name: [event for event in known if event.time >= begin] for name, begin in begins.items()
     }
-    windows["session"] = running_session(known, now)
+    windows["session"] = running_session(windows["24h"], now)
     return {
         f"{name}_{window}": value
         for window, events in windows.items()

@@ -4,8 +4,8 @@ from typing import Any
 
 import psutil
 
-from exercise_05_streaming.drills.scene import Scene
-from exercise_05_streaming.job.writer_process import WRITER
+from exercise_05_streaming.production.drills.scene import Scene
+from exercise_05_streaming.production.writer_supervisor import WRITER
 
 KILLS = 3
 POLL_S = 0.01

@@ -1,8 +1,7 @@
-"""Writes rows of streaming features to Redis, in Feast's own encoding, unless it knows better.
+"""Write rows of streaming features to Redis unless it has a newer version of them.
 
-All features of a user are one hash, written by one script together with the version of what they
-were computed from. So no reader sees half a row, and whoever is late changes nothing: a writer that
-was killed, one that replays, a second one.
+A script in Redis compares versions and writes all features of 25 users. So a writer that was
+killed, one that reads its topic again and a second writer change nothing.
 """
 
 from collections.abc import Iterator
@@ -11,25 +10,28 @@ from itertools import chain
 import polars as pl
 import pyarrow as pa
 import redis
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.windows import EVENT_TIME, FEATURES, VERSION
+from exercise_05_streaming.topics import TILES
+from exercise_05_streaming.windows import DAY_S, FEATURES
+from exercise_05_streaming.writer import VIEW, TileStore
 from feast_plugins.columnar_encoding import encode_features, encode_times, entity_keys
 from feast_plugins.redis_address import pack
 from feast_plugins.redis_encoding import Kind, feature_field, time_field
 from lab.feature_store import effective_config
 from lab.settings import settings
 
-VIEW = "user_streaming_features"
 VERSION_FIELD = f"_version:{VIEW}".encode()
 EPOCHS = f"{VIEW}:epochs".encode()
 KINDS: dict[type[pl.DataType], Kind] = {pl.Int64: Kind.INT64, pl.Float64: Kind.DOUBLE}
-ROWS_PER_SCRIPT = 25  # Redis does nothing else meanwhile: about half a millisecond
+ROWS_PER_SCRIPT = 25  # a script blocks Redis: about half a millisecond
 
 # KEYS: one hash per row. ARGV: the fields of event time and version, the key's TTL in seconds, the
 # number of features, their fields, then for each row its version, its event time and its values.
 # Versions are texts of one length, so that they compare as text. All views share the key: its TTL
 # is only ever lengthened.
-WRITE_UNLESS_OUTDATED = """
+COMPARE_AND_SET = """
 local time_field, version_field, ttl, features = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local hash = {version_field, false, time_field, false}
 for feature = 1, features do hash[3 + 2 * feature] = ARGV[4 + feature] end
@@ -48,8 +50,8 @@ end
 return written
 """
 
-# KEYS: the hash of epochs. ARGV: a topic's id. Its epoch is when a writer first found none; in
-# microseconds, so that it is another one however soon Redis was emptied.
+# KEYS: the hash of epochs. ARGV: a topic's id. An epoch is the time, in microseconds, at which a
+# writer first found none: a topic that was created again has another, and so has an emptied Redis.
 EPOCH_OF_TOPIC = """
 local epoch = redis.call('HGET', KEYS[1], ARGV[1])
 if not epoch then
@@ -61,11 +63,13 @@ return epoch
 """
 
 
-class OnlineRows:
-    """The online store as the writer uses it; every method raises redis.RedisError."""
+class RedisSink:
+    """The sink of the writer; every method raises redis.RedisError."""
 
-    def __init__(self, topic_id: str) -> None:
-        """`topic_id` is Kafka's: the tiles of a topic that was made anew begin a new epoch."""
+    def __init__(self, store: TileStore, topic_id: str | None = None) -> None:
+        """Take versions from `store`, and epochs from the id of the topic of tiles."""
+        self._store = store
+        self._topic_id = topic_id or id_of_topic()
         config = effective_config()
         self._client = redis.Redis(
             settings.host,
@@ -73,7 +77,6 @@ class OnlineRows:
             socket_timeout=settings.socket_timeout_s,
             socket_connect_timeout=settings.socket_timeout_s,
         )
-        self._topic_id = topic_id
         self._epoch = b""
         self._connection: redis.Connection | None = None
         self._project: str = config["project"]
@@ -83,9 +86,9 @@ class OnlineRows:
         self._header = [time_field(VIEW), VERSION_FIELD, ttl, b"%d" % len(fields), *fields]
 
     def has_lost_rows(self) -> bool:
-        """Whether what was written before may be gone: Redis was emptied, or the connection lost.
+        """Return whether earlier rows may be gone: Redis was emptied, or the connection is new.
 
-        A new connection may lead to a Redis that was killed, and came back without its last second.
+        A new connection may lead to a Redis that was killed and lost its last second.
         """
         is_new = self._connection is None
         if is_new:
@@ -95,10 +98,9 @@ class OnlineRows:
         return is_new or is_emptied
 
     def write(self, rows: pl.DataFrame, now_ms: int) -> int:
-        """Write rows of windows.features, computed at `now_ms`; returns how many were news."""
-        rows = rows.drop_nulls(EVENT_TIME)
+        """Write rows of windows.features, which describe `now_ms`; return how many were newer."""
         if self._connection is None:
-            raise redis.ConnectionError("ask has_lost_rows() first")
+            raise redis.ConnectionError("call has_lost_rows() first")
         try:
             sent = [self._connection.send_packed_command([c]) for c in self._commands(rows, now_ms)]
             return sum(int(self._connection.read_response()) for _ in sent)
@@ -110,9 +112,13 @@ class OnlineRows:
         user_ids = {"user_id": rows["user_id"].to_arrow().cast(pa.string())}
         keys = entity_keys(self._project, user_ids, self._key_version, {"user_id": Kind.STRING})
         kinds = {name: KINDS[rows.schema[name].base_type()] for name in FEATURES}
+        time = pa.array([now_ms * 1_000] * len(rows), pa.int64())
         columns = [
-            [b"%b %016d %013d" % (self._epoch, version, now_ms) for version in rows[VERSION]],
-            encode_times((rows[EVENT_TIME] * 1_000).to_arrow()),
+            [
+                b"%b %016d %013d" % (self._epoch, version, now_ms)
+                for version in self._versions(rows)
+            ],
+            encode_times(time),
             *(encode_features(rows[name].to_arrow(), kind) for name, kind in kinds.items()),
         ]
         cells = list(chain.from_iterable(zip(*columns, strict=True)))
@@ -122,8 +128,19 @@ class OnlineRows:
             script = [b"EVALSHA", self._sha, b"%d" % len(chunk)]
             yield pack([*script, *chunk, *self._header, *values])
 
+    def _versions(self, rows: pl.DataFrame) -> list[int]:
+        """Return each user's version: the newest tile's day, then the events since the day before.
+
+        It never shrinks while tiles arrive, in any order.
+        """
+        day = pl.col("tile_start").max() // DAY_S
+        recent = pl.col("tile_start") >= (day - 1) * DAY_S
+        version = day * 2**32 + pl.col("transaction_count").filter(recent).sum()
+        tiles = self._store.frame(rows["user_id"].to_list())
+        return tiles.group_by("user_id", maintain_order=True).agg(version)["tile_start"].to_list()
+
     def _connect(self) -> None:
-        self._sha = self._client.script_load(WRITE_UNLESS_OUTDATED).encode()
+        self._sha = self._client.script_load(COMPARE_AND_SET).encode()
         self._connection = self._client.connection_pool.get_connection()
 
     def _disconnect(self) -> None:
@@ -131,3 +148,10 @@ class OnlineRows:
             self._connection.disconnect()  # replies are outstanding
             self._client.connection_pool.release(self._connection)
             self._connection = None
+
+
+def id_of_topic() -> str:
+    """Return Kafka's id of the topic of tiles."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
+    topics = admin.describe_topics(TopicCollection([TILES]))
+    return str(topics[TILES].result(settings.kafka_timeout_s).topic_id)

@@ -1,6 +1,6 @@
 """The job is killed in the middle of a checkpoint."""
 
-from exercise_05_streaming.drills.scene import Scene
+from exercise_05_streaming.production.drills.scene import Scene
 
 
 def drill(scene: Scene) -> None:

@@ -1,5 +1,5 @@
--- What was not accepted, and why. Its place in the log is its key: told again after a restart, it is
--- still one dead letter.
+-- Refused records with their reason. The place in the log is the key, so a record that is read again
+-- after a restart is still one dead letter.
 CREATE TEMPORARY TABLE dead_letters (
     reason STRING,
     `partition` INT,
@@ -7,13 +7,19 @@ CREATE TEMPORARY TABLE dead_letters (
     record_time BIGINT,
     `value` STRING,
     PRIMARY KEY (`partition`, `offset`) NOT ENFORCED
-) WITH (${dead_letters_sink});
+) WITH (
+    'connector' = 'upsert-kafka',
+    'topic' = '${dead_letter_topic}',
+    'properties.bootstrap.servers' = '${bootstrap}',
+    'key.format' = 'json',
+    'value.format' = 'json'
+);
 
-INSERT INTO dead_letters
+CREATE TEMPORARY VIEW refused AS
 SELECT
     reason, `partition`, `offset`,
     TIMESTAMPDIFF(MINUTE, TIMESTAMP '1970-01-01 00:00:00', record_time) * CAST(60000 AS BIGINT)
         + EXTRACT(SECOND FROM record_time) * 1000 + EXTRACT(MILLISECOND FROM record_time),
     SUBSTRING(message FROM 1 FOR 10000)
-FROM judged
+FROM classified
 WHERE reason IS NOT NULL;

@@ -1,4 +1,4 @@
-package exercise_05_streaming;
+package exercise_05_streaming.production;
 
 import java.io.IOException;
 import java.math.BigDecimal;

@@ -1,4 +1,4 @@
-"""A job that has been handed to Flink: watched, and stopped with a savepoint."""
+"""Watch a Flink job and stop it with a savepoint."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exercise_05_streaming.job.flink import logs
 from lab.errors import UserError
 from lab.settings import settings
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 ENDED = {"FAILED", "CANCELED", "FINISHED"}
 POLL_S = 0.1
+LOGS = settings.build_dir / "flink" / "log"
 
 
 class RunningJob:
@@ -32,7 +32,7 @@ class RunningJob:
         if state in ENDED:
             raise UserError(
                 f"the Flink job has ended as {state}: {self._cause()}",
-                f"less {logs()}/*; with --resume none the log is read from its beginning",
+                f"less {LOGS}/*; with --resume none the log is read from its beginning",
             )
 
     def state(self) -> str:
@@ -74,11 +74,11 @@ def _answer(ask: Callable[..., Any], *arguments: Any) -> Any:
         future = ask(*arguments)
         while not future.done():
             if time.monotonic() > deadline:
-                raise UserError("Flink did not answer in time", f"less {logs()}/*")
+                raise UserError("Flink did not answer in time", f"less {LOGS}/*")
             time.sleep(POLL_S)
         return future.result()
     except Py4JError as error:
-        raise UserError(f"Flink says: {_root_cause(error)}", f"less {logs()}/*") from error
+        raise UserError(f"Flink says: {_root_cause(error)}", f"less {LOGS}/*") from error
 
 
 def _root_cause(error: Exception) -> str:

@@ -1,10 +1,15 @@
-"""Where the job's state is kept, and from where it goes on."""
+"""Choose the folder of the job's state and the checkpoint that it resumes from."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from exercise_05_streaming.topics import TRANSACTIONS
 from lab.errors import UserError
 from lab.settings import settings
 from lab.stack.lock import locked
@@ -13,9 +18,18 @@ COMPLETE = "_metadata"  # Flink writes it last
 
 
 def checkpoint_folder(log_id: str) -> Path:
-    """The folder of one log's state: a topic that was created anew is another log."""
+    """Return the folder of one log's state: a topic that was created again is another log."""
     base = settings.checkpoint_dir or settings.build_dir / "flink" / "checkpoints"
     return base.resolve() / log_id
+
+
+def id_of_log() -> str:
+    """Return the ids of the cluster and of the topic, which Kafka gave when it created them."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
+    cluster = admin.list_topics(timeout=settings.kafka_timeout_s).cluster_id
+    topics = admin.describe_topics(TopicCollection([TRANSACTIONS]))
+    topic = topics[TRANSACTIONS].result(settings.kafka_timeout_s).topic_id
+    return re.sub(r"\W", "_", f"{cluster}-{topic}")  # it names a folder
 
 
 @contextmanager

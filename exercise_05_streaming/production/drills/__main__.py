@@ -1,12 +1,12 @@
-"""Runs all drills, or the named ones: `python -m exercise_05_streaming.drills [job …]`."""
+"""Run all drills, or some: `python -m exercise_05_streaming.production.drills [job …]`."""
 
 import sys
 import time
 from importlib import import_module
 from pkgutil import iter_modules
 
-from exercise_05_streaming import drills
-from exercise_05_streaming.drills.scene import new_scene
+from exercise_05_streaming.production import drills
+from exercise_05_streaming.production.drills.scene import new_scene
 from lab.errors import UserError, run_script
 
 NOT_DRILLS = {"__main__", "scene"}

@@ -2,8 +2,8 @@
 
 import shutil
 
-from exercise_05_streaming.drills.redis import kill_redis
-from exercise_05_streaming.drills.scene import Scene
+from exercise_05_streaming.production.drills.redis import kill_redis
+from exercise_05_streaming.production.drills.scene import Scene
 
 
 def drill(scene: Scene) -> None:

@@ -1,6 +1,6 @@
 """A worker of the Flink cluster is killed."""
 
-from exercise_05_streaming.drills.scene import Scene
+from exercise_05_streaming.production.drills.scene import Scene
 from lab.stack.flink import private_flink
 
 

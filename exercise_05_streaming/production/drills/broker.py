@@ -2,7 +2,7 @@
 
 import time
 
-from exercise_05_streaming.drills.scene import Scene
+from exercise_05_streaming.production.drills.scene import Scene
 
 AWAY_S = 3
 

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from exercise_05_streaming.drills.scene import Scene
-from exercise_05_streaming.drills.writer import wait_for_writes
+from exercise_05_streaming.production.drills.scene import Scene
+from exercise_05_streaming.production.drills.writer import wait_for_writes
 
 AWAY_S = 3
 

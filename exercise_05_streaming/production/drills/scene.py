@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
+from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
 from lab.errors import UserError
-from lab.settings import settings
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 
@@ -50,10 +50,10 @@ class Scene:
         """Start the job, and wait until Flink has it."""
         log = self.folder / f"job-{len(self._started)}.log"
         with log.open("wb") as output:
-            command = [sys.executable, "-m", f"{PACKAGE}.flink_streaming_features", *options]
+            command = [sys.executable, "-m", f"{PACKAGE}.production.job", *options]
             job = subprocess.Popen(command, env=self.env, stdout=output, stderr=output)
         self._started.append(job)
-        self.wait_until(lambda: " runs; " in log.read_text() or job.poll() is not None)
+        self.wait_until(lambda: " is running; " in log.read_text() or job.poll() is not None)
         if job.poll() is not None:
             raise UserError(f"the job ended: {log.read_text()}")
 
@@ -94,12 +94,12 @@ class Scene:
         """
         if (found := self.events_in_log()) != EVENTS:
             raise UserError(f"of {EVENTS:,} delivered events the log holds {found:,}")
-        self.wait_until(lambda: self._run("verification", check=False) == 0, poll_s=1)
+        self.wait_until(lambda: self._run("production.verify", check=False) == 0, poll_s=1)
 
     def events_in_log(self) -> int:
         """How many records the topic of transactions has got."""
         client = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": "drill"})
-        topic, numbers = settings.transactions_topic, range(settings.topic_partitions)
+        topic, numbers = TRANSACTIONS, range(PARTITIONS)
         partitions = [TopicPartition(topic, number) for number in numbers]
         try:
             return sum(client.get_watermark_offsets(p, PATIENCE_S)[1] for p in partitions)

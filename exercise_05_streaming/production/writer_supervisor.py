@@ -1,4 +1,4 @@
-"""The writer to Redis as a child of the job: its death never stops the job."""
+"""Run the writer as a child of the job, so that the job survives its end."""
 
 import subprocess
 import sys
@@ -7,30 +7,30 @@ from contextlib import contextmanager
 
 from lab.settings import settings
 
-WRITER = "exercise_05_streaming.writer"
+WRITER = "exercise_05_streaming.production.writer"
 
 
 class WriterProcess:
-    """Started anew when it dies, a bounded number of times; the job goes on without it."""
+    """Restart the writer when it ends, a bounded number of times; the job goes on without it."""
 
     def __init__(self) -> None:
         self._restarts = 0
         self._process = _start()
 
-    def look_after(self) -> None:
-        """Start it again if it has ended, or say that it is given up."""
+    def restart_if_ended(self) -> None:
+        """Start the writer again if it has ended, or report that it is given up."""
         status = self._process.poll()
         if status is None or self._restarts > settings.writer_restarts:
             return
         self._restarts += 1
         if self._restarts > settings.writer_restarts:
-            say(f"ended with {status}, once too often; tiles go on. Next: python -m {WRITER}")
+            log(f"ended with {status}, once too often; the job goes on. Next: python -m {WRITER}")
         else:
-            say(f"ended with {status}, and is started again")
+            log(f"ended with {status}, and is restarted")
             self._process = _start()
 
     def stop(self) -> None:
-        """End it, by force if it does not go."""
+        """End the writer, after a timeout by force."""
         self._process.terminate()
         try:
             self._process.wait(settings.socket_timeout_s)
@@ -41,7 +41,7 @@ class WriterProcess:
 
 @contextmanager
 def running_writer() -> Iterator[WriterProcess]:
-    """The writer for as long as the job runs."""
+    """Run the writer for as long as the job runs."""
     writer = WriterProcess()
     try:
         yield writer
@@ -49,9 +49,9 @@ def running_writer() -> Iterator[WriterProcess]:
         writer.stop()
 
 
-def say(what: str) -> None:
-    """A line of the job's log."""
-    print(f"the writer to Redis {what}", file=sys.stderr, flush=True)
+def log(line: str) -> None:
+    """Print a line of the job's log."""
+    print(f"The writer to Redis {line}", file=sys.stderr, flush=True)
 
 
 def _start() -> "subprocess.Popen[bytes]":

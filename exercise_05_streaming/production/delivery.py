@@ -6,7 +6,7 @@ stored once. An event that the shop itself sends twice is another matter: transa
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from exercise_05_streaming.events import Record
+from exercise_05_streaming.production.events import Record
 from lab.errors import UserError
 from lab.settings import settings
 
@@ -82,5 +82,5 @@ class Delivery:
         if self._topic not in topics:
             raise UserError(
                 f"Kafka at {bootstrap} has no topic {self._topic}",
-                "python -m exercise_05_streaming.topics",
+                "python -m exercise_05_streaming.production.topics",
             )

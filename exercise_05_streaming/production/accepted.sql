@@ -1,0 +1,62 @@
+-- Production's view `accepted`, in the place of the solution's: exact amounts, a reason for each
+-- refused record, one row per transaction_id. Here a message is not parsed, so that one that cannot
+-- be parsed becomes a dead letter.
+CREATE TEMPORARY TABLE transactions (
+    message STRING,
+    `partition` INT METADATA VIRTUAL,
+    `offset` BIGINT METADATA VIRTUAL,
+    record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL,
+    seen AS PROCTIME()
+) WITH (
+    'connector' = 'kafka',
+    'topic' = '${topic}',
+    'properties.bootstrap.servers' = '${bootstrap}',
+    'properties.group.id' = 'flink-features',
+    'properties.isolation.level' = 'read_committed',
+    'properties.fetch.max.wait.ms' = '100',
+    'scan.startup.mode' = 'earliest-offset',
+    'format' = 'raw'
+);
+-- One call parses a message. Flink inlines an expression wherever its alias is used, unless it is
+-- non-deterministic, as this function says of itself.
+CREATE TEMPORARY FUNCTION read_transaction AS 'exercise_05_streaming.production.ReadTransaction';
+
+CREATE TEMPORARY VIEW parsed AS
+SELECT *, read_transaction(message, record_time) AS parsed_message
+FROM transactions;
+
+-- The reason why a message is refused, or null. Lateness is classified by the record's own time, not by a
+-- watermark: that depends on what other partitions have delivered, so after a restart other events
+-- would be late.
+CREATE TEMPORARY VIEW classified AS
+SELECT
+    *,
+    parsed_message.user_id AS user_id,
+    parsed_message.transaction_id AS transaction_id,
+    parsed_message.cents AS cents,
+    parsed_message.declined AS declined,
+    parsed_message.event_ms AS event_ms,
+    CASE
+        WHEN parsed_message.malformed IS NOT NULL THEN parsed_message.malformed
+        WHEN parsed_message.ahead_ms < -${allowed_lateness_ms} THEN 'too_late'
+        WHEN parsed_message.ahead_ms > ${allowed_ahead_ms} THEN 'too_far_ahead'
+    END AS reason
+FROM parsed;
+
+-- One row per transaction_id. An event without an id is its own transaction.
+CREATE TEMPORARY VIEW accepted AS
+SELECT *
+FROM (
+    SELECT
+        *,
+        ROW_NUMBER() OVER (
+            PARTITION BY COALESCE(
+                transaction_id,
+                CONCAT('at ', CAST(`partition` AS STRING), ':', CAST(`offset` AS STRING))
+            )
+            ORDER BY seen
+        ) AS copy
+    FROM classified
+    WHERE reason IS NULL
+)
+WHERE copy = 1;
