@@ -13,9 +13,9 @@ from benchmarks.harness.drift_windows import shapes_and_drifts, write_windows
 from benchmarks.harness.evidently_peer import Answer, Evidently, evidently
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.timing import alternate, seconds
-from exercise_06_monitoring.drift import compare
-from exercise_06_monitoring.drift.large import compare_tables
-from exercise_06_monitoring.feature_monitoring import calculate_psi, detect_drift_ks_test
+from exercise_06_monitoring.production.__main__ import calculate_psi, detect_drift_ks_test
+from exercise_06_monitoring.production.drift import compare
+from exercise_06_monitoring.production.drift.large import compare_tables
 from lab.settings import settings
 
 EVIDENTLY = "Evidently"

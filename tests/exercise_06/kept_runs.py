@@ -4,9 +4,9 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from exercise_06_monitoring import runs
-from exercise_06_monitoring.check import Check, not_measured
-from exercise_06_monitoring.drift.result import FeatureDrift, Histogram
+from exercise_06_monitoring.production import runs
+from exercise_06_monitoring.production.check import Check, not_measured
+from exercise_06_monitoring.production.drift.result import FeatureDrift, Histogram
 
 NOW = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
 EDGES = (0.0, 1.0, 2.5, 10.0)

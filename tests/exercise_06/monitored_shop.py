@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exercise_06_monitoring.drift.catalogue import View
+from exercise_06_monitoring.production.drift.catalogue import View
 from lab.dataset.features import build_feature_tables
 from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
 from tests.shop import AS_OF, Size

@@ -13,11 +13,11 @@ from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
 from pydantic import SecretStr
 
-from exercise_06_monitoring.alerts import announce as announcing
-from exercise_06_monitoring.alerts.announce import announce
-from exercise_06_monitoring.alerts.ledger import open_notices, pending
-from exercise_06_monitoring.alerts.notice import Alert, Severity
-from exercise_06_monitoring.feature_monitoring import send_alert
+from exercise_06_monitoring.production.__main__ import send_alert
+from exercise_06_monitoring.production.alerts import announce as announcing
+from exercise_06_monitoring.production.alerts.announce import announce
+from exercise_06_monitoring.production.alerts.ledger import open_notices, pending
+from exercise_06_monitoring.production.alerts.notice import Alert, Severity
 from lab.errors import UserError
 from lab.settings import settings, utc_now
 from lab.stack.ports import free_port

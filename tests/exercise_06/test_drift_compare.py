@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exercise_06_monitoring.drift import FeatureDrift, compare
-from exercise_06_monitoring.feature_monitoring import calculate_psi, detect_drift_ks_test
+from exercise_06_monitoring.production.__main__ import calculate_psi, detect_drift_ks_test
+from exercise_06_monitoring.production.drift import FeatureDrift, compare
 from tests.exercise_06.properties import steady
 
 NUMBERS = st.one_of(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from exercise_06_monitoring.drift.panel import Panel, read_panel
-from exercise_06_monitoring.drift.windows import compare_windows, psi_by_day, windows_of
+from exercise_06_monitoring.production.drift.panel import Panel, read_panel
+from exercise_06_monitoring.production.drift.windows import compare_windows, psi_by_day, windows_of
 from lab.dataset.simulate import simulate
 from lab.settings import settings
 from tests.exercise_06.monitored_shop import views_in

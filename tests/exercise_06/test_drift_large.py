@@ -6,8 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from exercise_06_monitoring.drift import FeatureDrift, compare
-from exercise_06_monitoring.drift.large import SAMPLE_ROWS, compare_tables
+from exercise_06_monitoring.production.drift import FeatureDrift, compare
+from exercise_06_monitoring.production.drift.large import SAMPLE_ROWS, compare_tables
 
 SCHEMA = pa.schema(
     {

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from exercise_06_monitoring.drift import FeatureDrift, compare_windows
-from exercise_06_monitoring.drift.windows import view_windows
+from exercise_06_monitoring.production.drift import FeatureDrift, compare_windows
+from exercise_06_monitoring.production.drift.windows import view_windows
 from tests.exercise_06.monitored_shop import (
     MONITORED,
     SINCE,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from exercise_06_monitoring.drift import statistics
-from exercise_06_monitoring.feature_monitoring import calculate_psi, detect_drift_ks_test
+from exercise_06_monitoring.production.__main__ import calculate_psi, detect_drift_ks_test
+from exercise_06_monitoring.production.drift import statistics
 from tests.exercise_06.properties import steady
 
 FEW_VALUES = st.sampled_from([0.0, 1.0, 1.5, 2.0])

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exercise_06_monitoring.drift import detect_drift, psi_history
-from exercise_06_monitoring.drift.catalogue import View
-from exercise_06_monitoring.drift.panel import read_panel
-from exercise_06_monitoring.drift.windows import view_windows, window_rows
-from exercise_06_monitoring.feature_monitoring import monitor_feature_drift
+from exercise_06_monitoring.production.__main__ import monitor_feature_drift
+from exercise_06_monitoring.production.drift import detect_drift, psi_history
+from exercise_06_monitoring.production.drift.catalogue import View
+from exercise_06_monitoring.production.drift.panel import read_panel
+from exercise_06_monitoring.production.drift.windows import view_windows, window_rows
 from lab.dataset.simulate import simulate
 from lab.errors import UserError
 from tests.exercise_06.monitored_shop import views_in

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from exercise_06_monitoring.feature_monitoring import check_data_quality
-from exercise_06_monitoring.quality.expectations import expectations
-from exercise_06_monitoring.quality.outliers import outliers
-from exercise_06_monitoring.quality.views import check_views
+from exercise_06_monitoring.production.__main__ import check_data_quality
+from exercise_06_monitoring.production.quality.expectations import expectations
+from exercise_06_monitoring.production.quality.outliers import outliers
+from exercise_06_monitoring.production.quality.views import check_views
 from lab.feature_store import open_store
 from lab.settings import settings
 from tests.exercise_06.monitored_shop import SINCE

@@ -14,11 +14,11 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Locator, sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
 
-from exercise_06_monitoring.alerts.announce import announce
-from exercise_06_monitoring.drift import compare
-from exercise_06_monitoring.findings import QUALITY, check_alerts, drift_alerts
-from exercise_06_monitoring.report.charts import overlaid
-from exercise_06_monitoring.report.write import write_report
+from exercise_06_monitoring.production.alerts.announce import announce
+from exercise_06_monitoring.production.drift import compare
+from exercise_06_monitoring.production.findings import QUALITY, check_alerts, drift_alerts
+from exercise_06_monitoring.production.report.charts import overlaid
+from exercise_06_monitoring.production.report.write import write_report
 from tests.exercise_06.kept_runs import (
     CALM,
     DRIFTED,

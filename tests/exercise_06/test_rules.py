@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exercise_06_monitoring.findings import CRITICAL
+from exercise_06_monitoring.production.findings import CRITICAL
 from lab.settings import settings
 
-RULES = settings.root / "exercise_06_monitoring" / "monitoring.rules.yml"
+RULES = settings.root / "exercise_06_monitoring" / "production" / "monitoring.rules.yml"
 CASES = Path(__file__).with_name("monitoring.test.yml")
 PROMTOOL = shutil.which("promtool")
 

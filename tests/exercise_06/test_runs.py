@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from exercise_06_monitoring import runs
-from exercise_06_monitoring.findings import missed_alerts
-from exercise_06_monitoring.report.content import read_content
+from exercise_06_monitoring.production import runs
+from exercise_06_monitoring.production.findings import missed_alerts
+from exercise_06_monitoring.production.report.content import read_content
 from lab.settings import settings
 from tests.exercise_06.kept_runs import CALM, DRIFTED, FRESH, NOW, STALE, save_drift, save_quality
 from tests.settings_in_force import PointSettings

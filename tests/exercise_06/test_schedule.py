@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from croniter import croniter
 
-from exercise_06_monitoring import runs
+from exercise_06_monitoring.production import runs
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
@@ -151,7 +151,7 @@ def test_the_lines_of_the_crontab_work_from_any_folder(
 
 
 def test_a_gap_in_the_schedule_is_told(environment: dict[str, str], hook: WebHook) -> None:
-    command = [sys.executable, "-m", "exercise_06_monitoring.scheduled", "quality"]
+    command = [sys.executable, "-m", "exercise_06_monitoring.production.scheduled", "quality"]
     run(command, environment | variables(as_of=AS_OF - 5 * HOUR))
     assert not any("missing" in text for text in hook.texts)
     run(command, environment | variables(as_of=AS_OF))

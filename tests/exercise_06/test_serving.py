@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 
 from exercise_03_materialize.materialize import initial_materialization
-from exercise_06_monitoring.check import Check
-from exercise_06_monitoring.serving.metrics import Serving, quantile, scrape, since
-from exercise_06_monitoring.serving.serving import check_api, check_online_store
-from exercise_06_monitoring.watch import watch_quality
+from exercise_06_monitoring.production.check import Check
+from exercise_06_monitoring.production.serving.metrics import Serving, quantile, scrape, since
+from exercise_06_monitoring.production.serving.serving import check_api, check_online_store
+from exercise_06_monitoring.production.watch import watch_quality
 from feast_plugins.redis_encoding import entity_key, time_field
 from lab.feature_store import MATERIALIZED_VIEWS, open_store
 from lab.settings import settings
