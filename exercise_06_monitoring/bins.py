@@ -23,14 +23,14 @@ def bin_counts(reference: pd.Series, current: pd.Series, bins: int = 10) -> NDAr
     """Count the values of both sides (rows) in each bin (columns); nulls are in the last.
 
     Numbers have quantile bins of the reference, open at both ends. Categories have the 20 most
-    frequent ones of the reference, then all others.
+    frequent ones of both sides, so that a new one has a bin, then all others.
     """
     if is_numeric_dtype(reference):
         reference, current = as_numbers(reference), as_numbers(current)
         edges = quantile_edges(reference, bins)
         found, nulls = [edges.searchsorted(side) for side in (reference, current)], len(edges) + 1
     else:
-        known = reference.value_counts().index[:MAX_CATEGORIES]
+        known = pd.concat([reference, current]).value_counts().index[:MAX_CATEGORIES]
         nulls = len(known) + 1
         found = [known.get_indexer(side) % nulls for side in (reference, current)]
     sides = zip(found, (reference, current), strict=True)

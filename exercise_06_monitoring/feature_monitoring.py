@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ CRITICAL = ("freshness", "type", "key", "answers", "online_offline")  # broken, 
 DAY, HISTORY = timedelta(days=1), timedelta(days=30)
 
 Measure = Callable[[Any, datetime], list[dict[str, Any]]]
-Limits = Callable[[Any, datetime], dict[str, float]]
+Publish = Callable[[datetime, list[Alert], pd.DataFrame, dict[str, list[Check]]], Path]
 
 # ---- Step 1: drift detection ------------------------------------------------------------------
 
@@ -65,28 +66,23 @@ def calculate_psi(reference_data: pd.Series, current_data: pd.Series, num_bins: 
 
 
 def measure_drift(feature: str, reference: pd.Series, current: pd.Series) -> dict[str, Any]:
-    """Return the statistics of one feature; categories have a chi-square test in place of KS."""
-    before, now = bin_counts(reference, current)
-    used, statistic, p_value, chance = (before + now) > 0, np.nan, np.nan, np.nan
-    if len(reference) and len(current):
-        if not is_numeric_dtype(reference):
-            statistic, p_value, *_ = stats.chi2_contingency([before[used], now[used]])
-        elif as_numbers(reference).notna().any() and as_numbers(current).notna().any():
-            _, statistic, p_value = detect_drift_ks_test(reference, current)
-        else:
-            statistic, p_value = 1.0, 0.0  # nulls only: the PSI of their bin decides
-        # Without drift PSI is about chi-square times (1/n + 1/m): above 0.1 for few entities.
-        chance = stats.chi2.ppf(0.95, max(used.sum() - 1, 1)) * (
-            1 / len(reference) + 1 / len(current)
-        )
+    """Return the statistics of one feature; the p-value is of chi-square over the PSI's bins.
+
+    The KS test leaves out nulls and categories. Without drift PSI is about chi-square times
+    (1/n + 1/m): for few entities that is above 0.25, and is the limit.
+    """
+    counts = bin_counts(reference, current)
+    counts, rows = counts[:, counts.any(axis=0)], counts.sum(axis=1)
+    chance = stats.chi2.ppf(0.95, max(counts.shape[1] - 1, 1)) * (1 / rows.clip(1)).sum()
     return {
         "feature": feature,
         "psi": calculate_psi(reference, current),
         "chance": float(chance),
-        "statistic": float(statistic),
-        "p_value": float(p_value),
-        "rows_reference": len(reference),
-        "rows_current": len(current),
+        "limit": max(PSI_SIGNIFICANT, chance),
+        "ks": detect_drift_ks_test(reference, current)[1],
+        "p_value": stats.chi2_contingency(counts).pvalue if rows.all() else np.nan,
+        "rows_reference": rows[0],
+        "rows_current": rows[1],
     }
 
 
@@ -96,15 +92,10 @@ def measure_view(view: Any, now: datetime) -> list[dict[str, Any]]:
     return [measure_drift(name, reference[name], current[name]) for name in features_of(view)]
 
 
-def brief_limits(view: Any, _: datetime) -> dict[str, float]:
-    """Return the smallest PSI of each feature that is drift."""
-    return dict.fromkeys(features_of(view), PSI_SIGNIFICANT)
-
-
 def monitor_feature_drift(feature_name: str) -> bool:
     """Print the drift of one feature between days -60 to -32 and the last 7; True if it drifted."""
     (row,) = generate_drift_report([feature_name]).to_dict("records")
-    print(f"KS {row['statistic']:.3f} (p {row['p_value']:.2g}), PSI {row['psi']:.3f}")
+    print(f"KS {row['ks']:.3f}, PSI {row['psi']:.3f} (limit {row['limit']:.3f})")
     return bool(row["has_drift"])
 
 
@@ -121,6 +112,8 @@ def check_data_quality(
     """
     results = []
     for column, values in feature_data.items():
+        if values.empty:
+            continue
         name, limit = str(column), (limits or {}).get(str(column), {})
         nulls, most = float(values.isna().mean()), limit.get("max_null_rate", MAX_NULL_RATE)
         message = f"{nulls:.1%} are null; the limit is {most:.0%}"
@@ -131,7 +124,7 @@ def check_data_quality(
             passed = min(outliers, outlier_rate(log_scale(numbers))) <= most
             message = f"{outliers:.1%} are outliers; the limit is {most:.0%}"
             results.append(Check(name, "outlier_rate", outliers, passed, message))
-    return pd.DataFrame([asdict(result) for result in results])
+    return pd.DataFrame(results, columns=[field.name for field in fields(Check)])
 
 
 # ---- Step 3: alerting (serving metrics are in serving.py) ------------------------------------
@@ -144,43 +137,32 @@ def send_alert(alert_type: str, feature_name: str, message: str, severity: str =
     """
     if severity not in SEVERITIES:
         raise UserError(f"there is no severity {severity}", f"use one of {', '.join(SEVERITIES)}")
-    return AlertState().open(Alert(alert_type, feature_name, message, severity), utc_now())
+    return AlertState().open(Alert(alert_type, feature_name, severity, message), utc_now())
 
 
 # ---- Step 4: reports --------------------------------------------------------------------------
 
 
 def generate_drift_report(
-    features: list[str],
-    now: datetime | None = None,
-    measure: Measure = measure_view,
-    limits: Limits = brief_limits,
+    features: list[str], now: datetime | None = None, measure: Measure = measure_view
 ) -> pd.DataFrame:
     """Return feature, has_drift, psi, severity, and the statistics, of each feature.
 
     P-values are corrected for the number of features (Benjamini and Hochberg). Severity: high is
     drift; medium is a PSI above 0.1; unknown is a window without rows.
     """
-    moment, views = now or settings.as_of or utc_now(), read_views()
-    known = {feature for view in views for feature in features_of(view)}
-    if unknown := sorted(set(features) - known):
-        raise UserError(
-            f"no feature view has {', '.join(unknown)}", f"choose from: {sorted(known)}"
-        )
-    wanted = [view for view in views if set(features_of(view)) & set(features)]
-    rows = pd.DataFrame([row for view in wanted for row in measure(view, moment)])
-    report = rows.set_index("feature").loc[features].reset_index()
+    moment = now or settings.as_of or utc_now()
+    report = pd.DataFrame([row for view in read_views() for row in measure(view, moment)])
+    if unknown := sorted(set(features) - set(report["feature"])):
+        known = ", ".join(report["feature"])
+        raise UserError(f"no feature view has {', '.join(unknown)}", f"choose from: {known}")
     measured = report["p_value"].notna()
-    limit: dict[str, float] = {}
-    for view in wanted:
-        limit |= limits(view, moment)
     report.loc[measured, "q_value"] = stats.false_discovery_control(report["p_value"][measured])
-    report["limit"] = report["chance"].clip(lower=report["feature"].map(limit))
-    certain = report["q_value"] < SIGNIFICANCE
-    report["has_drift"] = certain & (report["psi"] > report["limit"])
-    moderate = certain & (report["psi"] > report["chance"].clip(lower=PSI_MODERATE))
-    cases = [~measured, report["has_drift"], moderate]
+    is_certain = report["q_value"] < SIGNIFICANCE
+    report["has_drift"] = is_certain & (report["psi"] > report["limit"])
+    cases = [~measured, report["has_drift"], is_certain & (report["psi"] > PSI_MODERATE)]
     report["severity"] = np.select(cases, ["unknown", "high", "medium"], "low")
+    report = report.set_index("feature").loc[features].reset_index()
     print(report[["feature", "has_drift", "psi", "severity"]].to_string(index=False))
     return report
 
@@ -190,25 +172,26 @@ class Monitor:
     """One run of all checks. Production passes other parts."""
 
     measure: Measure = measure_view
-    limits: Limits = brief_limits
     alerts: AlertState = field(default_factory=AlertState)
+    publish: Publish = write_report
 
     def run(self, now: datetime) -> None:
         """Check everything, open and resolve alerts, write the page."""
         views = read_views()
         features = [feature for view in views for feature in features_of(view)]
-        drift = generate_drift_report(features, now, self.measure, self.limits)
+        drift = generate_drift_report(features, now, self.measure)
         checks = {"drift": list(drift_checks(drift))} | check_parts(views, now)
-        for part, found in checks.items():
+        healthy = set()
+        for part, check in [(name, check) for name in checks for check in checks[name]]:
             kind, _, subject = part.partition(" ")
-            for check in found:
-                feature = ".".join(filter(None, (subject, check.column, check.check)))
-                severity = "critical" if check.check in CRITICAL else "warning"
-                if check.passed is False:
-                    self.alerts.open(Alert(kind, feature, check.message, severity), now)
-                elif check.passed:
-                    self.alerts.resolve(kind, feature, now)
-        print(f"report: {write_report(now, self.alerts.open_alerts(), drift, checks)}")
+            feature = ".".join(filter(None, (subject, check.column, check.check)))
+            severity = "critical" if check.check in CRITICAL else "warning"
+            if check.passed:
+                healthy.add((kind, feature))
+            elif check.passed is False:  # not measured opens no alert and resolves none
+                self.alerts.open(Alert(kind, feature, severity, check.message), now)
+        self.alerts.resolve(healthy, now)
+        print(f"report: {self.publish(now, self.alerts.open_alerts(), drift, checks)}")
 
 
 def drift_checks(report: pd.DataFrame) -> Iterator[Check]:

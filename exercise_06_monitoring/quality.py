@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.dataset
 from pyarrow import types as arrow
 
+from exercise_06_monitoring.bins import as_numbers
 from exercise_06_monitoring.windows import table_of
 from lab.learn import settings
 
@@ -78,7 +79,7 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> list[Check]:
         limit = limits.get("features", {}).get(field.name, {})
         low, high = limit.get("min", -np.inf), limit.get("max", np.inf)
         if "min" in limit or "max" in limit:
-            outside = int((~rows[field.name].dropna().between(low, high)).sum())
+            outside = int((~as_numbers(rows[field.name]).dropna().between(low, high)).sum())
             message = f"{outside} values are outside {low:g} to {high:g}"
             checks.append(Check(field.name, "range", outside, outside == 0, message))
     missing = int(rows["entity"].isna().sum())
