@@ -131,10 +131,7 @@ def check_data_quality(
 
 
 def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:
-    """Open an alert and notify its receivers; False if they were notified within a week.
-
-    A failed delivery is printed, and repeated at the next run.
-    """
+    """Open an alert and notify its receivers; False if that failed, or was done within a week."""
     if severity not in SEVERITIES:
         raise UserError(f"there is no severity {severity}", f"use one of {', '.join(SEVERITIES)}")
     return AlertState().open(Alert(alert_type, feature_name, severity, message), utc_now())
@@ -153,9 +150,8 @@ def generate_drift_report(
     """
     moment = now or settings.as_of or utc_now()
     report = pd.DataFrame([row for view in read_views() for row in measure(view, moment)])
-    if unknown := sorted(set(features) - set(report["feature"])):
-        known = ", ".join(report["feature"])
-        raise UserError(f"no feature view has {', '.join(unknown)}", f"choose from: {known}")
+    if unknown := ", ".join(set(features) - set(report["feature"])):
+        raise UserError(f"no feature view has {unknown}", "feast feature-views list")
     measured = report["p_value"].notna()
     report.loc[measured, "q_value"] = stats.false_discovery_control(report["p_value"][measured])
     is_certain = report["q_value"] < SIGNIFICANCE
