@@ -1,166 +1,218 @@
-"""Exercise 6: is what the feature store serves still what the models were trained on?
+"""Exercise 6: detect drift and damaged data, send alerts, write the daily report.
 
-Run it with `lab run 6`. It compares the features of the last week with those of a month before,
-checks the data that arrived and the serving side, sends what is wrong to whoever should know, and
-writes a report.
+"Now" is the run's own time: a clock read from the data would never find that the data stopped.
 """
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from scipy import stats
 
-from exercise_06_monitoring.alerts.announce import announce
-from exercise_06_monitoring.alerts.notice import Alert, Severity
-from exercise_06_monitoring.check import Check, as_table, counted
-from exercise_06_monitoring.drift import FeatureDrift, detect_drift, statistics
-from exercise_06_monitoring.drift.columns import sorted_numbers
-from exercise_06_monitoring.drift.psi import psi_of
-from exercise_06_monitoring.findings import (
-    DRIFT,
-    NEXT_STEPS,
-    QUALITY,
-    SERVING,
-    check_alerts,
-    drift_alerts,
-)
-from exercise_06_monitoring.quality.columns import check_columns
-from exercise_06_monitoring.report.write import write_report
-from exercise_06_monitoring.watch import monitored_features, watch_drift, watch_quality
-from lab import dataset
-from lab.errors import UserError, run_script
-from lab.settings import settings
+from exercise_06_monitoring.alerts import SEVERITIES, Alert, AlertState
+from exercise_06_monitoring.bins import as_numbers, bin_counts
+from exercise_06_monitoring.quality import Check, check_view, expectations, log_scale, outlier_rate
+from exercise_06_monitoring.report import write_report
+from exercise_06_monitoring.serving import check_api, check_redis
+from exercise_06_monitoring.windows import drift_windows, features_of, read_rows, read_views
+from lab.learn import UserError, run_script, settings, utc_now
 
-console = Console()
+SIGNIFICANCE = 0.05
+KS_MIN_STATISTIC = 0.05  # a million rows make 0.002 significant
+PSI_MODERATE, PSI_SIGNIFICANT = 0.1, 0.25  # the brief's bands
+MAX_NULL_RATE, MAX_OUTLIER_RATE = 0.05, 0.10  # the brief's
+CRITICAL = ("freshness", "type", "key", "answers", "online_offline")  # broken, not only unusual
+DAY, HISTORY = timedelta(days=1), timedelta(days=30)
+
+Measure = Callable[[Any, datetime], list[dict[str, Any]]]
+Publish = Callable[[datetime, list[Alert], pd.DataFrame, dict[str, list[Check]]], Path]
+
+# ---- Step 1: drift detection ------------------------------------------------------------------
 
 
 def detect_drift_ks_test(
-    reference_data: pd.Series, current_data: pd.Series, threshold: float = 0.05
+    reference_data: pd.Series, current_data: pd.Series, threshold: float = SIGNIFICANCE
 ) -> tuple[bool, float, float]:
-    """Kolmogorov and Smirnov's test: (has_drift, statistic, p_value).
+    """Return (has_drift, statistic, p_value) of the Kolmogorov-Smirnov test, without nulls.
 
-    With enough rows the test calls a difference significant that nobody would notice: 1,000,000 a
-    side at a statistic of 0.0019. So drift is a p-value below `threshold` and a statistic of at
-    least 0.05. Nulls are left out; without a known value on both sides there is no drift, and the
-    statistic and the p-value are NaN.
+    Drift is a p-value below the threshold and a statistic of at least 0.05. An empty side gives
+    (False, NaN, NaN).
     """
-    reference, current = sorted_numbers(reference_data), sorted_numbers(current_data)
-    statistic = statistics.ks_statistic(reference, current)
-    rows = np.array([len(reference)]), np.array([len(current)])
-    p_value = float(statistics.ks_p_value(np.array([statistic]), *rows)[0])
-    has_drift = p_value < threshold and statistic >= settings.drift_ks_least
-    return has_drift, statistic, p_value
+    reference, current = as_numbers(reference_data).dropna(), as_numbers(current_data).dropna()
+    if reference.empty or current.empty:
+        return False, np.nan, np.nan
+    statistic, p_value = stats.ks_2samp(reference, current)
+    has_drift = p_value < threshold and statistic >= KS_MIN_STATISTIC
+    return bool(has_drift), float(statistic), float(p_value)
 
 
 def calculate_psi(reference_data: pd.Series, current_data: pd.Series, num_bins: int = 10) -> float:
-    """The Population Stability Index: below 0.1 little has changed, above 0.25 much has.
+    """Return the Population Stability Index over quantile bins of the reference.
 
-    Bins are the reference's quantiles and open at both ends; a value that fills a whole bin has one
-    of its own, and so have nulls. Each bin counts half an observation more than it has, so that an
-    emptied one does not weigh without limit. NaN if either side has no rows.
+    The outer bins are open, and nulls have a bin of their own. Half an observation is added to each
+    bin: with the brief's epsilon one empty bin alone adds 2.07. An empty side gives NaN.
     """
-    if num_bins < 2:
-        raise ValueError(f"a distribution needs at least 2 bins, not {num_bins}")
-    return psi_of(reference_data, current_data, num_bins)
+    reference, current = bin_counts(reference_data, current_data, num_bins)
+    if not reference.sum() or not current.sum():
+        return np.nan
+    expected = (reference + 0.5) / (reference + 0.5).sum()
+    actual = (current + 0.5) / (current + 0.5).sum()
+    return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def measure_drift(feature: str, reference: pd.Series, current: pd.Series) -> dict[str, Any]:
+    """Return the statistics of one feature; the p-value is of chi-square over the PSI's bins.
+
+    The KS test leaves out nulls and categories. Without drift PSI is about chi-square times
+    (1/n + 1/m): for few entities that is above 0.25, and is the limit.
+    """
+    counts = bin_counts(reference, current)
+    counts, rows = counts[:, counts.any(axis=0)], counts.sum(axis=1)
+    chance = stats.chi2.ppf(0.95, max(counts.shape[1] - 1, 1)) * (1 / rows.clip(1)).sum()
+    return {
+        "feature": feature,
+        "psi": calculate_psi(reference, current),
+        "chance": float(chance),
+        "limit": max(PSI_SIGNIFICANT, chance),
+        "ks": detect_drift_ks_test(reference, current)[1],
+        "p_value": stats.chi2_contingency(counts).pvalue if rows.all() else np.nan,
+        "rows_reference": rows[0],
+        "rows_current": rows[1],
+    }
+
+
+def measure_view(view: Any, now: datetime) -> list[dict[str, Any]]:
+    """Measure each feature of a view between its two windows."""
+    reference, current = drift_windows(view, now)
+    return [measure_drift(name, reference[name], current[name]) for name in features_of(view)]
 
 
 def monitor_feature_drift(feature_name: str) -> bool:
-    """Compare a feature's last week with four weeks that ended a month ago; True if it drifted."""
-    (drift,) = detect_drift([feature_name])
-    show(drift)
-    return drift.has_drift
+    """Print the drift of one feature between days -60 to -32 and the last 7; True if it drifted."""
+    (row,) = generate_drift_report([feature_name]).to_dict("records")
+    print(f"KS {row['ks']:.3f}, PSI {row['psi']:.3f} (limit {row['limit']:.3f})")
+    return bool(row["has_drift"])
 
 
-def show(drift: FeatureDrift) -> None:
-    """The test, the index, and what follows."""
-    console.print(f"[bold]{drift.feature}[/] ({drift.view})", highlight=False)
-    console.print(
-        f"  {drift.rows_reference:,} entities then, {drift.rows_current:,} now; "
-        f"KS {drift.ks_statistic:.3f} (q {drift.q_value:.2g}); "
-        f"PSI {drift.psi:.3f}, up to {drift.psi_threshold:.3f} is usual here",
-        highlight=False,
-    )
-    if drift.ended:
-        console.print(f"  its rows end {counted(drift.ended, 'day')} ago: compared as of then")
-    for reason in drift.reasons or ("no drift",):
-        console.print(f"  {reason}", highlight=False)
+# ---- Step 2: data quality ---------------------------------------------------------------------
 
 
-def check_data_quality(feature_data: pd.DataFrame) -> pd.DataFrame:
-    """Rates of nulls and outliers of every column: column, check, value, passed, message, limit.
+def check_data_quality(
+    feature_data: pd.DataFrame, limits: dict[str, dict[str, float]] | None = None
+) -> pd.DataFrame:
+    """Return the null rate of each column and the outlier rate of each number.
 
-    Outliers are those of the brief's rule, but a long tail that is healthy passes: it is judged on
-    a logarithmic scale. What a view's own definition and expectations.toml say besides, its types,
-    ranges, keys and freshness, is checked where the view is known: see quality/views.py.
+    Columns: column, check, value, passed, message. Outliers lie outside 1.5 interquartile
+    ranges; a healthy long tail passes if few of its logarithms do.
     """
-    checks = check_columns(feature_data)
-    show_checks("this table", checks)
-    return as_table(checks)
+    results = []
+    for column, values in feature_data.items():
+        if values.empty:
+            continue
+        name, limit = str(column), (limits or {}).get(str(column), {})
+        nulls, most = float(values.isna().mean()), limit.get("max_null_rate", MAX_NULL_RATE)
+        message = f"{nulls:.1%} are null; the limit is {most:.0%}"
+        results.append(Check(name, "null_rate", nulls, nulls <= most, message))
+        if is_numeric_dtype(values) and not is_bool_dtype(values):
+            numbers, most = as_numbers(values), limit.get("max_outlier_rate", MAX_OUTLIER_RATE)
+            outliers = outlier_rate(numbers)
+            passed = min(outliers, outlier_rate(log_scale(numbers))) <= most
+            message = f"{outliers:.1%} are outliers; the limit is {most:.0%}"
+            results.append(Check(name, "outlier_rate", outliers, passed, message))
+    return pd.DataFrame(results, columns=[field.name for field in fields(Check)])
 
 
-def show_checks(name: str, checks: list[Check]) -> None:
-    """How many there were, those that failed, and why nothing was measured if nothing was."""
-    measured, failed = [c for c in checks if c.is_measured], [c for c in checks if not c.passed]
-    told = f"{counted(len(measured), 'check')}, {len(failed) or 'none'} failed"
-    told = escape(told if measured else checks[0].message)
-    console.print(f"    {name}: {told}", highlight=False, style="red" if failed else None)
-    for check in failed:
-        column = f"{check.column}: " if check.column else ""
-        console.print(f"      {escape(column + check.message)}", highlight=False, soft_wrap=True)
-        if check.check in NEXT_STEPS:
-            console.print(f"        {NEXT_STEPS[check.check]}", highlight=False, soft_wrap=True)
+# ---- Step 3: alerting (serving metrics are in serving.py) ------------------------------------
 
 
 def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:
-    """Tell whoever should know; False if they were told of the same within the cool-down.
+    """Open an alert and notify its receivers; False if that failed, or was done within a week."""
+    if severity not in SEVERITIES:
+        raise UserError(f"there is no severity {severity}", f"use one of {', '.join(SEVERITIES)}")
+    return AlertState().open(Alert(alert_type, feature_name, severity, message), utc_now())
 
-    Warnings go to Slack and email, what is critical to PagerDuty too, everything to the console. A
-    receiver that is away gets it at the next run.
+
+# ---- Step 4: reports --------------------------------------------------------------------------
+
+
+def generate_drift_report(
+    features: list[str], now: datetime | None = None, measure: Measure = measure_view
+) -> pd.DataFrame:
+    """Return feature, has_drift, psi, severity, and the statistics, of each feature.
+
+    P-values are corrected for the number of features (Benjamini and Hochberg). Severity: high is
+    drift; medium is a PSI above 0.1; unknown is a window without rows.
     """
-    if severity not in list(Severity):
-        raise UserError(f"there is no severity {severity}", f"take one of {', '.join(Severity)}")
-    return bool(announce([Alert(alert_type, feature_name, message, Severity(severity))]))
-
-
-def generate_drift_report(features: list[str]) -> pd.DataFrame:
-    """Which features have drifted: feature, has_drift, psi, severity; and the report's page."""
-    as_of = dataset.as_of()
-    drifts = watch_drift(features, as_of)
-    report = pd.DataFrame(
-        [(d.feature, d.has_drift, d.psi, d.severity) for d in drifts],
-        columns=["feature", "has_drift", "psi", "severity"],
-    )
-    console.print(report.to_string(index=False, float_format="{:.3f}".format), highlight=False)
-    console.print(f"  written: {write_report(as_of)}", highlight=False)
+    moment = now or settings.as_of or utc_now()
+    report = pd.DataFrame([row for view in read_views() for row in measure(view, moment)])
+    if unknown := ", ".join(set(features) - set(report["feature"])):
+        raise UserError(f"no feature view has {unknown}", "feast feature-views list")
+    measured = report["p_value"].notna()
+    report.loc[measured, "q_value"] = stats.false_discovery_control(report["p_value"][measured])
+    is_certain = report["q_value"] < SIGNIFICANCE
+    report["has_drift"] = is_certain & (report["psi"] > report["limit"])
+    cases = [~measured, report["has_drift"], is_certain & (report["psi"] > PSI_MODERATE)]
+    report["severity"] = np.select(cases, ["unknown", "high", "medium"], "low")
+    report = report.set_index("feature").loc[features].reset_index()
+    print(report[["feature", "has_drift", "psi", "severity"]].to_string(index=False))
     return report
 
 
+@dataclass(frozen=True)
+class Monitor:
+    """One run of all checks. Production passes other parts."""
+
+    measure: Measure = measure_view
+    alerts: AlertState = field(default_factory=AlertState)
+    publish: Publish = write_report
+
+    def run(self, now: datetime) -> None:
+        """Check everything, open and resolve alerts, write the page."""
+        views = read_views()
+        features = [feature for view in views for feature in features_of(view)]
+        drift = generate_drift_report(features, now, self.measure)
+        checks = {"drift": list(drift_checks(drift))} | check_parts(views, now)
+        healthy = set()
+        for part, check in [(name, check) for name in checks for check in checks[name]]:
+            kind, _, subject = part.partition(" ")
+            feature = ".".join(filter(None, (subject, check.column, check.check)))
+            severity = "critical" if check.check in CRITICAL else "warning"
+            if check.passed:
+                healthy.add((kind, feature))
+            elif check.passed is False:  # not measured opens no alert and resolves none
+                self.alerts.open(Alert(kind, feature, severity, check.message), now)
+        self.alerts.resolve(healthy, now)
+        print(f"report: {self.publish(now, self.alerts.open_alerts(), drift, checks)}")
+
+
+def drift_checks(report: pd.DataFrame) -> Iterator[Check]:
+    """Yield a check for each feature of a drift report."""
+    for row in report.to_dict("records"):
+        passed = None if row["severity"] == "unknown" else not row["has_drift"]
+        message = f"PSI {row['psi']:.2f}, the limit is {row['limit']:.2f}; q {row['q_value']:.2g}"
+        yield Check(row["feature"], "", row["psi"], passed, message)
+
+
+def check_parts(views: list[Any], now: datetime) -> dict[str, list[Check]]:
+    """Check what arrived within a day, Redis and the API; the keys are type and subject."""
+    tables = [(view, read_rows(view, now - HISTORY, now)) for view in views]
+    checks = {}
+    for view, rows in tables:
+        day = rows.loc[rows["arrived"] > now - DAY, features_of(view)]
+        found = check_data_quality(day, expectations(view).get("features")).to_dict("records")
+        columns = [Check(**row) for row in found]
+        checks[f"data_quality {view.name}"] = [*check_view(view, rows, now), *columns]
+    redis = {f"serving {name}": found for name, found in check_redis(tables, now).items()}
+    return checks | redis | {"serving api": check_api()}
+
+
 def main() -> None:
-    as_of, features = dataset.as_of(), monitored_features()
-    console.print(f"Exercise 6: {len(features)} features as of {as_of:%d %B %Y, %H:%M} UTC")
-    with console.status("comparing the windows"):
-        drifts = watch_drift(features, as_of)
-    for drift in drifts:
-        if drift.has_drift:
-            show(drift)
-    console.print(f"  {sum(d.has_drift for d in drifts)} of {len(drifts)} features have drifted")
-    with console.status("checking the data and the serving side"):
-        quality, serving = watch_quality(as_of)
-    console.print("  the data that arrived in a day")
-    for view, checks in quality.items():
-        show_checks(view, checks)
-    console.print("  the serving side")
-    for part, checks in serving.items():
-        show_checks(part, checks)
-    announce(
-        [
-            *drift_alerts(drifts),
-            *check_alerts(QUALITY, quality),
-            *check_alerts(SERVING, serving),
-        ],
-        looked_at={DRIFT, QUALITY, SERVING},
-    )
-    console.print(f"  written: {write_report(as_of)}", highlight=False)
+    Monitor().run(settings.as_of or utc_now())
 
 
 if __name__ == "__main__":

@@ -108,42 +108,6 @@ class Settings(LearnerSettings):
     flink_rpc_port: int = 6123
     flink_task_managers: int = 2
 
-    # Drift; days are counted back from the as-of, and windows are whole weeks
-    drift_reference_days: tuple[int, int] = (60, 32)
-    drift_history_days: int = 28
-    drift_entities: int = 20_000
-    drift_significance: float = 0.05
-    drift_psi_medium: float = 0.1
-    drift_psi_high: float = 0.25
-    drift_ks_least: float = 0.05
-    drift_null_change: float = 0.05
-    drift_new_category: float = 0.01
-    drift_memory_gib: float = 1
-
-    # Monitoring: alerts go to the receivers that the usual variables name, else to the console
-    slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
-    smtp_host: str | None = Field(None, validation_alias="SMTP_HOST")
-    smtp_port: int = Field(25, validation_alias="SMTP_PORT")
-    smtp_user: str | None = Field(None, validation_alias="SMTP_USER")
-    smtp_password: SecretStr | None = Field(None, validation_alias="SMTP_PASSWORD")
-    alert_email_to: str | None = Field(None, validation_alias="ALERT_EMAIL_TO")
-    alert_email_from: str = Field("features@localhost", validation_alias="ALERT_EMAIL_FROM")
-    pagerduty_routing_key: SecretStr | None = Field(None, validation_alias="PAGERDUTY_ROUTING_KEY")
-    alert_cooldown: timedelta = timedelta(hours=6)
-    alert_attempts: int = Field(default=3, ge=1)
-    alert_backoff_s: float = 0.5
-    alert_timeout_s: float = 5
-    alert_turn_timeout_s: float = 60
-    quality_window: timedelta = timedelta(days=1)
-    null_rate_limit: float = 0.05
-    outlier_rate_limit: float = 0.10
-    consistency_sample: int = 200
-    materialized_within: timedelta = timedelta(hours=3)
-    monitoring_memory: timedelta = timedelta(days=100)
-    monitored_p95_ms: float = 50
-    monitored_error_rate: float = 0.01
-    monitored_requests: int = 100
-
     # Benchmarks
     bench_submissions: int = Field(default=12, ge=2)
 

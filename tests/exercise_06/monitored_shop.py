@@ -7,13 +7,13 @@ what goes wrong in the pipeline is changed in a feature table.
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exercise_06_monitoring.drift.catalogue import View
 from lab.dataset.features import build_feature_tables
 from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES
 from tests.shop import AS_OF, Size
@@ -40,13 +40,20 @@ MONITORED = [
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def views_in(folder: Path) -> list[View]:
-    """The views over the tables of a folder, without a registry."""
+def views_in(folder: Path) -> list[SimpleNamespace]:
+    """Feature views over the tables of a folder, without a registry."""
     views = []
     for name, table in TABLE_OF.items():
         key, moment, created, *features = FEATURE_TABLES[table].names
-        monitored = tuple(feature for feature in features if feature in MONITORED)
-        views.append(View(name, key, moment, created, folder / f"{table}.parquet", monitored))
+        source = SimpleNamespace(
+            path=str(folder / f"{table}.parquet"),
+            timestamp_field=moment,
+            created_timestamp_column=created,
+        )
+        monitored = [SimpleNamespace(name=f, dtype="") for f in features if f in MONITORED]
+        views.append(
+            SimpleNamespace(name=name, join_keys=[key], features=monitored, batch_source=source)
+        )
     return views
 
 

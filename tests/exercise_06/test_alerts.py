@@ -1,4 +1,4 @@
-"""Alerts on real receivers: told once, told again, told to be over, and never lost."""
+"""Alerts on real receivers: sent once, repeated, resolved, and never lost."""
 
 import logging
 from collections.abc import Iterator
@@ -11,37 +11,40 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
-from pydantic import SecretStr
 
-from exercise_06_monitoring.alerts import announce as announcing
-from exercise_06_monitoring.alerts.announce import announce
-from exercise_06_monitoring.alerts.ledger import open_notices, pending
-from exercise_06_monitoring.alerts.notice import Alert, Severity
+from exercise_06_monitoring import feature_monitoring
+from exercise_06_monitoring.alerts import REPEAT_AFTER, Alert, AlertState, deliver
 from exercise_06_monitoring.feature_monitoring import send_alert
 from lab.errors import UserError
-from lab.settings import settings, utc_now
+from lab.learn import utc_now
+from lab.settings import settings
 from lab.stack.ports import free_port
 from tests.exercise_06.web_hook import SECRET, WebHook, web_hook
 from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF
 
-RECEIVERS = ("slack_webhook_url", "smtp_host", "alert_email_to", "pagerduty_routing_key")
+ATTEMPTS = 3
+RECEIVERS = ("SLACK_WEBHOOK_URL", "SMTP_HOST", "ALERT_EMAIL_TO", "PAGERDUTY_ROUTING_KEY")
 
 
 @pytest.fixture(autouse=True)
-def memory(tmp_path: Path, point_settings: PointSettings) -> None:
-    """An empty memory, no receiver, and no pause between attempts."""
-    point_settings(data_dir=tmp_path, alert_backoff_s=0.0, **dict.fromkeys(RECEIVERS))
+def memory(tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No alert, no receiver, and no pause between attempts."""
+    point_settings(data_dir=tmp_path)
+    for name in RECEIVERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(deliver.retry, "sleep", lambda _: None)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-def hook(point_settings: PointSettings) -> Iterator[WebHook]:
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebHook]:
     with web_hook() as server:
-        point_settings(slack_webhook_url=SecretStr(server.url))
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", server.url)
         yield server
 
 
 class Mailbox:
-    """What an SMTP server took."""
+    """Mails that an SMTP server accepted."""
 
     def __init__(self) -> None:
         self.mails: list[tuple[list[str], str, str]] = []
@@ -53,189 +56,137 @@ class Mailbox:
 
 
 @pytest.fixture
-def mailbox(point_settings: PointSettings) -> Iterator[Mailbox]:
+def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
     box = Mailbox()
     server = Controller(box, hostname="127.0.0.1", port=free_port())
     server.start()
-    point_settings(
-        smtp_host="127.0.0.1",
-        smtp_port=server.port,
-        alert_email_to="on-call@example.com, second@example.com",
-    )
+    monkeypatch.setenv("SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("SMTP_PORT", str(server.port))
+    monkeypatch.setenv("ALERT_EMAIL_TO", "on-call@example.com, second@example.com")
     yield box
     server.stop()
 
 
 @pytest.fixture
-def pager(monkeypatch: pytest.MonkeyPatch, point_settings: PointSettings) -> Iterator[WebHook]:
-    """PagerDuty's address is a constant of the library; here it leads to a server of ours."""
+def pager(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebHook]:
+    """PagerDuty's address is a constant of apprise; here it names a local server."""
     with web_hook() as server:
         monkeypatch.setitem(pagerduty.PAGERDUTY_API_LOOKUP, "us", server.url)
-        point_settings(pagerduty_routing_key=SecretStr("R0UTINGSECRET"))
+        monkeypatch.setenv("PAGERDUTY_ROUTING_KEY", "R0UTINGSECRET")
         yield server
-
-
-def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    monkeypatch.setattr(announcing, "utc_now", lambda: utc_now() + by)
 
 
 def test_a_warning_is_posted_and_mailed_to_everyone(hook: WebHook, mailbox: Mailbox) -> None:
     assert send_alert("drift", "chargeback_rate", "PSI is 0.31 – naïve")
     (text,) = hook.texts
-    assert "WARNING" in text
-    assert "chargeback_rate" in text
-    assert "PSI is 0.31 – naïve" in text
+    assert text == "[WARNING] drift: chargeback_rate: PSI is 0.31 – naïve"
     assert {to for (to,), _, _ in mailbox.mails} == {"on-call@example.com", "second@example.com"}
     for _, subject, body in mailbox.mails:
         assert "chargeback_rate" in subject
         assert "PSI is 0.31 – naïve" in body
 
 
-def test_urgency_decides_who_hears(
+def test_the_severity_decides_who_is_notified(
     hook: WebHook, mailbox: Mailbox, pager: WebHook, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    send_alert("drift", "a", "it moves", severity="info")
-    assert (hook.requests, mailbox.mails, pager.requests) == (0, [], 0)
-    send_alert("drift", "b", "it moved", severity="warning")
-    assert (hook.requests, len(mailbox.mails), pager.requests) == (1, 2, 0)
-    send_alert("serving", "c", "it is down", severity="critical")
-    assert (hook.requests, len(mailbox.mails), pager.requests) == (2, 4, 1)
-    printed = capsys.readouterr().out
-    assert all(said in printed for said in ("it moves", "it moved", "it is down"))
+    counts = []
+    for feature, severity in (("a", "info"), ("b", "warning"), ("c", "critical")):
+        send_alert("drift", feature, f"{feature} moved", severity=severity)
+        counts.append((hook.requests, len(mailbox.mails), pager.requests))
+    assert counts == [(0, 0, 0), (1, 2, 0), (2, 4, 1)]
+    assert all(f"{feature} moved" in capsys.readouterr().out for feature in "a")
 
 
-def test_a_severity_that_is_none_is_a_sentence() -> None:
+def test_an_unknown_severity_is_refused() -> None:
     with pytest.raises(UserError, match="there is no severity urgent"):
         send_alert("drift", "a", "it moved", severity="urgent")
 
 
-def test_a_receiver_that_fails_once_is_asked_again(hook: WebHook) -> None:
+def test_a_receiver_that_fails_once_is_tried_again(hook: WebHook) -> None:
     hook.statuses = [500]
-    send_alert("drift", "a", "it moved")
+    assert send_alert("drift", "a", "it moved")
     assert (hook.requests, len(hook.posts)) == (2, 1)
-    assert not pending()
 
 
-def test_a_receiver_that_is_away_gets_all_at_the_next_run(
-    hook: WebHook, mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
+def test_an_unavailable_receiver_is_notified_at_the_next_run(
+    hook: WebHook, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hook.statuses = [503] * settings.alert_attempts
-    send_alert("drift", "a", "it moved")
-    assert "not delivered: slack: HTTP 503" in capsys.readouterr().out
-    assert [item.channel for item in pending()] == ["slack"]
-    assert len(mailbox.mails) == 2, "the other receiver heard of it at once"
-    announce([])
-    assert "it moved" in hook.texts[0]
-    assert not pending()
+    hook.statuses = [503] * ATTEMPTS
+    assert not send_alert("drift", "a", "it moved")
+    assert "Slack: HTTPError; the next run sends it again" in capsys.readouterr().out
+    assert send_alert("drift", "a", "it moved")
+    assert len(hook.posts) == 1
 
 
-def test_a_receiver_that_is_away_costs_one_round_of_attempts(hook: WebHook) -> None:
-    hook.statuses = [503] * 100
-    announce([Alert("drift", name, "it moved") for name in "abcdef"])
-    assert hook.requests == settings.alert_attempts
-    hook.statuses = []
-    announce([])
-    assert len(hook.posts) == 6
-
-
-def test_a_notice_that_is_refused_holds_up_no_other(hook: WebHook) -> None:
-    hook.statuses = [400]
-    announce([Alert("drift", name, f"{name} moved") for name in "ab"])
-    assert hook.requests == 2, "what the receiver will never take is not tried again and again"
-    assert "b moved" in hook.texts[0]
-    assert [item.notice.alert.feature for item in pending()] == ["a"]
-
-
-def test_nobody_listens_at_the_address(
-    point_settings: PointSettings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    address = f"http://127.0.0.1:{free_port()}/services/{SECRET}"
-    point_settings(slack_webhook_url=SecretStr(address))
-    send_alert("drift", "a", "it moved")
-    assert "not delivered: slack: ConnectionError" in capsys.readouterr().out
-    assert len(pending()) == 1
-
-
-def test_the_same_again_is_told_after_the_cool_down(
+def test_the_same_alert_is_repeated_after_a_week(
     hook: WebHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert send_alert("drift", "a", "it moved")
     assert not send_alert("drift", "a", "it moved further")
-    later(monkeypatch, settings.alert_cooldown)
+    monkeypatch.setattr(feature_monitoring, "utc_now", lambda: utc_now() + REPEAT_AFTER)
     assert send_alert("drift", "a", "it moved even further")
     assert len(hook.posts) == 2
-    (notice,) = open_notices()
-    assert notice.since < utc_now().isoformat(), "it is one alert, and old"
+    assert len(AlertState().open_alerts()) == 1
 
 
-def test_what_gets_worse_is_told_at_once(hook: WebHook) -> None:
+def test_a_worse_severity_is_sent_at_once(hook: WebHook) -> None:
     send_alert("data_quality", "a", "5 % nulls")
     send_alert("data_quality", "a", "nothing but nulls", severity="critical")
     send_alert("data_quality", "a", "5 % nulls again")
     assert [("CRITICAL" in text) for text in hook.texts] == [False, True]
 
 
-def test_another_feature_or_type_is_another_alert(hook: WebHook) -> None:
-    for type_, feature in (("drift", "a"), ("drift", "b"), ("data_quality", "a")):
-        assert send_alert(type_, feature, "it is wrong")
-    assert len(hook.posts) == 3
-
-
-def test_its_end_is_told_once_and_to_those_who_heard(hook: WebHook) -> None:
-    wrong = [Alert("drift", "a", "it moved"), Alert("drift", "b", "it moved")]
-    announce([*wrong, Alert("serving", "c", "slow")], looked_at={"drift", "serving"})
-    announce(wrong[:1], looked_at={"drift"})
-    announce(wrong[:1], looked_at={"drift"})
-    assert sum("RECOVERED" in text for text in hook.texts) == 1
-    assert "RECOVERED] drift: b" in hook.texts[-1]
-    assert {notice.alert.feature for notice in open_notices()} == {"a", "c"}
-
-
-def test_an_incident_is_resolved_under_its_own_key(pager: WebHook) -> None:
-    broken = Alert("serving", "redis", "it does not answer", Severity.CRITICAL)
-    announce([broken], looked_at={"serving"})
-    announce([], looked_at={"serving"})
+def test_the_end_is_sent_once_and_to_the_same_receivers(hook: WebHook, pager: WebHook) -> None:
+    state = AlertState()
+    for name, severity in (("a", "warning"), ("b", "warning"), ("c", "critical")):
+        state.open(Alert("drift", name, severity, "it moved"), AS_OF)
+    for _ in range(2):
+        state.resolve({("drift", "b"), ("drift", "c"), ("data_quality", "a")}, AS_OF)
+    assert [text for text in hook.texts if "RESOLVED" in text] == [
+        "[RESOLVED] drift: b: it moved",
+        "[RESOLVED] drift: c: it moved",
+    ]
     trigger, resolve = pager.posts
     assert (trigger["event_action"], resolve["event_action"]) == ("trigger", "resolve")
     assert trigger["dedup_key"] == resolve["dedup_key"]
-    assert trigger["payload"]["severity"] == "critical"
-    assert "redis" in trigger["payload"]["summary"]
+    assert [alert.feature for alert in state.open_alerts()] == ["a"]
 
 
-def test_many_at_once_are_each_told_once(hook: WebHook) -> None:
+def test_an_end_that_was_not_delivered_is_sent_at_the_next_run(hook: WebHook) -> None:
+    state = AlertState()
+    state.open(Alert("drift", "a", "warning", "it moved"), AS_OF)
+    hook.statuses = [503] * ATTEMPTS
+    state.resolve({("drift", "a")}, AS_OF)
+    state.resolve({("drift", "a")}, AS_OF + timedelta(hours=1))
+    assert sum("RESOLVED" in text for text in hook.texts) == 1
+
+
+def test_many_processes_at_once_send_each_alert(hook: WebHook) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda n: send_alert("drift", f"feature_{n}", "it moved"), range(12)))
-    told = [text.split("feature_")[1].split("*")[0] for text in hook.texts]
-    assert sorted(map(int, told)) == list(range(12))
+    sent = [int(text.split("feature_")[1].split(":")[0]) for text in hook.texts]
+    assert sorted(sent) == list(range(12))
 
 
 @pytest.mark.parametrize("status", [200, 403, 500, None])
-def test_no_log_and_no_error_has_a_secret(
+def test_no_output_and_no_file_has_a_secret(
     status: int | None,
     hook: WebHook,
     pager: WebHook,
-    point_settings: PointSettings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO)
     for server in (hook, pager):
         server.statuses = [status] * 9 if status else []
     if status is None:
         nowhere = f"http://127.0.0.1:{free_port()}/{SECRET}"
-        point_settings(slack_webhook_url=SecretStr(nowhere))
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", nowhere)
         monkeypatch.setitem(pagerduty.PAGERDUTY_API_LOOKUP, "us", nowhere)
-    point_settings(
-        smtp_host="127.0.0.1",
-        smtp_port=free_port(),
-        smtp_user="someone",
-        smtp_password=SecretStr("MAILSECRET"),
-        alert_email_to="on-call@example.com",
-    )
     send_alert("serving", "redis", "it is down", severity="critical")
     printed = capsys.readouterr()
-    kept = (settings.data_dir / "monitoring" / "monitoring.db").read_bytes().decode("latin-1")
-    everything = printed.out + printed.err + caplog.text + kept + repr(settings)
+    stored = (settings.data_dir / "monitoring" / "alerts.db").read_bytes().decode("latin-1")
+    everything = printed.out + printed.err + caplog.text + stored
     assert "redis" in everything
     assert "SECRET" not in everything

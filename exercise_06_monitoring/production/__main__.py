@@ -1,0 +1,43 @@
+"""Run the monitor with production parts; all of them without arguments.
+
+LAB_ALERTMANAGER_URL is the address of Alertmanager, http://127.0.0.1:9093 by default.
+"""
+
+import os
+import sys
+
+from exercise_06_monitoring.alerts import AlertState
+from exercise_06_monitoring.feature_monitoring import Measure, Monitor, measure_view
+from exercise_06_monitoring.production.alertmanager import Alertmanager
+from exercise_06_monitoring.production.baseline import CalibratedLimits
+from exercise_06_monitoring.production.large_tables import SampledEntities
+from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
+from exercise_06_monitoring.report import write_report
+from lab.learn import UserError, run_script, settings, utc_now
+
+PARTS = ("baseline", "alertmanager", "large_tables", "metrics_exposition")
+ALERTMANAGER_URL = "http://127.0.0.1:9093"
+
+
+def build_monitor(parts: set[str]) -> Monitor:
+    """Compose the solution's monitor with the named parts."""
+    if unknown := ", ".join(sorted(parts - set(PARTS))):
+        raise UserError(f"there is no part {unknown}", f"choose from: {', '.join(PARTS)}")
+    measure: Measure = measure_view
+    if "baseline" in parts:
+        measure = CalibratedLimits(measure)
+    if "large_tables" in parts:
+        measure = SampledEntities(measure)
+    url = os.environ.get("LAB_ALERTMANAGER_URL", ALERTMANAGER_URL)
+    alerts = Alertmanager(url) if "alertmanager" in parts else AlertState()
+    publish = write_metrics_and_report if "metrics_exposition" in parts else write_report
+    return Monitor(measure, alerts, publish)
+
+
+def main() -> None:
+    monitor = build_monitor(set(sys.argv[1:] or PARTS))
+    monitor.run(settings.as_of or utc_now())
+
+
+if __name__ == "__main__":
+    run_script(main)

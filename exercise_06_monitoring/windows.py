@@ -1,0 +1,93 @@
+"""Read feature values from the offline store, as they were known at a moment.
+
+Snapshots repeat the same entities, so their rows are not independent, and a test over all rows
+finds drift where there is none. Each entity therefore has one row in a window. In the reference it
+comes from one of four weeks, chosen by the entity's hash: every weekday has the same weight on both
+sides, and the sample is the same in every run.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from lab.learn import UserError, open_store, settings
+
+WEEK = timedelta(days=7)
+REFERENCE_WEEKS = 4
+REFERENCE_START = timedelta(days=60)  # days -60 to -32: whole weeks within the brief's 60 to 30
+BURN_IN = timedelta(days=30)  # the longest feature window is still filling before
+
+# A row and its correction share an event time: the one that was created last counts.
+KNOWN_ROWS = """
+SELECT *, {key} AS entity, {timestamp} AS moment, {created} AS arrived
+FROM read_parquet($file)
+WHERE {timestamp} > $start AND {timestamp} <= $end AND {created} <= $now
+"""
+ALL_ROWS = f"""{KNOWN_ROWS}
+QUALIFY row_number() OVER (PARTITION BY entity, moment ORDER BY arrived DESC) = 1
+ORDER BY moment
+"""
+# The hash is of one text: hashes of two columns, mixed, make all entities prefer the same times.
+ONE_ROW_OF_AN_ENTITY = f"""{KNOWN_ROWS}
+AND {{timestamp}} >= (SELECT min({{timestamp}}) FROM read_parquet($file)) + $burn_in
+AND hash({{key}}) % $weeks = ceil((epoch({{timestamp}}) - epoch($start)) / 604800) - 1
+QUALIFY row_number() OVER (
+    PARTITION BY entity ORDER BY hash(concat(entity, ' ', epoch_us(moment))), arrived DESC
+) = 1
+ORDER BY entity
+"""
+
+
+def read_views() -> list[Any]:
+    """Return every stored feature view of the registry."""
+    views: list[Any] = open_store().list_feature_views()
+    return views
+
+
+def features_of(view: Any) -> list[str]:
+    """Return the names of the view's features."""
+    return [field.name for field in view.features]
+
+
+def table_of(view: Any) -> Path:
+    """Return the Parquet file of the view's offline rows."""
+    file: Path = settings.feature_repo / view.batch_source.path
+    if not file.exists():
+        raise UserError(f"{view.name} has no table: {file} is missing", "lab data features")
+    return file
+
+
+def read_rows(view: Any, start: datetime, now: datetime) -> pd.DataFrame:
+    """Return the rows after `start` that had happened and arrived at `now`, oldest first.
+
+    The columns are entity, moment (event time), arrived (created time) and the features.
+    """
+    return _query(view, ALL_ROWS, start=start, end=now, now=now)
+
+
+def drift_windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the reference (four weeks that began 60 days ago) and the last week, by entity.
+
+    A window is empty where the history is too short.
+    """
+    windows = []
+    for start, weeks in ((now - REFERENCE_START, REFERENCE_WEEKS), (now - WEEK, 1)):
+        known = {"start": start, "end": start + weeks * WEEK, "now": now}
+        sample = {"weeks": weeks, "burn_in": BURN_IN}
+        windows.append(_query(view, ONE_ROW_OF_AN_ENTITY, **known, **sample))
+    return windows[0], windows[1]
+
+
+def _query(view: Any, query: str, **values: object) -> pd.DataFrame:
+    """Run a query over the view's table; a column that the file lacks is null."""
+    source = view.batch_source
+    created = source.created_timestamp_column or source.timestamp_field
+    names = {"key": view.join_keys[0], "timestamp": source.timestamp_field, "created": created}
+    text = query.format(**{role: f'"{name}"' for role, name in names.items()})
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")  # of times without a zone
+        rows = connection.execute(text, {"file": str(table_of(view))} | values).df()
+    return rows.reindex(columns=["entity", "moment", "arrived", *features_of(view)])

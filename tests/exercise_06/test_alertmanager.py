@@ -1,0 +1,126 @@
+"""Alerts in a real Alertmanager: grouped, confirmed, resolved, and delivered after an outage."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from exercise_06_monitoring.alerts import Alert, AlertState
+from exercise_06_monitoring.production.alertmanager import Alertmanager
+from lab.learn import utc_now
+from lab.stack.ports import free_port
+from tests.exercise_06.web_hook import WebHook, web_hook
+from tests.settings_in_force import PointSettings
+
+PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+CONFIGURATION = """
+route: {{receiver: hook, group_by: [alertname], group_wait: 1s, group_interval: 1s}}
+receivers: [{{name: hook, webhook_configs: [{{url: "{url}"}}]}}]
+"""
+TIMEOUT_S = 20
+needs_alertmanager = pytest.mark.skipif(
+    PROGRAM is None, reason="scripts/system-packages prometheus-alertmanager"
+)
+FEATURES = [f"feature_{number}" for number in range(30)]
+ALL = {("drift", name) for name in FEATURES}
+
+
+def alerts() -> list[Alert]:
+    return [Alert("drift", name, "warning", "PSI 0.41") for name in FEATURES]
+
+
+@contextmanager
+def running(hook: WebHook, folder: Path, port: int) -> Iterator[None]:
+    """Run Alertmanager until the block ends."""
+    file = folder / "alertmanager.yml"
+    file.write_text(CONFIGURATION.format(url=hook.url))
+    command = [
+        str(PROGRAM),
+        f"--config.file={file}",
+        f"--storage.path={folder / 'state'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            wait_until(lambda: is_ready(port))
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=1).ok
+    except requests.ConnectionError:
+        return False
+
+
+def wait_until(condition: object) -> None:
+    assert callable(condition)
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, "timeout"
+        time.sleep(0.05)
+
+
+def statuses(hook: WebHook) -> list[tuple[str, int]]:
+    """The state of each group that was sent, and the number of its alerts."""
+    return [(post["status"], len(post["alerts"])) for post in hook.posts]
+
+
+@pytest.mark.skipif(
+    PROGRAM is None, reason="no alertmanager: scripts/system-packages prometheus-alertmanager"
+)
+def test_thirty_alerts_are_one_message_and_so_is_their_end(tmp_path: Path) -> None:
+    with web_hook() as hook:
+        port = free_port()
+        state = Alertmanager(f"http://127.0.0.1:{port}")
+        with running(hook, tmp_path, port):
+            for _ in range(2):  # the second run confirms
+                assert all([state.open(alert, utc_now()) for alert in alerts()])
+            wait_until(lambda: ("firing", 30) in statuses(hook))
+            assert {alert.feature for alert in state.open_alerts()} == set(FEATURES)
+            state.resolve(set(), utc_now())
+            assert len(state.open_alerts()) == 30, "an alert that nobody measured stays open"
+            state.resolve(ALL | {("drift", "never open")}, utc_now() - timedelta(seconds=1))
+            wait_until(lambda: ("resolved", 30) in statuses(hook))
+            assert state.open_alerts() == []
+        assert len(hook.posts) <= 4, statuses(hook)
+
+
+def test_the_solution_sends_thirty_messages(
+    tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measured reason of the part."""
+    point_settings(data_dir=tmp_path)
+    with web_hook() as hook:
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", hook.url)
+        for alert in alerts():
+            AlertState().open(alert, utc_now())
+        assert len(hook.posts) == 30
+
+
+@pytest.mark.skipif(
+    PROGRAM is None, reason="no alertmanager: scripts/system-packages prometheus-alertmanager"
+)
+def test_a_run_during_an_outage_is_made_up_by_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with web_hook() as hook:
+        port = free_port()
+        state = Alertmanager(f"http://127.0.0.1:{port}")
+        assert not state.open(alerts()[0], utc_now())
+        assert state.open_alerts() == []
+        assert "the next run posts it again" in capsys.readouterr().out
+        with running(hook, tmp_path, port):
+            assert state.open(alerts()[0], utc_now())
+            wait_until(lambda: ("firing", 1) in statuses(hook))

@@ -1,0 +1,80 @@
+"""The production parts: each alone, all, none; samples of large tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exercise_06_monitoring.alerts import AlertState
+from exercise_06_monitoring.feature_monitoring import measure_view
+from exercise_06_monitoring.production.__main__ import PARTS, build_monitor
+from exercise_06_monitoring.production.alertmanager import Alertmanager
+from exercise_06_monitoring.production.large_tables import SampledEntities, write_sample
+from exercise_06_monitoring.windows import drift_windows
+from lab.errors import UserError
+from tests.exercise_06.monitored_shop import views_in
+from tests.shop import AS_OF
+
+
+@pytest.mark.parametrize("part", [*PARTS, "all", "none"])
+def test_each_part_can_be_used_alone(part: str) -> None:
+    parts = {"all": set(PARTS), "none": set[str]()}.get(part, {part})
+    monitor = build_monitor(parts)
+    assert (monitor.measure is measure_view) == (not parts & {"baseline", "large_tables"})
+    expected = Alertmanager if "alertmanager" in parts else AlertState
+    assert type(monitor.alerts) is expected
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(UserError, match="there is no part fast"):
+        build_monitor({"fast"})
+
+
+def test_a_sample_holds_whole_entities(tmp_path: Path) -> None:
+    source, target = tmp_path / "all.parquet", tmp_path / "sample.parquet"
+    rows = pd.DataFrame({"user": [f"user_{n}" for n in range(5_000)] * 3})
+    rows.to_parquet(source)
+    assert not write_sample(source, "user", 10_000, target)
+    assert write_sample(source, "user", 1_000, target)
+    counts = pd.read_parquet(target)["user"].value_counts()
+    assert 600 < len(counts) < 1_600
+    assert (counts == 3).all()
+
+
+def test_a_sample_of_entities_is_the_same_in_both_windows(simulated: Path) -> None:
+    view = views_in(simulated)[0]
+    found: list[set[str]] = []
+
+    def measure(sampled: object, moment: object) -> list[dict[str, object]]:
+        found.extend(set(rows["entity"]) for rows in drift_windows(sampled, AS_OF))
+        return []
+
+    SampledEntities(measure, entities=200)(view, AS_OF)
+    reference, current = found
+    assert 100 < len(current) < 300
+    assert len(reference & current) > 0.8 * len(reference)
+
+
+def test_a_sample_of_a_table_finds_the_same_drift(tmp_path: Path) -> None:
+    """PSI of 20,000 of 400,000 entities is that of all, to 0.02."""
+    random = np.random.default_rng(7)
+    ages = [45, 3]
+    frames = []
+    for age, mean in zip(ages, (100, 115), strict=True):
+        users = [f"user_{n}" for n in range(400_000)]
+        moment = AS_OF - pd.Timedelta(days=age)
+        amounts = random.normal(mean, 20, len(users))
+        frames.append(pd.DataFrame({"user_id": users, "moment": moment, "amount": amounts}))
+    file = tmp_path / "user_stats.parquet"
+    old = frames[0].assign(moment=AS_OF - pd.Timedelta(days=120))
+    pd.concat([old, *frames]).assign(created=lambda rows: rows["moment"]).to_parquet(file)
+    view = views_in(tmp_path)[0]
+    view.features = view.features[:1]
+    view.features[0].name = "amount"
+    view.batch_source.timestamp_field = "moment"
+    view.batch_source.created_timestamp_column = "created"
+    (exact,), (sampled,) = measure_view(view, AS_OF), SampledEntities()(view, AS_OF)
+    assert exact["rows_current"] == 400_000
+    assert 12_000 < sampled["rows_current"] < 30_000
+    assert sampled["psi"] == pytest.approx(exact["psi"], abs=0.03)
