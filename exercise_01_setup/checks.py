@@ -35,7 +35,7 @@ NONCE_OF_TYPE = {"STRING": str(NONCE), "BOOL": True}
 def feast_applies(submission: Submission) -> Outcome:
     """`feast apply` runs without an error, and writes a registry of its own making."""
     if not scripts(submission.repo):
-        raise NotAttemptedError("no script next to feature_store.yaml defines anything yet")
+        raise NotAttemptedError("no script beside feature_store.yaml defines anything yet")
     place_raw_tables(submission)
     if submission.names.prepare:
         submission.run(submission.names.prepare)
@@ -43,9 +43,9 @@ def feast_applies(submission: Submission) -> Outcome:
     status, output = submission.feast("apply")
     required = "exit status 0 and a new registry"
     if status != 0:
-        message = _last_line(submission, output)
-        hint = NO_FILE_YET if "FileNotFoundError" in message else ""
-        return Outcome(False, f"exit status {status}", required, f"it said: {message}", hint)
+        said = _last_line(submission, output)
+        hint = NO_FILE_YET if "FileNotFoundError" in said else ""
+        return Outcome(False, f"exit status {status}", required, f"it said: {said}", hint)
     registry = submission.registry
     submission.adopt_join_keys(registry.entities.values())
     place_feature_tables(submission)
@@ -54,7 +54,7 @@ def feast_applies(submission: Submission) -> Outcome:
 
 
 def _last_line(submission: Submission, output: str) -> str:
-    """Return the last line of a traceback, with paths as the submission knows them."""
+    """Where Python says what went wrong, with paths as the submission knows them."""
     lines = output.strip().splitlines()[-1:] or ["nothing"]
     return lines[0].replace(f"{submission.root}/", "")
 
@@ -106,14 +106,14 @@ def _problem(submission: Submission, view: View) -> str:
 def two_feature_services(submission: Submission) -> Outcome:
     """Two feature services that differ, and name only features that exist."""
     registry = submission.registry
-    services = {name: _references(registry, name) for name in registry.services}
+    asked = {name: _references(registry, name) for name in registry.services}
     dangling = sorted(
-        {ref for refs in services.values() for ref in refs if not _exists(registry, ref)}
+        {ref for refs in asked.values() for ref in refs if not _exists(registry, ref)}
     )
-    distinct = {refs for refs in services.values() if refs}
+    distinct = {refs for refs in asked.values() if refs}
     return Outcome(
         len(distinct) >= 2 and not dangling,
-        f"{len(services)} services, {len(distinct)} distinct and not empty",
+        f"{len(asked)} services, {len(distinct)} distinct and not empty",
         "at least 2, with different features that are registered",
         f"not registered: {', '.join(':'.join(ref) for ref in dangling)}" if dangling else "",
     )
@@ -169,8 +169,8 @@ def metadata_can_be_queried(submission: Submission) -> Outcome:
     """`feast feature-views list` prints every feature view of the registry."""
     status, output = submission.feast("feature-views", "list")
     if status != 0:
-        message = _last_line(submission, output)
-        return Outcome(False, f"exit status {status}", "exit status 0", f"it said: {message}")
+        said = _last_line(submission, output)
+        return Outcome(False, f"exit status {status}", "exit status 0", f"it said: {said}")
     printed = {line.split()[0] for line in output.splitlines() if line.split()}
     missing = sorted(set(submission.registry.views) - printed)
     return Outcome(

@@ -33,21 +33,21 @@ SPLIT_TOLERANCE = 0.02
 
 
 def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the result of get_training_data for `frame`, under the brief's names."""
+    """What their get_training_data returns for `frame`, under the brief's names."""
     own = submission.names.frame(frame)
-    returned = submission.call(2, SCRIPT, "get_training_data", own)
-    table = _table(submission, returned, "get_training_data")
+    said = submission.call(2, SCRIPT, "get_training_data", own)
+    table = _table(submission, said, "get_training_data")
     missing = [n for n in [*KEYS, *submission.hidden.critical] if n not in table]
     if missing:
         raise SubmissionError(f"get_training_data returned no column {', '.join(missing)}")
     return table
 
 
-def _table(submission: Submission, returned: Any, function: str) -> pd.DataFrame:
-    """Return a function's table under the brief's names; its keys are texts, its times UTC."""
-    if not isinstance(returned, pd.DataFrame):
-        raise SubmissionError(f"{function} returned {returned!r:.60}, not a DataFrame")
-    table = submission.names.canonical(returned)
+def _table(submission: Submission, said: Any, function: str) -> pd.DataFrame:
+    """What a function returned, under the brief's names; its keys are texts, its times UTC."""
+    if not isinstance(said, pd.DataFrame):
+        raise SubmissionError(f"{function} returned {said!r:.60}, not a DataFrame")
+    table = submission.names.canonical(said)
     for key in KEYS[:2]:
         if key in table and table[key].dtype.kind != "O":
             raise SubmissionError(f"{function} made {table[key].dtype} of the texts in {key}")
@@ -71,10 +71,10 @@ def training_data_is_generated(submission: Submission) -> Outcome:
     rows = in_order_of(frame, table)
     is_back = rows["returned"] == "both"
     label = rows.get("is_fraud", pd.Series(np.nan, index=rows.index))
-    is_right = is_back & equal_values(frame["is_fraud"], label)
+    kept = is_back & equal_values(frame["is_fraud"], label)
     return Outcome(
-        bool(is_right.all()) and len(table) == len(frame),
-        f"{int(is_right.sum())} of {len(frame)} rows back with their label, {len(table)} in all",
+        bool(kept.all()) and len(table) == len(frame),
+        f"{int(kept.sum())} of {len(frame)} rows back with their label, {len(table)} in all",
         f"each of the {len(frame)} rows once, labels unchanged",
         examples=differences(frame[KEYS], rows.where(is_back), ["user_id"], of=frame[KEYS]),
     )
@@ -82,7 +82,7 @@ def training_data_is_generated(submission: Submission) -> Outcome:
 
 @criterion("2.2")
 def critical_features_have_no_nulls(submission: Submission) -> Outcome:
-    """Knowable values are not null; unknowable ones are excluded, not filled from later."""
+    """What could be known is there; what could not is left out, not filled from later."""
     hidden = submission.hidden
     knowable, early = hidden.frame(600), hidden.frame(100_000, knowable=False)
     early = early[~hidden.is_knowable(early)].head(100)
@@ -97,7 +97,7 @@ def critical_features_have_no_nulls(submission: Submission) -> Outcome:
         not len(lost) and not filled and not left,
         f"{len(lost)} knowable rows lost, {filled} filled from later, {left} nulls exported",
         f"0, 0, 0 of {int(is_knowable.sum())} knowable and {int((~is_knowable).sum())} other rows",
-        hint="a row without history is excluded, or gets a constant; a later value is a leak",
+        hint="a row without history is set aside, or gets a constant; a later value is a leak",
         examples=[
             CounterExample(str(dict(r)), "a value", "null") for _, r in lost[KEYS].iterrows()
         ],
@@ -124,7 +124,7 @@ def _nulls_exported(submission: Submission, table: pd.DataFrame) -> int:
 
 
 @criterion("2.3")
-def validation_rejects_wrong_frames(submission: Submission) -> Outcome:
+def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
     """validate_pit_correctness accepts point-in-time data, and rejects three wrong kinds."""
     hidden = submission.hidden
     right, other = (hidden.with_answers(hidden.frame(rows)) for rows in (500, 400))
@@ -138,7 +138,7 @@ def validation_rejects_wrong_frames(submission: Submission) -> Outcome:
         not wrongly,
         ", ".join(f"{name} {'accepted' if ok else 'rejected'}" for name, ok in accepted.items()),
         "right accepted; future, stale and swapped values rejected",
-        f"on the right frame: {raised}" if raised else "",
+        f"asked about the right one: {raised}" if raised else "",
         "return a bool or {'passed': bool}, or raise; what is printed does not count: "
         "docs/errata.md#validation-that-prints",
     )
@@ -159,20 +159,16 @@ def _tampered(submission: Submission, right: pd.DataFrame) -> dict[str, pd.DataF
 
 
 def _accepts(submission: Submission, frame: pd.DataFrame) -> tuple[bool, str]:
-    """Return whether the validation accepts a table, and its exception."""
+    """Whether their validation accepts a table, and what it raised."""
     try:
-        returned = submission.call(
-            2, SCRIPT, "validate_pit_correctness", submission.names.frame(frame)
-        )
+        said = submission.call(2, SCRIPT, "validate_pit_correctness", submission.names.frame(frame))
     except SubmissionError as error:
         return False, error.message
-    return (
-        bool(returned.get("passed")) if isinstance(returned, dict) else returned is not False
-    ), ""
+    return (bool(said.get("passed")) if isinstance(said, dict) else said is not False), ""
 
 
 @criterion("2.4")
-def values_match_a_recomputation(submission: Submission) -> Outcome:
+def values_match_a_recount(submission: Submission) -> Outcome:
     """Every feature equals the newest row at or before its moment, inside the TTL."""
     hidden = submission.hidden
     ttl = submission.view(VIEWS[0], "transaction_count_7d").ttl
@@ -204,7 +200,7 @@ def values_match_a_recomputation(submission: Submission) -> Outcome:
 
 
 def _sorts_ties_by_chance(submission: Submission) -> bool:
-    """Return whether the store is Feast's `file`, which does so with corrected rows."""
+    """Whether the store is Feast's `file`, which does so with corrected rows."""
     store = submission.store_config.get("offline_store") or "file"
     kind = store.get("type", "file") if isinstance(store, dict) else store
     return kind in ("file", "dask")
@@ -212,7 +208,7 @@ def _sorts_ties_by_chance(submission: Submission) -> bool:
 
 @criterion("2.5")
 def splits_are_exported(submission: Submission) -> Outcome:
-    """Six files: 70/15/15, disjoint, complete; labels next to their rows, not among features."""
+    """Six files: 70/15/15, disjoint, complete; labels beside their rows, not among features."""
     frame = submission.hidden.with_answers(submission.hidden.frame(2_000))
     coin = np.random.default_rng(submission.hidden.seed).random(len(frame))
     frame["is_fraud"] = (coin < 0.3).astype("int64")
@@ -272,15 +268,15 @@ def _label_problem(frame: pd.DataFrame, files: dict[str, pd.DataFrame], split: s
     if len(labels) != len(features) or not equal_values(expected, labels).all():
         return f"y_{split} is not the label of the rows of X_{split}"
     numeric = features.select_dtypes("number")
-    revealing = [name for name in numeric if equal_values(expected, numeric[name]).all()]
-    return f"X_{split} holds the label, as {revealing[0]}" if revealing else ""
+    given_away = [name for name in numeric if equal_values(expected, numeric[name]).all()]
+    return f"X_{split} holds the label, as {given_away[0]}" if given_away else ""
 
 
 @criterion("2.6")
 def leakage_is_demonstrated(submission: Submission) -> Outcome:
-    """A table with, row by row, the point-in-time value and the latest one."""
-    returned = submission.call(2, SCRIPT, "demonstrate_leakage")
-    table = _table(submission, returned, "demonstrate_leakage")
+    """A table that shows, row by row, the value as it was known beside the latest one."""
+    said = submission.call(2, SCRIPT, "demonstrate_leakage")
+    table = _table(submission, said, "demonstrate_leakage")
     if not {"user_id", "merchant_id"} & set(table):
         raise SubmissionError("demonstrate_leakage returned neither user_id nor merchant_id")
     unique = not table.duplicated([k for k in KEYS if k in table]).any()

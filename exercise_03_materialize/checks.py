@@ -1,4 +1,4 @@
-"""The six criteria of exercise 3: read from Redis's own bytes."""
+"""The six criteria of exercise 3: what is in Redis, judged from Redis's own bytes."""
 
 import random
 import time
@@ -38,7 +38,7 @@ GROWTH = 1.01  # of a repeat: a timestamp may be longer by a byte
 
 @dataclass(frozen=True)
 class Stored:
-    """Found and expected rows of a view in Redis, entity by entity."""
+    """What Redis holds of a view beside what it should hold, entity by entity."""
 
     known: KnownView
     expected: pd.DataFrame
@@ -62,7 +62,7 @@ def own_view(submission: Submission, known: KnownView) -> View:
 
 
 def online(submission: Submission, known: KnownView, entities: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of `entities` in Redis, under the brief's names."""
+    """What Redis holds of `entities`, under the brief's names."""
     client, view = submission.sandbox.redis.client(), own_view(submission, known)
     rows = read_online(client, submission.project, submission.key_version, view, entities)
     return submission.names.canonical(rows)
@@ -76,7 +76,7 @@ def stored(submission: Submission, known: KnownView, *, without: Sequence[str] =
     return Stored(known, expected, online(submission, known, list(expected.index)))
 
 
-def compare_all(parts: list[Stored], required: str, hint: str = "") -> Outcome:
+def judge(parts: list[Stored], required: str, hint: str = "") -> Outcome:
     """Passed when every entity of every view holds its newest value."""
     wrong = [part for part in parts if not part.right.all()]
     total, right = sum(len(p.expected) for p in parts), sum(int(p.right.sum()) for p in parts)
@@ -100,7 +100,7 @@ def initial_materialization_completes(submission: Submission) -> Outcome:
     submission.exercise(3)
     submission.sandbox.redis.client().flushall()
     materialize(submission)
-    return compare_all(
+    return judge(
         [stored(submission, known) for known in KNOWN_VIEWS.values()],
         f"every entity with a row in the last {WINDOW_DAYS} days, in every view",
         "the window ends now, in UTC",
@@ -143,9 +143,9 @@ def timed_reads(
     with submission.prober() as probe:
         for entity in [entities[0], *entities]:
             start = time.perf_counter()
-            reply = probe("read_online", features=references, entity={view.join_keys[0]: entity})
+            said = probe("read_online", features=references, entity={view.join_keys[0]: entity})
             seconds.append(time.perf_counter() - start)
-            features = reply if isinstance(reply, dict) else {}
+            features = said if isinstance(said, dict) else {}
             answers.append({name: plain(features.get(name)) for name in view.features})
     return submission.names.canonical(pd.DataFrame(answers[1:])), seconds[1:]
 
@@ -200,7 +200,7 @@ def online_equals_offline(submission: Submission) -> Outcome:
     materialize(submission)
     for start, end in ((now - 4 * days, now - 2 * days), (now - 9 * days, now - 4 * days)):
         submission.call(3, SCRIPT, "backfill_features", start_date=start, end_date=end)
-    return compare_all(
+    return judge(
         [stored(submission, known) for known in KNOWN_VIEWS.values()],
         "all entities equal the offline store, to float32's precision",
         "an older row must not replace a newer one",

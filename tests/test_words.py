@@ -80,7 +80,8 @@ def test_the_exercises_use_the_words_of_the_field(folder: str) -> None:
     found = {
         str(file): words
         for file in files(settings.root / folder)
-        if (words := words_and_openings(file, file.read_text()))
+        if file.name != "checks.py"  # its messages stand in the verdicts of graded mutants
+        and (words := words_and_openings(file, file.read_text()))
     }
     assert found == {}
     assert len(QUOTED) <= 20

@@ -2,27 +2,20 @@
 
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 EXERCISE_FOLDER = re.compile(r"exercise[_-]?0*(\d)(\D|$)", re.IGNORECASE)
-NOT_COPIED = (".venv", "__pycache__", ".git", "build", "node_modules")
+NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".git", "build", "node_modules")
 DEFAULT_REDIS = re.compile(rb"\b(localhost|127\.0\.0\.1|redis):6379\b")
 
 
-def copy_exercises(
-    folder: Path, copy: Path, redis_port: int, leave_out: Sequence[str] = ()
-) -> None:
-    """Copy the exercises without links and folders of `leave_out`; replace the Redis address.
-
-    A link could lead anywhere.
-    """
-    ignored = shutil.ignore_patterns(*NOT_COPIED, *leave_out)
+def copy_exercises(folder: Path, copy: Path, redis_port: int) -> None:
+    """Copy what is no link, since a link could lead anywhere; feature_store.yaml gets our Redis."""
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
     for item in folder.iterdir():
         if not item.is_symlink() and item.is_dir() and EXERCISE_FOLDER.match(item.name):
-            shutil.copytree(item, copy / item.name, symlinks=True, ignore=ignored)
+            shutil.copytree(item, copy / item.name, symlinks=True, ignore=NOT_COPIED)
     for path in copy.rglob("*"):
         if path.is_symlink():
             path.unlink()

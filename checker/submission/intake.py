@@ -21,6 +21,7 @@ from lab.errors import UserError
 
 IGNORED = {"__MACOSX", ".venv", "venv", ".git", "__pycache__", "build", "node_modules"}
 IGNORED |= {".DS_Store", ".ipynb_checkpoints"}
+IGNORE_FILE = ".labignore"
 UNFIT = (OSError, RecursionError, MemoryError)
 SHOWN = 4
 COMPOSE = re.compile(r"(docker-)?compose[\w.-]*\.ya?ml", re.IGNORECASE)
@@ -114,9 +115,11 @@ def _copy(root: Path, taken: Intake) -> None:
     shutil.rmtree(taken.folder, ignore_errors=True)
     taken.folder.mkdir(parents=True)
 
+    own = _own_ignored(root / IGNORE_FILE)
+
     def left_out(folder: str, names: list[str]) -> set[str]:
         paths = [Path(folder, name) for name in names]
-        ignored = {path.name for path in paths if path.name in IGNORED}
+        ignored = {path.name for path in paths if path.name in IGNORED | own}
         unwanted = {path.name for path in paths if not _is_wanted(path)} - ignored
         taken.left_out += sorted(str(Path(folder, n).relative_to(root)) for n in unwanted)
         return ignored | unwanted
@@ -128,6 +131,12 @@ def _copy(root: Path, taken: Intake) -> None:
             taken.exercises.setdefault(int(match[1]), item.name)
     if (root / OVERRIDES).is_file() and not (root / OVERRIDES).is_symlink():
         shutil.copy(root / OVERRIDES, taken.folder)
+
+
+def _own_ignored(file: Path) -> set[str]:
+    """Return the names that a submission leaves out itself, one a line; `#` begins a comment."""
+    lines = file.read_text().splitlines() if file.is_file() and not file.is_symlink() else []
+    return {line.strip().rstrip("/") for line in lines if line.strip() and line[0] != "#"}
 
 
 def _is_wanted(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """What a submission calls things: the brief's names, unless its submission.toml says otherwise."""
 
-import re
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from lab.errors import UserError
 OVERRIDES = "submission.toml"
 CRONTABS = ("crontab", "crontab.txt", "*.crontab", "*.cron")
 CANONICAL_KEYS = ("user_id", "merchant_id", "product_id")
-SECTIONS = {"submission", "entities", "features", "data", "serving", "streaming", "monitoring"}
+SECTIONS = {"entities", "features", "data", "serving", "streaming", "monitoring"}
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,7 @@ class Names:
     """The submission's own names for entities and features, and its own commands.
 
     `prepare` makes its data, `start` its API on `{port}`, which reads the file `model`. `stream` is
-    its job, `stream_read` how its values are read. `monitor` is a run of its monitoring. Folders
-    with a name of `leave_out` are not graded.
+    its job, `stream_read` how its values are read. `monitor` is a run of its monitoring.
     """
 
     entities: dict[str, str] = field(default_factory=dict)
@@ -36,7 +34,6 @@ class Names:
     stream_read: str = "feast"
     allowed_lateness_s: float = 0
     monitor: str | None = None
-    leave_out: tuple[str, ...] = ()
 
     def key(self, canonical: str) -> str:
         """The join key that stands for the brief's `canonical` one."""
@@ -114,15 +111,7 @@ def _names(content: dict[str, Any]) -> Names:
         stream_read=streaming.get("read", "feast"),
         allowed_lateness_s=lateness,
         monitor=_texts(content.get("monitoring", {})).get("start"),
-        leave_out=_folder_names(content.get("submission", {}).get("leave_out", [])),
     )
-
-
-def _folder_names(names: list[str]) -> tuple[str, ...]:
-    """Return names of folders; a path or a pattern is refused."""
-    if not isinstance(names, list) or not all(re.fullmatch(r"[\w-]+", name) for name in names):
-        raise TypeError("leave_out is no list of names of folders")
-    return tuple(names)
 
 
 def _texts(section: dict[str, Any]) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Submission:
         self.log = sandbox.directory / "submission.log"
         self._running: dict[type, object] = {}
         self._children: dict[str, Child] = {}
-        copy_exercises(folder, self.root, sandbox.redis.port, self.names.leave_out)
+        copy_exercises(folder, self.root, sandbox.redis.port)
 
     # ---- What is there ---------------------------------------------------------------------------
 
