@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lab.files import replacing
 from lab.settings import settings
 
 
@@ -13,10 +14,8 @@ def record(name: str, value: float, unit: str) -> None:
     file = settings.build_dir / "figures.json"
     figures = json.loads(file.read_text()) if file.exists() else {}
     figures[name] = {"value": round(value, 4), "unit": unit}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".new")
-    beside.write_text(json.dumps(figures, indent=2) + "\n")
-    beside.rename(file)
+    with replacing(file) as temp_path:
+        temp_path.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from typing import Self
 from rich import box
 from rich.table import Table
 
+from lab.files import replacing
+
 REQUIRED = Path(__file__).parent.parent / "required.toml"
 HOLDS = {"min": operator.ge, "max": operator.le}
 SIGN = {"min": "≥", "max": "≤"}
@@ -64,10 +66,8 @@ def save(figure: Figure, file: Path, required: Required) -> None:
     rows = json.loads(file.read_text()) if file.exists() else []
     row = {**asdict(figure), "required": required.get(figure.name)}
     kept = {row["name"]: row for row in [*rows, row]}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".new")
-    beside.write_text(json.dumps(list(kept.values()), indent=2) + "\n")
-    beside.rename(file)
+    with replacing(file) as temp_path:
+        temp_path.write_text(json.dumps(list(kept.values()), indent=2) + "\n")
 
 
 def as_table(figures: Iterable[Figure], required: Required) -> Table:

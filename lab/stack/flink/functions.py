@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from lab.files import replacing
 from lab.settings import Settings
 from lab.stack.command import run
 from lab.stack.flink.connector import flink_home
@@ -34,5 +35,5 @@ def _compile(source: Path, jar: Path, timeout_s: float) -> None:
             timeout_s=timeout_s,
         )
         archive = shutil.make_archive(f"{name}/packed", "zip", classes)
-        shutil.move(archive, partial := jar.with_suffix(".partial"))
-    partial.rename(jar)
+        with replacing(jar) as temp_path:
+            shutil.move(archive, temp_path)
