@@ -13,7 +13,7 @@ from lab.stack.ports import free_port
 from tests.settings_in_force import variables
 from tests.shop import Shop
 
-SECONDS = 120
+SECONDS = 300  # two workers of production import for a while on a busy machine
 MODULES = ("exercise_04_serving.demo", "exercise_04_serving.production")
 
 
