@@ -148,14 +148,10 @@ def write_large(file: Path, window: str, rows: int) -> None:
 
 def compare_large(folder: Path, features: int) -> None:
     """Compare samples of both windows; no two features are the same, and none drifts."""
-    columns = ", ".join(
-        f"c{i % LARGE_COLUMNS} * {1 + i // LARGE_COLUMNS} AS f{i}" for i in range(features)
-    )
-    frames = []
+    names, frames = [(i, i % LARGE_COLUMNS, 1 + i // LARGE_COLUMNS) for i in range(features)], []
+    columns = ", ".join(f"c{column} * {factor} AS f{i}" for i, column, factor in names)
     for window in ("reference", "current"):
         source, target = folder / f"{window}.parquet", folder / f"{window}_sample.parquet"
         sampled = target if write_sample(source, "row", ENTITIES, target) else source
-        with duckdb.connect() as connection:
-            query = f"SELECT {columns} FROM read_parquet('{sampled}')"
-            frames.append(connection.execute(query).df())
+        frames.append(duckdb.sql(f"SELECT {columns} FROM read_parquet('{sampled}')").df())
     assert all(row["psi"] < PSI_BORDER for row in measure_all(*frames))
