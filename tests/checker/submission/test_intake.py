@@ -68,6 +68,17 @@ def test_the_exercises_and_the_names_are_taken_and_nothing_else(tmp_path: Path, 
     assert taken.exercises == {2: "exercise_02"}
 
 
+@pytest.mark.parametrize(
+    ("text", "is_left_out"), [("# mine\nproduction/\n", True), ("production", True), ("a\n", False)]
+)
+def test_a_labignore_names_what_is_left_behind(
+    text: str, is_left_out: bool, tmp_path: Path, into: Path
+) -> None:
+    part = "exercise_02/production/part.py"
+    source = write(tmp_path / "ann", {SCRIPT: "x", part: "y", ".labignore": text})
+    assert (part not in files_of(taken_in(source, into))) is is_left_out
+
+
 def test_one_folder_around_the_exercises_is_taken_off(tmp_path: Path, into: Path) -> None:
     files = {f"solution-main/{SCRIPT}": "x", "__MACOSX/._x": "", "notes.txt": ""}
     assert files_of(taken_in(write(tmp_path / "bob", files), into)) == {SCRIPT}
