@@ -1,13 +1,9 @@
 """A table of a submission under the brief's names, whatever the columns are called."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-from checker.submission.copying import copy_exercises
-from checker.submission.names import Names, read_names
-from lab.errors import UserError
+from checker.submission.names import Names
 
 OWN = Names(
     entities={"user_id": "customer_id"},
@@ -47,19 +43,3 @@ def test_of_two_views_with_a_feature_of_one_name_the_known_one_counts(
 
 def test_a_table_without_columns_stays_one() -> None:
     assert Names().canonical(pd.DataFrame(index=range(3))).shape == (3, 0)
-
-
-@pytest.mark.parametrize(("text", "there"), [('leave_out = ["production"]', False), ("", True)])
-def test_only_named_folders_are_left_out(text: str, there: bool, tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    (folder / "exercise_01" / "production").mkdir(parents=True)
-    (folder / "submission.toml").write_text(f"[submission]\n{text}\n")
-    copy_exercises(folder, tmp_path / "copy", 1, read_names(folder).leave_out)
-    assert (tmp_path / "copy" / "exercise_01" / "production").exists() == there
-
-
-@pytest.mark.parametrize("names", ['"production"', '["../x"]', '["*"]', "[1]"])
-def test_a_path_or_a_pattern_is_not_left_out(names: str, tmp_path: Path) -> None:
-    (tmp_path / "submission.toml").write_text(f"[submission]\nleave_out = {names}\n")
-    with pytest.raises(UserError, match="wrong type"):
-        read_names(tmp_path)
