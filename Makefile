@@ -8,7 +8,7 @@ run: setup redis java ## run the exercises, grade the reference; DATA=complete_j
 
 test: setup redis java ## all tests, on a Redis and a Kafka of their own
 	@docker compose version >/dev/null 2>&1 || scripts/system-packages docker-compose || true
-	@scripts/system-packages promtool chromium bwrap || true
+	@scripts/system-packages promtool prometheus-alertmanager chromium bwrap || true
 	.venv/bin/pytest
 
 quick: setup ## while you work: the tests that need no service, then the size of each part

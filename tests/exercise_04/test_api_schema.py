@@ -1,0 +1,37 @@
+"""Schemathesis against the running service: what its OpenAPI page says is what it does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from tests.exercise_04.serving_shop import live_api
+from tests.shop import Shop
+
+EXAMPLES = 60
+
+
+@pytest.fixture
+def page(shop: Shop, tmp_path: Path) -> Iterator[Any]:
+    log = tmp_path / "api.log"
+    with live_api(log, api_workers=1) as api:
+        yield schemathesis.openapi.from_url(f"{api.url}/openapi.json")
+    assert '"status":200' in log.read_text()
+    assert '"status":5' not in log.read_text()
+
+
+schema = schemathesis.pytest.from_fixture("page")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_service_does_what_its_page_says(case: Any) -> None:
+    case.call_and_validate()
