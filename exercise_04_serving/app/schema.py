@@ -7,11 +7,18 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from redis import RedisError
 
 RESPONSES = Counter("http_responses", "Responses to predictions", ["route", "status"])
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+def require_text(value: object) -> object:
+    """Refuse a number, which may count seconds or milliseconds."""
+    if isinstance(value, int | float):
+        raise ValueError("send a time in ISO 8601")
+    return value
 
 
 class PredictionRequest(BaseModel):
@@ -20,7 +27,7 @@ class PredictionRequest(BaseModel):
     user_id: Identifier
     merchant_id: Identifier
     transaction_amount: float = Field(gt=0, le=1e9, allow_inf_nan=False, strict=True)
-    timestamp: datetime | None = None
+    timestamp: Annotated[datetime | None, BeforeValidator(require_text)] = None
 
 
 class PredictionResponse(BaseModel):

@@ -28,6 +28,12 @@ from lab import feature_store
 from lab.learn import open_store
 from lab.settings import settings
 
+REFUSALS = {
+    "401": {"description": "The API key is missing or wrong"},
+    "413": {"description": "The body is too large"},
+    "415": {"description": "The body is not JSON"},
+    "503": {"description": "Redis is unavailable, or too many requests are in flight"},
+}
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -87,6 +93,9 @@ def add_limits(app: FastAPI) -> None:
     if settings.api_key:
         app.add_middleware(ApiKey, key=settings.api_key.get_secret_value())
     app.add_middleware(LoadShedder, limit=settings.max_in_flight)
+    for path in app.openapi()["paths"].values():
+        for operation in path.values():
+            operation["responses"] |= REFUSALS
 
 
 def metrics_registry() -> CollectorRegistry:
