@@ -63,7 +63,8 @@ def send(records: Iterable[Record]) -> int:
 
     The key is the user, so the events of a user stay in order, in one partition.
     """
-    producer = Producer({"bootstrap.servers": settings.kafka_address, "enable.idempotence": True})
+    options = {"bootstrap.servers": settings.kafka_address, "enable.idempotence": True}
+    producer = Producer(options | {"log_level": 3})  # errors only
     sent = 0
     try:
         for user, value, record_ms in records:
