@@ -94,8 +94,8 @@ def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "")
 def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, delay: int) -> Table:
     """Return the query of all windows over the live topic; lengths in seconds.
 
-    A window is emitted once, when the watermark passes its end. The watermark is the smallest time
-    over all partitions minus `delay`: later events are dropped, and one partition without events
+    A window is emitted once, when the watermark passes its end; an event after that is dropped. The
+    watermark is the newest time of the slowest partition minus `delay`: a partition without events
     holds every window. Window functions have no allowed lateness and no early results.
     """
     time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
