@@ -9,13 +9,12 @@ import sys
 from exercise_06_monitoring.alerts import AlertState
 from exercise_06_monitoring.feature_monitoring import Measure, Monitor, measure_view
 from exercise_06_monitoring.production.alertmanager import Alertmanager
-from exercise_06_monitoring.production.baseline import CalibratedLimits
 from exercise_06_monitoring.production.large_tables import SampledEntities
 from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
 from exercise_06_monitoring.report import write_report
 from lab.learn import UserError, run_script, settings, utc_now
 
-PARTS = ("baseline", "alertmanager", "large_tables", "metrics_exposition")
+PARTS = ("alertmanager", "large_tables", "metrics_exposition")
 ALERTMANAGER_URL = "http://127.0.0.1:9093"
 
 
@@ -23,11 +22,7 @@ def build_monitor(parts: set[str]) -> Monitor:
     """Compose the solution's monitor with the named parts."""
     if unknown := ", ".join(sorted(parts - set(PARTS))):
         raise UserError(f"there is no part {unknown}", f"choose from: {', '.join(PARTS)}")
-    measure: Measure = measure_view
-    if "baseline" in parts:
-        measure = CalibratedLimits(measure)
-    if "large_tables" in parts:
-        measure = SampledEntities(measure)
+    measure: Measure = SampledEntities() if "large_tables" in parts else measure_view
     url = os.environ.get("LAB_ALERTMANAGER_URL", ALERTMANAGER_URL)
     alerts = Alertmanager(url) if "alertmanager" in parts else AlertState()
     publish = write_metrics_and_report if "metrics_exposition" in parts else write_report

@@ -1,11 +1,11 @@
-"""Planted drift is found, in the features that it touches and in no others, on both floors."""
+"""Planted drift is found, in the features that it touches and in no others."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.exercise_06.drift_floors import drift_report, drifted, make_measure
+from tests.exercise_06.drift_reports import drift_report, drifted
 from tests.exercise_06.monitored_shop import (
     Change,
     change_events,
@@ -24,15 +24,12 @@ UNDILUTED = {"avg_amount_5m", "max_amount_5m", "avg_amount_1h"}
 AMOUNTS = {"total_amount_5m", "total_amount_30d", "avg_transaction_amount"}
 
 
-def report_of(folder: Path, floor: str) -> pd.DataFrame:
-    return drift_report(folder, AS_OF, make_measure(floor))
+def report_of(folder: Path) -> pd.DataFrame:
+    return drift_report(folder, AS_OF)
 
 
-pytestmark = pytest.mark.parametrize("floor", ["solution", "production"])
-
-
-def test_a_shop_without_drift_is_quiet(simulated: Path, floor: str) -> None:
-    report = report_of(simulated, floor)
+def test_a_shop_without_drift_is_quiet(simulated: Path) -> None:
+    report = report_of(simulated)
     assert drifted(report) == set()
     assert "high" not in set(report["severity"])
 
@@ -47,26 +44,26 @@ def test_a_shop_without_drift_is_quiet(simulated: Path, floor: str) -> None:
     ],
 )
 def test_a_change_of_the_events_is_seen_where_it_matters(
-    change: Change, touched: set[str], may_be_touched: set[str], copy: Path, floor: str
+    change: Change, touched: set[str], may_be_touched: set[str], copy: Path
 ) -> None:
     change_events(copy, change)
-    found = drifted(report_of(copy, floor))
+    found = drifted(report_of(copy))
     assert touched <= found <= may_be_touched
 
 
-def test_nulls_are_drift(copy: Path, floor: str) -> None:
+def test_nulls_are_drift(copy: Path) -> None:
     change_table(copy, MERCHANT, without("refund_rate", 0.4))
-    assert drifted(report_of(copy, floor)) == {"refund_rate"}
+    assert drifted(report_of(copy)) == {"refund_rate"}
 
 
-def test_an_empty_week_is_unknown(copy: Path, floor: str) -> None:
+def test_an_empty_week_is_unknown(copy: Path) -> None:
     change_table(copy, MERCHANT, lambda rows: rows.head(0))
-    report = report_of(copy, floor)
+    report = report_of(copy)
     assert set(report.loc[["refund_rate", "chargeback_rate"], "severity"]) == {"unknown"}
     assert drifted(report) == set()
 
 
-def test_a_column_that_is_gone_is_no_crash(copy: Path, floor: str) -> None:
+def test_a_column_that_is_gone_is_no_crash(copy: Path) -> None:
     file = copy / "merchant_stats.parquet"
     pd.read_parquet(file).drop(columns="refund_rate").to_parquet(file)
-    assert not report_of(copy, floor).loc["refund_rate", "has_drift"]
+    assert not report_of(copy).loc["refund_rate", "has_drift"]

@@ -121,7 +121,7 @@ def test_the_line_of_the_crontab_works_from_any_folder(
 
 
 SOLUTION = ["exercise_06_monitoring.feature_monitoring"]
-PARTS = ["baseline", "large_tables", "metrics_exposition"]
+PARTS = ["large_tables", "metrics_exposition"]
 
 
 @pytest.mark.parametrize(
