@@ -15,14 +15,14 @@ import pandas as pd
 
 from lab.learn import UserError, open_store, settings
 
-WEEK = timedelta(days=7)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 REFERENCE_WEEKS = 4
 REFERENCE_START = timedelta(days=60)  # days -60 to -32: whole weeks within the brief's 60 to 30
 BURN_IN = timedelta(days=30)  # the longest feature window is still filling before
 
 # A row and its correction share an event time: the one that was created last counts.
 KNOWN_ROWS = """
-SELECT *, {key} AS entity, {timestamp} AS moment, {created} AS arrived
+SELECT *, {key} AS entity, {timestamp}::TIMESTAMPTZ AS moment, {created}::TIMESTAMPTZ AS arrived
 FROM read_parquet($file)
 WHERE {timestamp} > $start AND {timestamp} <= $end AND {created} <= $now
 """
@@ -30,6 +30,7 @@ ALL_ROWS = f"""{KNOWN_ROWS}
 QUALIFY row_number() OVER (PARTITION BY entity, moment ORDER BY arrived DESC) = 1
 ORDER BY moment
 """
+NEWEST_MOMENT = f"SELECT max(moment) AS moment FROM ({KNOWN_ROWS})"
 # The hash is of one text: hashes of two columns, mixed, make all entities prefer the same times.
 ONE_ROW_OF_AN_ENTITY = f"""{KNOWN_ROWS}
 AND {{timestamp}} >= (SELECT min({{timestamp}}) FROM read_parquet($file)) + $burn_in
@@ -71,10 +72,13 @@ def read_rows(view: Any, start: datetime, now: datetime) -> pd.DataFrame:
 def drift_windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the reference (four weeks that began 60 days ago) and the last week, by entity.
 
-    A window is empty where the history is too short.
+    A source that stopped within the week has its week before its last row: in a half-empty week
+    other weekdays count. A window is empty where the history is too short.
     """
+    newest = _query(view, NEWEST_MOMENT, start=now - WEEK, end=now, now=now)["moment"][0]
+    last = newest if now - newest > DAY else now
     windows = []
-    for start, weeks in ((now - REFERENCE_START, REFERENCE_WEEKS), (now - WEEK, 1)):
+    for start, weeks in ((last - REFERENCE_START, REFERENCE_WEEKS), (last - WEEK, 1)):
         known = {"start": start, "end": start + weeks * WEEK, "now": now}
         sample = {"weeks": weeks, "burn_in": BURN_IN}
         windows.append(_query(view, ONE_ROW_OF_AN_ENTITY, **known, **sample))

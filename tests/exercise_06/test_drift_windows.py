@@ -109,3 +109,12 @@ def test_one_feature_that_drifted(
     assert monitor_feature_drift("total_amount_30d")
     assert not monitor_feature_drift("transaction_count_7d")
     assert "PSI" in capsys.readouterr().out
+
+
+def test_a_source_that_stopped_has_a_whole_week_before_its_last_row(users: SimpleNamespace) -> None:
+    table = rows_of(users)
+    stopped = AS_OF - 3 * DAY
+    table[table["event_timestamp"] <= stopped].to_parquet(users.batch_source.path)
+    reference, current = drift_windows(users, AS_OF)
+    assert current["moment"].between(stopped - 7 * DAY, stopped).all()
+    assert set(current["moment"].dt.weekday) == set(reference["moment"].dt.weekday) == {*range(7)}
