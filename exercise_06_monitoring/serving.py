@@ -101,7 +101,8 @@ def check_online(view: Any, rows: pd.DataFrame, now: datetime) -> list[Check]:
 
     Feast's SDK returns the event time of each online value, so no materialization time is needed.
     """
-    features, newest = features_of(view), rows.drop_duplicates("entity", keep="last").tail(SAMPLE)
+    features, keyed = features_of(view), rows.dropna(subset="entity")
+    newest = keyed.drop_duplicates("entity", keep="last").tail(SAMPLE)
     entities = {view.join_keys[0]: newest["entity"].tolist() or ["none"]}
     store, references = open_store(), [f"{view.name}:{feature}" for feature in features]
     values = store.get_online_features(references, entities).to_dict(include_event_timestamps=True)

@@ -97,7 +97,7 @@ def fresh(rate: int, seconds: int) -> list[float]:
     create_topics()
     load = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
     with running(JOB), running_command([*load, "--rate", str(rate), "--users", "1000"]):
-        wait_until(lambda: any(counts_of(["user_1"], "5m")))
+        wait_until(lambda: any(counts_of([f"user_{n}" for n in range(100)], "5m")))
         delivery = Delivery(settings.kafka_address, TRANSACTIONS)
         sent, readable = dict[str, float](), dict[str, float]()
         random, end = Random(settings.seed), time.monotonic() + seconds
