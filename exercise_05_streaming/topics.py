@@ -9,8 +9,8 @@ TRANSACTIONS, TILES = "transactions", "user_tiles"
 PARTITIONS = 4
 TOPICS = {
     # The log: every feature is recomputed from it, so nothing expires. Flink's connector cannot
-    # read zstd: the broker stores the batches of any producer as lz4.
-    TRANSACTIONS: {"retention.ms": "-1", "compression.type": "lz4"},
+    # read zstd: the broker stores the batches of any producer as gzip, which every client reads.
+    TRANSACTIONS: {"retention.ms": "-1", "compression.type": "gzip"},
     # Only the newest record of a key counts, for three days. By default a segment stays open for a
     # week, and nothing in an open segment is compacted.
     TILES: {
