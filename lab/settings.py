@@ -53,24 +53,16 @@ class Settings(LearnerSettings):
     # Training data
     warm_up: timedelta = timedelta(days=30)
     label_maturity: timedelta = timedelta(days=7)
-    recount_sample: int = 2_000
 
     # Serving; LAB_API_HOST=0.0.0.0 is needed to be reached from elsewhere
     api_host: str = "127.0.0.1"
     api_workers: int = Field(default=2, ge=1)
     api_key: SecretStr | None = None
     model_dir: Path = ROOT / "build" / "models"
-    alert_share: float = Field(default=0.02, gt=0, lt=1)  # of payments, as many as can be reviewed
     feature_cache: Literal["on", "off"] = "on"
-    cache_ttl_s: int = 300
     cache_poll_s: float = 1
     cache_entries_in_process: int = 20_000
-    cache_entries_in_redis: int = 100_000
-    cache_timeout_s: float = 0.25
-    warm_entities: int = 1_000
-    warm_timeout_s: float = 2
     online_read_timeout_s: float = 1
-    turn_timeout_s: float = 3
     body_timeout_s: float = 5
     drain_timeout_s: int = 10
     max_in_flight: int = 1_000
@@ -78,16 +70,12 @@ class Settings(LearnerSettings):
     max_body_bytes: int = 262_144
 
     # Streaming
-    transactions_topic: str = "transactions"
-    tiles_topic: str = "user_tiles"
     dead_letter_topic: str = "transactions_dead"
-    topic_partitions: int = 4
     kafka_timeout_s: float = 10
     kafka_delivery_timeout_s: float = 60
     allowed_lateness: timedelta = timedelta(minutes=15)
     allowed_ahead: timedelta = timedelta(minutes=1)
     session_gap: timedelta = timedelta(minutes=30)
-    tiles_at_once: int = 10_000
     tiles_poll_s: float = 0.05
     redis_check_s: float = 1
     writer_patience_s: float = 60

@@ -25,7 +25,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: "{url}"}}]}}]
 """
 TIMEOUT_S = 20
 needs_alertmanager = pytest.mark.skipif(
-    PROGRAM is None, reason="scripts/system-packages prometheus-alertmanager"
+    PROGRAM is None, reason="no alertmanager: scripts/system-packages prometheus-alertmanager"
 )
 FEATURES = [f"feature_{number}" for number in range(30)]
 ALL = {("drift", name) for name in FEATURES}
@@ -77,9 +77,7 @@ def statuses(hook: WebHook) -> list[tuple[str, int]]:
     return [(post["status"], len(post["alerts"])) for post in hook.posts]
 
 
-@pytest.mark.skipif(
-    PROGRAM is None, reason="no alertmanager: scripts/system-packages prometheus-alertmanager"
-)
+@needs_alertmanager
 def test_thirty_alerts_are_one_message_and_so_is_their_end(tmp_path: Path) -> None:
     with web_hook() as hook:
         port = free_port()
@@ -109,9 +107,7 @@ def test_the_solution_sends_thirty_messages(
         assert len(hook.posts) == 30
 
 
-@pytest.mark.skipif(
-    PROGRAM is None, reason="no alertmanager: scripts/system-packages prometheus-alertmanager"
-)
+@needs_alertmanager
 def test_a_run_during_an_outage_is_made_up_by_the_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
