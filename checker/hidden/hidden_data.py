@@ -18,6 +18,7 @@ from checker.verdict.equality import as_utc
 from lab.dataset.manifest import Manifest
 
 QUIET_ENTITIES = 20
+QUIET_SINCE = timedelta(days=3)
 PLANTED = 12
 FRAME_COLUMNS = ["user_id", "merchant_id", EVENT_TIME, "transaction_amount", "is_fraud"]
 
@@ -54,8 +55,9 @@ class HiddenData:
         return sorted(self.tables[view][KNOWN_VIEWS[view].key].unique())
 
     def quiet(self, view: str) -> list[str]:
-        """Entities without a new row for days."""
-        return self.entities(view)[:QUIET_ENTITIES]
+        """Some entities whose newest row is days old."""
+        newest = self.newest(view)[EVENT_TIME]
+        return list(newest.index[newest <= self.as_of - QUIET_SINCE])[:QUIET_ENTITIES]
 
     def newest(self, view: str) -> pd.DataFrame:
         """The newest row of each entity, nulls and all, by entity."""

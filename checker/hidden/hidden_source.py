@@ -1,20 +1,19 @@
 """Makes the hidden data of one grading run: simulated, or a sample of the real data."""
 
 import shutil
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
 from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS
-from checker.hidden.hidden_data import HiddenData
+from checker.hidden.hidden_data import QUIET_ENTITIES, QUIET_SINCE, HiddenData
 from checker.settings import CheckerSettings
 from lab.dataset.features import build_feature_tables
 from lab.dataset.manifest import Manifest, read
 from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
 
-QUIET_SINCE = timedelta(days=3)
 HIDDEN_USERS = 800
 
 
@@ -35,13 +34,16 @@ def make_hidden_data(
     tables = {}
     for name, view in KNOWN_VIEWS.items():
         rows = pd.read_parquet(directory / f"{view.table}.parquet")
-        tables[name] = rows.assign(**{CREATED: rows[EVENT_TIME]})
-    hidden = HiddenData(directory, seed, as_of, tables, source, config.label_maturity)
-    for name, view in KNOWN_VIEWS.items():
-        rows = tables[name]
-        is_late = rows[view.key].isin(hidden.quiet(name)) & (rows[EVENT_TIME] > as_of - QUIET_SINCE)
-        tables[name] = rows[~is_late].reset_index(drop=True)
-    return hidden
+        rows = _with_quiet_entities(rows.assign(**{CREATED: rows[EVENT_TIME]}), view.key, as_of)
+        tables[name] = rows.reset_index(drop=True)
+    return HiddenData(directory, seed, as_of, tables, source, config.label_maturity)
+
+
+def _with_quiet_entities(rows: pd.DataFrame, key: str, as_of: datetime) -> pd.DataFrame:
+    """`rows` without the last days of some entities: of those that have earlier rows."""
+    is_late = rows[EVENT_TIME] > as_of - QUIET_SINCE
+    quiet = sorted(rows.loc[~is_late, key].unique())[:QUIET_ENTITIES]
+    return rows[~(is_late & rows[key].isin(quiet))]
 
 
 def _real_source(data_dir: Path) -> Manifest | None:

@@ -1,13 +1,23 @@
 """The right answers themselves, where a table could give wrong ones."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
+import pytest
 from pandas.testing import assert_frame_equal
 
-from checker.hidden.catalogue import CREATED, EVENT_TIME
-from checker.hidden.hidden_data import PLANTED, HiddenData, plant
+from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS
+from checker.hidden.hidden_data import (
+    PLANTED,
+    QUIET_ENTITIES,
+    QUIET_SINCE,
+    HiddenData,
+    plant,
+)
+from checker.hidden.hidden_source import make_hidden_data
+from checker.settings import CheckerSettings
 
 VIEW = "product_popularity_features"
 SECOND = timedelta(seconds=1)
@@ -30,3 +40,16 @@ def test_planted_users_are_told_apart_by_their_rows_only(hidden: HiddenData) -> 
     assert Counter(case_of.values()) == dict.fromkeys(set(case_of.values()), PLANTED)
     assert asked["user_id"].str.fullmatch(r"user_\d{12}").all()
     assert plant(hidden.unchanged(), timedelta(days=90))[1] == case_of, "a verdict is replayed"
+
+
+@pytest.mark.parametrize("seed", [8, 36])
+def test_no_quiet_entity_has_a_row_of_the_last_days(
+    config: CheckerSettings, tmp_path: Path, seed: int
+) -> None:
+    """With these seeds one of the first users appeared in the last days and had no earlier row."""
+    as_of = datetime(2026, 11, 29, 19, 21, tzinfo=UTC)
+    data = make_hidden_data(tmp_path, seed, as_of, config)
+    for view in KNOWN_VIEWS:
+        quiet = data.newest(view).loc[data.quiet(view), EVENT_TIME]
+        assert len(quiet) == QUIET_ENTITIES
+        assert (quiet <= as_of - QUIET_SINCE).all()
