@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words drills matrix seeds check bench up down lock clean setup redis java
+.PHONY: run test quick lint size words drills matrix seeds check production bench up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -37,6 +37,11 @@ seeds: setup redis java ## the reference and the mutants of what is timed, each 
 
 check: setup redis java ## grade the reference only
 	$(LAB) check
+
+production: setup redis java ## grade exercises 4 to 6 with their production parts, by production.toml
+	rm -rf build/production && mkdir -p build/production
+	cp -r exercise_0* build/production && cp production.toml build/production/submission.toml
+	for number in 4 5 6; do $(LAB) check $$number --submission build/production || exit 1; done
 
 bench: setup redis java ## the figures beside their peers, into build/bench.json; ONLY=pit for some
 	.venv/bin/python -m benchmarks.run $(ONLY)
