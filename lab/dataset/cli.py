@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,31 @@ from lab import dataset
 from lab.dataset import manifest
 from lab.dataset.advance import advance as advance_dataset
 from lab.dataset.features import build_feature_tables
-from lab.dataset.importer import floor_hour, import_complete_journey, import_table
+from lab.dataset.importer import (
+    Preview,
+    floor_hour,
+    import_complete_journey,
+    import_table,
+    preview_table,
+)
 from lab.dataset.manifest import Manifest
+from lab.dataset.mapping import KNOWN, ImportOptions
 from lab.dataset.simulate import simulate as simulate_dataset
+from lab.dataset.tables import REFUSED
 from lab.errors import UserError
 from lab.settings import settings, utc_now
 
 data_app = typer.Typer(help="The data: raw events, and the feature tables computed from them.")
+
+
+class EpochUnit(StrEnum):
+    """The unit of a time that is a number since 1970."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    NANOSECONDS = "ns"
+
 
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
 
@@ -52,6 +71,18 @@ def import_(
     ] = None,
     label: Annotated[str | None, typer.Option(help="An SQL condition on the columns.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Of times without an offset.")] = None,
+    epoch: Annotated[
+        EpochUnit | None, typer.Option(help="Times are numbers of this unit since 1970.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a CSV file that is not UTF-8, such as cp1252.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Take the good rows, write the others to a file.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the mapping, five rows and the refused ones.")
+    ] = False,
     shift_to_now: Annotated[
         bool, typer.Option("--shift-to-now", help="By whole weeks, to end in the week before now.")
     ] = False,
@@ -60,17 +91,19 @@ def import_(
     if file == "complete_journey":
         describe(import_complete_journey(settings.data_dir, current_as_of()))
         return
-    imported = import_table(
-        settings.data_dir,
-        Path(file),
-        columns=pairs(mapping or []),
-        as_of=current_as_of() if shift_to_now else settings.as_of,
-        id_columns=id_columns or [],
-        label=label,
-        timezone=timezone,
-        shift_to_now=shift_to_now,
+    columns, ids = pairs(mapping or []), id_columns or []
+    unit = epoch.value if epoch else None
+    options = ImportOptions(columns, ids, label, timezone, unit, encoding, skip_bad)
+    if dry_run:
+        describe_preview(preview_table(settings.data_dir, Path(file), options))
+        return
+    as_of = current_as_of() if shift_to_now else settings.as_of
+    described = import_table(
+        settings.data_dir, Path(file), options, as_of=as_of, shift_to_now=shift_to_now
     )
-    describe(imported)
+    describe(described)
+    if described.refused:
+        typer.echo(f"refused rows: {settings.data_dir / REFUSED}")
 
 
 @data_app.command()
@@ -115,6 +148,24 @@ def duration(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes)
 
 
+def describe_preview(preview: Preview) -> None:
+    """Print the mapping with its types, the first rows as they would be taken, the refused ones."""
+    names, console = preview.columns.names, Console()
+    mapping = Table("ours", "the file's", "type", box=None)
+    for ours in KNOWN:
+        theirs = names.get(ours)
+        mapping.add_row(ours, theirs or "absent", preview.types[theirs] if theirs else "")
+    rows = Table(*preview.sample[0], box=None) if preview.sample else Table(box=None)
+    for row in preview.sample:
+        rows.add_row(*map(str, row.values()))
+    refused = sum(each.rows for each in preview.refused)
+    for part in (mapping, f"not used: {', '.join(preview.columns.unused) or 'none'}", "", rows, ""):
+        console.print(part, markup=False, highlight=False)
+    console.print(f"{preview.rows:,} rows: {preview.rows - refused:,} good, {refused:,} refused")
+    for each in preview.refused:
+        console.print(f"  {each.rows:,} {each.reason} ({each.examples})", markup=False)
+
+
 def describe(described: Manifest) -> None:
     """Print the manifest for a reader."""
     resolved = described.resolved_local_hours.items()
@@ -126,6 +177,8 @@ def describe(described: Manifest) -> None:
         "shifted by": f"{described.shifted_weeks:,} weeks" if described.shifted_weeks else None,
         "label": described.label,
         "absent": ", ".join(described.absent),
+        "rows of the file": source_rows(described),
+        **{f"refused, {reason}": f"{rows:,} rows" for reason, rows in described.refused.items()},
         "null features": ", ".join(described.null_features),
         "local hours": ", ".join(f"{number:,} {kind}" for kind, number in resolved),
         **{name: f"{number:,} rows" for name, number in described.rows.items()},
@@ -136,3 +189,10 @@ def describe(described: Manifest) -> None:
         if fact not in (None, ""):
             table.add_row(name, str(fact))
     Console().print(table)
+
+
+def source_rows(described: Manifest) -> str | None:
+    """Return how many rows of an imported file were taken; None for other data."""
+    refused = sum(described.refused.values())
+    taken = described.source_rows - refused
+    return f"{described.source_rows:,}: {taken:,} taken, {refused:,} refused" if taken else None

@@ -1,6 +1,7 @@
 """Anyone's table of transactions as our raw events. What the source lacks stays absent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,46 +10,76 @@ import duckdb
 from lab.dataset.features import EPOCH, microseconds
 from lab.dataset.localtime import find_zone, resolve_local_times
 from lab.dataset.manifest import Manifest
-from lab.dataset.mapping import ENTITIES, TEXTS, check_rows, find_columns, mapped_rows
+from lab.dataset.mapping import (
+    ENTITIES,
+    PARSED,
+    Columns,
+    ImportOptions,
+    find_columns,
+    mapped_rows,
+    preview_rows,
+)
 from lab.dataset.release import release
-from lab.dataset.session import connect, literal
-from lab.dataset.source import Source
-from lab.dataset.tables import IMPORTED, staging
+from lab.dataset.row_checks import checks, require_none
+from lab.dataset.session import connect, count, literal
+from lab.dataset.source import Refused, Source
+from lab.dataset.tables import IMPORTED, REFUSED, staging
 from lab.errors import UserError
-from lab.settings import settings
+from lab.settings import settings, utc_now
 
 WEEK = timedelta(weeks=1)
+SHOWN = 5  # rows of a preview
+
+
+@dataclass(frozen=True)
+class Preview:
+    """How a person's table would be taken, and which of its rows would not."""
+
+    types: Mapping[str, str]
+    columns: Columns
+    sample: list[dict[str, object]]
+    rows: int
+    refused: list[Refused]
+
+
+def preview_table(data_dir: Path, file: Path, options: ImportOptions) -> Preview:
+    """Read `file` as `import_table` would; change nothing. Raises UserError as it does."""
+    with staging(data_dir) as stage, connect(stage) as connection:
+        columns, refused = read_table(connection, file, options, stage)
+        relation = connection.execute(preview_rows(columns, SHOWN))
+        names = [name for name, *_ in relation.description or []]
+        sample = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
+        types = columns.source.types()
+        return Preview(types, columns, sample, columns.source.rows, refused)
 
 
 def import_table(
     data_dir: Path,
     file: Path,
+    options: ImportOptions,
     *,
-    columns: Mapping[str, str],
     as_of: datetime | None = None,
-    id_columns: Sequence[str] = (),
-    label: str | None = None,
     label_meaning: str | None = None,
-    timezone: str | None = None,
     shift_to_now: bool = False,
     name: str | None = None,
 ) -> Manifest:
     """Replace the dataset in data_dir by the transactions in file (CSV or Parquet).
 
-    columns: our column -> the source's; one that is not named is looked for under our name. label:
-    an SQL condition on the source's columns, known at once. timezone: of times without an offset.
     shift_to_now: move all times by whole weeks so that the last one falls in the week before as_of.
-    as_of: None is the first full hour after the last event. Raises UserError for whatever is wrong
-    with the file; the old data then stay as they were.
+    as_of: None is the first full hour after the last event. Rows that are refused are an error or,
+    with `skip_bad`, in data_dir/refused.csv. Raises UserError for whatever is wrong with the file;
+    the old data then stay as they were.
     """
-    zone = find_zone(timezone) if timezone else None
+    zone = find_zone(options.timezone) if options.timezone else None
     with staging(data_dir) as stage, connect(stage) as connection:
-        texts = [columns.get(column, column) for column in TEXTS]
-        found = find_columns(
-            Source(connection, file, [*texts, *id_columns]), columns, id_columns, label
-        )
-        check_rows(found, zone_given=zone is not None)
-        connection.execute(f"CREATE TABLE mapped AS {mapped_rows(found)}")
+        columns, refused = read_table(connection, file, options, stage)
+        if not options.skip_bad:
+            require_none(file, refused)
+        if refused:
+            write_refused(connection, stage / REFUSED)
+        connection.execute(f"CREATE TABLE mapped AS {mapped_rows(columns)}")
+        if count(connection, "mapped") == 0:
+            raise UserError(f"{file}: all rows are refused", f"lab data import {file} --dry-run")
         resolved = resolve_local_times(connection, "mapped", zone)
         first, last = time_range(connection)
         as_of = as_of or floor_hour(last) + timedelta(hours=1)
@@ -68,11 +99,34 @@ def import_table(
             start=floor_hour(first + shift),
             as_of=as_of,
             shifted_weeks=shift // WEEK,
-            absent=found.absent,
+            source_rows=columns.source.rows,
+            refused={each.reason: each.rows for each in refused},
+            absent=columns.absent,
             resolved_local_hours=resolved,
-            label=label_meaning or found.label or "none",
+            label=label_meaning or columns.label_meaning,
         )
         return release(described, stage, data_dir, replace=True)
+
+
+def read_table(
+    connection: duckdb.DuckDBPyConnection, file: Path, options: ImportOptions, stage: Path
+) -> tuple[Columns, list[Refused]]:
+    """Return the columns of the table `source`, and what its table `refused` has."""
+    source = Source(connection, file, stage=stage, text=options.texts, encoding=options.encoding)
+    columns = find_columns(source, options)
+    return columns, source.refuse(checks(columns, options, utc_now()))
+
+
+def write_refused(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Write the refused rows with their reasons, then the lines that are no rows."""
+    connection.execute(
+        f"""COPY (
+            SELECT * EXCLUDE ({PARSED}) FROM refused JOIN source USING (row_number)
+            UNION ALL BY NAME
+            SELECT line, reason, text FROM rejected
+            ORDER BY row_number, line
+        ) TO {literal(file)} (FORMAT csv, HEADER)"""
+    )
 
 
 def import_complete_journey(data_dir: Path, as_of: datetime) -> Manifest:
@@ -83,16 +137,18 @@ def import_complete_journey(data_dir: Path, as_of: datetime) -> Manifest:
         return import_table(
             data_dir,
             baskets,
-            columns={
-                "transaction_id": "basket_id",
-                "user_id": "household_id",
-                "merchant_id": "store_id",
-                "event_timestamp": "transaction_timestamp",
-            },
+            ImportOptions(
+                columns={
+                    "transaction_id": "basket_id",
+                    "user_id": "household_id",
+                    "merchant_id": "store_id",
+                    "event_timestamp": "transaction_timestamp",
+                },
+                label="has_coupon",
+                timezone="UTC",
+            ),
             as_of=as_of,
-            label="has_coupon",
             label_meaning="a coupon was redeemed",
-            timezone="UTC",
             shift_to_now=True,
             name="complete_journey",
         )

@@ -40,6 +40,8 @@ class Manifest(BaseModel):
     start: datetime
     as_of: datetime
     shifted_weeks: int = 0
+    source_rows: int = 0  # of an imported file, the refused ones included
+    refused: dict[str, int] = {}  # rows of it, by reason
     rows: dict[str, int] = {}
     absent: list[str] = []
     resolved_local_hours: dict[str, int] = {}

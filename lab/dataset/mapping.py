@@ -1,18 +1,47 @@
-"""Which columns of somebody's table are which of ours, in SQL; and what its rows must fulfil."""
+"""Which columns of a person's table are which of ours, in SQL."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lab.dataset.session import literal, quoted
-from lab.dataset.source import Source
+from lab.dataset import times
+from lab.dataset.session import quoted
+from lab.dataset.source import Source, value_of
 from lab.errors import UserError
 
 REQUIRED = ("user_id", "event_timestamp", "amount")
 OPTIONAL = ("merchant_id", "product_id", "transaction_id", "is_approved", "label")
+KNOWN = (*REQUIRED, *OPTIONAL)
 ENTITIES = ("user_id", "merchant_id", "product_id")
 TEXTS = (*ENTITIES, "transaction_id", "event_timestamp")
 NEVER_IMPORTED = ("product_views", "chargebacks", "refunds")
-OFFSET = r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$"  # follows a time of day
+PARSED = quoted("time parsed by the lab")
+MOMENT, HAS_ZONE = f"{PARSED}.moment", f"{PARSED}.has_zone"
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How a person's table is read.
+
+    columns: our column -> the source's; one that is not named is looked for under our name. label:
+    an SQL condition on the source's columns. timezone: of times without an offset. epoch: the unit
+    of times that are numbers since 1970. encoding: of a CSV file that is not UTF-8. skip_bad: take
+    the good rows only.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    id_columns: Sequence[str] = ()
+    label: str | None = None
+    timezone: str | None = None
+    epoch: str | None = None
+    encoding: str | None = None
+    skip_bad: bool = False
+
+    @property
+    def texts(self) -> list[str]:
+        """The source's columns that stay text."""
+        return [*(self.columns.get(column, column) for column in TEXTS), *self.id_columns]
 
 
 @dataclass(frozen=True)
@@ -23,6 +52,7 @@ class Columns:
     names: Mapping[str, str]
     id_columns: Sequence[str]
     label: str | None
+    has_condition: bool  # whether the label is a condition that a person gave
 
     @property
     def absent(self) -> list[str]:
@@ -32,6 +62,19 @@ class Columns:
             *(f"transactions.{name}" for name in OPTIONAL if not has.get(name)),
         ]
 
+    @property
+    def unused(self) -> list[str]:
+        """The source's columns that nothing is taken from, but for a label's condition."""
+        used = {*self.names.values(), *self.id_columns}
+        return [column for column in self.source.columns if column not in used]
+
+    @property
+    def label_meaning(self) -> str:
+        """The label's condition or column, for the reader of a manifest."""
+        if self.label is None:
+            return "none"
+        return self.label if self.has_condition else f"the column {self.names['label']}"
+
     def text(self, name: str) -> str:
         return f"trim({quoted(self.names[name])}::VARCHAR)" if name in self.names else "NULL"
 
@@ -40,81 +83,101 @@ class Columns:
         return f"TRY_CAST({self.text('amount')} AS DOUBLE)"
 
     @property
-    def moment(self) -> str:
-        """In UTC if an offset is written, else in local time."""
-        text = self.text("event_timestamp")
-        return (
-            f"CASE WHEN {self.has_offset} THEN TRY_CAST({text} AS TIMESTAMPTZ)::TIMESTAMP "
-            f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
-        )
-
-    @property
-    def has_offset(self) -> str:
-        return f"regexp_matches({self.text('event_timestamp')}, {literal(OFFSET)})"
-
-    @property
     def row_id(self) -> str:
-        parts = ", ".join(f"{quoted(column)}::VARCHAR" for column in self.id_columns)
-        return f"concat_ws('-', {parts})" if parts else "'row_' || row_number"
+        r"""The id of a row: `a|b` for two columns; a `|` or `\` inside is escaped by a `\`."""
+        if not self.id_columns:
+            return "'row_' || row_number"
+        if len(self.id_columns) == 1:
+            return f"{quoted(self.id_columns[0])}::VARCHAR"
+        parts = [
+            rf"replace(replace({quoted(column)}::VARCHAR, '\', '\\'), '|', '\|')"
+            for column in self.id_columns
+        ]
+        return f"concat_ws('|', {', '.join(parts)})"
 
 
-def find_columns(
-    source: Source, names: Mapping[str, str], id_columns: Sequence[str], label: str | None
-) -> Columns:
-    """Columns as named, else those with our own names. Raises UserError for one not there."""
-    known = (*REQUIRED, *OPTIONAL)
-    for name in names:
-        if name not in known:
-            raise UserError(
-                f"--map {name}={names[name]}: {name!r} is not one of {', '.join(known)}",
-                f"lab data import {source.file} --map user_id={names[name]}",
-            )
-    for name in (*REQUIRED, *names):
-        source.require([names.get(name, name)], f"--map {name}=COLUMN")
-    source.require(id_columns, "--id COLUMN")
-    wanted = {name: names.get(name, name) for name in known}
+def find_columns(source: Source, options: ImportOptions) -> Columns:
+    """Return the columns as named, else those with our own names; times are parsed.
+
+    Raises UserError for a column that is not there.
+    """
+    check_names(source, options)
+    names, label = options.columns, options.label
+    wanted = {name: names.get(name, name) for name in KNOWN}
     found = {name: column for name, column in wanted.items() if column in source.columns}
+    has_condition = label is not None
     if label is not None:
         source.check_condition("--label", label)
     elif "label" in found:
-        label = quoted(found["label"])
-    ids = id_columns or [found[name] for name in ("transaction_id",) if name in found]
-    return Columns(source, found, ids, label)
+        label = label_value(found["label"])
+    ids = options.id_columns or [found[name] for name in ("transaction_id",) if name in found]
+    columns = Columns(source, found, ids, label, has_condition)
+    parse_times(columns, options.epoch)
+    return columns
 
 
-def check_rows(columns: Columns, *, zone_given: bool) -> None:
-    """Raise a UserError for the first kind of bad row: the column, how many, three examples."""
-    refuse, names = columns.source.refuse, columns.names
-    for name in ENTITIES:
-        if name in names:
-            refuse(names[name], f"coalesce({columns.text(name)}, '') = ''", "without a value")
-    amount, time = names["amount"], names["event_timestamp"]
-    refuse(amount, f"{columns.amount} IS NULL", "not a number")
-    refuse(amount, f"NOT isfinite({columns.amount})", "not a finite number")
-    refuse(amount, f"{columns.amount} < 0", "negative")
-    refuse(time, f"({columns.moment}) IS NULL", "not an ISO date and time")
-    refuse(time, f"({columns.moment}) < TIMESTAMP '1970-01-02 00:00:00'", "before 1970")
-    if not zone_given:
-        zone = f"lab data import {columns.source.file} --timezone Europe/Berlin"
-        refuse(time, f"NOT {columns.has_offset}", "without a time zone", zone)
-    if "is_approved" in names:
-        approved = f"TRY_CAST({columns.text('is_approved')} AS BOOLEAN)"
-        refuse(names["is_approved"], f"{approved} IS NULL", "neither true nor false")
-    check_ids(columns)
+def label_value(column: str) -> str:
+    """Return the query expression of a label column: true, false, or null for neither."""
+    text = f"lower({value_of(column)})"
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    return (
+        f"CASE WHEN {number} = 1 OR {text} IN ('true', 't', 'yes', 'y') THEN true "
+        f"WHEN {number} = 0 OR {text} IN ('false', 'f', 'no', 'n') THEN false END"
+    )
 
 
-def check_ids(columns: Columns) -> None:
-    if columns.id_columns:
-        doubled = f"SELECT {columns.row_id} FROM source GROUP BY ALL HAVING count(*) > 1"
-        columns.source.refuse(
-            " + ".join(columns.id_columns),
-            f"{columns.row_id} IN ({doubled})",
-            "with a duplicate id",
+def check_names(source: Source, options: ImportOptions) -> None:
+    """Raise a UserError for unknown names of ours, and for columns that the file lacks."""
+    names = options.columns
+    for name in names:
+        if name not in KNOWN:
+            raise UserError(
+                f"--map {name}={names[name]}: {name!r} is not one of {', '.join(KNOWN)}",
+                f"lab data import {source.file} --map user_id={names[name]}",
+            )
+    missing = [name for name in (*REQUIRED, *names) if names.get(name, name) not in source.columns]
+    missing = list(dict.fromkeys(missing))
+    if missing:
+        wanted = ", ".join(repr(names.get(name, name)) for name in missing)
+        raise UserError(
+            f"{source.file}: no column {wanted}; it has {', '.join(source.columns)}",
+            f"lab data import {source.file} {proposed_map(source, options, missing)}",
+        )
+    absent = [column for column in options.id_columns if column not in source.columns]
+    if absent:
+        raise UserError(
+            f"{source.file}: no column {absent[0]!r}; it has {', '.join(source.columns)}",
+            f"lab data import {source.file} --id COLUMN",
         )
 
 
+def proposed_map(source: Source, options: ImportOptions, missing: Sequence[str]) -> str:
+    """Return the options --map: given ones that hold, names but for their case, and gaps."""
+    similar = {_letters(column): column for column in reversed(source.columns)}
+    pairs = {name: c for name, c in options.columns.items() if c in source.columns}
+    for name in KNOWN:
+        if name not in pairs and name not in source.columns and _letters(name) in similar:
+            pairs[name] = similar[_letters(name)]
+    pairs |= {name: "COLUMN" for name in missing if name not in pairs}
+    return " ".join(f"--map {shlex.quote(f'{ours}={theirs}')}" for ours, theirs in pairs.items())
+
+
+def _letters(name: str) -> str:
+    """Return a name in lower case, without what is neither a letter nor a digit."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def parse_times(columns: Columns, epoch: str | None) -> None:
+    """Add the column PARSED to `source`, so that a time is parsed once."""
+    text = columns.text("event_timestamp")
+    parsed = times.parsed_epoch(text, epoch) if epoch else times.parsed_iso(text)
+    columns.source.connection.execute(
+        f"CREATE OR REPLACE TABLE source AS SELECT *, {parsed} AS {PARSED} FROM source"
+    )
+
+
 def mapped_rows(columns: Columns) -> str:
-    """The query that gives the source's rows with our columns; ids are still the source's."""
+    """Return the query of the rows that are taken, with our columns; ids are the source's."""
     approved = (
         f"{columns.text('is_approved')}::BOOLEAN" if "is_approved" in columns.names else "true"
     )
@@ -124,8 +187,17 @@ def mapped_rows(columns: Columns) -> str:
             {columns.text("user_id")} AS user_id,
             {columns.text("merchant_id")} AS merchant_id,
             {columns.text("product_id")} AS product_id,
-            CASE WHEN {columns.has_offset} THEN {columns.moment} END AS time_utc,
-            CASE WHEN NOT {columns.has_offset} THEN {columns.moment} END AS local_time,
+            CASE WHEN {HAS_ZONE} THEN {MOMENT} END AS time_utc,
+            CASE WHEN NOT {HAS_ZONE} THEN {MOMENT} END AS local_time,
             round({columns.amount} * 100) / 100 AS amount,
             {approved} AS is_approved, {label} AS label
-        FROM source"""
+        FROM source ANTI JOIN refused USING (row_number)"""
+
+
+def preview_rows(columns: Columns, limit: int) -> str:
+    """Return the query of the first rows that are taken, as a person reads them."""
+    hidden = ["row_number", "time_utc", "local_time"]
+    hidden += [name.removeprefix("transactions.") for name in columns.absent if "." in name]
+    return f"""
+        SELECT coalesce(time_utc, local_time) AS event_timestamp, * EXCLUDE ({", ".join(hidden)})
+        FROM ({mapped_rows(columns)}) ORDER BY row_number LIMIT {limit}"""

@@ -1,83 +1,169 @@
-"""Somebody's table as it was given, and what may be wrong with it."""
+"""A person's table as the rows of `source`, and those of its rows that cannot be taken."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from lab.dataset import text_files
 from lab.dataset.session import count, literal, quoted
 from lab.errors import UserError
 
-READERS = {".csv": "read_csv", ".tsv": "read_csv", ".gz": "read_csv", ".parquet": "read_parquet"}
 EXAMPLES = 3
+TYPES = {  # of a CSV column, the first that fits: DuckDB would cast 12.50 to an integer, too
+    "BIGINT": r"regexp_full_match({0}, '-?\d{{1,18}}')",
+    "DOUBLE": "TRY_CAST({0} AS DOUBLE) IS NOT NULL",
+    "BOOLEAN": "TRY_CAST({0} AS BOOLEAN) IS NOT NULL",
+    "TIMESTAMP": "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
+}
+NO_VALUE = ("", "nan", "null", "none", "na", "n/a", "<na>", "\\n")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What no row may be: `bad` is a condition in SQL on the rows of `source`."""
+
+    column: str  # or several, joined by " + "
+    bad: str
+    what: str
+    next_step: str | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Rows that are refused by one check, with the first examples."""
+
+    column: str
+    what: str
+    rows: int
+    examples: str
+    next_step: str | None
+
+    @property
+    def reason(self) -> str:
+        return f"{self.column}: {self.what}" if self.column else self.what
 
 
 class Source:
-    """The rows of a CSV or Parquet file as the table `source`, numbered by `row_number` from 1."""
+    """The rows of a CSV or Parquet file as the table `source`, numbered by `row_number` from 1.
+
+    Lines that are no rows are in the table `rejected`: `line`, `text`, `reason`.
+    """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, file: Path, text: Sequence[str]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        file: Path,
+        *,
+        stage: Path,
+        text: Sequence[str] = (),
+        encoding: str | None = None,
     ) -> None:
-        """Read file; of a CSV the columns named in text stay text, the types of others are guessed.
+        """Read `file`; of a CSV the columns named in `text` stay text, others get a type.
 
         Raises UserError if there is no such file, if it cannot be read, or has no rows.
         """
-        self.connection = connection
-        self.file = file
-        if not file.is_file():
-            raise UserError(f"{file}: no such file", "lab data import FILE")
-        if file.suffix not in READERS:
-            raise UserError(f"{file}: neither .csv, .tsv, .csv.gz nor .parquet")
-        if file.stat().st_size == 0:
-            raise UserError(f"{file}: the file is empty")
+        self.connection, self.file = connection, file
+        content = text_files.unpack(file, stage)
+        connection.execute("CREATE TABLE rejected (line BIGINT, text VARCHAR, reason VARCHAR)")
         try:
-            self._read(text)
+            if text_files.is_parquet(content):
+                self._read_parquet(content)
+            else:
+                self._read_csv(text_files.as_utf8(file, content, encoding, stage), text)
         except duckdb.Error as error:
-            raise UserError(f"{file}: cannot be read: {first_line(error)}") from error
-        if self.columns == [] or count(connection, "source") == 0:
+            raise UserError(f"{file}: cannot be read: {short(error)}") from error
+        if self.rows == 0:
             raise UserError(f"{file}: no rows")
 
-    def _read(self, text: Sequence[str]) -> None:
-        reader = f"{READERS[self.file.suffix]}({literal(str(self.file))}"
-        if self.file.suffix != ".parquet":
-            header = self._columns_of(f"{reader}, all_varchar = true)")
-            types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header if name in text)
-            reader += f", sample_size = -1, types = {{{types}}}"
+    @property
+    def rows(self) -> int:
+        """All rows of the file, the rejected lines included."""
+        return count(self.connection, "source") + count(self.connection, "rejected")
+
+    def _read_parquet(self, file: Path) -> None:
+        self._number(f"read_parquet({literal(file)})", {})
+
+    def _read_csv(self, file: Path, text: Sequence[str]) -> None:
+        delimiter, names = text_files.header_of(file)
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
         self.connection.execute(
-            f"CREATE TABLE source AS SELECT row_number() OVER () AS row_number, * FROM {reader})"
+            f"CREATE TABLE lines AS SELECT * FROM read_csv({literal(file)}, auto_detect = false, "
+            f"header = true, delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
+            f"nullstr = '', columns = {{{columns}}}, store_rejects = true)"
         )
-        self.columns = self._columns_of("source")[1:]
+        self.connection.execute(
+            "INSERT INTO rejected SELECT line, any_value(csv_line), any_value(error_message) "
+            "FROM reject_errors GROUP BY line ORDER BY line"
+        )
+        self._number("lines", {name: self._type_of(name) for name in names if name not in text})
+        self.connection.execute("DROP TABLE lines")
 
-    def _columns_of(self, relation: str) -> list[str]:
-        return [row[0] for row in self.connection.execute(f"DESCRIBE FROM {relation}").fetchall()]
+    def _type_of(self, column: str) -> str:
+        """Return the first type in which every value of a text column can be read."""
+        value = value_of(column)
+        fits = ", ".join(f"coalesce(bool_and({fit.format(value)}), true)" for fit in TYPES.values())
+        found = self.connection.execute(f"SELECT {fits} FROM lines").fetchone()
+        assert found is not None
+        return next((kind for kind, is_it in zip(TYPES, found, strict=True) if is_it), "VARCHAR")
 
-    def require(self, columns: Sequence[str], option: str) -> None:
-        """Raise a UserError that names the first of columns that the file lacks."""
-        for column in columns:
-            if column not in self.columns:
-                raise UserError(
-                    f"{self.file}: no column {column!r}; it has {', '.join(self.columns)}",
-                    f"lab data import {self.file} {option}",
-                )
+    def _number(self, relation: str, types: dict[str, str]) -> None:
+        """Create `source`; NaN is no value, of a column of text the usual words for it neither."""
+        described = self.connection.execute(f"DESCRIBE FROM {relation}").fetchall()
+        selected = []
+        for name, kind, *_ in described:
+            read = f"{value_of(name)}::{types[name]}" if name in types else quoted(name)
+            if types.get(name, kind) in ("DOUBLE", "FLOAT"):
+                read = f"CASE WHEN NOT isnan({read}) THEN {read} END"
+            selected.append(f"{read} AS {quoted(name)}")
+        self.columns = [name for name, *_ in described]
+        self.connection.execute(
+            f"CREATE TABLE source AS SELECT row_number() OVER () AS row_number, "
+            f"{', '.join(selected)} FROM {relation}"
+        )
 
-    def refuse(self, column: str, bad: str, what: str, next_step: str | None = None) -> None:
-        """Raise a UserError if bad (SQL) holds in any row: how many, with three examples.
+    def types(self) -> dict[str, str]:
+        """Return the type of each column, by name."""
+        described = self.connection.execute("DESCRIBE FROM source").fetchall()
+        return {name: kind for name, kind, *_ in described[1:]}
 
-        column: its name, or several joined by " + ".
+    def refuse(self, checks: Sequence[Check]) -> list[Refused]:
+        """Fill the table `refused`: `row_number` and `reason`, the first check that a row fails.
+
+        Returns what was refused by each check, rejected lines first.
         """
-        rows = count(self.connection, f"source WHERE {bad}")
-        if rows == 0:
-            return
-        value = ", ".join(quoted(name) for name in column.split(" + "))
+        cases = " ".join(f"WHEN {check.bad} THEN {n}" for n, check in enumerate(checks))
+        self.connection.execute(
+            f"CREATE TABLE failed AS SELECT row_number, CASE {cases} END AS number FROM source "
+            "WHERE number IS NOT NULL"
+        )
+        found = [self._rejected(), *(self._failed(n, check) for n, check in enumerate(checks))]
+        reasons = [check.reason for check in found[1:]]
+        self.connection.execute(
+            "CREATE TABLE refused AS SELECT row_number, ($1::VARCHAR[])[number + 1] AS reason "
+            "FROM failed",
+            [reasons],
+        )
+        return [refused for refused in found if refused.rows]
+
+    def _rejected(self) -> Refused:
+        lines = self.connection.execute(f"FROM rejected LIMIT {EXAMPLES}").fetchall()
+        examples = ", ".join(f"line {line}: {text!r}, {why}" for line, text, why in lines)
+        return Refused(
+            "", "not a row of the table", count(self.connection, "rejected"), examples, None
+        )
+
+    def _failed(self, number: int, check: Check) -> Refused:
+        value = ", ".join(quoted(name) for name in check.column.split(" + "))
+        rows = f"FROM failed JOIN source USING (row_number) WHERE number = {number}"
         examples = self.connection.execute(
-            f"SELECT row_number, concat_ws(' + ', {value}) FROM source WHERE {bad} "
+            f"SELECT row_number, concat_ws(' + ', {value}) {rows} "
             f"ORDER BY row_number LIMIT {EXAMPLES}"
         ).fetchall()
-        shown = ", ".join(f"row {number}: {text!r}" for number, text in examples)
-        raise UserError(
-            f"{self.file}: column {column}: {rows:,} of its rows {what} ({shown})",
-            next_step or f"lab data import {self.file}  (with these rows corrected)",
-        )
+        shown = ", ".join(f"row {place}: {text!r}" for place, text in examples)
+        counted = count(self.connection, f"failed WHERE number = {number}")
+        return Refused(check.column, check.what, counted, shown, check.next_step)
 
     def check_condition(self, option: str, condition: str) -> None:
         """Raise a UserError if condition is no SQL condition on the file's columns."""
@@ -85,10 +171,18 @@ class Source:
             self.connection.execute(f"SELECT count(({condition})::BOOLEAN) FROM source").fetchone()
         except duckdb.Error as error:
             raise UserError(
-                f"{self.file}: {option} {condition!r}: {first_line(error)}",
+                f"{self.file}: {option} {condition!r}: {short(error)}",
                 f"lab data import {self.file} {option} 'COLUMN > 0'",
             ) from error
 
 
-def first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def value_of(column: str) -> str:
+    """Return the trimmed text of a column; null for the usual words for no value."""
+    text, words = f"trim({quoted(column)}::VARCHAR)", ", ".join(map(literal, NO_VALUE))
+    return f"CASE WHEN lower({text}) NOT IN ({words}) THEN {text} END"
+
+
+def short(error: Exception) -> str:
+    """Return the first lines of DuckDB's error, without its advice."""
+    lines = [line for line in str(error).split("Possible fixes")[0].splitlines() if line.strip()]
+    return "; ".join(lines[:EXAMPLES])

@@ -21,6 +21,7 @@ def feature_schema(entity: str, **features: pa.DataType) -> pa.Schema:
 MANIFEST = "dataset.json"
 REGISTRY = "registry.db"
 IMPORTED = "imported"  # all of an imported table, while some of it is later than the as-of
+REFUSED = "refused.csv"  # rows of an imported file that were not taken, with the reasons
 TRUTH = "truth"  # of a simulation; no raw table, for raw tables are copied into submissions
 TRUTH_SCHEMA = pa.schema(
     {"transaction_id": pa.string(), "is_fraud": pa.bool_(), "kind": pa.string()}
@@ -120,7 +121,7 @@ def publish_dataset(stage: Path, data_dir: Path, *, replace: bool) -> None:
     """
     if replace:
         old = {f"{table}.parquet" for table in (*RAW_TABLES, *FEATURE_TABLES, IMPORTED, TRUTH)}
-        old.add(REGISTRY)
+        old |= {REGISTRY, REFUSED}
         for name in old - {file.name for file in stage.iterdir()}:
             (data_dir / name).unlink(missing_ok=True)
     publish(stage, data_dir)
@@ -128,6 +129,6 @@ def publish_dataset(stage: Path, data_dir: Path, *, replace: bool) -> None:
 
 
 def publish(stage: Path, data_dir: Path) -> None:
-    """Move the finished Parquet files of stage over those of data_dir."""
-    for file in sorted(stage.glob("*.parquet")):
+    """Move the finished files of stage over those of data_dir."""
+    for file in sorted([*stage.glob("*.parquet"), *stage.glob(REFUSED)]):
         os.replace(file, data_dir / file.name)

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lab.dataset.importer import import_table
+from lab.dataset.mapping import ImportOptions
 
 # (name, input, right value, source)
 CASES = [
@@ -25,6 +26,6 @@ CASES = [
 def test_import_times(given: str, right: str, tmp_path: Path) -> None:
     file = tmp_path / "export.csv"
     file.write_text(f"user_id,merchant_id,amount,event_timestamp\nann,shop,9.50,{given}\n")
-    import_table(tmp_path / "data", file, columns={})
+    import_table(tmp_path / "data", file, ImportOptions())
     table = pq.read_table(tmp_path / "data" / "transactions.parquet")
     assert table["event_timestamp"].to_pylist() == [datetime.fromisoformat(right)]

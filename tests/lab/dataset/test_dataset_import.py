@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lab.dataset import manifest
 from lab.dataset.advance import advance
 from lab.dataset.importer import import_complete_journey, import_table, write_baskets
 from lab.dataset.manifest import Manifest
+from lab.dataset.mapping import ImportOptions
 from lab.dataset.session import connect
 from lab.dataset.tables import RAW_TABLES
 from lab.errors import UserError
@@ -73,7 +75,11 @@ def data(tmp_path: Path) -> Path:
 
 def load(data: Path, file: Path, **options: Any) -> Manifest:
     usual: dict[str, Any] = {"columns": COLUMNS, "as_of": AS_OF, "timezone": "Europe/Berlin"}
-    return import_table(data, file, **usual | options)
+    given = usual | options
+    reading = {
+        field.name: given.pop(field.name) for field in fields(ImportOptions) if field.name in given
+    }
+    return import_table(data, file, ImportOptions(**reading), **given)
 
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet])
@@ -133,7 +139,7 @@ def test_written_offsets_need_no_time_zone(data: Path, tmp_path: Path) -> None:
 
 def test_an_id_of_several_columns(data: Path, tmp_path: Path) -> None:
     load(data, write_csv(tmp_path, ROWS), id_columns=["who", "at"])
-    assert rows_of(data)[0]["transaction_id"] == "zoe-2025-03-30 01:59:00"
+    assert rows_of(data)[0]["transaction_id"] == "zoe|2025-03-30 01:59:00"
 
 
 def test_advance_moves_on_while_events_lie_ahead(data: Path, tmp_path: Path) -> None:
@@ -155,7 +161,8 @@ BAD: dict[str, tuple[list[Row], dict[str, Any], list[str]]] = {
     "not a number": (change(1, paid="two"), {}, ["paid", "1 of", "row 2: 'two'"]),
     "wrong type": (ROWS, {"columns": COLUMNS | {"amount": "who"}}, ["who", "5 of", "row 3: 'zoe'"]),
     "negative": (change(3, paid="-0.01"), {}, ["paid", "negative", "row 4: '-0.01'"]),
-    "NaN": (change(3, paid="NaN"), {}, ["paid", "not a finite number", "row 4"]),
+    "NaN": (change(3, paid="NaN"), {}, ["paid", "not a number", "row 4"]),
+    "infinite": (change(3, paid="inf"), {}, ["paid", "not a finite number", "row 4: 'inf'"]),
     "no user": (change(2, who=""), {}, ["who", "without a value", "row 3"]),
     "not a time": (change(0, at="30.3.2025"), {}, ["at", "not an ISO date", "row 1: '30.3.2025'"]),
     "no zone": (ROWS, {"timezone": None}, ["at", "5 of", "without a time zone", "--timezone"]),

@@ -15,6 +15,7 @@ from lab.dataset import manifest, shop
 from lab.dataset.advance import advance
 from lab.dataset.importer import import_table
 from lab.dataset.manifest import Manifest
+from lab.dataset.mapping import ImportOptions
 from lab.dataset.population import Population
 from lab.dataset.simulate import hours_around, simulate
 from lab.dataset.tables import FEATURE_TABLES, RAW_TABLES, TRUTH
@@ -126,7 +127,7 @@ def test_the_truth_stays_out_of_the_raw_tables(data: Path, tmp_path: Path) -> No
     make(tmp_path)
     file = tmp_path / "theirs.csv"
     file.write_text("user_id,event_timestamp,amount\na,2026-01-05T10:00:00Z,1\n")
-    import_table(tmp_path, file, columns={})
+    import_table(tmp_path, file, ImportOptions())
     assert not (tmp_path / f"{TRUTH}.parquet").exists()
 
 
