@@ -22,7 +22,7 @@ from lab.dataset.mapping import (
 from lab.dataset.release import release
 from lab.dataset.row_checks import checks, require_none
 from lab.dataset.session import connect, count, literal
-from lab.dataset.source import Refused, Source
+from lab.dataset.source import REASON, ROW, Refused, Source
 from lab.dataset.tables import IMPORTED, REFUSED, staging
 from lab.errors import UserError
 from lab.settings import settings, utc_now
@@ -121,10 +121,11 @@ def write_refused(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Write the refused rows with their reasons, then the lines that are no rows."""
     connection.execute(
         f"""COPY (
-            SELECT * EXCLUDE ({PARSED}) FROM refused JOIN source USING (row_number)
+            SELECT * EXCLUDE ({PARSED}) FROM refused JOIN source USING ({ROW})
             UNION ALL BY NAME
-            SELECT line, reason, text FROM rejected
-            ORDER BY row_number, line
+            SELECT reason AS {REASON}, line AS "line of the file", text AS "text of the line"
+            FROM rejected
+            ORDER BY {ROW}, "line of the file"
         ) TO {literal(file)} (FORMAT csv, HEADER)"""
     )
 

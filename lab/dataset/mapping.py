@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lab.dataset import times
 from lab.dataset.session import quoted
-from lab.dataset.source import Source, value_of
+from lab.dataset.source import ROW, Source, value_of
 from lab.errors import UserError
 
 REQUIRED = ("user_id", "event_timestamp", "amount")
@@ -86,7 +86,7 @@ class Columns:
     def row_id(self) -> str:
         r"""The id of a row: `a|b` for two columns; a `|` or `\` inside is escaped by a `\`."""
         if not self.id_columns:
-            return "'row_' || row_number"
+            return f"'row_' || {ROW}"
         if len(self.id_columns) == 1:
             return f"{quoted(self.id_columns[0])}::VARCHAR"
         parts = [
@@ -183,7 +183,7 @@ def mapped_rows(columns: Columns) -> str:
     )
     label = f"({columns.label})::BOOLEAN::BIGINT" if columns.label else "NULL::BIGINT"
     return f"""
-        SELECT row_number, {columns.row_id} AS transaction_id,
+        SELECT {ROW} AS row_number, {columns.row_id} AS transaction_id,
             {columns.text("user_id")} AS user_id,
             {columns.text("merchant_id")} AS merchant_id,
             {columns.text("product_id")} AS product_id,
@@ -191,7 +191,7 @@ def mapped_rows(columns: Columns) -> str:
             CASE WHEN NOT {HAS_ZONE} THEN {MOMENT} END AS local_time,
             round({columns.amount} * 100) / 100 AS amount,
             {approved} AS is_approved, {label} AS label
-        FROM source ANTI JOIN refused USING (row_number)"""
+        FROM source ANTI JOIN refused USING ({ROW})"""
 
 
 def preview_rows(columns: Columns, limit: int) -> str:

@@ -46,9 +46,11 @@ def time_checks(columns: Columns, options: ImportOptions, now: datetime) -> list
     # A local time of the first day may be before 1970 in UTC
     earliest = f"CASE WHEN {HAS_ZONE} THEN DATE '1970-01-01' ELSE DATE '1970-01-02' END"
     if options.epoch:
-        unread = Check(name, f"{MOMENT} IS NULL", f"not a number of {options.epoch} since 1970")
+        unread = Check(
+            name, f"{MOMENT} IS NULL", f"not a number of {times.UNITS[options.epoch]} since 1970"
+        )
     elif unit := likely_unit(columns):
-        what = f"not an ISO date and time, but numbers such as {unit} since 1970"
+        what = f"not an ISO date and time, but numbers, such as {times.UNITS[unit]} since 1970"
         unread = Check(name, f"{MOMENT} IS NULL", what, f"{command} --epoch {unit}")
     else:
         unread = Check(name, f"{MOMENT} IS NULL", "not an ISO date and time")

@@ -11,6 +11,8 @@ from lab.dataset.session import count, literal, quoted
 from lab.errors import UserError
 
 EXAMPLES = 3
+# Names that no column of a person's table has
+ROW, CHECK, REASON = map(quoted, ("row of the file", "check of the lab", "why it is refused"))
 TYPES = {  # of a CSV column, the first that fits: DuckDB would cast 12.50 to an integer, too
     "BIGINT": r"regexp_full_match({0}, '-?\d{{1,18}}')",
     "DOUBLE": "TRY_CAST({0} AS DOUBLE) IS NOT NULL",
@@ -46,7 +48,7 @@ class Refused:
 
 
 class Source:
-    """The rows of a CSV or Parquet file as the table `source`, numbered by `row_number` from 1.
+    """The rows of a CSV or Parquet file as the table `source`, numbered by ROW from 1.
 
     Lines that are no rows are in the table `rejected`: `line`, `text`, `reason`.
     """
@@ -119,7 +121,7 @@ class Source:
             selected.append(f"{read} AS {quoted(name)}")
         self.columns = [name for name, *_ in described]
         self.connection.execute(
-            f"CREATE TABLE source AS SELECT row_number() OVER () AS row_number, "
+            f"CREATE TABLE source AS SELECT row_number() OVER () AS {ROW}, "
             f"{', '.join(selected)} FROM {relation}"
         )
 
@@ -129,21 +131,20 @@ class Source:
         return {name: kind for name, kind, *_ in described[1:]}
 
     def refuse(self, checks: Sequence[Check]) -> list[Refused]:
-        """Fill the table `refused`: `row_number` and `reason`, the first check that a row fails.
+        """Fill the table `refused`: ROW and REASON, the first check that a row fails.
 
         Returns what was refused by each check, rejected lines first.
         """
         cases = " ".join(f"WHEN {check.bad} THEN {n}" for n, check in enumerate(checks))
         self.connection.execute(
-            f"CREATE TABLE failed AS SELECT row_number, CASE {cases} END AS number FROM source "
-            "WHERE number IS NOT NULL"
+            f"CREATE TABLE failed AS SELECT {ROW}, CASE {cases} END AS {CHECK} FROM source "
+            f"WHERE {CHECK} IS NOT NULL"
         )
         found = [self._rejected(), *(self._failed(n, check) for n, check in enumerate(checks))]
-        reasons = [check.reason for check in found[1:]]
         self.connection.execute(
-            "CREATE TABLE refused AS SELECT row_number, ($1::VARCHAR[])[number + 1] AS reason "
+            f"CREATE TABLE refused AS SELECT {ROW}, ($1::VARCHAR[])[{CHECK} + 1] AS {REASON} "
             "FROM failed",
-            [reasons],
+            [[check.reason for check in found[1:]]],
         )
         return [refused for refused in found if refused.rows]
 
@@ -156,13 +157,12 @@ class Source:
 
     def _failed(self, number: int, check: Check) -> Refused:
         value = ", ".join(quoted(name) for name in check.column.split(" + "))
-        rows = f"FROM failed JOIN source USING (row_number) WHERE number = {number}"
         examples = self.connection.execute(
-            f"SELECT row_number, concat_ws(' + ', {value}) {rows} "
-            f"ORDER BY row_number LIMIT {EXAMPLES}"
+            f"SELECT {ROW}, concat_ws(' + ', {value}) FROM failed JOIN source USING ({ROW}) "
+            f"WHERE {CHECK} = {number} ORDER BY {ROW} LIMIT {EXAMPLES}"
         ).fetchall()
         shown = ", ".join(f"row {place}: {text!r}" for place, text in examples)
-        counted = count(self.connection, f"failed WHERE number = {number}")
+        counted = count(self.connection, f"failed WHERE {CHECK} = {number}")
         return Refused(check.column, check.what, counted, shown, check.next_step)
 
     def check_condition(self, option: str, condition: str) -> None:

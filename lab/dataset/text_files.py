@@ -119,8 +119,10 @@ def _mark_of(content: Path) -> str | None:
 def _wrong_encoding(file: Path, content: Path, problem: str) -> UserError:
     """Return the error, with the encoding that the first bytes suggest."""
     head = _head(content)
-    wide = "utf-16-be" if head[:1] == b"\0" else "utf-16-le"
-    likely = wide if b"\0" in head else "cp1252"
+    zeros = {"utf-16-be": head[::2].count(0), "utf-16-le": head[1::2].count(0)}
+    likely = max(zeros, key=lambda name: zeros[name])
+    if zeros[likely] < len(head) / 4:
+        likely = "cp1252"
     next_step = f"lab data import {file} --encoding {likely}"
     return UserError(f"{file}: {problem}", f"{next_step}  (or the encoding of this file)")
 

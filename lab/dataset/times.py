@@ -21,6 +21,7 @@ PARTS = (
 )
 NUMBER = r"^-?\d+(\.\d+)?([eE][+]?\d+)?$"
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
+UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 LONGEST_US = 250_000_000_000_000_000  # thousands of years after now, and no overflow
 
 
