@@ -1,6 +1,12 @@
 """Files as people export them: each is read, or the error names the problem and the option.
 
 A value that cannot be read is never dropped: rows of the file = rows taken + rows refused.
+
+Reports of the same kinds, on github.com:
+- a bank's export in cp1252, bank2ynab/bank2ynab/issues/12
+- mixed line ends, duckdb/duckdb/pull/15959; a wrong delimiter, duckdb/duckdb/issues/15576
+- NaN that becomes true, jpmml/jpmml-sklearn/issues/88
+- 9999-12-31 for "no end", opensafely-core/cohort-extractor/pull/714
 """
 
 import csv

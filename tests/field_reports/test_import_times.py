@@ -21,7 +21,12 @@ CASES = [
         "2008-01-11T03:00:00+00:00",
         "created_at of an order in Shopify's REST API: ISO 8601 with the shop's offset",
     ),
-    ("bigquery", "2019-10-01 00:00:00 UTC", "2019-10-01T00:00:00+00:00", "a BigQuery export"),
+    (
+        "bigquery",
+        "2019-10-01 00:00:00 UTC",
+        "2019-10-01T00:00:00+00:00",
+        "bxparks/bigquery-schema-generator/issues/19",
+    ),
     ("java_instant", "2024-01-01T10:00:00Z", AT_TEN, "Instant.toString()"),
     ("java_zoned", "2024-01-01T11:00+01:00[Europe/Berlin]", AT_TEN, "ZonedDateTime.toString()"),
     ("java_utc", "2024-01-01T10:00:00Z[UTC]", AT_TEN, "ZonedDateTime.toString() in UTC"),
