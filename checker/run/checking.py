@@ -50,7 +50,10 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
                 progress.console.print(line, highlight=False)
 
         with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
-            card = judge.grade(take_in(folder, Path(scratch), judge.config).folder, ids, say)
+            taken = take_in(folder, Path(scratch), judge.config)
+            for name in taken.left_out:
+                progress.console.print(f"  left out: {escape(plain(name))}", highlight=False)
+            card = judge.grade(taken.folder, ids, say)
     show(card, console)
     return card
 

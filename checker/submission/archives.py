@@ -1,6 +1,7 @@
 """Unpacks ZIP files that strangers made: entries are judged before one of them is written."""
 
 import lzma
+import re
 import shutil
 import stat
 import zipfile
@@ -12,6 +13,7 @@ from checker.settings import CheckerSettings
 from lab.errors import UserError
 
 IS_ENCRYPTED = 0x1
+DRIVE = re.compile(r"[A-Za-z]:")
 DEEPEST = 64  # folders in folders; what walks them calls itself for each
 DAMAGES = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
@@ -31,7 +33,7 @@ def unpack(archive: Path, into: Path, config: CheckerSettings) -> list[str]:
             _judge(archive, files, config)
             for info in files:
                 if not _is_link(info):
-                    _write(opened, info, into / PurePosixPath(info.filename))
+                    _write(opened, info, into / _path_of(info.filename))
     except DAMAGES as error:
         raise UserError(f"{archive} cannot be unpacked: {error}", "zip -r NEW.zip DIR") from error
     return [info.filename for info in files if _is_link(info)]
@@ -41,7 +43,7 @@ def _judge(archive: Path, files: Sequence[zipfile.ZipInfo], config: CheckerSetti
     outside = [info.filename for info in files if _points_outside(info.filename)]
     if outside:
         raise UserError(f"{archive} has an entry that points outside: {outside[0]!r}")
-    if any(len(PurePosixPath(info.filename).parts) > DEEPEST for info in files):
+    if any(len(_path_of(info.filename).parts) > DEEPEST for info in files):
         raise UserError(f"{archive} has more than {DEEPEST} folders in one another")
     if any(info.flag_bits & IS_ENCRYPTED for info in files):
         raise UserError(f"{archive} is locked by a password")
@@ -54,9 +56,14 @@ def _judge(archive: Path, files: Sequence[zipfile.ZipInfo], config: CheckerSetti
         )
 
 
+def _path_of(name: str) -> PurePosixPath:
+    """The path of an entry; some tools of Windows separate its parts by backslashes."""
+    return PurePosixPath(name.replace("\\", "/"))
+
+
 def _points_outside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
+    path = _path_of(name)
+    return path.is_absolute() or ".." in path.parts or DRIVE.match(name) is not None
 
 
 def _is_link(info: zipfile.ZipInfo) -> bool:

@@ -4,6 +4,7 @@ What is taken is a copy of the exercise folders and of submission.toml: regular 
 links, nothing of environments, builds and versions.
 """
 
+import codecs
 import re
 import shutil
 import tempfile
@@ -21,7 +22,9 @@ from lab.errors import UserError
 
 IGNORED = {"__MACOSX", ".venv", "venv", ".git", "__pycache__", "build", "node_modules"}
 IGNORED |= {".DS_Store", ".ipynb_checkpoints"}
+APPLE_DOUBLE = "._"  # macOS writes ._NAME beside NAME on other disks and into archives
 IGNORE_FILE = ".labignore"
+TEXTS = {".py", ".ipynb", ".toml", ".yaml", ".yml", ".sql"}
 UNFIT = (OSError, RecursionError, MemoryError)
 SHOWN = 4
 COMPOSE = re.compile(r"(docker-)?compose[\w.-]*\.ya?ml", re.IGNORECASE)
@@ -99,6 +102,7 @@ def _take_in(source: Path, taken: Intake, config: CheckerSettings) -> None:
             taken.left_out += unpack(source, root, config)
         _copy(_unwrapped(root), taken)
     _limit_size(taken, config)
+    _remove_byte_order_marks(taken.folder)
     _convert_notebooks(taken, config.notebook_max_mib * 2**20)
 
 
@@ -119,7 +123,7 @@ def _copy(root: Path, taken: Intake) -> None:
 
     def left_out(folder: str, names: list[str]) -> set[str]:
         paths = [Path(folder, name) for name in names]
-        ignored = {path.name for path in paths if path.name in IGNORED | own}
+        ignored = {name for name in names if name in IGNORED | own or name.startswith(APPLE_DOUBLE)}
         unwanted = {path.name for path in paths if not _is_wanted(path)} - ignored
         taken.left_out += sorted(str(Path(folder, n).relative_to(root)) for n in unwanted)
         return ignored | unwanted
@@ -145,6 +149,15 @@ def _is_wanted(path: Path) -> bool:
     return is_regular and not COMPOSE.fullmatch(path.name)
 
 
+def _remove_byte_order_marks(folder: Path) -> None:
+    """Windows editors write them: Python reads such a script, parsers of its text do not."""
+    for file in folder.rglob("*"):
+        if file.suffix in TEXTS and file.is_file():
+            content = file.read_bytes()
+            if content.startswith(codecs.BOM_UTF8):
+                file.write_bytes(content.removeprefix(codecs.BOM_UTF8))
+
+
 def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
     """Write a script beside each notebook."""
     for notebook in sorted(f for f in taken.folder.rglob("*.ipynb") if f.is_file()):
@@ -153,12 +166,13 @@ def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
             taken.left_out.append(f"{name}, which is too large")
             continue
         try:
-            code = code_of_notebook(notebook.read_text())
+            code, problems = code_of_notebook(notebook.read_text())
         except (ValueError, RecursionError, MemoryError):
             taken.left_out.append(f"{name}, which is no notebook")
         else:
             _free_place(notebook).write_text(code)
             taken.notebooks.append(name)
+            taken.left_out += [f"of {name}, {problem}" for problem in problems]
 
 
 def _free_place(notebook: Path) -> Path:

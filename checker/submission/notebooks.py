@@ -1,46 +1,66 @@
-"""Notebooks as scripts: their code cells, without the lines that only a notebook understands."""
+"""Notebooks as scripts: their code cells, without what only a notebook understands."""
 
 import ast
 import json
 import re
+from collections.abc import Iterator, Sequence
 
-MAGIC = re.compile(r"^(\s*)[!%?]")
+MAGIC = re.compile(r"^(\s*)([!%?].*|[\w.]+\?{1,2}\s*)$")
+ASSIGNED = re.compile(r"^(\s*[\w, ]+=)\s*[!%].*$")  # files = !ls data
 TIMING_CELLS = ("%%time", "%%timeit", "%%capture")
 
 
-def code_of_notebook(content: str) -> str:
-    """The code cells of a notebook's JSON, one after the other.
+def code_of_notebook(content: str) -> tuple[str, list[str]]:
+    """Return the code of a notebook's JSON, and the sentences on cells that are no Python.
 
-    Lines with ! or % are dropped, and whole cells of another language, such as %%bash. Raises
-    ValueError when it is no notebook.
+    Lines with ! or % are dropped, and whole cells of another language, such as %%bash; a cell that
+    does not parse is left out. Raises ValueError when it is no notebook.
     """
     notebook = json.loads(content)
     try:
         cells = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        return "\n\n".join(_code_of_cell("".join(source)) for source in cells) + "\n"
+        codes = [_code_of_cell("".join(source)) for source in cells]
     except (KeyError, TypeError) as error:
         raise ValueError("not a notebook") from error
+    problems = {number: _problem(code) for number, code in enumerate(codes, start=1)}
+    good = [code for number, code in enumerate(codes, start=1) if not problems[number]]
+    told = [f"code cell {number}, {problem}" for number, problem in problems.items() if problem]
+    return "\n\n".join(good) + "\n", told
 
 
 def _code_of_cell(source: str) -> str:
-    """A cell that is Python stays as it is."""
-    if _is_python(source):
+    """Return the Python of a cell; one that is Python stays as it is."""
+    if not _problem(source):
         return source
     first = source.lstrip()
     if first.startswith("%%") and not first.startswith(TIMING_CELLS):
         return ""
-    return "\n".join(_without_magic(line) for line in source.splitlines())
+    return "\n".join(_python_lines(source.splitlines()))
 
 
-def _without_magic(line: str) -> str:
-    """A line; of a magic one its place, which a block may need."""
-    found = MAGIC.match(line)
-    return line if found is None else f"{found[1]}pass" if found[1] else ""
+def _python_lines(lines: Sequence[str]) -> Iterator[str]:
+    """Yield each line; in place of a magic one `pass`, which a block may need, or nothing."""
+    continued = False
+    for line in lines:
+        magic, assigned = MAGIC.match(line), ASSIGNED.match(line)
+        if continued:
+            yield ""
+        elif assigned:
+            yield f"{assigned[1]} None"
+        elif magic:
+            yield f"{magic[1]}pass" if magic[1] else ""
+        else:
+            yield line
+        continued = line.endswith("\\") and bool(continued or magic or assigned)
 
 
-def _is_python(source: str) -> bool:
+def _problem(source: str) -> str:
+    """Return the sentence on code that is no Python, with its line; '' for Python."""
     try:
         ast.parse(source)
-    except (SyntaxError, ValueError):
-        return False
-    return True
+    except SyntaxError as error:
+        line = source.splitlines()[(error.lineno or 1) - 1 :][:1]
+        return f"line {error.lineno} is not Python ({error.msg}): {line[0].strip() if line else ''}"
+    except ValueError as error:
+        return str(error)
+    return ""

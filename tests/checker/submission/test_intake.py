@@ -263,12 +263,12 @@ def test_what_only_a_notebook_understands_is_dropped(
     cells: list[str], defines: dict[str, Any]
 ) -> None:
     names: dict[str, Any] = {}
-    exec(code_of_notebook(notebook(*cells)), names)
+    exec(code_of_notebook(notebook(*cells))[0], names)
     assert {name: value for name, value in names.items() if name != "__builtins__"} == defines
 
 
 def test_text_cells_are_no_code() -> None:
-    assert code_of_notebook(notebook("# A heading", kind="markdown")).strip() == ""
+    assert code_of_notebook(notebook("# A heading", kind="markdown"))[0].strip() == ""
 
 
 def test_a_folder_named_as_a_notebook_is_one(tmp_path: Path, into: Path) -> None:

@@ -1,0 +1,104 @@
+"""Submissions as people's programs save them: taken as meant, or file and line are named."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from checker.settings import CheckerSettings
+from checker.submission.intake import Intake, take_in
+from lab.errors import UserError
+
+SCRIPT = "exercise_02_pit_training/generate_training_data.py"
+CODE = "def get_training_data():\n    return None\n"
+MARK = b"\xef\xbb\xbf"
+
+
+def taken(folder: Path, files: dict[str, bytes]) -> Intake:
+    """Take in a submission of these files."""
+    for name, content in files.items():
+        file = folder / "ann" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return take_in(folder / "ann", folder / "copies", CheckerSettings())
+
+
+def zipped(folder: Path, name: str, content: bytes) -> Path:
+    """Write an archive with one entry of exactly this name."""
+    info = zipfile.ZipInfo("x" * len(name))
+    info.filename = name
+    archive = folder / "ann.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr(info, content)
+    return archive
+
+
+def cells(*sources: str) -> bytes:
+    return json.dumps(
+        {"cells": [{"cell_type": "code", "source": source} for source in sources]}
+    ).encode()
+
+
+def test_a_byte_order_mark_is_removed(tmp_path: Path) -> None:
+    """Notepad writes one: python.org runs such a script, tomllib and json refuse the file."""
+    notebook = SCRIPT.replace(".py", ".ipynb")
+    names = b"[streaming]\nallowed_lateness_s = 60\n"
+    files = {SCRIPT: CODE.encode(), notebook: cells(CODE), "submission.toml": names}
+    intake = taken(tmp_path, {name: MARK + content for name, content in files.items()})
+    assert intake.notebooks == [notebook]
+    assert (intake.folder / SCRIPT).read_text() == CODE
+    assert (intake.folder / "submission.toml").read_bytes() == names
+
+
+def test_files_of_macos_beside_the_others_are_ignored(tmp_path: Path) -> None:
+    """AppleDouble: ._NAME has the attributes of NAME, on a foreign disk or in an archive."""
+    beside = "exercise_02_pit_training/._generate_training_data.py"
+    intake = taken(tmp_path, {SCRIPT: CODE.encode(), beside: b"\0\5\26\7"})
+    assert [file.name for file in (intake.folder).rglob("*.py")] == ["generate_training_data.py"]
+    assert intake.left_out == []
+
+
+def test_an_archive_with_backslashes_is_unpacked(tmp_path: Path) -> None:
+    """Compress-Archive of PowerShell before .NET 4.6.1."""
+    archive = zipped(tmp_path, SCRIPT.replace("/", "\\"), CODE.encode())
+    intake = take_in(archive, tmp_path / "copies", CheckerSettings())
+    assert (intake.folder / SCRIPT).read_text() == CODE
+
+
+def test_a_colon_in_a_name_is_no_drive(tmp_path: Path) -> None:
+    name = "exercise_02_pit_training/plot 10:30.png"
+    intake = take_in(zipped(tmp_path, name, b"PNG"), tmp_path / "copies", CheckerSettings())
+    assert (intake.folder / name).is_file()
+
+
+@pytest.mark.parametrize("name", ["C:/out.py", "c:\\out.py", "..\\out.py", "\\\\host\\out.py"])
+def test_an_entry_outside_is_refused_with_either_separator(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="points outside"):
+        take_in(zipped(tmp_path, name, b""), tmp_path / "copies", CheckerSettings())
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("files = !ls data\nfiles", "took = %timeit -o 1 + 1", "!pip install \\\n    feast"),
+        *("import os\nos.path?\nos??", "?len", "for x in range(3):\n    !echo {x}"),
+        "%pip install \\\n    feast \\\n    redis\nx = 1",
+    ],
+)
+def test_what_only_a_notebook_understands_costs_no_other_line(cell: str, tmp_path: Path) -> None:
+    notebook = SCRIPT.replace(".py", ".ipynb")
+    intake = taken(tmp_path, {notebook: cells(cell, CODE)})
+    assert intake.left_out == []
+    names: dict[str, object] = {}
+    exec(compile((intake.folder / SCRIPT).read_text(), SCRIPT, "exec"), names)
+    assert "get_training_data" in names
+
+
+def test_a_cell_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None:
+    notebook = SCRIPT.replace(".py", ".ipynb")
+    intake = taken(tmp_path, {notebook: cells("x = 1\nfor x in range(3)\n    print(x)", CODE)})
+    (problem,) = intake.left_out
+    assert "code cell 1, line 2 is not Python" in problem
+    assert problem.endswith("for x in range(3)")
+    assert (intake.folder / SCRIPT).read_text().strip() == CODE.strip()
