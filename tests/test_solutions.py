@@ -4,7 +4,7 @@
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,10 @@ from checker.run.runner import criteria_of
 from checker.submission.diff import exercise_folder
 from checker.submission.workspace import make_workspace
 from checker.verdict.outcome import Status
-from checker.verdict.results import Scorecard
 from lab.settings import ROOT
 from scripts.import_graph import imported_names
 from tests.checker.cards import not_passed
-from tests.checker.conftest import box, config, grade, hidden  # noqa: F401
+from tests.checker.conftest import Grade, box, config, grade, hidden  # noqa: F401
 
 GRADED = (1, 2, 3, 6)  # 4 and 5 need a quiet machine; `make run` grades all six
 PROJECT = ("lab", "checker", "exercise_", "feast_plugins", "tests", "benchmarks")
@@ -69,7 +68,7 @@ def test_lab_learn_imports_only_the_error_type() -> None:
 @pytest.mark.parametrize("number", GRADED)
 def test_a_solution_passes_in_a_new_workspace(
     number: int,
-    grade: Callable[..., Scorecard],  # noqa: F811
+    grade: Grade,  # noqa: F811
     tmp_path: Path,
 ) -> None:
     """The solution of the exercise and of those that it needs, without production parts."""

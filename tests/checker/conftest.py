@@ -1,6 +1,6 @@
 """One sandbox and one set of hidden data for all submissions that a test process grades."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from checker.hidden.hidden_source import make_hidden_data
 from checker.run.runner import Grader, criteria_of
 from checker.sandbox.sandbox import Sandbox, sandbox
 from checker.settings import CheckerSettings
-from checker.verdict.results import Scorecard
+from checker.verdict.outcome import Outcome
+from checker.verdict.results import Result, Scorecard
 from lab.settings import utc_now
 from tests.checker.cards import not_passed
 from tests.checker.limits import LOWERED
@@ -20,6 +21,9 @@ from tests.checker.mutants import Mutant, copy_plain
 
 SEED = 11
 Grade = Callable[..., Scorecard]
+Checks = Mapping[str, Callable[[Any], Outcome]]
+GradeBy = Callable[..., Sequence[Result]]
+AssertFailsAlone = Callable[[Mutant], None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def is_matrix(config: pytest.Config) -> bool:
-    """Whether all wrong submissions were asked for, by `-m matrix`."""
+    """Return whether `-m matrix` selects all wrong submissions."""
     return "matrix" in config.option.markexpr
 
 
@@ -78,19 +82,31 @@ def plain(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def grade(box: Sandbox, hidden: HiddenData, config: CheckerSettings) -> Grade:
-    """Grades an exercise of a folder, or all, with limits lowered further."""
+    """Grade an exercise of a folder, or all of them, with limits lowered further."""
 
-    def ask(folder: Path, exercise: int | None = None, **limits: Any) -> Scorecard:
+    def graded(folder: Path, exercise: int | None = None, **limits: Any) -> Scorecard:
         lowered = config.model_copy(update=limits)
         return Grader(box, hidden, lowered).grade(folder, criteria_of(exercise))
 
-    return ask
+    return graded
 
 
 @pytest.fixture
-def assert_fails_alone(
-    grade: Grade, plain: Path, pytestconfig: pytest.Config
-) -> Callable[[Mutant], None]:
+def grade_by(
+    box: Sandbox, hidden: HiddenData, config: CheckerSettings, monkeypatch: pytest.MonkeyPatch
+) -> GradeBy:
+    """Grade a folder by other checks than the exercises'."""
+
+    def graded(checks: Checks, folder: Path, *ids: str, **limits: Any) -> Sequence[Result]:
+        monkeypatch.setattr("checker.run.runner.checks_in", lambda _: checks)
+        grader = Grader(box, hidden, config.model_copy(update=limits))
+        return grader.grade(folder, ids or checks).results
+
+    return graded
+
+
+@pytest.fixture
+def assert_fails_alone(grade: Grade, plain: Path, pytestconfig: pytest.Config) -> AssertFailsAlone:
     """Its criterion fails, what needs that is skipped, all others of the exercise pass.
 
     A run of the matrix keeps the verdict.

@@ -1,7 +1,6 @@
 """Each wrong submission of exercise 2 fails what it gets wrong, and nothing else."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +11,14 @@ import pytest
 from checker.submission.names import Names
 from checker.verdict.outcome import SubmissionError
 from exercise_02_pit_training.checks import exported
+from tests.checker.conftest import AssertFailsAlone
 from tests.checker.matrix import cases
 from tests.checker.mutants import Mutant
 
 
 @pytest.mark.parametrize("mutant", cases(2))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
-    mutant: Mutant, assert_fails_alone: Callable[[Mutant], None]
+    mutant: Mutant, assert_fails_alone: AssertFailsAlone
 ) -> None:
     assert_fails_alone(mutant)
 

@@ -1,13 +1,12 @@
 """Each wrong submission of exercise 4 fails what it gets wrong, and nothing else."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from checker.verdict.outcome import Status
-from checker.verdict.results import Scorecard
+from tests.checker.conftest import AssertFailsAlone, Grade
 from tests.checker.matrix import cases
 from tests.checker.mutants import Mutant
 
@@ -22,13 +21,13 @@ def running() -> set[int]:
 
 @pytest.mark.parametrize("mutant", cases(4))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
-    mutant: Mutant, assert_fails_alone: Callable[[Mutant], None]
+    mutant: Mutant, assert_fails_alone: AssertFailsAlone
 ) -> None:
     assert_fails_alone(mutant)
 
 
 def test_a_server_that_does_not_come_up_leaves_no_process_behind(
-    plain: Path, tmp_path: Path, grade: Callable[..., Scorecard]
+    plain: Path, tmp_path: Path, grade: Grade
 ) -> None:
     started = tmp_path / "pid"
     (plain / MAIN).write_text(
@@ -45,7 +44,7 @@ def test_a_server_that_does_not_come_up_leaves_no_process_behind(
     assert int(started.read_text()) not in running()
 
 
-def test_a_command_of_ones_own_starts_the_api(plain: Path, grade: Callable[..., Scorecard]) -> None:
+def test_a_command_of_ones_own_starts_the_api(plain: Path, grade: Grade) -> None:
     (plain / MAIN).rename(plain / "exercise_04_serving" / "api.py")
     start = '[serving]\nstart = "cd . && python -m uvicorn api:app --port {port}"\n'
     names = plain / "submission.toml"
@@ -54,7 +53,7 @@ def test_a_command_of_ones_own_starts_the_api(plain: Path, grade: Callable[..., 
     assert card.status_of()["4.1"] is Status.PASS, card.results[0]
 
 
-def test_without_an_api_nothing_is_attempted(plain: Path, grade: Callable[..., Scorecard]) -> None:
+def test_without_an_api_nothing_is_attempted(plain: Path, grade: Grade) -> None:
     (plain / MAIN).rename(plain / "exercise_04_serving" / "api.py")
     card = grade(plain, 4)
     assert card.count(Status.NOT_ATTEMPTED) == 6

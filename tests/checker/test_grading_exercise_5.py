@@ -4,13 +4,12 @@ Each takes two minutes or more, so CI tries one of the first three criteria, one
 what has changed; `make matrix ONLY=test_grading_exercise_5` tries all.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from checker.verdict.outcome import Status
-from checker.verdict.results import Scorecard
+from tests.checker.conftest import AssertFailsAlone, Grade
 from tests.checker.matrix import cases
 from tests.checker.mutants import Mutant
 
@@ -25,12 +24,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(3_600)]
 
 @pytest.mark.parametrize("mutant", cases(5, one_of=[EARLY, LATE]))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
-    mutant: Mutant, assert_fails_alone: Callable[[Mutant], None]
+    mutant: Mutant, assert_fails_alone: AssertFailsAlone
 ) -> None:
     assert_fails_alone(mutant)
 
 
-def test_a_command_that_ends_says_why(plain: Path, grade: Callable[..., Scorecard]) -> None:
+def test_a_command_that_ends_says_why(plain: Path, grade: Grade) -> None:
     names = plain / "submission.toml"
     names.write_text(
         names.read_text().replace("[streaming]", '[streaming]\nstart = "python job.py"')
@@ -43,7 +42,7 @@ def test_a_command_that_ends_says_why(plain: Path, grade: Callable[..., Scorecar
     assert {result.status for result in others} == {Status.SKIPPED}
 
 
-def test_without_a_job_nothing_is_attempted(plain: Path, grade: Callable[..., Scorecard]) -> None:
+def test_without_a_job_nothing_is_attempted(plain: Path, grade: Grade) -> None:
     (plain / SCRIPT).rename(plain / FOLDER / "job.py")
     card = grade(plain, 5)
     assert card.count(Status.NOT_ATTEMPTED) == 6

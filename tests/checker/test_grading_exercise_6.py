@@ -1,13 +1,12 @@
 """Each wrong submission of exercise 6 fails what it gets wrong, and nothing else."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from checker.verdict.outcome import Status
-from checker.verdict.results import Scorecard
 from tests.checker.cards import not_passed
+from tests.checker.conftest import AssertFailsAlone, Grade
 from tests.checker.matrix import cases
 from tests.checker.mutants import Mutant
 
@@ -34,7 +33,7 @@ monitor_features()
 
 @pytest.mark.parametrize("mutant", cases(6))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
-    mutant: Mutant, assert_fails_alone: Callable[[Mutant], None]
+    mutant: Mutant, assert_fails_alone: AssertFailsAlone
 ) -> None:
     assert_fails_alone(mutant)
 
@@ -48,7 +47,7 @@ def with_dag(plain: Path, schedule: str, module: str = "feature_monitoring") -> 
 
 
 @pytest.mark.airflow
-def test_a_dag_is_run_by_airflow(plain: Path, grade: Callable[..., Scorecard]) -> None:
+def test_a_dag_is_run_by_airflow(plain: Path, grade: Grade) -> None:
     with_dag(plain, schedule='"@daily"')
     card = grade(plain, 6, call_timeout_s=200)
     assert set(card.status_of().values()) == {Status.PASS}, not_passed(card)
@@ -56,7 +55,7 @@ def test_a_dag_is_run_by_airflow(plain: Path, grade: Callable[..., Scorecard]) -
 
 
 @pytest.mark.airflow
-def test_a_task_that_fails_is_not_waited_for(plain: Path, grade: Callable[..., Scorecard]) -> None:
+def test_a_task_that_fails_is_not_waited_for(plain: Path, grade: Grade) -> None:
     with_dag(plain, schedule='"@daily"', module="no_such_module")
     last = grade(plain, 6, call_timeout_s=200).results[-1]
     assert last.status is Status.FAIL
@@ -68,7 +67,7 @@ def test_a_task_that_fails_is_not_waited_for(plain: Path, grade: Callable[..., S
     ("schedule", "says"), [("None", "no schedule"), ('"61 * * * *"', "out of range")]
 )
 def test_a_dag_that_never_runs_is_no_schedule(
-    schedule: str, says: str, plain: Path, grade: Callable[..., Scorecard]
+    schedule: str, says: str, plain: Path, grade: Grade
 ) -> None:
     with_dag(plain, schedule)
     last = grade(plain, 6).results[-1]
@@ -76,7 +75,7 @@ def test_a_dag_that_never_runs_is_no_schedule(
     assert says in last.message
 
 
-def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Callable[..., Scorecard]) -> None:
+def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Grade) -> None:
     """As one that is in use does; the grader's copy lies elsewhere."""
     line = f"@daily cd {plain}/exercise_01_setup && python {plain / FOLDER}/feature_monitoring.py"
     (plain / FOLDER / "crontab").write_text(f"{line}\n")
@@ -84,9 +83,7 @@ def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Callable[..., Sco
     assert card.status_of()["6.5"] is Status.PASS, not_passed(card)
 
 
-def test_a_command_of_ones_own_runs_the_monitoring(
-    plain: Path, grade: Callable[..., Scorecard]
-) -> None:
+def test_a_command_of_ones_own_runs_the_monitoring(plain: Path, grade: Grade) -> None:
     script = plain / FOLDER / "feature_monitoring.py"
     guarded, _, rest = script.read_text().partition("def main():")
     script.write_text(guarded)

@@ -32,7 +32,7 @@ def source(path: Path | str, created: str = "created", **options: Any) -> FileSo
 
 
 def feature_view(name: str, of: FileSource, *entities: Entity, **options: Any) -> FeatureView:
-    """A view of `value`, by user, with a TTL of ten days, if not told otherwise."""
+    """A view of `value` by user with a TTL of ten days, unless the options differ."""
     options = {"features": {"value": Int64}, "ttl": 10 * DAY, **options}
     features = options.pop("features")
     return FeatureView(
@@ -88,13 +88,19 @@ ROWS: list[Row] = [
 ]
 
 
-def asked(*rows: tuple[Any, float], **columns: Any) -> pd.DataFrame:
+def asked(*rows: tuple[Any, float | None], **columns: Any) -> pd.DataFrame:
     users, hours = zip(*rows, strict=True)
-    moments = pd.DatetimeIndex([at(hour) for hour in hours])
+    moments = pd.DatetimeIndex([None if hour is None else at(hour) for hour in hours])
     return pd.DataFrame({"user_id": users, "event_timestamp": moments, **columns})
 
 
 def values(store: FeatureStore, rows: Any, **options: Any) -> list[Any]:
-    """What view v answers, missing as None."""
+    """Return the values of view v, missing ones as None."""
     found = store.get_historical_features(rows, ["v:value"], **options).to_arrow()
     return list(found["value"].to_pylist())
+
+
+def online(store: FeatureStore, *users: str) -> list[Any]:
+    """Return the online values of view v."""
+    rows = [{"user_id": user} for user in users]
+    return list(store.get_online_features(["v:value"], rows).to_dict()["value"])

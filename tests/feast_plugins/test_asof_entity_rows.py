@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast import FeatureStore
+from feast import Entity, FeatureStore, ValueType
 
 from tests.feast_plugins.asof_repo import (
     MICROSECONDS,
@@ -25,13 +25,6 @@ from tests.feast_plugins.asof_repo import (
 def store(tmp_path: Path) -> FeatureStore:
     file = write_rows(tmp_path / "rows.parquet", ROWS)
     return open_store(tmp_path, feature_view("v", source(file)), rows_per_chunk=2)
-
-
-def test_equal_rows_stay_apart_and_in_order(store: FeatureStore) -> None:
-    rows = asked(("b", 9), ("a", 9), ("a", 2), ("a", 9), ("c", 9), ("a", 9), note=list("uvwxyz"))
-    answer = store.get_historical_features(rows, ["v:value"]).to_df()
-    assert answer["note"].tolist() == list("uvwxyz")
-    assert answer["value"].fillna(-1).tolist() == [20, 3, 1, 3, -1, 3]
 
 
 def test_the_users_own_columns_are_not_touched(store: FeatureStore) -> None:
@@ -53,15 +46,6 @@ def test_a_column_that_is_null_for_a_whole_chunk(store: FeatureStore, tmp_path: 
     table = store.get_historical_features(rows, ["v:value"]).to_arrow()
     assert table["note"].to_pylist() == [None, None, "z"]
     assert table["value"].to_pylist() == [1, 20, 3]
-
-
-def test_frames_of_every_kind_give_the_same(store: FeatureStore, tmp_path: Path) -> None:
-    rows = asked(("a", 2), ("b", 1), ("a", 9))
-    rows.to_parquet(tmp_path / "asked.parquet")
-    query = f"SELECT * FROM read_parquet('{tmp_path}/asked.parquet');"
-    for frame in (rows, pa.Table.from_pandas(rows), query):
-        assert values(store, frame) == [1, None, 3]
-        assert store.get_historical_features(frame, ["v:value"]).to_df()["value"][2] == 3
 
 
 @pytest.mark.parametrize(
@@ -92,11 +76,6 @@ def test_moments_in_arrow(store: FeatureStore, stored: str, zone: str | None) ->
     assert (metadata.min_event_timestamp, metadata.max_event_timestamp) == (at(1), at(3))
 
 
-def test_a_moment_that_is_missing_has_no_features(store: FeatureStore) -> None:
-    rows = asked(("a", 2), ("a", 9)).assign(event_timestamp=[pd.NaT, at(9)])
-    assert values(store, rows) == [None, 3]
-
-
 def test_no_rows_give_the_columns(store: FeatureStore) -> None:
     none = asked(("a", 2)).iloc[:0]
     for rows in (none, pa.Table.from_pandas(none), "SELECT 'a' user_id, now() t WHERE false"):
@@ -120,3 +99,19 @@ def test_keys_may_be_categories(store: FeatureStore) -> None:
     answer = store.get_historical_features(rows, ["v:value"]).to_df()
     assert answer["user_id"].dtype == "category"
     assert answer["value"].tolist() == [1, 20]
+
+
+@pytest.mark.parametrize(
+    ("shops", "found"),
+    [([2, 1, 9], [2, 1, None]), ([2.0, 1.5, None, float("nan"), 1e300], [2, *[None] * 4])],
+    ids=["whole numbers", "floats"],
+)
+def test_a_number_is_a_key_if_the_source_can_hold_it(
+    shops: list[Any], found: list[int | None], tmp_path: Path
+) -> None:
+    shop = Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.INT64)
+    rows = [{"shop_id": n, "event_timestamp": at(0), "created": at(0), "value": n} for n in (1, 2)]
+    view = feature_view("v", source(write_rows(tmp_path / "shops.parquet", rows)), shop)
+    store = open_store(tmp_path, shop, view)
+    entity_rows = pd.DataFrame({"shop_id": shops, "event_timestamp": [at(1)] * len(shops)})
+    assert values(store, entity_rows) == found

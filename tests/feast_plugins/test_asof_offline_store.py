@@ -1,15 +1,16 @@
-"""The as-of store asked through Feast: its sources, names, declared types, on-demand views."""
+"""The as-of store through Feast: its sources, ties, declared types, on-demand views."""
 
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureService, FeatureView, Field, RequestSource
+from feast import FeatureView, Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import (
     Array,
@@ -31,9 +32,11 @@ from tests.feast_plugins.asof_repo import (
     ROWS,
     START,
     USER,
+    Row,
     asked,
     at,
     feature_view,
+    online,
     open_store,
     source,
     values,
@@ -79,6 +82,21 @@ def test_columns_of_other_names(tmp_path: Path) -> None:
     mapping = {old: new for new, old in names.items()}
     store = open_store(tmp_path, feature_view("v", source(file, field_mapping=mapping)))
     assert values(store, asked(("a", 2), ("b", 9)), filter_by_created_timestamp=True) == [1, 20]
+
+
+def test_the_row_created_last_wins_a_tie(tmp_path: Path) -> None:
+    """Of a hundred users, so that an unstable sort would show; offline and online."""
+    users = [f"user_{number}" for number in range(100)]
+    firsts: list[Row] = [
+        {"user_id": user, "event_timestamp": at(n % 10), "created": at(n % 10), "value": 0}
+        for n, user in enumerate(users)
+    ]
+    corrections = [{**row, "created": row["created"] + HOUR, "value": 1} for row in firsts]
+    file = write_rows(tmp_path / "rows.parquet", Random(0).sample(firsts + corrections, 200))
+    store = open_store(tmp_path, feature_view("v", source(file)))
+    assert values(store, asked(*((user, 14) for user in users))) == [1] * 100
+    store.materialize(START, START + DAY)
+    assert online(store, *users) == [1] * 100
 
 
 def test_a_view_without_entities(tmp_path: Path) -> None:
@@ -136,23 +154,6 @@ def test_declared_types_exactly(tmp_path: Path) -> None:
     assert frame["huge"][0] == 2**53 + 1
 
 
-def test_names_of_features(tmp_path: Path) -> None:
-    """In full; and of one view joined twice, by two columns."""
-    file = write_rows(tmp_path / "rows.parquet", ROWS)
-    view = feature_view("v", source(file))
-    payer = view.with_name("payer").with_join_key_map({"user_id": "payer_id"})
-    store = open_store(tmp_path, view)
-    rows = asked(("a", 2), ("b", 9), payer_id=["b", "a"])
-    in_full = store.get_historical_features(rows, ["v:value"], full_feature_names=True)
-    assert in_full.to_df()["v__value"].tolist() == [1, 20]
-    store.apply(FeatureService(name="both", features=[view.with_name("own"), payer]))
-    both = store.get_historical_features(
-        rows, store.get_feature_service("both"), full_feature_names=True
-    ).to_df()
-    assert both["own__value"].tolist() == [1, 20]
-    assert both["payer__value"].fillna(-1).tolist() == [20, 3]
-
-
 def test_features_come_in_the_order_asked(tmp_path: Path) -> None:
     rows = [{**row, "ratio": row["value"] / 2} for row in ROWS]
     file = write_rows(tmp_path / "rows.parquet", rows)
@@ -171,8 +172,13 @@ def totals_in_python(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"total": [float(value + amount) for value, amount in pairs]}
 
 
+def totals_in_full(inputs: pd.DataFrame) -> pd.DataFrame:
+    return (inputs["v__value"] + inputs["amount"]).to_frame("total")
+
+
 @pytest.mark.parametrize(
-    ("mode", "totals"), [("pandas", totals_in_pandas), ("python", totals_in_python)]
+    ("mode", "totals"),
+    [("pandas", totals_in_pandas), ("python", totals_in_python), ("pandas", totals_in_full)],
 )
 def test_on_demand_views_on_top(tmp_path: Path, mode: str, totals: Callable[..., Any]) -> None:
     """They get the features of all chunks, also of those that only they ask for."""
@@ -183,8 +189,11 @@ def test_on_demand_views_on_top(tmp_path: Path, mode: str, totals: Callable[...,
     store = open_store(tmp_path, view, on_demand, rows_per_chunk=2)
     rows = asked(("a", 2), ("b", 9), ("a", 9), amount=[0.5, 0.25, 0.125])
     for frame in (rows, pa.Table.from_pandas(rows)):
-        answer = store.get_historical_features(frame, [f"{totals.__name__}:total"]).to_df()
-        assert answer["total"].tolist() == [1.5, 20.25, 3.125]
+        in_full = totals is totals_in_full
+        features = [f"{totals.__name__}:total"]
+        answer = store.get_historical_features(frame, features, full_feature_names=in_full).to_df()
+        name = "totals_in_full__total" if in_full else "total"
+        assert answer[name].tolist() == [1.5, 20.25, 3.125]
 
 
 def test_a_service_of_two_views_with_their_own_ttls(tmp_path: Path) -> None:

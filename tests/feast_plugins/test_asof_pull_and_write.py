@@ -23,6 +23,7 @@ from tests.feast_plugins.asof_repo import (
     asked,
     at,
     feature_view,
+    online,
     open_store,
     source,
     values,
@@ -42,11 +43,6 @@ TIED = [
 def store(tmp_path: Path) -> FeatureStore:
     write_rows(tmp_path / "rows.parquet", ROWS)
     return open_store(tmp_path, feature_view("v", source("rows.parquet")), rows_per_chunk=2)
-
-
-def online(store: FeatureStore, *users: str) -> list[Any]:
-    rows = [{"user_id": user} for user in users]
-    return list(store.get_online_features(["v:value"], rows).to_dict()["value"])
 
 
 @pytest.mark.parametrize("pull_latest", [False, True])

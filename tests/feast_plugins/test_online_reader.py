@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from feast import ValueType
+from feast.protos.feast.types.Value_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +15,8 @@ from feast_plugins.online_errors import RequestError
 from feast_plugins.online_features import OnlineFeatures, Status
 from feast_plugins.online_reader import OnlineReader
 from feast_plugins.read_plan import Rows
-from feast_plugins.redis_encoding import entity_key, feature_field
-from lab.stack.redis import RedisServer, private_redis
+from feast_plugins.redis_encoding import entity_key, feature_field, time_field
+from lab.stack.redis import RedisServer
 from tests.feast_plugins.online_reader_repo import DAY, HOUR, NOW, PROJECT, TYPES, Repo
 
 PRESENT, NULL, MISSING, EXPIRED = Status.PRESENT, Status.NULL, Status.MISSING, Status.EXPIRED
@@ -60,10 +62,23 @@ ONE_ROW = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with private_redis(tmp_path_factory.mktemp("redis")) as started:
-        yield started
+COUNTED = st.integers(0, 9).map(lambda n: Value(int64_val=n).SerializeToString())
+# A float, and a text of as many bytes.
+MEAN = st.sampled_from(
+    [value.SerializeToString() for value in (Value(float_val=0.25), Value(string_val="abc"))]
+)
+NO_VALUES = st.sampled_from([None, b"", b"\x98\x01\0", b"\xff"])  # two are nulls, one is garbage
+
+
+def moment(age: timedelta) -> bytes:
+    time = Timestamp()
+    time.FromDatetime(NOW - age)
+    return bytes(time.SerializeToString())
+
+
+TIMES = st.sampled_from([None, *map(moment, (DAY, DAY / 2, DAY + timedelta(seconds=1)))])
+ANY = COUNTED | MEAN | NO_VALUES
+STORED = st.tuples(st.just(moment(DAY)), COUNTED, MEAN) | st.tuples(TIMES, ANY, ANY)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +119,13 @@ def readers(repo: Repo) -> Iterator[dict[str, OnlineReader]]:
         reader.close()
 
 
+@pytest.fixture(scope="module")
+def filling(repo: Repo) -> Iterator[OnlineReader]:
+    """A reader of `stats` with a default."""
+    with OnlineReader.open(repo.config, "stats", now=lambda: NOW, defaults={"count": 7}) as reader:
+        yield reader
+
+
 # ---- Equal to Feast's SDK --------------------------------------------------------------------
 
 
@@ -141,6 +163,30 @@ def test_every_service_answers_as_the_sdk_does(
         assert set(ours.values) - hidden == wanted
         for name in wanted:
             assert theirs[f"{name}__ts"] == seconds_of(name, ours, repo, service)
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(stored=st.lists(STORED, min_size=4, max_size=4))
+def test_rows_read_together_are_as_read_alone(
+    filling: OnlineReader, server: RedisServer, stored: list[tuple[bytes | None, ...]]
+) -> None:
+    """Whatever is stored: values, values of another type, nulls, garbage, or nothing."""
+    client = server.client()
+    client.flushall()
+    fields = [time_field("stats"), feature_field("stats", "count"), feature_field("stats", "mean")]
+    for user, contents in zip(USERS, stored, strict=True):
+        named = zip(fields, contents, strict=True)
+        present = {field: content for field, content in named if content is not None}
+        if present:
+            client.hset(entity_key(PROJECT, "user_id", user), mapping=present)
+    together = filling.read({"user_id": USERS})
+    alone = [filling.read({"user_id": [user]}) for user in USERS]
+    for name in ("count", "mean"):
+        assert together.values[name] == [one.values[name][0] for one in alone]
+        assert together.statuses[name] == [one.statuses[name][0] for one in alone]
+    assert together.event_times["stats"] == [one.event_times["stats"][0] for one in alone]
 
 
 def seconds_of(feature: str, answer: OnlineFeatures, repo: Repo, service: str) -> list[int]:
@@ -201,11 +247,6 @@ def test_each_view_has_its_own_ttl(repo: Repo, age: timedelta, status: Status) -
     assert answer.statuses["count"] == answer.statuses["word"] == [PRESENT]
 
 
-def test_a_view_without_a_ttl_never_expires(repo: Repo) -> None:
-    repo.write("forever", {"user_id": "u"}, {"word": "w"}, datetime(1971, 1, 1, tzinfo=UTC))
-    assert read(repo, "expiring", {"user_id": ["u"]}).values["word"] == ["w"]
-
-
 def test_a_value_of_another_type_than_declared_is_no_value(repo: Repo, server: RedisServer) -> None:
     repo.write("stats", {"user_id": "u"}, {"count": 3, "mean": 0.5})
     key, client = entity_key(PROJECT, "user_id", "u"), server.client()
@@ -232,15 +273,6 @@ def test_defaults_fill_what_is_missing_null_or_expired_before_views_are_computed
 
 
 # ---- Names -----------------------------------------------------------------------------------
-
-
-def test_one_view_under_two_names_reads_two_entities(repo: Repo) -> None:
-    repo.write("stats", {"user_id": "a"}, {"count": 1, "mean": 1.0})
-    repo.write("stats", {"user_id": "b"}, {"count": 2, "mean": 2.0})
-    rows: Rows = {"payer_id": ["a", "b"], "payee_id": ["b", "b"]}
-    answer = read(repo, "two_users", rows, full_feature_names=True)
-    assert (answer.values["payer__count"], answer.values["payee__count"]) == ([1, 2], [2, 2])
-    assert list(answer.event_times) == ["payer", "payee"]
 
 
 def test_computed_features_have_full_names_too(repo: Repo) -> None:

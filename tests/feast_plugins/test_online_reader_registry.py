@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from feast import FeatureService, FeatureView, Field, RepoConfig, RequestSource
+from feast import FeatureService, Field, RepoConfig, RequestSource
 from feast.feature_view import FeatureViewState
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
 from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewProto
@@ -17,17 +17,11 @@ from feast.types import Float64, Map, String
 
 from feast_plugins.online_errors import RegistryUnavailable, UnknownService, UnreadableService
 from feast_plugins.online_reader import OnlineReader
-from lab.stack.redis import RedisServer, private_redis
+from lab.stack.redis import RedisServer
 from tests.feast_plugins.online_reader_repo import DAY, NOW, PROJECT, Repo, feature_view, shop, user
 
 SECONDS = 30.0
 ROWS = {"user_id": ["u1"]}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with private_redis(tmp_path_factory.mktemp("redis")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +75,11 @@ def test_a_changed_service_is_noticed_without_being_asked(repo: Repo) -> None:
 
 def test_a_changed_ttl_and_a_changed_type_are_noticed(repo: Repo) -> None:
     with opened(repo) as reader:
-        stats = feature_view("stats", [user], {"count": String, "mean": Float64}, repo.folder, DAY)
-        repo.store.registry.apply_feature_view(stats_like(repo, stats), PROJECT)
+        stats = feature_view("stats", [user], {"count": String, "mean": Float64}, DAY)
+        repo.store.registry.apply_feature_view(stats, PROJECT)
         assert reader.refresh()
         assert reader.read(ROWS).values == {"count": [None], "mean": [None]}
         assert reader.read(ROWS).statuses == {"count": ["wrong type"], "mean": ["wrong type"]}
-
-
-def stats_like(repo: Repo, view: FeatureView) -> FeatureView:
-    view.entity_columns = repo.store.get_feature_view("stats").entity_columns
-    return view
 
 
 def test_reading_asks_the_registry_nothing(repo: Repo) -> None:
@@ -115,11 +104,6 @@ def test_an_on_demand_view_brings_what_it_reads(repo: Repo) -> None:
         answer = reader.read({**ROWS, "amount": [3.0]})
         assert answer.values == {"ratio": [6.0], "rounded": [1.0]}
         assert list(answer.event_times) == ["stats"]
-
-
-def test_a_view_that_the_service_lacks_is_an_error(repo: Repo) -> None:
-    with pytest.raises(UnreadableService, match="stats has no view brief"):
-        opened(repo, views=["brief", "stats"])
 
 
 def test_replies_that_are_kept_are_answered_as_if_read(repo: Repo) -> None:
@@ -194,25 +178,27 @@ def test_a_service_that_is_gone_or_broken_leaves_the_plan_and_is_counted(repo: R
 # ---- What it refuses -------------------------------------------------------------------------
 
 
-def test_an_unknown_service(repo: Repo) -> None:
-    with pytest.raises(UnknownService, match=r"project reader cannot serve 'fraud': .*fraud"):
-        opened(repo, "fraud")
+@pytest.mark.parametrize(
+    ("service", "options", "problem"),
+    [
+        ("fraud", {}, r"project reader cannot serve 'fraud': .*fraud"),
+        ("stats", {"views": ["brief", "stats"]}, "stats has no view brief"),
+        ("two_users", {}, r"more than one count, mean: .*full_feature_names"),
+        ("stats", {"defaults": {"amount": 1.0, "count": 1}}, r"given for amount, .*stats"),
+    ],
+    ids=["unknown service", "unknown view", "names that collide", "a default of no feature"],
+)
+def test_what_the_service_lacks_is_named(
+    service: str, options: dict[str, Any], problem: str, repo: Repo
+) -> None:
+    with pytest.raises((UnknownService, UnreadableService), match=problem):
+        opened(repo, service, **options)
 
 
 def test_a_registry_that_cannot_be_opened(repo: Repo) -> None:
     (repo.folder / "registry.db").write_bytes(b"not a database " * 100)
     with pytest.raises(RegistryUnavailable, match=r"registry of reader cannot be read: .*database"):
         opened(repo)
-
-
-def test_names_that_collide(repo: Repo) -> None:
-    with pytest.raises(UnreadableService, match=r"more than one count, mean: .*full_feature_names"):
-        opened(repo, "two_users")
-
-
-def test_a_default_of_no_feature(repo: Repo) -> None:
-    with pytest.raises(UnreadableService, match=r"defaults are given for amount, .*stats"):
-        opened(repo, defaults={"amount": 1.0, "count": 1})
 
 
 def test_a_disabled_view(repo: Repo) -> None:
@@ -223,7 +209,7 @@ def test_a_disabled_view(repo: Repo) -> None:
 
 
 def test_a_type_that_the_layout_lacks(repo: Repo) -> None:
-    maps = feature_view("maps", [shop], {"odd": Map}, repo.folder, DAY)
+    maps = feature_view("maps", [shop], {"odd": Map}, DAY)
     repo.store.apply([maps, FeatureService(name="maps", features=[maps])])
     with pytest.raises(UnreadableService, match="maps:odd is of type MAP"):
         opened(repo, "maps")

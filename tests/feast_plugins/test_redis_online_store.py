@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -50,6 +50,8 @@ def view_named(name: str) -> FeatureView:
     )
 
 
+Config = Callable[..., RepoConfig]
+
 VIEW, OTHER_VIEW = view_named("stats"), view_named("preferences")
 ROWS_AT_ONCE = rows_per_script(features=3)
 
@@ -64,21 +66,8 @@ def row(user: str, at: timedelta, count: int | None, created: timedelta | None =
     return key, values, EPOCH + at, None if created is None else EPOCH + created
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with private_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
 @pytest.fixture
-def client(server: RedisServer) -> redis.Redis:
-    client = server.client()
-    client.flushall()
-    return client
-
-
-@pytest.fixture
-def config(client: redis.Redis, server: RedisServer, tmp_path: Path) -> Callable[..., RepoConfig]:
+def config(client: redis.Redis, server: RedisServer, tmp_path: Path) -> Config:
     def make(db: int = 0, kind: str = LAB_STORE, ttl: int | None = None) -> RepoConfig:
         address = f"{server.config.host}:{server.port},db={db}"
         online = {"type": kind, "connection_string": address, "key_ttl_seconds": ttl}
@@ -122,7 +111,7 @@ def some_rows(count: int) -> list[Row]:
 
 
 def test_same_bytes_as_feasts_own_store(
-    config: Callable[..., RepoConfig], server: RedisServer, client: redis.Redis
+    config: Config, server: RedisServer, client: redis.Redis
 ) -> None:
     rows = some_rows(3 * ROWS_AT_ONCE)
     for view in (VIEW, OTHER_VIEW):
@@ -133,14 +122,14 @@ def test_same_bytes_as_feasts_own_store(
     assert client.dbsize() > ROWS_AT_ONCE / 2
 
 
-def test_feast_reads_what_the_plugin_writes(config: Callable[..., RepoConfig]) -> None:
+def test_feast_reads_what_the_plugin_writes(config: Config) -> None:
     key, values, at, _ = new = row("user_1", timedelta(seconds=1, microseconds=7), 5)
     write(config(), new)
     answers = RedisOnlineStore().online_read(config(0, "redis"), VIEW, [key])
     assert answers == [(at.replace(tzinfo=answers[0][0].tzinfo), values)]
 
 
-def test_progress_counts_every_row(config: Callable[..., RepoConfig]) -> None:
+def test_progress_counts_every_row(config: Config) -> None:
     counted: list[int] = []
     rows = some_rows(ROWS_AT_ONCE + 1)
     VersionedRedisOnlineStore().online_write_batch(config(), VIEW, rows, counted.append)
@@ -148,7 +137,7 @@ def test_progress_counts_every_row(config: Callable[..., RepoConfig]) -> None:
 
 
 def test_the_asynchronous_write_leaves_the_same(
-    config: Callable[..., RepoConfig], server: RedisServer, client: redis.Redis
+    config: Config, server: RedisServer, client: redis.Redis
 ) -> None:
     rows = some_rows(2 * ROWS_AT_ONCE)
     corrected = [(key, rows[0][1], at, created) for key, _, at, created in rows]
@@ -179,9 +168,7 @@ BATCHES = st.lists(st.lists(WRITES, max_size=6), max_size=6)
 )
 @given(batches=BATCHES)
 def test_as_a_dictionary_would_hold_it(
-    batches: list[list[tuple[str, timedelta, int]]],
-    config: Callable[..., RepoConfig],
-    client: redis.Redis,
+    batches: list[list[tuple[str, timedelta, int]]], config: Config, client: redis.Redis
 ) -> None:
     """The newest event time wins; of equal ones the later batch, in it the newer created."""
     client.flushall()
@@ -196,15 +183,14 @@ def test_as_a_dictionary_would_hold_it(
             expected[user] = max(expected.get(user, version), version)
         write(config(), *rows)
     for user in ("user_1", "user_2"):
-        found = stored(client, user)[:2]
+        time, count, _, last = stored(client, user)
         newest = expected.get(user)
-        assert found == ((EPOCH + newest[0], newest[3]) if newest else (None, None))
+        assert (time, count) == ((EPOCH + newest[0], newest[3]) if newest else (None, None))
+        assert last == (f"product_{count}" if newest else None)
 
 
 @pytest.mark.parametrize("nanoseconds", [1, 999])
-def test_a_nanosecond_newer_is_newer(
-    nanoseconds: int, config: Callable[..., RepoConfig], client: redis.Redis
-) -> None:
+def test_a_nanosecond_newer_is_newer(nanoseconds: int, config: Config, client: redis.Redis) -> None:
     """Other writers may know the nanosecond; Python's datetime does not."""
     write(config(), row("user_1", timedelta(), 1))
     newer = Timestamp(seconds=int(EPOCH.timestamp()), nanos=nanoseconds).SerializeToString()
@@ -215,41 +201,20 @@ def test_a_nanosecond_newer_is_newer(
     assert stored(client, "user_1")[1] == 3
 
 
-def test_a_corrected_value_lands_under_the_same_event_time(
-    config: Callable[..., RepoConfig], client: redis.Redis
-) -> None:
-    write(config(), row("user_1", timedelta(), 1))
-    write(config(), row("user_1", timedelta(), 2))
-    assert stored(client, "user_1") == (EPOCH, 2, pytest.approx(2 / 3), "product_2")
-
-
-def test_within_a_batch_the_newer_created_wins(
-    config: Callable[..., RepoConfig], client: redis.Redis
-) -> None:
-    newer = row("user_1", timedelta(), 2, created=timedelta(minutes=2))
-    older = row("user_1", timedelta(), 1, created=timedelta(minutes=1))
-    write(config(), newer, older)
-    assert stored(client, "user_1")[1] == 2
-
-
-def test_a_null_replaces_a_value(config: Callable[..., RepoConfig], client: redis.Redis) -> None:
+def test_a_null_replaces_a_value(config: Config, client: redis.Redis) -> None:
     write(config(), row("user_1", timedelta(), 1))
     write(config(), row("user_1", MICROSECOND, None))
     assert stored(client, "user_1") == (EPOCH + MICROSECOND, None, None, None)
 
 
-def test_views_of_one_entity_keep_their_own_times(
-    config: Callable[..., RepoConfig], client: redis.Redis
-) -> None:
+def test_views_of_one_entity_keep_their_own_times(config: Config, client: redis.Redis) -> None:
     write(config(), row("user_1", timedelta(hours=1), 1))
     write(config(), row("user_1", timedelta(), 2), view=OTHER_VIEW)
     assert stored(client, "user_1")[:2] == (EPOCH + timedelta(hours=1), 1)
     assert stored(client, "user_1", "preferences")[:2] == (EPOCH, 2)
 
 
-def test_racing_writers_never_leave_an_older_row(
-    config: Callable[..., RepoConfig], client: redis.Redis
-) -> None:
+def test_racing_writers_never_leave_an_older_row(config: Config, client: redis.Redis) -> None:
     """Four writers, each with one version of the same users, set off together; thirty times."""
     writers = 4
     groups = [[f"user_{group}_{number}" for number in range(20)] for group in range(30)]
@@ -278,26 +243,20 @@ def test_racing_writers_never_leave_an_older_row(
     ("first", "second", "left"), [(1_000, 100, 1_000), (100, 1_000, 1_000), (1_000, None, 1_000)]
 )
 def test_a_ttl_is_lengthened_never_shortened(
-    first: int,
-    second: int | None,
-    left: int,
-    config: Callable[..., RepoConfig],
-    client: redis.Redis,
+    first: int, second: int | None, left: int, config: Config, client: redis.Redis
 ) -> None:
     write(config(ttl=first), row("user_1", timedelta(), 1))
     write(config(ttl=second), row("user_1", MICROSECOND, 2), view=OTHER_VIEW)
     assert left - 10 < client.ttl(entity_key("shop", "user_id", "user_1")) <= left
 
 
-def test_a_key_without_a_ttl_keeps_none(
-    config: Callable[..., RepoConfig], client: redis.Redis
-) -> None:
+def test_a_key_without_a_ttl_keeps_none(config: Config, client: redis.Redis) -> None:
     write(config(), row("user_1", timedelta(), 1))
     write(config(ttl=100), row("user_1", MICROSECOND, 2))
     assert client.ttl(entity_key("shop", "user_id", "user_1")) == -1
 
 
-def test_a_full_redis_refuses_aloud(tmp_path: Path, config: Callable[..., RepoConfig]) -> None:
+def test_a_full_redis_refuses_aloud(tmp_path: Path, config: Config) -> None:
     with private_redis(tmp_path / "small", maxmemory="2mb") as small:
         repo = config()
         repo.online_store.connection_string = f"{small.config.host}:{small.port}"

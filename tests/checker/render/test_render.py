@@ -222,10 +222,6 @@ def test_html_escapes_what_they_wrote_and_asks_nothing_of_the_network() -> None:
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
 
 
-def test_html_is_for_light_and_dark() -> None:
-    assert "prefers-color-scheme: dark" in written(Form.HTML, card())
-
-
 # ---- The command -------------------------------------------------------------------------------
 
 

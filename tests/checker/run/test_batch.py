@@ -1,14 +1,13 @@
 """Many submissions at once: none harms another, and a run that was begun goes on."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from checker.cli import app, exit_status
-from checker.hidden.hidden_data import HiddenData
 from checker.run.batch import BatchRun
 from checker.run.packages import install
-from checker.run.runner import Grader, criteria_of
+from checker.run.runner import criteria_of
 from checker.run.time_limit import time_limit
 from checker.sandbox.sandbox import Sandbox
 from checker.settings import CheckerSettings
@@ -31,6 +29,8 @@ from checker.verdict.provenance import REQUIRED, provenance
 from checker.verdict.results import Result, Scorecard, read_scorecard
 from lab.errors import UserError
 from tests.checker.cards import card, mixed
+from tests.checker.conftest import GradeBy
+from tests.waiting import eventually
 
 FEATURES = Path("exercise_01_setup", "feature_repo", "features.py")
 SEED = 5
@@ -99,6 +99,7 @@ def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_
     assert not (tmp_path / "outside.py").exists()
     assert list(temporary.iterdir()) == []
     assert running_in(temporary) == []
+    assert [child for child in psutil.Process().children() if is_worker(child)] == []
 
     (submissions[0] / FEATURES).write_text("user = 1 / 0\n")
     judged: list[Result] = []
@@ -189,19 +190,12 @@ def test_the_status_tells_the_end(
     assert exit_status(scorecard, fail_under) == status
 
 
-def test_a_missing_import_is_named(
-    box: Sandbox,
-    hidden: HiddenData,
-    config: CheckerSettings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_missing_import_is_named(grade_by: GradeBy, tmp_path: Path) -> None:
     def unable(_: object) -> Outcome:
         log = "Traceback\nModuleNotFoundError: No module named 'lightgbm.sklearn'"
         raise SubmissionError("NameError: model", log_tail=log)
 
-    monkeypatch.setattr("checker.run.runner.checks_in", lambda _: {"6.1": unable})
-    (result,) = Grader(box, hidden, config).grade(tmp_path, ["6.1"]).results
+    (result,) = grade_by({"6.1": unable}, tmp_path)
     assert result.hint.startswith("nothing is called lightgbm.sklearn: ")
 
 
@@ -279,11 +273,7 @@ def test_a_timer_that_ran_before_goes_on() -> None:
 
 
 def test_a_submission_without_time_left_keeps_what_was_judged(
-    box: Sandbox,
-    hidden: HiddenData,
-    config: CheckerSettings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    grade_by: GradeBy, tmp_path: Path
 ) -> None:
     def quick(_: object) -> Outcome:
         return Outcome(True, "1", "1")
@@ -292,11 +282,8 @@ def test_a_submission_without_time_left_keeps_what_was_judged(
         time.sleep(60)
         return Outcome(True, "1", "1")
 
-    checks: dict[str, Callable[[object], Outcome]] = {"5.1": quick, "5.2": slow, "6.1": quick}
-    monkeypatch.setattr("checker.run.runner.checks_in", lambda _: checks)
-    limits = config.model_copy(update={"submission_limit_s": 0.5})
-    scorecard = Grader(box, hidden, limits).grade(tmp_path, checks)
-    first, second, third = scorecard.results
+    checks = {"5.1": quick, "5.2": slow, "6.1": quick}
+    first, second, third = grade_by(checks, tmp_path, submission_limit_s=0.5)
     assert first.status is Status.PASS
     assert (second.status, second.message[:9]) == (Status.FAIL, "took more")
     assert (third.status, third.message[:10]) == (Status.FAIL, "not judged")
@@ -309,39 +296,18 @@ def test_a_run_that_is_stopped_takes_its_processes_with_it(tmp_path: Path) -> No
     words = ["grade", str(tmp_path / "ann"), "--out", str(tmp_path / "out")]
     command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
-        started = wait_for(lambda: psutil.Process(run.pid).children(recursive=True), run)
+        children = psutil.Process(run.pid).children
+        eventually(lambda: any(map(is_worker, children(recursive=True))))
+        started = children(recursive=True)
         run.terminate()
         assert run.wait(60) == 143
     _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive
 
 
-def wait_for(
-    processes: Callable[[], list[psutil.Process]], run: "subprocess.Popen[bytes]"
-) -> list[psutil.Process]:
-    """The processes as soon as there are any of the grader; for a minute, while `run` runs."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and run.poll() is None:
-        found = processes()
-        if any("checker.run.worker" in command_of(process) for process in found):
-            return found
-        time.sleep(0.05)
-    raise AssertionError("nothing was graded")
-
-
-def command_of(process: psutil.Process) -> str:
-    """Its words; none where it has ended."""
+def is_worker(process: psutil.Process) -> bool:
+    """Return whether a process, which may have ended, grades a submission."""
     try:
-        return " ".join(process.cmdline())
+        return "checker.run.worker" in process.cmdline()
     except psutil.NoSuchProcess:
-        return ""
-
-
-@pytest.mark.slow
-def test_no_process_of_a_run_is_left(
-    submissions: list[Path], lowered: CheckerSettings, tmp_path: Path
-) -> None:
-    BatchRun(submissions[:1], tmp_path / "out", criteria_of(1), lowered).grade()
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    commands = [Path("/proc", pid, "cmdline").read_text() for pid in children]
-    assert not [command for command in commands if "checker.run.worker" in command]
+        return False

@@ -1,7 +1,6 @@
 """Code as it is handed out, with all that is wrong with it, is graded, and told what is wrong."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
 from lab.settings import ROOT
 from tests.checker.cards import not_passed
-
-Grade = Callable[..., Scorecard]
+from tests.checker.conftest import Grade
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
 JOB = Path("exercise_05_streaming", "flink_streaming_features.py")

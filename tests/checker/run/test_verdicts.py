@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,8 @@ from checker.verdict.results import Scorecard
 from lab.errors import UserError
 from lab.learn import PLUGINS
 from tests.checker.cards import not_passed
+from tests.checker.conftest import Grade, GradeBy
 from tests.checker.mutants import PLAIN, SUBMISSIONS, copy_reference, mutants, with_tables
-
-Grade = Callable[..., Scorecard]
 
 NOTEBOOK = SUBMISSIONS / "right" / "notebook"
 SCRIPT = Path("exercise_02_training", "generate_training_data.py")
@@ -149,25 +147,16 @@ def test_a_failure_shows_at_most_three_counter_examples(grade: Grade, plain: Pat
     assert all(example.expected != example.got for example in wrong.examples)
 
 
-def test_a_failure_that_was_measured_carries_their_last_lines(
-    box: Sandbox, hidden: HiddenData, config: CheckerSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_that_was_measured_carries_their_last_lines(grade_by: GradeBy) -> None:
     def measured(submission: Submission) -> Outcome:
         submission.log.write_text("first\n" * 50 + "\x1b[31mlast\x1b[0m\n")
         return Outcome(False, "1 of 2", "2 of 2")
 
-    monkeypatch.setattr("checker.run.runner.checks_in", lambda _: {"5.1": measured})
-    (failed,) = Grader(box, hidden, config).grade(PLAIN, ["5.1"]).results
+    (failed,) = grade_by({"5.1": measured}, PLAIN)
     assert (failed.status, failed.log_tail) == (Status.FAIL, "first\n" * 11 + "last")
 
 
-def test_a_bug_of_ours_is_an_error_and_not_a_fail(
-    box: Sandbox,
-    hidden: HiddenData,
-    config: CheckerSettings,
-    plain: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_bug_of_ours_is_an_error_and_not_a_fail(grade_by: GradeBy, plain: Path) -> None:
     def broken(_: object) -> Outcome:
         raise ZeroDivisionError("ours")
 
@@ -175,9 +164,8 @@ def test_a_bug_of_ours_is_an_error_and_not_a_fail(
         raise MachineTooBusyError("machine too busy")
 
     checks = {"5.1": broken, "6.2": too_busy}
-    monkeypatch.setattr("checker.run.runner.checks_in", lambda _: checks)
-    card = Grader(box, hidden, config).grade(plain, ["5.1", "5.2", "6.2"])
-    statuses = {"5.1": Status.ERROR, "5.2": Status.SKIPPED, "6.2": Status.ERROR}
-    assert card.status_of() == statuses
-    assert "ZeroDivisionError" in card.results[0].message
-    assert card.results[2].message == "machine too busy"
+    bug, skipped, busy = grade_by(checks, plain, "5.1", "5.2", "6.2")
+    statuses = [bug.status, skipped.status, busy.status]
+    assert statuses == [Status.ERROR, Status.SKIPPED, Status.ERROR]
+    assert "ZeroDivisionError" in bug.message
+    assert busy.message == "machine too busy"

@@ -191,19 +191,21 @@ def test_protobuf_that_is_none_is_no_error_of_ours(make: Make) -> None:
 # ---- Links that are made while it runs -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["crontab", "own.cron"])
-def test_a_crontab_that_is_a_link_is_not_read(name: str, make: Make, secret: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("exercise_06/crontab", scheduled_jobs),
+        ("exercise_06/own.cron", scheduled_jobs),
+        ("exercise_01/feature_store.yaml", lambda submission: submission.store_config),
+    ],
+)
+def test_a_file_that_is_a_link_is_not_read(
+    file: str, read: Callable[[Submission], object], make: Make, secret: Path
+) -> None:
     submission = make()
-    replaced(submission.exercise(6) / name, secret)
+    replaced(submission.root / file, secret)
     with pytest.raises(SubmissionError, match="not a file of the submission"):
-        scheduled_jobs(submission)
-
-
-def test_settings_that_are_a_link_are_not_read(make: Make, secret: Path) -> None:
-    submission = make()
-    replaced(submission.repo / "feature_store.yaml", secret)
-    with pytest.raises(SubmissionError, match="not a file of the submission"):
-        submission.store_config  # noqa: B018
+        read(submission)
 
 
 def test_a_report_that_is_a_link_is_not_read(make: Make, secret: Path) -> None:

@@ -2,20 +2,17 @@
 
 import ast
 import re
-import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from checker.run.runner import criteria_of
 from checker.submission.scripts import script_that_defines, scripts
 from checker.submission.workspace import make_workspace
 from checker.verdict.outcome import NotAttemptedError, Status
-from checker.verdict.results import Scorecard
 from lab.errors import UserError
 from tests import test_docs
+from tests.checker.conftest import Grade
 
 CONTRACT_FUNCTIONS = {
     "exercise_02_pit_training/generate_training_data.py": {
@@ -50,14 +47,12 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_of_it_is_attempted(workspace: Path, grade: Callable[..., Scorecard]) -> None:
+def test_nothing_of_it_is_attempted(workspace: Path, grade: Grade) -> None:
     card = grade(workspace)
     assert card.count(Status.NOT_ATTEMPTED) == 35, card.status_of()
 
 
-def test_the_first_line_that_is_written_is_an_attempt(
-    workspace: Path, grade: Callable[..., Scorecard]
-) -> None:
+def test_the_first_line_that_is_written_is_an_attempt(workspace: Path, grade: Grade) -> None:
     features = workspace / "exercise_01_setup" / "feature_repo" / "features.py"
     features.write_text("user = 1 / 0\n")
     status = grade(workspace, 1).status_of()
@@ -97,17 +92,6 @@ def test_the_commands_of_its_readme_exist(workspace: Path) -> None:
             test_docs.assert_lab_takes(arguments)
 
 
-def test_its_workflow_grades_it_by_commands_that_exist(workspace: Path) -> None:
-    workflow = yaml.safe_load((workspace / ".github" / "workflows" / "check.yml").read_text())
-    steps = workflow["jobs"]["check"]["steps"]
-    words = [shlex.split(step["run"].partition(" >>")[0]) for step in steps if "run" in step]
-    commands = [arguments for name, *arguments in words if name.endswith("/lab")]
-    assert [arguments[0] for arguments in commands] == ["grade", "render"]
-    for arguments in commands:
-        test_docs.assert_lab_takes(arguments)
-    assert {"make", "-C", "lab", "setup"} in map(set, words)
-
-
 def test_a_folder_with_something_in_it_is_left_alone(workspace: Path) -> None:
     (workspace / "README.md").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
@@ -142,16 +126,11 @@ WRITTEN = {
 }
 
 
-@pytest.mark.parametrize("source", STUBS.values(), ids=STUBS)
-def test_a_stub_is_not_there(source: str, tmp_path: Path) -> None:
-    (tmp_path / "f.py").write_text(source)
-    assert scripts(tmp_path) == []
-
-
-@pytest.mark.parametrize("source", WRITTEN.values(), ids=WRITTEN)
-def test_more_than_a_stub_is_there(source: str, tmp_path: Path) -> None:
-    (tmp_path / "f.py").write_text(source)
-    assert scripts(tmp_path) == [tmp_path / "f.py"]
+@pytest.mark.parametrize("name", [*STUBS, *WRITTEN])
+def test_a_script_is_there_when_it_is_more_than_a_stub(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "f.py"
+    file.write_text({**STUBS, **WRITTEN}[name])
+    assert scripts(tmp_path) == ([file] if name in WRITTEN else [])
 
 
 def test_a_stub_gives_way_to_another_file_that_has_the_function(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""A private Redis, and stores with registries of their own."""
+"""Stores with the columnar engine, or with Feast's own parts, on a private Redis."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,9 @@ import redis
 import yaml
 from feast import FeatureStore, FeatureView
 
-from lab.stack.redis import RedisServer, private_redis
-from tests.feast_plugins.engine.engine_repo import OURS, SHOP, USER, Dump, OpenStore
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with private_redis(tmp_path_factory.mktemp("redis")) as started:
-        yield started
-
-
-@pytest.fixture
-def client(server: RedisServer) -> redis.Redis:
-    found = server.client()
-    found.flushall()
-    return found
+from lab.stack.redis import RedisServer
+from tests.feast_plugins.asof_repo import USER
+from tests.feast_plugins.engine.engine_repo import ENGINE, SHOP, Dump, OpenStore
 
 
 @pytest.fixture
@@ -33,13 +21,19 @@ def dump(client: redis.Redis) -> Callable[[], Dump]:
 
 @pytest.fixture
 def open_store(client: redis.Redis, server: RedisServer, tmp_path: Path) -> OpenStore:
-    """Applies views to a registry of their own."""
+    """Apply views to a SQL registry, in a project that no other test has.
 
-    def applied(*views: FeatureView, parts: dict[str, Any] = OURS, name: str = "r") -> FeatureStore:
+    Feast's SDK caches what it reads of a SQL registry by the project and the `id()` of an object
+    that a later registry can have again.
+    """
+
+    def applied(
+        *views: FeatureView, parts: dict[str, Any] = ENGINE, name: str = "r"
+    ) -> FeatureStore:
         online = {**parts["online_store"], "connection_string": f"127.0.0.1:{server.port}"}
         config = {
             "provider": "local",
-            "project": "p",
+            "project": tmp_path.name,
             "registry": {"registry_type": "sql", "path": f"sqlite:///{tmp_path / name}.db"},
             "entity_key_serialization_version": 3,
             **parts,

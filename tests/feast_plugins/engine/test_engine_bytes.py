@@ -3,31 +3,21 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import redis
 from feast import FeatureView, Field, FileSource
 from feast.types import Int64
 
 from feast_plugins import columnar_engine
+from tests.feast_plugins.asof_repo import DAY, ROWS, START, USER, at, online, write_rows
 from tests.feast_plugins.engine.engine_repo import (
-    DAY,
     END,
     FEASTS_OWN,
-    HOUR,
-    MINUTE,
-    OURS,
     SHOP,
-    START,
-    TYPES,
-    USER,
-    UTC_US,
     Dump,
     OpenStore,
-    online,
-    simple_rows,
+    row,
     view_of,
     write_every_type,
 )
@@ -40,20 +30,9 @@ def test_the_same_bytes_as_feasts_own(
     open_store(view, parts=FEASTS_OWN, name="theirs").materialize(START, END)
     theirs = dump()
     client.flushall()
-    store = open_store(view)
-    store.materialize(START, END)
+    open_store(view).materialize(START, END)
     assert len(theirs) == 40
     assert dump() == theirs
-    read = store.get_online_features([f"v:{name}" for name in TYPES], [{"user_id": "user_39"}])
-    last = {name: make(399) for name, (_, _, make) in TYPES.items()}
-    assert {name: values[0] for name, values in read.to_dict().items() if name != "user_id"} == {
-        name: None
-        if 399 % (5 + i) == 0
-        else pytest.approx(last[name], rel=1e-6)
-        if name in ("ratio", "ratios")
-        else last[name]
-        for i, name in enumerate(TYPES)
-    }
 
 
 def test_partitions_leave_the_same(
@@ -73,76 +52,50 @@ def test_partitions_leave_the_same(
     assert dump() == at_once
 
 
-def test_the_same_training_rows_as_feasts_own(open_store: OpenStore, tmp_path: Path) -> None:
-    view = write_every_type(tmp_path / "rows.parquet")
-    asked = pd.DataFrame(
-        {
-            "user_id": [f"user_{n % 45}" for n in range(300)],
-            "event_timestamp": [START + 5 * HOUR * n for n in range(300)],
-            "row": range(300),
-        }
-    )
-    features = ["v:count", "v:ratio", "v:exact", "v:word", "v:flag"]
-    answers = []
-    for name, parts in {"theirs": FEASTS_OWN, "ours": OURS}.items():
-        store = open_store(view, parts=parts, name=name)
-        job = store.get_historical_features(asked, features, filter_by_created_timestamp=True)
-        answers.append(job.to_df().sort_values("row", ignore_index=True))
-    pd.testing.assert_frame_equal(*answers, check_dtype=False, check_exact=True)
-
-
-# ---- Sources as they come -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
 def test_times_of_any_unit_and_zone(
     unit: str, zone: str | None, open_store: OpenStore, tmp_path: Path
 ) -> None:
-    times = pa.array([START, START, START + DAY], UTC_US).cast(pa.timestamp(unit, tz="UTC"))
-    times = times.cast(pa.timestamp(unit, tz=zone)) if zone else times.cast(pa.timestamp(unit))
-    table = pa.table(simple_rows(event_timestamp=times, created=times))
-    pq.write_table(table, tmp_path / "rows.parquet", version="2.6")
-    store = open_store(view_of(tmp_path / "rows.parquet", count=Int64))
-    store.materialize(START + MINUTE, START + DAY)
-    assert online(store) == [None, 3]
+    kind = pa.timestamp(unit, zone)
+    file = write_rows(tmp_path / "rows.parquet", ROWS, event_timestamp=kind, created=kind)
+    store = open_store(view_of(file))
+    store.materialize(at(2.5), at(3))
+    assert online(store, "a", "b") == [3, None]
 
 
 def test_a_folder_of_files(open_store: OpenStore, tmp_path: Path) -> None:
     folder = tmp_path / "rows"
-    (folder / "day=2").mkdir(parents=True)
-    table = pa.table(simple_rows())
-    pq.write_table(table.slice(0, 2), folder / "first.parquet")
-    pq.write_table(table.slice(2), folder / "day=2" / "second.parquet")
-    store = open_store(view_of(folder, count=Int64))
+    write_rows(folder / "first.parquet", ROWS[:2])
+    write_rows(folder / "day=2" / "second.parquet", ROWS[2:])
+    store = open_store(view_of(folder))
     store.materialize(START, END)
-    assert online(store) == [1, 3]
+    assert online(store, "a", "b") == [3, 20]
 
 
 def test_no_created_column_several_join_keys_and_renamed_columns(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
-    file = tmp_path / "rows.parquet"
-    shops = pa.array([7, 7, 8], pa.int32())  # the entity is declared as Int64
-    pq.write_table(pa.table(simple_rows(created=None, shop=shops)), file)
+    rows = [{**each, "shop": shop} for each, shop in zip(ROWS, (7, 8, 7), strict=True)]
+    file = write_rows(tmp_path / "rows.parquet", rows, shop=pa.int32())  # declared as Int64
     source = FileSource(
         path=file.name,  # relative to the repository
         timestamp_field="event_timestamp",
-        field_mapping={"shop": "shop_id", "count": "visits"},
+        field_mapping={"shop": "shop_id", "value": "visits"},
     )
     schema = [Field(name="visits", dtype=Int64)]
     view = FeatureView(name="v", entities=[SHOP, USER], ttl=DAY, schema=schema, source=source)
     store = open_store(view)
     store.materialize(START, END)
-    asked = {"user_id": ["b", "b", "a"], "shop_id": [7, 8, 8]}
-    assert store.get_online_features(["v:visits"], asked).to_dict()["visits"] == [2, 3, None]
+    asked = {"user_id": ["a", "a", "b"], "shop_id": [7, 8, 8]}
+    assert store.get_online_features(["v:visits"], asked).to_dict()["visits"] == [1, 3, None]
 
 
 def test_rows_without_an_entity_are_nobodys(
     open_store: OpenStore, client: redis.Redis, tmp_path: Path
 ) -> None:
-    pq.write_table(pa.table(simple_rows(user_id=["a", None, "b"])), tmp_path / "rows.parquet")
-    store = open_store(view_of(tmp_path / "rows.parquet", count=Int64))
+    rows = [*ROWS, {**row("", 1, 7), "user_id": None}]
+    store = open_store(view_of(write_rows(tmp_path / "rows.parquet", rows)))
     store.materialize(START, END)
-    assert online(store) == [1, 3]
+    assert online(store, "a", "b") == [3, 20]
     assert client.dbsize() == 2

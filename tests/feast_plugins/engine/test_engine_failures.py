@@ -9,27 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import redis
 from feast import FeatureStore, RepoConfig
-from feast.types import Int64
 
 from feast_plugins.feature_source import SourceError
-from tests.feast_plugins.engine.engine_repo import (
-    DAY,
-    END,
-    HOUR,
-    OURS,
-    START,
-    USER,
-    Dump,
-    OpenStore,
-    online,
-    simple_rows,
-    view_of,
-    write_rows,
-)
+from tests.feast_plugins.asof_repo import HOUR, ROWS, START, USER, online, write_rows
+from tests.feast_plugins.engine.engine_repo import END, ENGINE, Dump, OpenStore, row, view_of
 
 KILLED = """
 import os, signal, sys
@@ -55,11 +41,11 @@ store.materialize(datetime.fromisoformat(sys.argv[2]), datetime.fromisoformat(sy
 def test_a_killed_run_is_answered_from_and_finished_by_the_next(
     open_store: OpenStore, dump: Callable[[], Dump], client: redis.Redis, tmp_path: Path
 ) -> None:
-    old, new = tmp_path / "rows.parquet", START + DAY
-    write_rows(old, *((f"u{n}", START, START, n) for n in range(1_000)))
-    store = open_store(view_of(old, count=Int64))
+    users = [f"u{n}" for n in range(1_000)]
+    file = write_rows(tmp_path / "rows.parquet", [row(u, 0, n) for n, u in enumerate(users)])
+    store = open_store(view_of(file))
     store.materialize(START, START + HOUR)
-    write_rows(old, *((f"u{n}", new, new, n + 5_000) for n in range(1_000)))
+    write_rows(file, [row(user, 24, n + 5_000) for n, user in enumerate(users)])
     arguments = [str(tmp_path), START.isoformat(), END.isoformat()]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments],
@@ -70,33 +56,37 @@ def test_a_killed_run_is_answered_from_and_finished_by_the_next(
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
-    asked = {"user_id": [f"u{n}" for n in range(1_000)]}
-    between = store.get_online_features(["v:count"], asked).to_dict()["count"]
+    between = online(store, *users)
     assert set(between) <= {*range(1_000), *range(5_000, 6_000)}
     assert sum(value >= 5_000 for value in between) == 200
-    open_store(view_of(old, count=Int64)).materialize(START, END)
+    open_store(view_of(file)).materialize(START, END)
     finished = dump()
     client.flushall()
-    open_store(view_of(old, count=Int64), name="other").materialize(START, END)
+    open_store(view_of(file), name="other").materialize(START, END)
     assert finished == dump()
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "types", "says"),
     [
-        ({"count": None}, r"v: .*rows\.parquet has no column count"),
-        ({"count": pa.array(["1", "2", "3"])}, r"v: count of .*rows\.parquet is string"),
-        ({"created": pa.array([START] * 3, pa.timestamp("us"))}, "differ in their zone"),
+        ({}, {}, r"v: .*rows\.parquet has no column value"),
+        ({"value": "1"}, {"value": pa.string()}, r"v: value of .*rows\.parquet is string"),
+        ({"value": 1}, {"created": pa.timestamp("us")}, "differ in their zone"),
     ],
     ids=["missing column", "wrong type", "zones differ"],
 )
 def test_a_source_that_is_not_as_declared_is_refused_before_anything_is_written(
-    changes: dict[str, Any], says: str, open_store: OpenStore, client: redis.Redis, tmp_path: Path
+    changes: dict[str, Any],
+    types: dict[str, pa.DataType],
+    says: str,
+    open_store: OpenStore,
+    client: redis.Redis,
+    tmp_path: Path,
 ) -> None:
-    file = tmp_path / "rows.parquet"
-    pq.write_table(pa.table(simple_rows()), file)
-    store = open_store(view_of(file, count=Int64))
-    pq.write_table(pa.table(simple_rows(**changes)), file)
+    file = write_rows(tmp_path / "rows.parquet", ROWS)
+    store = open_store(view_of(file))
+    times = [{name: each[name] for name in each if name != "value"} for each in ROWS]
+    write_rows(file, [{**each, **changes} for each in times], **types)
     with pytest.raises(SourceError, match=says):
         store.materialize(START, END)
     assert client.dbsize() == 0
@@ -106,8 +96,8 @@ def test_a_source_that_is_not_as_declared_is_refused_before_anything_is_written(
 def test_a_full_redis_fails_the_run(
     open_store: OpenStore, client: redis.Redis, tmp_path: Path
 ) -> None:
-    write_rows(tmp_path / "rows.parquet", *((f"u{n}", START, START, n) for n in range(5_000)))
-    store = open_store(view_of(tmp_path / "rows.parquet", count=Int64))
+    rows = [row(f"u{n}", 0, n) for n in range(5_000)]
+    store = open_store(view_of(write_rows(tmp_path / "rows.parquet", rows)))
     limit = client.config_get("maxmemory")["maxmemory"]
     client.config_set("maxmemory", client.info("memory")["used_memory"])
     try:
@@ -123,16 +113,16 @@ def test_a_full_redis_fails_the_run(
 def test_another_online_store_goes_to_feasts_local_engine(
     open_store: OpenStore, client: redis.Redis, tmp_path: Path
 ) -> None:
-    pq.write_table(pa.table(simple_rows()), tmp_path / "rows.parquet")
+    view = view_of(write_rows(tmp_path / "rows.parquet", ROWS))
     config = RepoConfig(
         repo_path=tmp_path,
         provider="local",
         project="p",
         registry=str(tmp_path / "file.db"),
-        **{**OURS, "online_store": {"type": "sqlite", "path": str(tmp_path / "online.db")}},
+        **{**ENGINE, "online_store": {"type": "sqlite", "path": str(tmp_path / "online.db")}},
     )
     store = FeatureStore(config=config)
-    store.apply([USER, view_of(tmp_path / "rows.parquet", count=Int64)])
+    store.apply([USER, view])
     store.materialize(START, END)
-    assert online(store) == [1, 3]
+    assert online(store, "a", "b") == [3, 20]
     assert client.dbsize() == 0

@@ -10,6 +10,9 @@ from lab.settings import Settings, settings
 from lab.stack import ServiceStatus, down, status
 from lab.stack.ports import free_port
 
+Status = Callable[..., ServiceStatus]
+Programs = Callable[..., None]
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Iterator[Settings]:
@@ -27,8 +30,8 @@ def config(tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Leaves on the PATH only the programs named, and small shell scripts of these names."""
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """Leave on the PATH only the programs named, and small shell scripts of these names."""
 
     def only(*names: str, **scripts: str) -> None:
         folder = tmp_path / "bin"
@@ -45,10 +48,10 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
 
 @pytest.fixture
-def redis_status(config: Settings) -> Callable[..., ServiceStatus]:
-    """How Redis is, as `lab status` sees it under these settings or other ones."""
+def redis_status(config: Settings) -> Status:
+    """Return the state of Redis that `lab status` shows, under these settings or other ones."""
 
-    def ask(config: Settings = config) -> ServiceStatus:
+    def state(config: Settings = config) -> ServiceStatus:
         return next(service for service in status(config) if service.name == "redis")
 
-    return ask
+    return state

@@ -15,13 +15,12 @@ import pytest
 import yaml
 
 from lab.settings import Settings, settings
-from lab.stack import ServiceStatus, compose, down, up
+from lab.stack import compose, down, up
 from lab.stack.kafka.jars import POM
+from tests.lab.stack.conftest import Programs, Status
 from tests.settings_in_force import PointSettings
 
 FILE = settings.root / "docker-compose.yml"
-Status = Callable[..., ServiceStatus]
-Programs = Callable[..., None]
 
 # Answers as an engine with this project's containers would, as far as the lab asks.
 DOCKER = """

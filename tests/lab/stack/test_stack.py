@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from shutil import which
 
@@ -16,9 +15,10 @@ import redis
 
 from lab.errors import UserError
 from lab.settings import Settings
-from lab.stack import ServiceStatus, down, up
+from lab.stack import down, up
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer, private_redis
+from tests.lab.stack.conftest import Programs, Status
 from tests.settings_in_force import variables
 from tests.waiting import eventually
 
@@ -29,8 +29,6 @@ pytestmark = [
         reason="no redis-server: scripts/system-packages redis-server",
     ),
 ]
-Status = Callable[..., ServiceStatus]
-Programs = Callable[..., None]
 UP = "from lab.stack import up; up(['redis'])"
 
 

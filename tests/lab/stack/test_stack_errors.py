@@ -1,6 +1,5 @@
 """What goes wrong at `up`: a clear error, the log, the next command, and nothing left running."""
 
-from collections.abc import Callable
 from pathlib import Path
 from shutil import which
 
@@ -9,13 +8,12 @@ import pytest
 
 from lab.errors import UserError
 from lab.settings import Settings
-from lab.stack import ServiceStatus, up
+from lab.stack import up
+from tests.lab.stack.conftest import Programs, Status
 
 pytestmark = pytest.mark.skipif(
     which("redis-server") is None, reason="no redis-server: scripts/system-packages redis-server"
 )
-Status = Callable[..., ServiceStatus]
-Programs = Callable[..., None]
 
 
 def test_a_redis_that_dies_while_starting_is_told_with_its_log(

@@ -1,12 +1,11 @@
 """scripts/system-packages, as far as it changes nothing on this machine."""
 
 import subprocess
-from collections.abc import Callable
 
 from lab.settings import settings
+from tests.lab.stack.conftest import Programs
 
 SCRIPT = settings.root / "scripts" / "system-packages"
-Programs = Callable[..., None]
 
 
 def system_packages(*commands: str) -> tuple[int, str]:

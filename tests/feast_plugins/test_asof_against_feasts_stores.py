@@ -1,0 +1,212 @@
+"""The as-of store compared with Feast's duckdb and file (dask) stores, on the same rows.
+
+A test of a difference is a row of the tables in docs/plugins/asof_offline_store.md.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from feast import FeatureService, FeatureStore, FeatureView, Field
+from feast.types import Float32, Int32, Int64
+
+from feast_plugins.feature_source import SourceError
+from tests.feast_plugins.asof_repo import (
+    DUCKDB,
+    FILE,
+    HOUR,
+    MERCHANT,
+    MICROSECONDS,
+    OURS,
+    ROWS,
+    USER,
+    Row,
+    asked,
+    at,
+    feature_view,
+    open_store,
+    source,
+    write_rows,
+)
+
+each_store = pytest.mark.parametrize("offline", [DUCKDB, FILE])
+IN_SQL = "SELECT 'a' AS user_id, TIMESTAMP '2026-01-01 02:00:00' AS event_timestamp"
+IN_ARROW = pa.Table.from_pandas(asked(("a", 2)))
+AS_TEXT = asked(("a", 2)).assign(event_timestamp="2026-01-01 02:00:00")
+
+
+def awkward_rows(random: Random, *unique: str) -> list[Row]:
+    """Rows in no order, with null keys and values, created early, late, or at an unknown time.
+
+    No two are equal in `unique`: which of those would count is left open by Feast.
+    """
+    rows = {}
+    for number in range(400):
+        created = random.choice([None, *range(60)])
+        row = {
+            "user_id": random.choice(["a", "b", "c", None]),
+            "merchant_id": random.choice("xyz"),
+            "event_timestamp": at(random.randint(0, 40)),
+            "created": None if created is None else at(created),
+            "value": random.choice([None, number]),
+        }
+        rows[tuple(row[name] for name in unique)] = row
+    return list(rows.values())
+
+
+def on_awkward_rows(folder: Path, random: Random) -> list[FeatureStore]:
+    """Open duckdb's store and ours: a view by user, one of two keys without a created column."""
+    by_user = awkward_rows(random, "user_id", "event_timestamp", "created")
+    undated = awkward_rows(random, "user_id", "merchant_id", "event_timestamp")
+    one = write_rows(folder / "one.parquet", by_user)
+    two = write_rows(folder / "two.parquet", undated)
+    views = [
+        feature_view("one", source(one), ttl=9 * HOUR),
+        feature_view("two", source(two, ""), USER, MERCHANT, ttl=timedelta(0)),
+    ]
+    payer = views[0].with_name("payer").with_join_key_map({"user_id": "payer_id"})
+    service = FeatureService(name="all", features=[views[0].with_name("own"), payer, views[1]])
+    return [open_store(folder, *views, service, offline=offline) for offline in (DUCKDB, OURS)]
+
+
+@pytest.mark.parametrize("known_only", [False, True], ids=["true", "known"])
+@pytest.mark.parametrize("seed", range(4))
+def test_equal_to_duckdb_on_awkward_rows(tmp_path: Path, seed: int, known_only: bool) -> None:
+    """Three joins at once, of rows that repeat, have null keys, or come before all others."""
+    random = Random(seed)
+    rows = pd.DataFrame(
+        {
+            "user_id": random.choices(["a", "b", "c", "d", None], k=500),
+            "payer_id": random.choices(["a", "b", "c", "d", None], k=500),
+            "merchant_id": random.choices(["x", "y", "w"], k=500),
+            "event_timestamp": pd.DatetimeIndex([at(random.randint(-2, 60)) for _ in range(500)]),
+            "row": range(500),
+        }
+    )
+    theirs, ours = (
+        store.get_historical_features(
+            rows,
+            store.get_feature_service("all"),
+            full_feature_names=True,
+            filter_by_created_timestamp=known_only,
+        )
+        .to_df()
+        .sort_values("row", ignore_index=True)
+        for store in on_awkward_rows(tmp_path, random)
+    )
+    assert ours.filter(like="__value").notna().mean().between(0.1, 0.9).all()
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True, check_dtype=False)
+
+
+def both(folder: Path, offline: str, rows: list[Row] = ROWS, **types: Any) -> list[FeatureStore]:
+    """Open Feast's store and ours on one view of the rows."""
+    file = write_rows(folder / "rows.parquet", [{"ratio": 0.1, **row} for row in rows], **types)
+    view = feature_view("v", source(file), features={"value": Int32, "ratio": Float32})
+    return [open_store(folder, view, offline=name) for name in (offline, OURS)]
+
+
+def frame(store: FeatureStore, rows: Any, *features: str) -> pd.DataFrame:
+    return store.get_historical_features(rows, list(features or ["v:value"])).to_df()
+
+
+@pytest.mark.parametrize(
+    ("rows", "theirs", "ours"),
+    [
+        ([("a", 2), ("a", 2), ("b", 9)], {1: 1, 2: 20}, {0: 1, 1: 1, 2: 20}),
+        ([("a", 2), ("b", 1000)], {0: 1}, {0: 1, 1: None}),
+        ([("a", 2), ("b", 0)], {0: 1}, {0: 1, 1: None}),
+        ([("a", 2), ("b", None)], {0: 1}, {0: 1, 1: None}),
+        ([("a", 2), (None, 9)], {0: 1, 1: 1}, {0: 1, 1: None}),
+    ],
+    ids=["equal key and moment", "older than the TTL", "before the first row", "no moment", "null"],
+)
+def test_entity_rows_that_the_file_store_loses_or_joins_to_a_null_key(
+    rows: list[tuple[Any, Any]], theirs: dict[int, int], ours: dict[int, Any], tmp_path: Path
+) -> None:
+    table = [*ROWS, {**ROWS[0], "user_id": None}]
+    answers = []
+    for store in both(tmp_path, FILE, table):
+        found = frame(store, asked(*rows, row=range(len(rows))))
+        values = found["value"].astype(object).where(found["value"].notna(), None)
+        answers.append(dict(zip(found["row"], values, strict=True)))
+    assert answers == [theirs, ours]
+
+
+def test_the_file_store_orders_rows_by_the_features_event_time(tmp_path: Path) -> None:
+    rows = asked(("b", 9), ("a", 2))
+    theirs, ours = (frame(store, rows)["value"].tolist() for store in both(tmp_path, FILE))
+    assert (theirs, ours) == ([1, 20], [20, 1])
+
+
+def test_duckdb_mixes_the_rows(tmp_path: Path) -> None:
+    """Those without features come last, or first, or elsewhere."""
+    rows = asked(*((user, 9) for user in ["a", "nobody", "b"] * 2000), row=range(6000))
+    theirs, ours = (frame(store, rows)["row"].tolist() for store in both(tmp_path, DUCKDB))
+    assert theirs != list(range(6000)) == ours
+
+
+@each_store
+def test_feasts_stores_return_the_types_of_the_file(offline: str, tmp_path: Path) -> None:
+    """A float32 that was stored as float64 is another number online than offline."""
+    theirs, ours = (
+        frame(store, asked(("a", 2)), "v:value", "v:ratio").dtypes[["value", "ratio"]].tolist()
+        for store in both(tmp_path, offline)
+    )
+    assert (theirs, ours) == (["int64", "float64"], ["int32", "float32"])
+
+
+@pytest.mark.parametrize(
+    ("offline", "rows"),
+    [(DUCKDB, IN_SQL), (DUCKDB, IN_ARROW), (FILE, IN_SQL), (FILE, IN_ARROW), (FILE, AS_TEXT)],
+    ids=["duckdb, SQL", "duckdb, Arrow", "file, SQL", "file, Arrow", "file, text"],
+)
+def test_feasts_stores_take_pandas_frames_only(offline: str, rows: Any, tmp_path: Path) -> None:
+    theirs, ours = both(tmp_path, offline)
+    with pytest.raises((ValueError, AttributeError)):
+        frame(theirs, rows)
+    assert frame(ours, rows)["value"].tolist() == [1]
+
+
+def test_the_file_store_renames_a_feature_called_like_an_entity_column(tmp_path: Path) -> None:
+    theirs, ours = both(tmp_path, FILE)
+    rows = asked(("a", 2), value=[7])
+    assert frame(theirs, rows)[["value", "value__"]].to_numpy().tolist() == [[7, 1]]
+    with pytest.raises(ValueError, match="a column value already"):
+        frame(ours, rows)
+
+
+def test_duckdb_reads_paths_from_where_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(tmp_path / "rows.parquet", ROWS)
+    view = feature_view("v", source("rows.parquet"))
+    theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
+    monkeypatch.chdir("/")
+    with pytest.raises(Exception, match="No files found"):
+        frame(theirs, asked(("a", 2)))
+    assert frame(ours, asked(("a", 2)))["value"].tolist() == [1]
+
+
+def test_duckdb_joins_times_with_and_without_a_zone(tmp_path: Path) -> None:
+    """Which may be hours apart; here that is an error."""
+    theirs, ours = both(tmp_path, DUCKDB, event_timestamp=pa.timestamp("us"), created=MICROSECONDS)
+    assert frame(theirs, asked(("a", 2)))["value"].tolist() == [1]
+    with pytest.raises(SourceError, match="differ in their zone"):
+        frame(ours, asked(("a", 2)))
+
+
+def test_duckdb_cannot_materialize_a_view_without_entities(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.parquet", ROWS)
+    fields = [Field(name="value", dtype=Int64)]
+    view = FeatureView(name="v", schema=fields, source=source(file), ttl=timedelta(days=1))
+    theirs, ours = (
+        open_store(tmp_path, view, offline=offline, pull_latest=True) for offline in (DUCKDB, OURS)
+    )
+    with pytest.raises(ValueError, match="__dummy_id"):
+        theirs.materialize(at(0), at(9))
+    ours.materialize(at(0), at(9))
+    assert ours.get_online_features(["v:value"], [{"__dummy_id": ""}]).to_dict()["value"] == [3]
