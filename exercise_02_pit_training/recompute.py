@@ -43,6 +43,5 @@ def recompute(rows: pd.DataFrame) -> pd.DataFrame:
             connection.execute(f"CREATE VIEW {table} AS {rows_of}")
         for table, (key, days) in SNAPSHOTS.items():
             file = settings.data_dir / f"{table}.parquet"
-            query = NEWEST_SNAPSHOT.format(table=table, file=file, key=key, days=days)
-            connection.execute(query)
+            connection.execute(NEWEST_SNAPSHOT.format(table=table, file=file, key=key, days=days))
         return connection.execute(QUERY.read_text()).df()

@@ -12,7 +12,7 @@ import pytest
 
 from exercise_02_pit_training import generate_training_data
 from exercise_02_pit_training.production import variants
-from exercise_02_pit_training.production.leakage import VariantResult, compare_variants, in_words
+from exercise_02_pit_training.production.leakage import VariantResult, compare_variants
 from exercise_02_pit_training.production.variants import feature_tables, training_variants
 from lab.dataset.simulate import simulate
 from lab.feature_store import effective_config
@@ -167,7 +167,6 @@ def test_without_a_leak_every_promise_is_kept_and_shuffled_labels_score_chance()
         assert result.served["pr_auc"] > 2 * result.served["chance"]
         shuffled = np.mean(result.shuffled_served)
         assert shuffled == pytest.approx(result.served["chance"], rel=0.2)
-    assert not any("off by" in sentence for sentence in in_words([*results.values()]))
 
 
 @pytest.mark.slow
