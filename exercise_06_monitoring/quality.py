@@ -60,9 +60,12 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
     age = (now - rows["arrived"].max()) / timedelta(minutes=1) if len(rows) else np.inf
     message = f"the newest row arrived {age:,.0f} minutes ago; the limit is {most}"
     yield check_of(view, "freshness", age <= most, message, "critical")
-    nameless, copies = rows.loc[is_new, "entity"].isna().sum(), (rows["copies"][is_new] > 1).sum()
-    yield check_of(view, "key", not nameless, f"{nameless} rows without a key", "critical")
-    yield check_of(view, "unique_key", not copies, f"{copies} keys with the same row twice")
+    no_key = is_new & rows["entity"].isna()
+    copied = is_new & rows["entity"].notna() & (rows["copies"] > 1)
+    message = f"{no_key.sum()} rows have no {view.join_keys[0]}"
+    yield check_of(view, "key", not no_key.any(), message, "critical")
+    message = f"{copied.sum()} rows are in the table more than once"
+    yield check_of(view, "unique_key", not copied.any(), message)
     types = {field.name: field.type for field in pyarrow.dataset.dataset(table_of(view)).schema}
     for field in view.features:
         values, earlier = rows.loc[is_new, field.name].dropna(), rows.loc[~is_new, field.name]
