@@ -10,7 +10,7 @@ from exercise_06_monitoring.alerts import AlertState
 from exercise_06_monitoring.feature_monitoring import measure_drift
 from exercise_06_monitoring.production.__main__ import PARTS, build_monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
-from exercise_06_monitoring.production.large_tables import sampled_windows, write_sample
+from exercise_06_monitoring.production.large_tables import sampled_windows
 from exercise_06_monitoring.windows import drift_windows
 from lab.errors import UserError
 from tests.exercise_06.monitored_shop import views_in
@@ -29,17 +29,6 @@ def test_each_part_can_be_used_alone(part: str) -> None:
 def test_an_unknown_part_is_refused() -> None:
     with pytest.raises(UserError, match="there is no part fast"):
         build_monitor({"fast"})
-
-
-def test_a_sample_holds_whole_entities(tmp_path: Path) -> None:
-    source, target = tmp_path / "all.parquet", tmp_path / "sample.parquet"
-    rows = pd.DataFrame({"user": [f"user_{n}" for n in range(5_000)] * 3})
-    rows.to_parquet(source)
-    assert not write_sample(source, "user", 10_000, target)
-    assert write_sample(source, "user", 1_000, target)
-    counts = pd.read_parquet(target)["user"].value_counts()
-    assert 600 < len(counts) < 1_600
-    assert (counts == 3).all()
 
 
 def test_a_sample_of_entities_is_the_same_in_both_windows(simulated: Path) -> None:
