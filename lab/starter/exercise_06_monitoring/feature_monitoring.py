@@ -1,13 +1,8 @@
-"""Exercise 6: detect drift and damaged data, send alerts, write a report.
-
-Nothing here runs when the file is imported: work begins in a function, and `main` is last.
-"""
+"""Exercise 6: detect drift and damaged data, send alerts, write a report."""
 
 import pandas as pd
 
 from lab.learn import run_script
-
-# ---- Step 1: drift detection ------------------------------------------------------------------
 
 
 def detect_drift_ks_test(
@@ -30,31 +25,16 @@ def monitor_feature_drift(feature_name: str) -> bool:
     raise NotImplementedError
 
 
-# ---- Step 2: data quality ---------------------------------------------------------------------
-
-
 def check_data_quality(feature_data: pd.DataFrame) -> pd.DataFrame:
-    """Return the null rate of each column and the outlier rate of each number.
-
-    Columns: column, check, value, passed.
-    """
+    """Return column, check, value, passed: each column's null rate, each number's outlier rate."""
     # TODO 4: return the results; what is printed sends no alert.
     raise NotImplementedError
 
 
-# ---- Step 3: alerting -------------------------------------------------------------------------
-
-
 def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:
-    """Notify the receivers by Slack and by mail; False if that failed.
-
-    Receivers: $SLACK_WEBHOOK_URL, $SMTP_HOST, $SMTP_PORT, $ALERT_EMAIL_TO.
-    """
+    """Post to $SLACK_WEBHOOK_URL, mail $ALERT_EMAIL_TO by $SMTP_HOST:$SMTP_PORT; False if not."""
     # TODO 5: repeat a post that failed; no error is swallowed.
     raise NotImplementedError
-
-
-# ---- Step 4: reports --------------------------------------------------------------------------
 
 
 def generate_drift_report(features: list[str]) -> pd.DataFrame:
