@@ -55,8 +55,8 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
 
     `rows` are those of a month; `now` is the run's own time.
     """
-    limits, is_new = expectations(view), rows["arrived"] > now - DAY
-    most = limits.get("fresh_within_minutes", MAX_AGE_MINUTES)
+    is_new = rows["arrived"] > now - DAY
+    most = expectations(view).get("fresh_within_minutes", MAX_AGE_MINUTES)
     age = (now - rows["arrived"].max()) / timedelta(minutes=1) if len(rows) else np.inf
     message = f"the newest row arrived {age:,.0f} minutes ago; the limit is {most}"
     yield check_of(view, "freshness", age <= most, message, "critical")
@@ -68,19 +68,24 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
     yield check_of(view, "unique_key", not copied.any(), message)
     types = {field.name: field.type for field in pyarrow.dataset.dataset(table_of(view)).schema}
     for field in view.features:
-        values, earlier = rows.loc[is_new, field.name].dropna(), rows.loc[~is_new, field.name]
         yield check_type(view, field, types.get(field.name))
-        if str(field.dtype) == "String":
-            unseen = (~values.isin(earlier)).mean()
-            passed = not unseen > MAX_UNSEEN_RATE
-            message = f"{unseen:.1%} were not seen in the month before"
-            yield check_of(view, f"{field.name}.unseen_rate", passed, message)
-        limit = limits.get("features", {}).get(field.name, {})
+        values, earlier = rows.loc[is_new, field.name], rows.loc[~is_new, field.name]
+        yield from check_values(view, field, values.dropna(), earlier)
+
+
+def check_values(view: Any, field: Any, values: pd.Series, earlier: pd.Series) -> Iterator[Check]:
+    """Check that categories were seen earlier, and numbers against the range of expectations."""
+    if str(field.dtype) == "String" and len(earlier):
+        unseen = (~values.isin(earlier)).mean()
+        message = f"{unseen:.1%} were not seen in the month before"
+        passed = not unseen > MAX_UNSEEN_RATE
+        yield check_of(view, f"{field.name}.unseen_rate", passed, message)
+    limit = expectations(view).get("features", {}).get(field.name, {})
+    if "min" in limit or "max" in limit:
         low, high = limit.get("min", -np.inf), limit.get("max", np.inf)
-        if "min" in limit or "max" in limit:
-            outside = (~as_numbers(values).between(low, high)).sum()
-            message = f"{outside} values are outside {low:g} to {high:g}"
-            yield check_of(view, f"{field.name}.range", not outside, message)
+        outside = (~as_numbers(values).between(low, high)).sum()
+        message = f"{outside} values are outside {low:g} to {high:g}"
+        yield check_of(view, f"{field.name}.range", not outside, message)
 
 
 def check_type(view: Any, field: Any, found: Any) -> Check:
