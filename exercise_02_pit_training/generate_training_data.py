@@ -7,6 +7,7 @@ time, and shows how many values a naive join would change.
 
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 from feast import FeatureStore
 from rich.console import Console
@@ -41,34 +42,32 @@ def create_entity_df(transactions: pd.DataFrame | None = None) -> pd.DataFrame:
     youngest transactions are excluded: keeping the early frauds would make fraud look common.
     A declined payment never gets a label: it cannot be charged back.
     """
-    raw = _raw_transactions() if transactions is None else transactions
-    return _entity_rows(raw[_exclusion_reason(raw) == ""])
+    rows = _with_reason(_raw_transactions() if transactions is None else transactions)
+    return rows[rows["reason"] == ""].drop(columns="reason").reset_index(drop=True)
 
 
 def excluded_rows(transactions: pd.DataFrame) -> pd.DataFrame:
     """Return the transactions that create_entity_df leaves out, each with its reason."""
-    reason = _exclusion_reason(transactions)
-    is_excluded = reason != ""
-    return _entity_rows(transactions[is_excluded]).assign(reason=reason[is_excluded].to_numpy())
+    rows = _with_reason(transactions)
+    return rows[rows["reason"] != ""].reset_index(drop=True)
 
 
 def _raw_transactions() -> pd.DataFrame:
     return pd.read_parquet(settings.data_dir / "transactions.parquet")
 
 
-def _exclusion_reason(raw: pd.DataFrame) -> pd.Series:
+def _with_reason(raw: pd.DataFrame) -> pd.DataFrame:
+    """Return entity rows with the reason of their exclusion, or an empty one."""
     time = raw["event_timestamp"]
-    reason = pd.Series("", index=raw.index)
-    reason[raw["label"].isna()] = "no label"
-    reason[time < time.min() + BURN_IN] = "features still filling"
-    reason[time >= as_of() - LABEL_MATURITY] = "label not mature"
-    return reason
-
-
-def _entity_rows(raw: pd.DataFrame) -> pd.DataFrame:
-    rows = raw.rename(columns={"amount": AMOUNT, "label": LABEL})
-    columns = [*KEYS, *([PRODUCT] if PRODUCT in rows else []), AMOUNT, LABEL]
-    return rows[columns].reset_index(drop=True)
+    conditions = {
+        "label not mature": time >= as_of() - LABEL_MATURITY,
+        "features still filling": time < time.min() + BURN_IN,
+        "no label": raw["label"].isna(),
+    }
+    reason = np.select(list(conditions.values()), list(conditions), "")
+    rows = raw.rename(columns={"amount": AMOUNT, "label": LABEL}).assign(reason=reason)
+    columns = [*KEYS, *([PRODUCT] if PRODUCT in rows else []), AMOUNT, LABEL, "reason"]
+    return rows[columns]
 
 
 def get_training_data(
@@ -147,15 +146,12 @@ def demonstrate_leakage() -> pd.DataFrame:
     sample = entity_df.sample(min(LEAKAGE_ROWS, len(entity_df)), random_state=settings.seed)
     point_in_time = get_training_data(sample)
     users = sample[["user_id"]].drop_duplicates().assign(event_timestamp=as_of())
-    latest = open_store().get_historical_features(
+    job = open_store().get_historical_features(
         entity_df=users, features=["user_transaction_features:transaction_count_30d"]
     )
-    comparison = point_in_time[[*KEYS, "transaction_count_30d"]].merge(
-        latest.to_df()[["user_id", "transaction_count_30d"]],
-        on="user_id",
-        how="left",
-        validate="many_to_one",
-        suffixes=("", "_latest"),
+    latest = job.to_df().set_index("user_id")["transaction_count_30d"]
+    comparison = point_in_time[[*KEYS, "transaction_count_30d"]].assign(
+        transaction_count_30d_latest=point_in_time["user_id"].map(latest)
     )
     changed = comparison["transaction_count_30d_latest"] != comparison["transaction_count_30d"]
     console.print(f"  a naive join changes transaction_count_30d in {changed.mean():.0%} of rows")

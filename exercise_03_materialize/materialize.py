@@ -8,7 +8,7 @@ import io
 import time
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import redis
@@ -31,14 +31,6 @@ LARGEST_ARRIVAL_DELAY = timedelta(hours=5)
 REDIS_TIMEOUT_S = 30  # of a batch of writes
 
 console = Console()
-
-
-class Journal(Protocol):
-    """Finished chunks of a backfill; production has one."""
-
-    def is_done(self, start: datetime) -> bool: ...
-
-    def done(self, start: datetime) -> None: ...
 
 
 def initial_materialization(days_back: int = 7, as_of: datetime | None = None) -> float:
@@ -89,26 +81,26 @@ def validate_materialization() -> bool:
 
 
 def backfill_features(
-    start_date: datetime, end_date: datetime, journal: Journal | None = None
+    start_date: datetime, end_date: datetime, finished: set[datetime] | None = None
 ) -> None:
     """Write a date range, a week at a time.
 
     The order of the weeks does not matter: an older row never replaces a newer one. Feast's own
     Redis store also skips a row whose event time is stored: corrected values, and a new feature,
-    arrive with the plug-in or in an empty Redis.
+    arrive with the plug-in or in an empty Redis. Weeks in `finished`, by their starts, are skipped;
+    production passes a set that survives a kill.
     """
     start, end = _utc(start_date), _utc(end_date)
     if start >= end:
         raise UserError(f"a backfill from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} is empty")
-    store = _open_store()
+    store, finished = _open_store(), set() if finished is None else finished
     while start < end:
         chunk_end = min(start + CHUNK, end)
-        if journal is None or not journal.is_done(start):
+        if start not in finished:
             console.print(f"  backfill {start:%Y-%m-%d %H:%M} to {chunk_end:%Y-%m-%d %H:%M}")
             for view in VIEWS:
                 materialize(store, view, start, chunk_end)
-            if journal is not None:
-                journal.done(start)
+            finished.add(start)
         start = chunk_end
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import pandas as pd
-from feast import FeatureStore
+from feast import FeatureStore, FeatureView
 
 from lab.learn import settings
 
@@ -31,7 +31,7 @@ def offline_values(store: FeatureStore, view: str, moment: datetime) -> pd.DataF
         features=_references(store, view),
         filter_by_created_timestamp=by_created,
     )
-    return _features_by_entity(job.to_df(), store, view)
+    return _features_by_entity(job.to_df(), definition)
 
 
 def online_values(store: FeatureStore, view: str, entities: pd.Index) -> pd.DataFrame:
@@ -40,25 +40,20 @@ def online_values(store: FeatureStore, view: str, entities: pd.Index) -> pd.Data
     for start in range(0, len(entities), ENTITIES_PER_READ):
         keys = {entities.name: list(entities[start : start + ENTITIES_PER_READ])}
         replies.append(store.get_online_features(_references(store, view), keys).to_df())
-    return _features_by_entity(pd.concat(replies), store, view)
+    return _features_by_entity(pd.concat(replies), store.get_feature_view(view))
 
 
 def differing(offline: pd.DataFrame, online: pd.DataFrame) -> pd.Series:
     """Return for each entity whether a value differs; numbers are float32, two nulls are equal."""
-    differs = pd.Series(False, index=offline.index)
-    for name in offline:
-        left, right = offline[name], online[name]
-        if left.dtype != object:
-            left, right = left.astype("float32"), right.astype("float32")
-        differs |= (left != right) & ~(left.isna() & right.isna())
-    return differs
+    numbers = dict.fromkeys(offline.select_dtypes("number"), "float32")
+    left, right = offline.astype(numbers), online.astype(numbers)
+    is_equal = (left == right) | (left.isna() & right.isna())
+    return ~is_equal.all(axis=1)
 
 
 def _references(store: FeatureStore, view: str) -> list[str]:
     return [f"{view}:{field.name}" for field in store.get_feature_view(view).features]
 
 
-def _features_by_entity(values: pd.DataFrame, store: FeatureStore, view: str) -> pd.DataFrame:
-    definition = store.get_feature_view(view)
-    (key,) = definition.join_keys
-    return values.set_index(key).sort_index()[[field.name for field in definition.features]]
+def _features_by_entity(values: pd.DataFrame, view: FeatureView) -> pd.DataFrame:
+    return values.set_index(view.join_keys[0]).sort_index()[[field.name for field in view.features]]

@@ -1,4 +1,4 @@
-"""Store open alerts in SQLite, and deliver notifications to Slack, mail and PagerDuty.
+"""Store open alerts in SQLite, and send them to Slack, by mail and to PagerDuty.
 
 SLACK_WEBHOOK_URL, SMTP_HOST, SMTP_PORT, ALERT_EMAIL_TO and PAGERDUTY_ROUTING_KEY name the
 receivers. An address is a secret: none is printed, and apprise, which logs them, is silent.
@@ -7,8 +7,7 @@ receivers. An address is a secret: none is printed, and apprise, which logs them
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,31 +21,32 @@ from lab.learn import settings
 
 SEVERITIES = ("info", "warning", "critical")
 REPEAT_AFTER = timedelta(days=7)
-TABLE = """
-CREATE TABLE IF NOT EXISTS alerts (
-    type TEXT, feature TEXT, severity TEXT, message TEXT,
-    opened TEXT, last_sent TEXT, resolved TEXT
-);
-CREATE UNIQUE INDEX IF NOT EXISTS open_alerts ON alerts (type, feature, severity)
-WHERE resolved IS NULL;
-"""
-OF_ALERT = "WHERE type = ? AND feature = ? AND severity = ? AND resolved IS NULL"
+TABLE = """CREATE TABLE IF NOT EXISTS open_alerts (
+    type TEXT, feature TEXT, severity TEXT, message TEXT, last_sent TEXT,
+    PRIMARY KEY (type, feature, severity)
+)"""
+STORE = """INSERT INTO open_alerts VALUES (?, ?, ?, ?, NULL)
+ON CONFLICT DO UPDATE SET message = excluded.message RETURNING last_sent"""
+OF_ALERT = "WHERE type = ? AND feature = ? AND severity = ?"
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True)
-class Alert:
-    """A problem of a feature, view or service; one is open for each type, feature and severity."""
+class Check:
+    """A check of a feature, view or service, and the alert that it opens if it fails.
 
-    type: str
+    `passed` is None where nothing was measured: that opens no alert and resolves none.
+    """
+
+    type: str  # drift, data_quality or serving
     feature: str
-    severity: str
+    passed: bool | None
     message: str
-    resolved: bool = False
+    severity: str = "warning"
 
     @property
     def text(self) -> str:
-        state = "RESOLVED" if self.resolved else self.severity.upper()
+        state = "RESOLVED" if self.passed else self.severity.upper()
         return f"[{state}] {self.type}: {self.feature}: {self.message}"
 
 
@@ -58,57 +58,61 @@ def monitoring_folder() -> Path:
 
 
 class AlertState:
-    """The table of alerts: when each was opened, last sent, and resolved."""
+    """The table of open alerts; one is open for each type, feature and severity."""
 
-    def open(self, alert: Alert, now: datetime) -> bool:
+    def update(self, checks: list[Check], now: datetime) -> None:
+        """Open the alerts of the failed checks; send and delete those of the passed ones."""
+        for check in checks:
+            if check.passed is False:
+                self.open(check, now)
+        passed = {(check.type, check.feature): check for check in checks if check.passed}
+        for alert in self.open_alerts():
+            end = passed.get((alert.type, alert.feature))
+            if end is not None and notify(replace(end, severity=alert.severity)):
+                with _database() as database:
+                    key = alert.type, alert.feature, alert.severity
+                    database.execute(f"DELETE FROM open_alerts {OF_ALERT}", key)
+
+    def open(self, alert: Check, now: datetime) -> bool:
         """Store an alert, and send it unless that was done within a week."""
         key = alert.type, alert.feature, alert.severity
-        row = *key, alert.message, now.isoformat()
-        with self._database() as database:
-            database.execute("INSERT OR IGNORE INTO alerts VALUES (?, ?, ?, ?, ?, NULL, NULL)", row)
-            query = f"SELECT last_sent FROM alerts {OF_ALERT}"
-            (sent,) = database.execute(query, key).fetchone()
-        is_due = sent is None or now - datetime.fromisoformat(sent) >= REPEAT_AFTER
-        return is_due and self._send(alert, now)
+        with _database() as database:
+            [(sent,)] = database.execute(STORE, (*key, alert.message)).fetchall()
+            is_recent = sent is not None and now - datetime.fromisoformat(sent) < REPEAT_AFTER
+            if is_recent or not notify(alert):
+                return False
+            update = f"UPDATE open_alerts SET last_sent = ? {OF_ALERT}"
+            database.execute(update, (now.isoformat(), *key))
+        return True
 
-    def resolve(self, healthy: set[tuple[str, str]], now: datetime) -> None:
-        """Send the end of each open alert whose type and feature are healthy."""
-        for alert in self.open_alerts():
-            if (alert.type, alert.feature) in healthy:
-                self._send(replace(alert, resolved=True), now)
-
-    def open_alerts(self) -> list[Alert]:
+    def open_alerts(self) -> list[Check]:
         """Return the open alerts, oldest first."""
-        query = "SELECT type, feature, severity, message FROM alerts WHERE resolved IS NULL"
-        with self._database() as database:
-            return [Alert(*row) for row in database.execute(f"{query} ORDER BY opened")]
-
-    def _send(self, alert: Alert, now: datetime) -> bool:
-        """Notify every receiver; the next run repeats it unless all accepted it."""
-        print(alert.text)
-        failures = []
-        for name, url in receivers(alert).items():
-            try:
-                deliver(name, url, alert)
-            except OSError as error:
-                failures.append(f"  {name}: {type(error).__name__}; the next run sends it again")
-        print(*failures, sep="\n", end="\n" if failures else "")
-        if not failures:
-            update = f"UPDATE alerts SET {'resolved' if alert.resolved else 'last_sent'} = ?"
-            row = now.isoformat(), alert.type, alert.feature, alert.severity
-            with self._database() as database:
-                database.execute(f"{update} {OF_ALERT}", row)
-        return not failures
-
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(monitoring_folder() / "alerts.db", timeout=30)) as database:
-            database.executescript(TABLE)
-            with database:
-                yield database
+        query = "SELECT type, feature, message, severity FROM open_alerts ORDER BY rowid"
+        with _database() as database:
+            rows = database.execute(query).fetchall()
+        return [Check(type_, feature, False, *rest) for type_, feature, *rest in rows]
 
 
-def receivers(alert: Alert) -> dict[str, str]:
+def _database() -> closing[sqlite3.Connection]:
+    database = sqlite3.connect(monitoring_folder() / "alerts.db", timeout=30, isolation_level=None)
+    database.execute(TABLE)
+    return closing(database)
+
+
+def notify(alert: Check) -> bool:
+    """Print an alert, and send it to every receiver; False unless all accepted it."""
+    print(alert.text)
+    is_sent = True
+    for name, url in receivers(alert).items():
+        try:
+            deliver(name, url, alert)
+        except OSError as error:
+            print(f"  {name}: {type(error).__name__}; the next run sends it again")
+            is_sent = False
+    return is_sent
+
+
+def receivers(alert: Check) -> dict[str, str]:
     """Return the URL of each receiver; info is only printed, PagerDuty gets critical alerts."""
     env, urls = os.environ, {}
     if alert.severity != "info" and "SLACK_WEBHOOK_URL" in env:
@@ -125,13 +129,12 @@ def receivers(alert: Alert) -> dict[str, str]:
 
 
 @retry(stop=stop_after_attempt(3), wait=wait_exponential(multiplier=0.2), reraise=True)
-def deliver(name: str, url: str, alert: Alert) -> None:
+def deliver(name: str, url: str, alert: Check) -> None:
     """Send to one receiver, with two more attempts; OSError if all fail."""
     if name == "Slack":  # apprise knows Slack's own host only; many chat servers take `text`
         requests.post(url, json={"text": alert.text}, timeout=5).raise_for_status()
         return
-    kind = "success" if alert.resolved else "failure" if alert.severity == "critical" else "warning"
-    service = apprise.Apprise()
+    service, kind = apprise.Apprise(), "success" if alert.passed else "failure"
     service.add(url)
     if not service.notify(alert.message, title=alert.text, notify_type=kind):
         raise ConnectionError

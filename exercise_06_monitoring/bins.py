@@ -1,7 +1,5 @@
 """Count two samples of a feature in the same bins."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -22,25 +20,21 @@ def as_numbers(values: pd.Series) -> pd.Series:
 def bin_counts(reference: pd.Series, current: pd.Series, bins: int = 10) -> NDArray[np.int64]:
     """Count the values of both sides (rows) in each bin (columns); nulls are in the last.
 
-    Numbers have quantile bins of the reference, open at both ends. Categories have the 20 most
-    frequent ones of both sides, so that a new one has a bin, then all others.
+    Numbers have quantile bins of the reference, open at both ends; a value that fills a whole bin,
+    as zero often does, has its own. Categories have the 20 most frequent ones of both sides, so
+    that a new one has a bin, then all others.
     """
     if is_numeric_dtype(reference):
         reference, current = as_numbers(reference), as_numbers(current)
-        edges = quantile_edges(reference, bins)
-        found, nulls = [edges.searchsorted(side) for side in (reference, current)], len(edges) + 1
+        quantiles = reference.dropna().quantile(np.linspace(0, 1, bins + 1)).to_numpy()
+        heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
+        edges = np.unique([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])
+        edges = edges[np.isfinite(edges)]
+        numbers, nulls = [edges.searchsorted(side) for side in (reference, current)], len(edges) + 1
     else:
         known = pd.concat([reference, current]).value_counts().index[:MAX_CATEGORIES]
         nulls = len(known) + 1
-        found = [known.get_indexer(side) % nulls for side in (reference, current)]
-    sides = zip(found, (reference, current), strict=True)
-    filled = [np.where(side.isna(), nulls, numbers) for numbers, side in sides]
-    return np.array([np.bincount(numbers, minlength=nulls + 1) for numbers in filled])
-
-
-def quantile_edges(reference: pd.Series, bins: int) -> NDArray[Any]:
-    """Return the inner edges; a value that fills a whole bin, as zero often does, has its own."""
-    quantiles = reference.dropna().quantile(np.linspace(0, 1, bins + 1)).to_numpy()
-    heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
-    edges = np.unique([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])
-    return np.asarray(edges[np.isfinite(edges)])
+        numbers = [known.get_indexer(side) % nulls for side in (reference, current)]
+    sides = zip((reference, current), numbers, strict=True)
+    filled = [np.where(side.isna(), nulls, number) for side, number in sides]
+    return np.array([np.bincount(number, minlength=nulls + 1) for number in filled])

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,28 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy import stats
 
-from exercise_06_monitoring.alerts import SEVERITIES, Alert, AlertState
+from exercise_06_monitoring.alerts import SEVERITIES, AlertState, Check
 from exercise_06_monitoring.bins import as_numbers, bin_counts
-from exercise_06_monitoring.quality import Check, check_view, expectations, log_scale, outlier_rate
+from exercise_06_monitoring.quality import (
+    check_of,
+    check_view,
+    expectations,
+    log_scale,
+    outlier_rate,
+)
 from exercise_06_monitoring.report import write_report
 from exercise_06_monitoring.serving import check_api, check_redis
-from exercise_06_monitoring.windows import drift_windows, features_of, read_rows, read_views
+from exercise_06_monitoring.windows import DAY, drift_windows, features_of, read_rows, read_views
 from lab.learn import UserError, run_script, settings, utc_now
 
 SIGNIFICANCE = 0.05
 KS_MIN_STATISTIC = 0.05  # a million rows make 0.002 significant
 PSI_MODERATE, PSI_SIGNIFICANT = 0.1, 0.25  # the brief's bands
-MAX_NULL_RATE, MAX_OUTLIER_RATE = 0.05, 0.10  # the brief's
-CRITICAL = ("freshness", "type", "key", "answers", "online_offline")  # broken, not only unusual
-DAY, HISTORY = timedelta(days=1), timedelta(days=30)
+MAX_RATES = {"null_rate": 0.05, "outlier_rate": 0.10}  # the brief's
+HISTORY = timedelta(days=30)
 
-Measure = Callable[[Any, datetime], list[dict[str, Any]]]
-Publish = Callable[[datetime, list[Alert], pd.DataFrame, dict[str, list[Check]]], Path]
+Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
+Publish = Callable[[datetime, list[Check], pd.DataFrame, list[Check]], Path]
 
 # ---- Step 1: drift detection ------------------------------------------------------------------
 
@@ -68,34 +73,25 @@ def calculate_psi(reference_data: pd.Series, current_data: pd.Series, num_bins: 
 def measure_drift(feature: str, reference: pd.Series, current: pd.Series) -> dict[str, Any]:
     """Return the statistics of one feature; the p-value is of chi-square over the PSI's bins.
 
-    The KS test leaves out nulls and categories. Without drift PSI is about chi-square times
-    (1/n + 1/m): for few entities that is above 0.25, and is the limit.
+    With few entities chance alone gives a PSI above 0.25, and the p-value is large. The KS test
+    leaves out nulls and categories.
     """
     counts = bin_counts(reference, current)
-    counts, rows = counts[:, counts.any(axis=0)], counts.sum(axis=1)
-    chance = stats.chi2.ppf(0.95, max(counts.shape[1] - 1, 1)) * (1 / rows.clip(1)).sum()
+    rows, filled = counts.sum(axis=1), counts[:, counts.any(axis=0)]
     return {
         "feature": feature,
         "psi": calculate_psi(reference, current),
-        "chance": float(chance),
-        "limit": max(PSI_SIGNIFICANT, chance),
         "ks": detect_drift_ks_test(reference, current)[1],
-        "p_value": stats.chi2_contingency(counts).pvalue if rows.all() else np.nan,
+        "p_value": stats.chi2_contingency(filled).pvalue if rows.all() else np.nan,
         "rows_reference": rows[0],
         "rows_current": rows[1],
     }
 
 
-def measure_view(view: Any, now: datetime) -> list[dict[str, Any]]:
-    """Measure each feature of a view between its two windows."""
-    reference, current = drift_windows(view, now)
-    return [measure_drift(name, reference[name], current[name]) for name in features_of(view)]
-
-
 def monitor_feature_drift(feature_name: str) -> bool:
     """Print the drift of one feature between days -60 to -32 and the last 7; True if it drifted."""
     (row,) = generate_drift_report([feature_name]).to_dict("records")
-    print(f"KS {row['ks']:.3f}, PSI {row['psi']:.3f} (limit {row['limit']:.3f})")
+    print(f"KS {row['ks']:.3f}, PSI {row['psi']:.3f}, q-value {row['q_value']:.2g}")
     return bool(row["has_drift"])
 
 
@@ -111,20 +107,20 @@ def check_data_quality(
     ranges; a healthy long tail passes if few of its logarithms do.
     """
     results = []
-    for column, values in feature_data.items():
+    for name, values in feature_data.items():
         if values.empty:
             continue
-        name, limit = str(column), (limits or {}).get(str(column), {})
-        nulls, most = float(values.isna().mean()), limit.get("max_null_rate", MAX_NULL_RATE)
-        message = f"{nulls:.1%} are null; the limit is {most:.0%}"
-        results.append(Check(name, "null_rate", nulls, nulls <= most, message))
+        nulls = float(values.isna().mean())
+        rates = [("null_rate", nulls, nulls)]
         if is_numeric_dtype(values) and not is_bool_dtype(values):
-            numbers, most = as_numbers(values), limit.get("max_outlier_rate", MAX_OUTLIER_RATE)
-            outliers = outlier_rate(numbers)
-            least = min(outliers, outlier_rate(log_scale(numbers)))
-            message = f"{least:.1%} are outliers; the limit is {most:.0%}"
-            results.append(Check(name, "outlier_rate", outliers, least <= most, message))
-    return pd.DataFrame(results, columns=[field.name for field in fields(Check)])
+            numbers = as_numbers(values)
+            outliers, of_logarithms = outlier_rate(numbers), outlier_rate(log_scale(numbers))
+            rates.append(("outlier_rate", outliers, min(outliers, of_logarithms)))
+        for check, rate, least in rates:
+            limit = (limits or {}).get(str(name), {}).get(f"max_{check}", MAX_RATES[check])
+            message = f"{check} {least:.1%}; the limit is {limit:.0%}"
+            results.append((str(name), check, rate, least <= limit, message))
+    return pd.DataFrame(results, columns=["column", "check", "value", "passed", "message"])
 
 
 # ---- Step 3: alerting (serving metrics are in serving.py) ------------------------------------
@@ -134,28 +130,31 @@ def send_alert(alert_type: str, feature_name: str, message: str, severity: str =
     """Open an alert and notify its receivers; False if that failed, or was done within a week."""
     if severity not in SEVERITIES:
         raise UserError(f"there is no severity {severity}", f"use one of {', '.join(SEVERITIES)}")
-    return AlertState().open(Alert(alert_type, feature_name, severity, message), utc_now())
+    return AlertState().open(Check(alert_type, feature_name, False, message, severity), utc_now())
 
 
 # ---- Step 4: reports --------------------------------------------------------------------------
 
 
 def generate_drift_report(
-    features: list[str], now: datetime | None = None, measure: Measure = measure_view
+    features: list[str], now: datetime | None = None, windows: Windows = drift_windows
 ) -> pd.DataFrame:
     """Return feature, has_drift, psi, severity, and the statistics, of each feature.
 
     P-values are corrected for the number of features (Benjamini and Hochberg). Severity: high is
     drift; medium is a PSI above 0.1; unknown is a window without rows.
     """
-    moment = now or settings.as_of or utc_now()
-    report = pd.DataFrame([row for view in read_views() for row in measure(view, moment)])
+    rows, moment = [], now or settings.as_of or utc_now()
+    for view in read_views():
+        reference, current = windows(view, moment)
+        rows += [measure_drift(name, reference[name], current[name]) for name in features_of(view)]
+    report = pd.DataFrame(rows)
     if unknown := ", ".join(set(features) - set(report["feature"])):
         raise UserError(f"no feature view has {unknown}", "feast feature-views list")
     measured = report["p_value"].notna()
     report.loc[measured, "q_value"] = stats.false_discovery_control(report["p_value"][measured])
     is_certain = report["q_value"] < SIGNIFICANCE
-    report["has_drift"] = is_certain & (report["psi"] > report["limit"])
+    report["has_drift"] = is_certain & (report["psi"] > PSI_SIGNIFICANT)
     cases = [~measured, report["has_drift"], is_certain & (report["psi"] > PSI_MODERATE)]
     report["severity"] = np.select(cases, ["unknown", "high", "medium"], "low")
     report = report.set_index("feature").loc[features].reset_index()
@@ -167,7 +166,7 @@ def generate_drift_report(
 class Monitor:
     """One run of all checks. Production passes other parts."""
 
-    measure: Measure = measure_view
+    windows: Windows = drift_windows
     alerts: AlertState = field(default_factory=AlertState)
     publish: Publish = write_report
 
@@ -175,18 +174,11 @@ class Monitor:
         """Check everything, open and resolve alerts, write the page."""
         views = read_views()
         features = [feature for view in views for feature in features_of(view)]
-        drift = generate_drift_report(features, now, self.measure)
-        checks = {"drift": list(drift_checks(drift))} | check_parts(views, now)
-        healthy = set()
-        for part, check in [(name, check) for name in checks for check in checks[name]]:
-            kind, _, subject = part.partition(" ")
-            feature = ".".join(filter(None, (subject, check.column, check.check)))
-            severity = "critical" if check.check in CRITICAL else "warning"
-            if check.passed:
-                healthy.add((kind, feature))
-            elif check.passed is False:  # not measured opens no alert and resolves none
-                self.alerts.open(Alert(kind, feature, severity, check.message), now)
-        self.alerts.resolve(healthy, now)
+        drift = generate_drift_report(features, now, self.windows)
+        tables = [(view, read_rows(view, now - HISTORY, now)) for view in views]
+        quality = [check for table in tables for check in check_table(*table, now)]
+        checks = [*drift_checks(drift), *quality, *check_redis(tables, now), *check_api()]
+        self.alerts.update(checks, now)
         print(f"report: {self.publish(now, self.alerts.open_alerts(), drift, checks)}")
 
 
@@ -194,21 +186,16 @@ def drift_checks(report: pd.DataFrame) -> Iterator[Check]:
     """Yield a check for each feature of a drift report."""
     for row in report.to_dict("records"):
         passed = None if row["severity"] == "unknown" else not row["has_drift"]
-        message = f"PSI {row['psi']:.2f}, the limit is {row['limit']:.2f}; q {row['q_value']:.2g}"
-        yield Check(row["feature"], "", row["psi"], passed, message)
+        message = f"PSI {row['psi']:.2f}, the limit is {PSI_SIGNIFICANT}; q {row['q_value']:.2g}"
+        yield Check("drift", row["feature"], passed, message)
 
 
-def check_parts(views: list[Any], now: datetime) -> dict[str, list[Check]]:
-    """Check what arrived within a day, Redis and the API; the keys are type and subject."""
-    tables = [(view, read_rows(view, now - HISTORY, now)) for view in views]
-    checks = {}
-    for view, rows in tables:
-        day = rows.loc[rows["arrived"] > now - DAY, features_of(view)]
-        found = check_data_quality(day, expectations(view).get("features")).to_dict("records")
-        columns = [Check(**row) for row in found]
-        checks[f"data_quality {view.name}"] = [*check_view(view, rows, now), *columns]
-    redis = {f"serving {name}": found for name, found in check_redis(tables, now).items()}
-    return checks | redis | {"serving api": check_api()}
+def check_table(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
+    """Check the rows of a view, and the columns of those that arrived within a day."""
+    yield from check_view(view, rows, now)
+    day = rows.loc[rows["arrived"] > now - DAY, features_of(view)]
+    for row in check_data_quality(day, expectations(view).get("features")).itertuples():
+        yield check_of(view, f"{row.column}.{row.check}", row.passed, row.message)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Check a view against its definition in the registry and the limits in expectations.toml."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,30 +10,18 @@ import pandas as pd
 import pyarrow.dataset
 from pyarrow import types as arrow
 
+from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.bins import as_numbers
-from exercise_06_monitoring.windows import table_of
+from exercise_06_monitoring.windows import DAY, table_of
 from lab.learn import settings
 
 MAX_AGE_MINUTES = 25 * 60  # of a view without an expectation: a daily table
+MAX_UNSEEN_RATE = 0.05
 HAS_TYPE = {
     "Int": arrow.is_integer,
     "Flo": arrow.is_floating,
     "Str": lambda kind: arrow.is_string(kind) or arrow.is_large_string(kind),
 }
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check of a column or of a whole table; `passed` is None where nothing was measured.
-
-    Not measured is a third state: it opens no alert and resolves none.
-    """
-
-    column: str
-    check: str
-    value: float
-    passed: bool | None
-    message: str
 
 
 def expectations(view: Any) -> dict[str, Any]:
@@ -62,26 +50,55 @@ def log_scale(values: pd.Series) -> pd.Series:
     return np.log1p(values / values[values > 0].median()) if values.min() >= 0 else values
 
 
-def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> list[Check]:
-    """Check the age of the newest row, types, keys and ranges; `now` is the run's own time."""
-    limits = expectations(view)
-    most = limits.get("fresh_within_minutes", MAX_AGE_MINUTES)
+def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
+    """Check freshness, types, and the keys and values that arrived within a day.
+
+    `rows` are those of a month; `now` is the run's own time.
+    """
+    is_new = rows["arrived"] > now - DAY
+    most = expectations(view).get("fresh_within_minutes", MAX_AGE_MINUTES)
     age = (now - rows["arrived"].max()) / timedelta(minutes=1) if len(rows) else np.inf
     message = f"the newest row arrived {age:,.0f} minutes ago; the limit is {most}"
-    checks = [Check("", "freshness", age, age <= most, message)]
-    found = {field.name: field.type for field in pyarrow.dataset.dataset(table_of(view)).schema}
+    yield check_of(view, "freshness", age <= most, message, "critical")
+    no_key = is_new & rows["entity"].isna()
+    copied = is_new & rows["entity"].notna() & (rows["copies"] > 1)
+    message = f"{no_key.sum()} rows have no {view.join_keys[0]}"
+    yield check_of(view, "key", not no_key.any(), message, "critical")
+    message = f"{copied.sum()} rows are in the table more than once"
+    yield check_of(view, "unique_key", not copied.any(), message)
+    types = {field.name: field.type for field in pyarrow.dataset.dataset(table_of(view)).schema}
     for field in view.features:
-        declared, kind = str(field.dtype), found.get(field.name)
-        is_right = HAS_TYPE.get(declared[:3], lambda kind: True)
-        passed = kind is not None and (is_right(kind) or arrow.is_null(kind))
-        message = f"declared as {declared}, the file has {kind or 'no such column'}"
-        checks.append(Check(field.name, "type", passed, passed, message))
-        limit = limits.get("features", {}).get(field.name, {})
+        yield check_type(view, field, types.get(field.name))
+        values, earlier = rows.loc[is_new, field.name], rows.loc[~is_new, field.name]
+        yield from check_values(view, field, values.dropna(), earlier)
+
+
+def check_values(view: Any, field: Any, values: pd.Series, earlier: pd.Series) -> Iterator[Check]:
+    """Check that categories were seen earlier, and numbers against the range of expectations."""
+    if str(field.dtype) == "String" and len(earlier):
+        unseen = (~values.isin(earlier)).mean()
+        message = f"{unseen:.1%} were not seen in the month before"
+        passed = not unseen > MAX_UNSEEN_RATE
+        yield check_of(view, f"{field.name}.unseen_rate", passed, message)
+    limit = expectations(view).get("features", {}).get(field.name, {})
+    if "min" in limit or "max" in limit:
         low, high = limit.get("min", -np.inf), limit.get("max", np.inf)
-        if "min" in limit or "max" in limit:
-            outside = int((~as_numbers(rows[field.name]).dropna().between(low, high)).sum())
-            message = f"{outside} values are outside {low:g} to {high:g}"
-            checks.append(Check(field.name, "range", outside, outside == 0, message))
-    missing = int(rows["entity"].isna().sum())
-    message = f"{missing} rows have no {view.join_keys[0]}"
-    return [*checks, Check("", "key", missing, missing == 0, message)]
+        outside = (~as_numbers(values).between(low, high)).sum()
+        message = f"{outside} values are outside {low:g} to {high:g}"
+        yield check_of(view, f"{field.name}.range", not outside, message)
+
+
+def check_type(view: Any, field: Any, found: Any) -> Check:
+    """Compare the type of a feature in the registry with that of its column, None if missing."""
+    declared = str(field.dtype)
+    is_right = HAS_TYPE.get(declared[:3], lambda kind: True)
+    passed = found is not None and (is_right(found) or arrow.is_null(found))
+    message = f"declared as {declared}, the file has {found or 'no such column'}"
+    return check_of(view, f"{field.name}.type", passed, message, "critical")
+
+
+def check_of(
+    view: Any, subject: str, passed: bool, message: str, severity: str = "warning"
+) -> Check:
+    """Return a check of a view or of one of its features."""
+    return Check("data_quality", f"{view.name}.{subject}", bool(passed), message, severity)

@@ -26,7 +26,8 @@ SELECT *, {key} AS entity, {timestamp}::TIMESTAMPTZ AS moment, {created}::TIMEST
 FROM read_parquet($file)
 WHERE {timestamp} > $start AND {timestamp} <= $end AND {created} <= $now
 """
-ALL_ROWS = f"""{KNOWN_ROWS}
+ALL_ROWS = f"""SELECT *, count(*) OVER (PARTITION BY entity, moment, arrived) AS copies
+FROM ({KNOWN_ROWS})
 QUALIFY row_number() OVER (PARTITION BY entity, moment ORDER BY arrived DESC) = 1
 ORDER BY moment
 """
@@ -64,7 +65,8 @@ def table_of(view: Any) -> Path:
 def read_rows(view: Any, start: datetime, now: datetime) -> pd.DataFrame:
     """Return the rows after `start` that had happened and arrived at `now`, oldest first.
 
-    The columns are entity, moment (event time), arrived (created time) and the features.
+    The columns are entity, moment (event time), arrived (created time), the features, and copies:
+    how often the table has the row.
     """
     return _query(view, ALL_ROWS, start=start, end=now, now=now)
 
@@ -94,4 +96,4 @@ def _query(view: Any, query: str, **values: object) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")  # of times without a zone
         rows = connection.execute(text, {"file": str(table_of(view))} | values).df()
-    return rows.reindex(columns=["entity", "moment", "arrived", *features_of(view)])
+    return rows.reindex(columns=["entity", "moment", "arrived", "copies", *features_of(view)])

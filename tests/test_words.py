@@ -8,7 +8,12 @@ from lab.settings import settings
 from scripts.words import docstrings_in, files, words_in
 
 # The words to replace do not occur in these folders, but for the quotations.
-CLEAN = ("exercise_01_setup", "exercise_02_pit_training", "exercise_03_materialize")
+CLEAN = (
+    "exercise_01_setup",
+    "exercise_02_pit_training",
+    "exercise_03_materialize",
+    "exercise_06_monitoring",
+)
 QUOTED = {
     'f"it said: {message}"': "docs/mutants.md quotes the message of 1.1 and 1.6",
     "set aside {aside}": "docs/mutants.md quotes the figures of 2.5",

@@ -69,20 +69,10 @@ user_transaction_features = FeatureView(
     entities=[user],
     ttl=timedelta(days=90),
     schema=[
-        feature(
-            "transaction_count_7d", Int64, "Payments of the last 7 days, declined ones included"
-        ),
-        feature(
-            "transaction_count_30d", Int64, "Payments of the last 30 days, declined ones included"
-        ),
-        feature(
-            "avg_transaction_amount",
-            Float32,
-            "Mean amount in dollars of all payments so far, declined ones included",
-        ),
-        feature(
-            "total_amount_30d", Float32, "Dollars of the last 30 days, declined payments included"
-        ),
+        feature("transaction_count_7d", Int64, "Payments of the last 7 days, declined or not"),
+        feature("transaction_count_30d", Int64, "Payments of the last 30 days, declined or not"),
+        feature("avg_transaction_amount", Float32, "Mean dollars of all payments, declined or not"),
+        feature("total_amount_30d", Float32, "Dollars paid in the last 30 days, declined or not"),
     ],
     source=feature_table("user_stats", "How often, and how much, a user pays"),
     online=True,
@@ -94,32 +84,17 @@ merchant_risk_features = FeatureView(
     entities=[merchant],
     ttl=timedelta(days=90),
     schema=[
-        feature(
-            "chargeback_rate",
-            Float32,
-            "All-time chargebacks over all-time payments, declined ones included; a "
-            "chargeback counts from its own day on, up to weeks after the payment",
-        ),
-        feature(
-            "refund_rate",
-            Float32,
-            "All-time refunds over all-time payments, declined ones included; a refund "
-            "counts from its own day on",
-        ),
-        feature(
-            "total_transactions_30d", Int64, "Payments of the last 30 days, declined ones included"
-        ),
+        # A chargeback or refund counts from its own day on, up to weeks after the payment.
+        feature("chargeback_rate", Float32, "Known chargebacks over all payments, declined or not"),
+        feature("refund_rate", Float32, "Known refunds over all payments, declined or not"),
+        feature("total_transactions_30d", Int64, "Payments of the last 30 days, declined or not"),
         feature(
             "transactions_24h_vs_daily_mean",
             Float32,
             "Payments of the last 24 hours over the daily mean of the last 30 days, "
-            "declined ones included; null without payments in 30 days",
+            "declined or not; null without payments in 30 days",
         ),
-        feature(
-            "chargeback_count_30d",
-            Int64,
-            "Chargebacks that arrived in the last 30 days, of payments of any age",
-        ),
+        feature("chargeback_count_30d", Int64, "Chargebacks of 30 days, of payments of any age"),
     ],
     source=feature_table("merchant_stats", "How often a merchant's payments are taken back"),
     online=True,
@@ -132,16 +107,8 @@ product_popularity_features = FeatureView(
     ttl=timedelta(days=30),
     schema=[
         feature("view_count_7d", Int64, "Product views of the last 7 days"),
-        feature(
-            "purchase_count_30d",
-            Int64,
-            "Payments for it of the last 30 days, declined ones included",
-        ),
-        feature(
-            "purchase_rate",
-            Float32,
-            "Payments over product views of the last 30 days; may exceed 1",
-        ),
+        feature("purchase_count_30d", Int64, "Payments of the last 30 days, declined or not"),
+        feature("purchase_rate", Float32, "Payments over product views of 30 days; may exceed 1"),
     ],
     source=feature_table("product_stats", "How often a product is looked at, and bought"),
     online=True,
@@ -155,16 +122,8 @@ user_preference_features = FeatureView(
     schema=[
         feature("last_product_id", String, "Product of the newest payment, declined or not"),
         feature("last_merchant_id", String, "Merchant of the newest payment, declined or not"),
-        feature(
-            "distinct_products",
-            Int64,
-            "Different products of all payments so far, declined ones included",
-        ),
-        feature(
-            "weekend_share",
-            Float32,
-            "Share of all payments so far made on a Saturday or Sunday (UTC)",
-        ),
+        feature("distinct_products", Int64, "Products of all payments so far, declined or not"),
+        feature("weekend_share", Float32, "Share of all payments on a Saturday or Sunday (UTC)"),
     ],
     source=feature_table("user_preferences", "What a user buys, where, and when"),
     online=True,
@@ -180,8 +139,8 @@ STREAMING_WINDOWS = {
     "session": "of the running session, which ends 30 minutes after its last payment",
 }
 STREAMING_METRICS = {
-    "transaction_count": (Int64, "Payments {}, declined ones included"),
-    "total_amount": (Float64, "Dollars {}, declined payments included"),
+    "transaction_count": (Int64, "Payments {}, declined or not"),
+    "total_amount": (Float64, "Dollars paid {}, declined or not"),
     "avg_amount": (Float64, "Mean dollars of the payments {}; null without one"),
     "max_amount": (Float64, "Largest payment in dollars {}; null without one"),
     "declined_count": (Int64, "Declined payments {}"),

@@ -11,9 +11,8 @@ from math import nan
 
 STREAMING_VIEW = "user_streaming_features"
 ZERO_WHEN_QUIET = ("transaction_count_", "total_amount_", "declined_count_")
-UNKNOWN = nan
 
 
 def quiet_values(features: Iterable[str]) -> dict[str, float]:
     """Return the value of each streaming feature of a user without a payment in its window."""
-    return {name: 0.0 if name.startswith(ZERO_WHEN_QUIET) else UNKNOWN for name in features}
+    return {name: 0.0 if name.startswith(ZERO_WHEN_QUIET) else nan for name in features}

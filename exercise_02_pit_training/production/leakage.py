@@ -55,7 +55,7 @@ class ScoredRows:
         return float(average_precision_score(self.label, self.score, sample_weight=weight))
 
     def figures(self) -> dict[str, float]:
-        """The scores; by chance PR-AUC is the share of positives, and ROC-AUC a half."""
+        """Return the scores; by chance PR-AUC is the share of positives, and ROC-AUC a half."""
         return {
             "rows": len(self.label),
             "chance": float(self.label.mean()),
@@ -86,7 +86,7 @@ class VariantResult:
 
     @property
     def verdict(self) -> str:
-        """The conclusion; a gap counts when it exceeds the noise and the gap of any shuffle."""
+        """Return the conclusion; a gap counts above the noise and the gaps of all shuffles."""
         shuffled_gaps = np.subtract(self.shuffled_offline, self.shuffled_served)
         if self.served["pr_auc"] <= max(self.shuffled_served):
             return "no better than chance"
@@ -98,7 +98,7 @@ class VariantResult:
 def compare_variants(
     rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: pd.Timestamp
 ) -> list[VariantResult]:
-    """Each variant's result, for a model that is trained at `cutoff` and serves from then on.
+    """Return each variant's result, for a model trained at `cutoff` that serves from then on.
 
     `rows` needs user_id, event_timestamp, label and label_timestamp. `tables` holds the model's
     inputs for each of them, as `feature_tables` gives them.
@@ -159,41 +159,18 @@ def _new_model() -> HistGradientBoostingClassifier:
 
 
 def _noise_of_gap(offline: ScoredRows, served: ScoredRows) -> float:
-    """Two standard errors of the gap, by resampling users: a user's rows are not independent."""
+    """Return two standard errors of the gap; users are resampled: their rows are dependent."""
     random = np.random.default_rng(settings.seed)
     users = max(offline.user.max(), served.user.max()) + 1
     draws = random.poisson(1, (RESAMPLES, users))
     return 2 * float(np.std([offline.pr_auc(draw) - served.pr_auc(draw) for draw in draws]))
 
 
-def in_words(results: list[VariantResult]) -> list[str]:
-    """Return the conclusions as sentences, from the figures alone."""
-    shuffled = [score for result in results for score in result.shuffled_served]
-    lowest, highest = min(shuffled), max(shuffled)
-    sentences = [
-        f"Chance is a PR-AUC of {results[0].served['chance']:.3f}, the share of positives among "
-        f"the replayed rows; models of shuffled labels got {lowest:.3f} to {highest:.3f}."
-    ]
-    for result in results:
-        promised, got = result.offline["pr_auc"], result.served["pr_auc"]
-        if result.verdict in ("inflated", "too modest"):
-            sentences.append(
-                f"{result.variant}: {promised:.3f} offline, {got:.3f} as served; "
-                f"the promise is off by {result.gap:+.3f}, more than the noise, {result.noise:.3f}."
-            )
-    for verdict, meaning in {
-        "confirmed": "offline and as served agree within the noise",
-        "no better than chance": "as served no better than shuffled labels",
-    }.items():
-        if variants := [result.variant for result in results if result.verdict == verdict]:
-            sentences.append(f"{'; '.join(variants)}: {meaning}.")
-    return sentences
-
-
 def as_table(results: list[VariantResult]) -> Table:
-    """The four variants in the terminal."""
-    table = Table(title="Promised offline, and got as served", box=box.SIMPLE, pad_edge=False)
-    for heading in ("variant", "PR-AUC", "gap ± noise", "shuffled labels", "ROC-AUC"):
+    """Return the scores of the variants for the terminal, offline → as served."""
+    title = f"Offline → as served; by chance PR-AUC is {results[0].served['chance']:.3f}"
+    table = Table(title=title, box=box.SIMPLE, pad_edge=False)
+    for heading in ("variant", "PR-AUC", "gap ± noise", "shuffled labels", "ROC-AUC", "verdict"):
         table.add_column(heading)
     for result in results:
         offline, served, shuffled = result.offline, result.served, result.shuffled_served
@@ -203,12 +180,13 @@ def as_table(results: list[VariantResult]) -> Table:
             f"{result.gap:+.3f} ± {result.noise:.3f}",
             f"{np.mean(shuffled):.3f} ± {np.std(shuffled):.3f}",
             f"{offline['roc_auc']:.3f} → {served['roc_auc']:.3f}",
+            result.verdict,
         )
     return table
 
 
 def write_report(results: list[VariantResult], cutoff: pd.Timestamp) -> None:
-    """Keep all figures in build/leakage.json."""
+    """Write all figures to build/leakage.json."""
     variants = [{**asdict(r), "gap": r.gap, "verdict": r.verdict} for r in results]
     report = {"seed": settings.seed, "cutoff": cutoff.isoformat(), "variants": variants}
     with replacing(REPORT) as temp_path:
@@ -229,8 +207,6 @@ def main() -> None:
     results = compare_variants(rows, feature_tables(rows), cutoff)
     write_report(results, cutoff)
     console.print(as_table(results))
-    for sentence in in_words(results):
-        console.print(f"  {sentence}", highlight=False)
 
 
 def _too_few_positives(rows: pd.DataFrame, cutoff: pd.Timestamp) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import redis
 from feast import FeatureStore
@@ -11,8 +12,8 @@ from exercise_03_materialize.materialize import VIEWS, backfill_features
 from lab.feature_store import connect_redis, open_store
 
 
-class BackfillJournal:
-    """The finished chunks of one range; gone when all are finished.
+class BackfillJournal(set[datetime]):
+    """The starts of the finished chunks of one range, stored in Redis; deleted when all are.
 
     The key depends on the sources and the features. The journal is stored in Redis, as the features
     are: a journal in a file would leave holes in a Redis that was emptied meanwhile.
@@ -28,13 +29,12 @@ class BackfillJournal:
         states = [(file, file.stat().st_mtime_ns) for file in files]
         digest = hashlib.sha256(repr((start, end, features, states)).encode()).hexdigest()[:16]
         self._key = f"backfill:{digest}:{store.project}"
+        stored: Any = client.smembers(self._key)
+        super().__init__(datetime.fromisoformat(member.decode()) for member in stored)
 
-    def is_done(self, start: datetime) -> bool:
-        """Return whether the chunk that begins at `start` is written."""
-        return bool(self._client.sismember(self._key, start.isoformat()))
-
-    def done(self, start: datetime) -> None:
+    def add(self, start: datetime) -> None:
         """Record that the chunk that begins at `start` is written."""
+        super().add(start)
         self._client.sadd(self._key, start.isoformat())
 
     def close(self) -> None:

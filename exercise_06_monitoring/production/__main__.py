@@ -7,11 +7,12 @@ import os
 import sys
 
 from exercise_06_monitoring.alerts import AlertState
-from exercise_06_monitoring.feature_monitoring import Measure, Monitor, measure_view
+from exercise_06_monitoring.feature_monitoring import Monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
-from exercise_06_monitoring.production.large_tables import SampledEntities
+from exercise_06_monitoring.production.large_tables import sampled_windows
 from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
 from exercise_06_monitoring.report import write_report
+from exercise_06_monitoring.windows import drift_windows
 from lab.learn import UserError, run_script, settings, utc_now
 
 PARTS = ("alertmanager", "large_tables", "metrics_exposition")
@@ -22,11 +23,11 @@ def build_monitor(parts: set[str]) -> Monitor:
     """Compose the solution's monitor with the named parts."""
     if unknown := ", ".join(sorted(parts - set(PARTS))):
         raise UserError(f"there is no part {unknown}", f"choose from: {', '.join(PARTS)}")
-    measure: Measure = SampledEntities() if "large_tables" in parts else measure_view
+    windows = sampled_windows if "large_tables" in parts else drift_windows
     url = os.environ.get("LAB_ALERTMANAGER_URL", ALERTMANAGER_URL)
     alerts = Alertmanager(url) if "alertmanager" in parts else AlertState()
     publish = write_metrics_and_report if "metrics_exposition" in parts else write_report
-    return Monitor(measure, alerts, publish)
+    return Monitor(windows, alerts, publish)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import requests
 
-from exercise_06_monitoring.alerts import Alert, AlertState
+from exercise_06_monitoring.alerts import AlertState, Check
+from lab.learn import utc_now
 
 SOURCE = "feature_monitoring"
 VALID_FOR = timedelta(days=1)  # longer than a check may remain unmeasured
@@ -22,46 +23,45 @@ class Alertmanager(AlertState):
     def __init__(self, url: str) -> None:
         self._alerts = f"{url.rstrip('/')}/api/v2/alerts"
 
-    def open(self, alert: Alert, now: datetime) -> bool:
-        """Post an alert, or confirm that it is still open; the next run repeats a failed post."""
-        return self._post(alert, now + VALID_FOR)
+    def update(self, checks: list[Check], now: datetime) -> None:
+        """Post the failed checks, and the end of each open alert whose check passed."""
+        is_open = {(alert.type, alert.feature) for alert in self.open_alerts()}
+        failed = [check for check in checks if check.passed is False]
+        ended = [
+            check for check in checks if check.passed and (check.type, check.feature) in is_open
+        ]
+        body = [posted(check, utc_now() + VALID_FOR) for check in failed]
+        self._request("POST", json=body + [posted(check, utc_now()) for check in ended])
 
-    def resolve(self, healthy: set[tuple[str, str]], now: datetime) -> None:
-        """Post the end of each open alert whose type and feature are healthy."""
-        for alert in self.open_alerts():
-            if (alert.type, alert.feature) in healthy:
-                self._post(alert, now)
-
-    def open_alerts(self) -> list[Alert]:
+    def open_alerts(self) -> list[Check]:
         """Return the open alerts, oldest first; none where Alertmanager is unavailable."""
-        query: dict[str, Any] = {"filter": f'source="{SOURCE}"'}
-        try:
-            response = requests.get(self._alerts, params=query, timeout=TIMEOUT_S)
-            response.raise_for_status()
-        except requests.RequestException as error:
-            print(f"  Alertmanager: {type(error).__name__}")
-            return []
-        found = sorted(response.json(), key=lambda alert: str(alert["startsAt"]))
+        found = self._request("GET", params={"filter": f'source="{SOURCE}"'})
         return [
-            Alert(
+            Check(
                 alert["labels"]["alertname"],
                 alert["labels"]["feature"],
-                alert["labels"]["severity"],
+                False,
                 alert["annotations"]["summary"],
+                alert["labels"]["severity"],
             )
-            for alert in found
+            for alert in sorted(found, key=lambda alert: str(alert["startsAt"]))
         ]
 
-    def _post(self, alert: Alert, ends_at: datetime) -> bool:
-        labels = {"alertname": alert.type, "feature": alert.feature, "severity": alert.severity}
-        body: dict[str, Any] = {
-            "labels": labels | {"source": SOURCE},
-            "annotations": {"summary": alert.message},
-            "endsAt": ends_at.astimezone(UTC).isoformat(),
-        }
+    def _request(self, method: str, **options: Any) -> list[dict[str, Any]]:
         try:
-            requests.post(self._alerts, json=[body], timeout=TIMEOUT_S).raise_for_status()
+            response = requests.request(method, self._alerts, timeout=TIMEOUT_S, **options)
+            response.raise_for_status()
         except requests.RequestException as error:
-            print(f"  Alertmanager: {type(error).__name__}; the next run posts it again")
-            return False
-        return True
+            print(f"  Alertmanager: {type(error).__name__}; the next run posts all again")
+            return []
+        return list(response.json()) if response.content else []
+
+
+def posted(check: Check, ends_at: datetime) -> dict[str, Any]:
+    """Return a check in the form of Alertmanager's API."""
+    labels = {"alertname": check.type, "feature": check.feature, "severity": check.severity}
+    return {
+        "labels": labels | {"source": SOURCE},
+        "annotations": {"summary": check.message},
+        "endsAt": ends_at.astimezone(UTC).isoformat(),
+    }

@@ -11,10 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import pandas as pd
 
-from exercise_06_monitoring.feature_monitoring import Measure
-from exercise_06_monitoring.feature_monitoring import measure_view as brief_measure
-from exercise_06_monitoring.windows import table_of
+from exercise_06_monitoring.windows import drift_windows, table_of
 
 ENTITIES = 20_000
 MEMORY_LIMIT = "1GiB"
@@ -36,29 +35,20 @@ def write_sample(source: Path, key: str, entities: int, target: Path) -> bool:
     return True
 
 
-class SampledEntities:
-    """Measure a view as another part does, on a sample of its entities."""
-
-    def __init__(self, measure: Measure = brief_measure, entities: int = ENTITIES) -> None:
-        self._measure = measure
-        self._entities = entities
-
-    def __call__(self, view: Any, now: datetime) -> list[dict[str, Any]]:
-        """Return the statistics of each feature."""
-        with TemporaryDirectory(prefix="drift_sample_") as folder:
-            target = Path(folder) / "sample.parquet"
-            if not write_sample(table_of(view), view.join_keys[0], self._entities, target):
-                return self._measure(view, now)
-            source = view.batch_source
-            sampled = SimpleNamespace(
-                path=str(target),
-                timestamp_field=source.timestamp_field,
-                created_timestamp_column=source.created_timestamp_column,
-            )
-            view = SimpleNamespace(
-                name=view.name,
-                join_keys=view.join_keys,
-                features=view.features,
-                batch_source=sampled,
-            )
-            return self._measure(view, now)
+def sampled_windows(
+    view: Any, now: datetime, entities: int = ENTITIES
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both windows of a view, of a sample of its entities."""
+    with TemporaryDirectory(prefix="drift_sample_") as folder:
+        target = Path(folder) / "sample.parquet"
+        if not write_sample(table_of(view), view.join_keys[0], entities, target):
+            return drift_windows(view, now)
+        source = view.batch_source
+        sampled = SimpleNamespace(
+            path=str(target),
+            timestamp_field=source.timestamp_field,
+            created_timestamp_column=source.created_timestamp_column,
+        )
+        features, keys = view.features, view.join_keys
+        view = SimpleNamespace(features=features, join_keys=keys, batch_source=sampled)
+        return drift_windows(view, now)

@@ -1,87 +1,31 @@
-"""The leakage experiment: its join is Feast's, its replay sees what Redis held, leaks are found."""
+"""The leakage experiment: its replay sees what Redis contained, leaks are found."""
 
-import runpy
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from exercise_02_pit_training import generate_training_data
-from exercise_02_pit_training.production import variants
-from exercise_02_pit_training.production.leakage import VariantResult, compare_variants, in_words
+from exercise_02_pit_training.production.leakage import VariantResult, compare_variants
 from exercise_02_pit_training.production.variants import feature_tables, training_variants
-from lab.dataset.simulate import simulate
-from lab.feature_store import effective_config
 from lab.settings import settings
-from tests.settings_in_force import settings_in_force
+from tests.settings_in_force import PointSettings
+from tests.shop import NewShop, Size
 
-AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
-HISTORY = timedelta(days=40)
-TTL = timedelta(days=90)
+START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = pd.Timedelta(days=1)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The shared repository's definitions over small simulated data, as if it were AS_OF."""
-    folder = tmp_path_factory.mktemp("data")
-    simulate(folder, transactions=3_000, seed=7, as_of=AS_OF, history=HISTORY)
-    correct_some(folder / "user_stats.parquet")
-    with settings_in_force(data_dir=folder, as_of=AS_OF):
-        yield applied_store(folder)
-
-
-def correct_some(table: Path) -> None:
-    """Every fifth snapshot is written again three days later, with other values."""
-    rows = pd.read_parquet(table)
-    again = rows.iloc[::5].copy()
-    again["created_timestamp"] += 3 * DAY
-    again["transaction_count_7d"] += 100
-    pd.concat([rows, again]).to_parquet(table, index=False)
-
-
-def applied_store(folder: Path) -> Any:
-    from feast import (
-        Entity,
-        FeatureService,
-        FeatureStore,
-        FeatureView,
-        OnDemandFeatureView,
-        RepoConfig,
-    )
-
-    config = effective_config("plugins")
-    config["registry"] = str(folder / "registry.db")
-    config["online_store"] = {"type": "sqlite", "path": str(folder / "online.db")}
-    store = FeatureStore(config=RepoConfig(repo_path=folder, **config))
-    defined = runpy.run_path(str(settings.feature_repo / "features.py")).values()
-    kinds = (Entity, FeatureService, FeatureView, OnDemandFeatureView)
-    store.apply([item for item in defined if isinstance(item, kinds)])
-    return store
-
-
-def payments(folder: Path, number: int) -> pd.DataFrame:
-    raw = pd.read_parquet(folder / "transactions.parquet").rename(
-        columns={"amount": "transaction_amount"}
-    )
-    return raw.sample(number, random_state=1).reset_index(drop=True)
-
-
-def folder_of(store: Any) -> Path:
-    return Path(store.config.online_store.path).parent
-
-
 def test_the_replay_sees_only_what_the_last_run_wrote(
-    store: Any, monkeypatch: pytest.MonkeyPatch
+    new_shop: NewShop, point_settings: PointSettings
 ) -> None:
     """A snapshot of 10:00 that arrived at 10:20 is served from the run of 11:00 on."""
-    table = folder_of(store) / "merchant_stats.parquet"
+    small = new_shop(Size())
+    small.restore()
+    point_settings(**small.settings)
+    table = small.data / "merchant_stats.parquet"
     known = pd.read_parquet(table)
-    ten = pd.Timestamp("2026-02-20 10:00", tz="UTC")
+    ten = pd.Timestamp("2026-05-20 10:00", tz="UTC")
     planted = known[:1].assign(
         merchant_id="planted",
         event_timestamp=ten,
@@ -89,8 +33,6 @@ def test_the_replay_sees_only_what_the_last_run_wrote(
         total_transactions_30d=41,
     )
     pd.concat([known, planted]).to_parquet(table, index=False)
-    for module in (generate_training_data, variants):
-        monkeypatch.setattr(module, "open_store", lambda *_: store)
     minutes = [10, 20, 59, 60, 61]
     rows = pd.DataFrame(
         {
@@ -132,7 +74,7 @@ def shop(number: int = 6_000) -> pd.DataFrame:
     """A burst of five payments per user, over 100 days; a tenth are fraud, found in a day."""
     random = np.random.default_rng(3)
     burst = np.sort(random.uniform(0, 100, number // 5)).repeat(5)
-    time = pd.Timestamp(AS_OF) + pd.to_timedelta(burst, unit="D")
+    time = pd.Timestamp(START) + pd.to_timedelta(burst, unit="D")
     label = (random.random(number // 5) < 0.1).repeat(5).astype("int64")
     known_after = [DAY if fraud else settings.label_maturity for fraud in label]
     return pd.DataFrame(
@@ -167,7 +109,6 @@ def test_without_a_leak_every_promise_is_kept_and_shuffled_labels_score_chance()
         assert result.served["pr_auc"] > 2 * result.served["chance"]
         shuffled = np.mean(result.shuffled_served)
         assert shuffled == pytest.approx(result.served["chance"], rel=0.2)
-    assert not any("off by" in sentence for sentence in in_words([*results.values()]))
 
 
 @pytest.mark.slow

@@ -187,15 +187,15 @@ def test_a_feature_added_after_the_kill_is_in_the_finished_weeks_too(
     class Killed(Exception):
         """Stands for the kill, after the second week."""
 
-    def done_twice(journal: BackfillJournal, start: datetime) -> None:
-        done(journal, start)
+    def add_twice(journal: BackfillJournal, start: datetime) -> None:
+        add(journal, start)
         written.append(start)
         if len(written) == 2:
             raise Killed
 
-    done = BackfillJournal.done
+    add = BackfillJournal.add
     with monkeypatch.context() as patch:
-        patch.setattr(BackfillJournal, "done", done_twice)
+        patch.setattr(BackfillJournal, "add", add_twice)
         with pytest.raises(Killed):
             resumable_backfill(AS_OF - 2 * CHUNK, AS_OF)
     store.apply(with_feature(store.get_feature_view(VIEW), "doubled_average"))

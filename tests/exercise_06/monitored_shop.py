@@ -106,14 +106,3 @@ def without(feature: str, share: float) -> Change:
         return rows.assign(**{feature: rows[feature].mask(is_lost)})
 
     return nulled
-
-
-def frozen(key: str, feature: str) -> Change:
-    """A feature keeps the value that each entity had at first."""
-    return lambda rows: rows.assign(**{feature: rows.groupby(key)[feature].transform("first")})
-
-
-def delayed(days: int) -> Change:
-    """What is computed arrives that much later."""
-    delay = timedelta(days=days)
-    return lambda rows: rows.assign(created_timestamp=rows["created_timestamp"] + delay)

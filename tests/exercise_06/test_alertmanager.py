@@ -5,13 +5,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import requests
 
-from exercise_06_monitoring.alerts import Alert, AlertState
+from exercise_06_monitoring.alerts import AlertState, Check
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from lab.learn import utc_now
 from lab.stack.ports import free_port
@@ -28,11 +27,10 @@ needs_alertmanager = pytest.mark.skipif(
     PROGRAM is None, reason="no alertmanager: scripts/system-packages prometheus-alertmanager"
 )
 FEATURES = [f"feature_{number}" for number in range(30)]
-ALL = {("drift", name) for name in FEATURES}
 
 
-def alerts() -> list[Alert]:
-    return [Alert("drift", name, "warning", "PSI 0.41") for name in FEATURES]
+def checks(passed: bool | None) -> list[Check]:
+    return [Check("drift", name, passed, "PSI 0.41") for name in FEATURES]
 
 
 @contextmanager
@@ -84,12 +82,12 @@ def test_thirty_alerts_are_one_message_and_so_is_their_end(tmp_path: Path) -> No
         state = Alertmanager(f"http://127.0.0.1:{port}")
         with running(hook, tmp_path, port):
             for _ in range(2):  # the second run confirms
-                assert all([state.open(alert, utc_now()) for alert in alerts()])
+                state.update(checks(False), utc_now())
             wait_until(lambda: ("firing", 30) in statuses(hook))
             assert {alert.feature for alert in state.open_alerts()} == set(FEATURES)
-            state.resolve(set(), utc_now())
-            assert len(state.open_alerts()) == 30, "an alert that nobody measured stays open"
-            state.resolve(ALL | {("drift", "never open")}, utc_now() - timedelta(seconds=1))
+            state.update(checks(None), utc_now())
+            assert len(state.open_alerts()) == 30, "an alert that was not measured stays open"
+            state.update([*checks(True), Check("drift", "never open", True, "")], utc_now())
             wait_until(lambda: ("resolved", 30) in statuses(hook))
             assert state.open_alerts() == []
         assert len(hook.posts) <= 4, statuses(hook)
@@ -102,8 +100,7 @@ def test_the_solution_sends_thirty_messages(
     point_settings(data_dir=tmp_path)
     with web_hook() as hook:
         monkeypatch.setenv("SLACK_WEBHOOK_URL", hook.url)
-        for alert in alerts():
-            AlertState().open(alert, utc_now())
+        AlertState().update(checks(False), utc_now())
         assert len(hook.posts) == 30
 
 
@@ -114,9 +111,9 @@ def test_a_run_during_an_outage_is_made_up_by_the_next(
     with web_hook() as hook:
         port = free_port()
         state = Alertmanager(f"http://127.0.0.1:{port}")
-        assert not state.open(alerts()[0], utc_now())
+        state.update(checks(False)[:1], utc_now())
         assert state.open_alerts() == []
-        assert "the next run posts it again" in capsys.readouterr().out
+        assert "the next run posts all again" in capsys.readouterr().out
         with running(hook, tmp_path, port):
-            assert state.open(alerts()[0], utc_now())
+            state.update(checks(False)[:1], utc_now())
             wait_until(lambda: ("firing", 1) in statuses(hook))

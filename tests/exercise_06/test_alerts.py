@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
 
 from exercise_06_monitoring import feature_monitoring
-from exercise_06_monitoring.alerts import REPEAT_AFTER, Alert, AlertState, deliver
+from exercise_06_monitoring.alerts import REPEAT_AFTER, AlertState, Check, deliver
 from exercise_06_monitoring.feature_monitoring import send_alert
 from lab.errors import UserError
 from lab.learn import utc_now
@@ -136,15 +136,20 @@ def test_a_worse_severity_is_sent_at_once(hook: WebHook) -> None:
     assert [("CRITICAL" in text) for text in hook.texts] == [False, True]
 
 
+def drift(feature: str, passed: bool | None, severity: str = "warning") -> Check:
+    return Check("drift", feature, passed, "PSI 0.02" if passed else "PSI 0.41", severity)
+
+
 def test_the_end_is_sent_once_and_to_the_same_receivers(hook: WebHook, pager: WebHook) -> None:
     state = AlertState()
-    for name, severity in (("a", "warning"), ("b", "warning"), ("c", "critical")):
-        state.open(Alert("drift", name, severity, "it moved"), AS_OF)
+    failed = [drift("a", False), drift("b", False), drift("c", False, "critical")]
+    state.update(failed, AS_OF)
     for _ in range(2):
-        state.resolve({("drift", "b"), ("drift", "c"), ("data_quality", "a")}, AS_OF)
+        ended = [drift("a", None), drift("b", True), drift("c", True, "critical")]
+        state.update([*ended, drift("never open", True)], AS_OF)
     assert [text for text in hook.texts if "RESOLVED" in text] == [
-        "[RESOLVED] drift: b: it moved",
-        "[RESOLVED] drift: c: it moved",
+        "[RESOLVED] drift: b: PSI 0.02",
+        "[RESOLVED] drift: c: PSI 0.02",
     ]
     trigger, resolve = pager.posts
     assert (trigger["event_action"], resolve["event_action"]) == ("trigger", "resolve")
@@ -152,12 +157,18 @@ def test_the_end_is_sent_once_and_to_the_same_receivers(hook: WebHook, pager: We
     assert [alert.feature for alert in state.open_alerts()] == ["a"]
 
 
+def test_an_open_alert_has_the_newest_message(hook: WebHook) -> None:
+    send_alert("drift", "a", "PSI 0.41")
+    send_alert("drift", "a", "PSI 0.52")
+    assert [alert.message for alert in AlertState().open_alerts()] == ["PSI 0.52"]
+
+
 def test_an_end_that_was_not_delivered_is_sent_at_the_next_run(hook: WebHook) -> None:
     state = AlertState()
-    state.open(Alert("drift", "a", "warning", "it moved"), AS_OF)
+    state.update([drift("a", False)], AS_OF)
     hook.statuses = [503] * ATTEMPTS
-    state.resolve({("drift", "a")}, AS_OF)
-    state.resolve({("drift", "a")}, AS_OF + timedelta(hours=1))
+    for hour in range(3):
+        state.update([drift("a", True)], AS_OF + timedelta(hours=hour))
     assert sum("RESOLVED" in text for text in hook.texts) == 1
 
 

@@ -15,7 +15,6 @@ from exercise_06_monitoring.feature_monitoring import (
     detect_drift_ks_test,
     measure_drift,
 )
-from tests.exercise_06.properties import steady
 
 FLOATS = st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([math.inf, -math.inf]))
 COLUMNS = st.sampled_from(
@@ -38,7 +37,7 @@ def two_windows(draw: st.DrawFn) -> tuple[pd.Series, pd.Series]:
     return reference, current
 
 
-@settings(steady, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=200)
 @given(two_windows())
 def test_every_column_has_a_defined_result_and_no_warning(
     windows: tuple[pd.Series, pd.Series],
@@ -51,7 +50,6 @@ def test_every_column_has_a_defined_result_and_no_warning(
     assert math.isnan(row["psi"]) != are_rows
     assert math.isnan(row["p_value"]) != are_rows
     assert row["psi"] >= 0 or not are_rows
-    assert row["limit"] >= 0.25
 
 
 def numbers(size: int = 2_000, seed: int = 7) -> pd.Series:
@@ -107,14 +105,13 @@ def test_zeros_have_a_bin_of_their_own() -> None:
     assert calculate_psi(rare, frequent) > 0.25
 
 
-def test_the_limit_of_few_rows_is_that_of_chance() -> None:
-    """With 200 rows a side PSI is often above 0.1 without any drift."""
+def test_few_rows_without_drift_have_a_large_p_value() -> None:
+    """With 100 rows a side chance alone gives a PSI above 0.25."""
     rows = [
         measure_drift("x", numbers(100, seed), numbers(100, seed + 1_000)) for seed in range(100)
     ]
-    assert all(row["limit"] > 0.3 for row in rows)
-    assert sum(row["psi"] > row["limit"] for row in rows) < 12
     assert sum(row["psi"] > 0.25 for row in rows) > 12
+    assert sum(row["psi"] > 0.25 and row["p_value"] < 0.05 for row in rows) < 12
 
 
 def test_categories_are_compared_by_chi_square() -> None:

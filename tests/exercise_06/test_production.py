@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from exercise_06_monitoring.alerts import AlertState
-from exercise_06_monitoring.feature_monitoring import measure_view
+from exercise_06_monitoring.feature_monitoring import measure_drift
 from exercise_06_monitoring.production.__main__ import PARTS, build_monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
-from exercise_06_monitoring.production.large_tables import SampledEntities, write_sample
+from exercise_06_monitoring.production.large_tables import sampled_windows
 from exercise_06_monitoring.windows import drift_windows
 from lab.errors import UserError
 from tests.exercise_06.monitored_shop import views_in
@@ -21,7 +21,7 @@ from tests.shop import AS_OF
 def test_each_part_can_be_used_alone(part: str) -> None:
     parts = {"all": set(PARTS), "none": set[str]()}.get(part, {part})
     monitor = build_monitor(parts)
-    assert (monitor.measure is measure_view) == ("large_tables" not in parts)
+    assert (monitor.windows is drift_windows) == ("large_tables" not in parts)
     expected = Alertmanager if "alertmanager" in parts else AlertState
     assert type(monitor.alerts) is expected
 
@@ -31,27 +31,10 @@ def test_an_unknown_part_is_refused() -> None:
         build_monitor({"fast"})
 
 
-def test_a_sample_holds_whole_entities(tmp_path: Path) -> None:
-    source, target = tmp_path / "all.parquet", tmp_path / "sample.parquet"
-    rows = pd.DataFrame({"user": [f"user_{n}" for n in range(5_000)] * 3})
-    rows.to_parquet(source)
-    assert not write_sample(source, "user", 10_000, target)
-    assert write_sample(source, "user", 1_000, target)
-    counts = pd.read_parquet(target)["user"].value_counts()
-    assert 600 < len(counts) < 1_600
-    assert (counts == 3).all()
-
-
 def test_a_sample_of_entities_is_the_same_in_both_windows(simulated: Path) -> None:
     view = views_in(simulated)[0]
-    found: list[set[str]] = []
-
-    def measure(sampled: object, moment: object) -> list[dict[str, object]]:
-        found.extend(set(rows["entity"]) for rows in drift_windows(sampled, AS_OF))
-        return []
-
-    SampledEntities(measure, entities=200)(view, AS_OF)
-    reference, current = found
+    windows = sampled_windows(view, AS_OF, entities=200)
+    reference, current = (set(rows["entity"]) for rows in windows)
     assert 100 < len(current) < 300
     assert len(reference & current) > 0.8 * len(reference)
 
@@ -74,7 +57,8 @@ def test_a_sample_of_a_table_finds_the_same_drift(tmp_path: Path) -> None:
     view.features[0].name = "amount"
     view.batch_source.timestamp_field = "moment"
     view.batch_source.created_timestamp_column = "created"
-    (exact,), (sampled,) = measure_view(view, AS_OF), SampledEntities()(view, AS_OF)
+    windows = drift_windows(view, AS_OF), sampled_windows(view, AS_OF)
+    exact, sampled = (measure_drift("amount", *(w["amount"] for w in pair)) for pair in windows)
     assert exact["rows_current"] == 400_000
     assert 12_000 < sampled["rows_current"] < 30_000
     assert sampled["psi"] == pytest.approx(exact["psi"], abs=0.03)

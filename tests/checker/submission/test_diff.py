@@ -11,8 +11,10 @@ from lab.errors import UserError
 from lab.settings import ROOT
 
 LINED_UP = {  # starter files whose functions are the solution's, in its order
+    1: "feature_repo/features.py",
     2: "generate_training_data.py",
     3: "materialize.py",
+    6: "feature_monitoring.py",
 }
 
 

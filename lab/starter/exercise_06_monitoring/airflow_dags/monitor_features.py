@@ -1,8 +1,9 @@
-"""Exercise 6: the monitoring, every day. A `crontab` beside feature_monitoring.py does as well."""
+"""Exercise 6: the monitoring, every hour. A `crontab` in the exercise's folder works, too."""
+
+# TODO 1: a DAG of airflow.sdk with a schedule, and without runs for past hours.
 
 
-def monitor_task() -> None:
-    """Run the monitoring; a new report is there afterwards."""
-    # TODO 1: with absolute paths: a scheduler starts in a folder of its own.
-    # TODO 2: make it a task of a DAG: `from airflow.sdk import dag, task`, schedule="@daily".
+def monitor() -> None:
+    """Run feature_monitoring.py; a new report is there afterwards."""
+    # TODO 2: use absolute paths: a scheduler starts in a folder of its own.
     raise NotImplementedError
