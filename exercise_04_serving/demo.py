@@ -11,18 +11,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import requests
 
-from exercise_04_serving.load_test import draw_payments, load_test
+from exercise_04_serving.load_test import Payment, draw_payments, load_test
 from lab.learn import UserError, run_script, settings
 
 COMMAND = (sys.executable, "-m", "uvicorn", "app.main:app", "--no-access-log", "--port")
 START_S = 90
 REQUESTS, RATE = 1_000, 100
 MIN_HIT_RATE = 0.7
-NEW_CUSTOMER = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 99.0}
+NEW_CUSTOMER: Payment = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 99.0}
 
 
 @contextmanager
@@ -34,9 +33,7 @@ def running_api(command: Sequence[str]) -> Iterator[None]:
     log = settings.build_dir / "api.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        api = subprocess.Popen(
-            command, cwd=Path(__file__).parent, stdout=output, stderr=subprocess.STDOUT
-        )
+        api = subprocess.Popen(command, cwd=Path(__file__).parent, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_S
         while not is_healthy():
@@ -57,26 +54,20 @@ def is_healthy() -> bool:
         return False
 
 
-def post(path: str, body: dict[str, Any]) -> Any:
-    """Return the JSON of the response."""
-    response = requests.post(f"{settings.api_url}{path}", json=body, timeout=10)
-    response.raise_for_status()
-    return response.json()
-
-
 def demonstrate(command: Sequence[str]) -> None:
     """Show single predictions, a batch, latencies under load, and the hit rate."""
-    print(f"Exercise 4: the serving API on {settings.api_url}")
-    payments = draw_payments(REQUESTS)
+    url, payments = settings.api_url, draw_payments(REQUESTS)
+    print(f"Exercise 4: the serving API on {url}")
     with running_api(command):
         for payment in (payments[0], NEW_CUSTOMER):
-            found = post("/predict", payment)
+            found = requests.post(f"{url}/predict", json=payment, timeout=10).json()
             print(f"  {payment}: fraud probability {found['fraud_probability']:.1%}")
             print(f"    unknown: {', '.join(found['missing']) or 'nothing'}")
-        batch = post("/predict/batch", {"transactions": payments[:100]})
-        print(f"  a batch of 100 took {batch['total_latency_ms']:.1f} ms")
+        batch = {"transactions": payments[:100]}
+        found = requests.post(f"{url}/predict/batch", json=batch, timeout=10).json()
+        print(f"  a batch of 100 took {found['total_latency_ms']:.1f} ms")
         asyncio.run(load_test(payments, RATE))
-        hit_rate = requests.get(f"{settings.api_url}/stats", timeout=5).json()["cache_hit_rate"]
+        hit_rate = requests.get(f"{url}/stats", timeout=5).json()["cache_hit_rate"]
     print(f"  cache hit rate {hit_rate:.0%}, by user and merchant")
     if hit_rate < MIN_HIT_RATE:
         raise UserError(f"the hit rate is under {MIN_HIT_RATE:.0%}", "raise WARM_ENTITIES")

@@ -21,26 +21,25 @@ import pandas as pd
 from lab.learn import UserError, run_script, settings
 
 PERCENTILES = (50, 95, 99, 100)
+Payment = dict[str, Any]
 
 
-def draw_payments(count: int, folder: Path | None = None) -> list[dict[str, Any]]:
+def draw_payments(count: int, folder: Path | None = None) -> list[Payment]:
     """Draw users, merchants and amounts apart, in proportion to their payments.
 
     Most pairs are new then, as in real traffic: only a cache by entity finds them.
     """
     file = (folder or settings.data_dir) / "transactions.parquet"
-    if not file.exists():
-        raise UserError(f"there are no payments to send: {file} is missing", "lab run 1")
-    paid = pd.read_parquet(file, columns=["user_id", "merchant_id", "amount"])
-    paid = paid[paid["amount"] > 0].rename(columns={"amount": "transaction_amount"})
+    paid = pd.read_parquet(file, columns=["user_id", "merchant_id", "amount"]).query("amount > 0")
     random = np.random.default_rng(settings.seed)
     drawn = {name: random.choice(column.to_numpy(), count) for name, column in paid.items()}
-    payments: list[dict[str, Any]] = pd.DataFrame(drawn).to_dict("records")
+    rows = pd.DataFrame(drawn).rename(columns={"amount": "transaction_amount"})
+    payments: list[Payment] = rows.to_dict("records")
     return payments
 
 
 async def send_request(
-    session: aiohttp.ClientSession, payment: dict[str, Any], scheduled: float
+    session: aiohttp.ClientSession, payment: Payment, scheduled: float
 ) -> tuple[float, str]:
     """Send a payment when `scheduled`, by perf_counter; return ms since then and the outcome."""
     await asyncio.sleep(scheduled - time.perf_counter())
@@ -53,12 +52,10 @@ async def send_request(
     return (time.perf_counter() - scheduled) * 1000, outcome
 
 
-async def load_test(payments: list[dict[str, Any]], rate: float) -> None:
+async def load_test(payments: list[Payment], rate: float) -> None:
     """Send the payments, `rate` a second, all at once if it is infinite; print the latencies."""
-    connector, timeout = aiohttp.TCPConnector(limit=1_000), aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(
-        settings.api_url, connector=connector, timeout=timeout
-    ) as session:
+    connector = aiohttp.TCPConnector(limit=1_000)
+    async with aiohttp.ClientSession(settings.api_url, connector=connector) as session:
         started = time.perf_counter()
         sent = [send_request(session, p, started + n / rate) for n, p in enumerate(payments)]
         latencies, outcomes = zip(*await asyncio.gather(*sent), strict=True)
@@ -75,7 +72,6 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2_000)
     parser.add_argument("--rate", type=float, default=200, help="requests a second, or inf")
     options = parser.parse_args()
-    print(f"Load test of {settings.api_url}")
     asyncio.run(load_test(draw_payments(options.requests), options.rate))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.harness.bare_get import KEY
 from exercise_01_setup.setup_store import apply_definitions
 from exercise_04_serving.app.features import FeatureReader
-from exercise_04_serving.app.model import AMOUNT, TRAINING_INPUTS, Metadata, Model, save_model
+from exercise_04_serving.app.model import AMOUNT, Metadata, Model, save_model
 from exercise_04_serving.production.onnx_model import convert
 from exercise_04_serving.train_model import SERVICE, train
 from lab import dataset
@@ -43,20 +43,18 @@ def main() -> None:
     connect_redis().mset({KEY.format(user_id=user): VALUE for user in users})
     random = np.random.default_rng(settings.seed)
     reader = FeatureReader(store, SERVICE)
-    inputs = [*reader.types, AMOUNT]
+    inputs = [*reader.features, AMOUNT]
     rows = random.gamma(1.0, 30.0, (ROWS, len(inputs))).astype(np.float32)
     table = pd.DataFrame(rows, columns=inputs)
     metadata = Metadata(
         service=SERVICE,
         service_version=reader.version,
         features=tuple(inputs),
-        types=reader.types,
-        accepts_nan=True,
+        threshold=0.5,
     )
     is_fraud = pd.Series((random.random(ROWS) < 0.1).astype(np.int64))
     save_model(settings.model_dir, Model(train(table, is_fraud), metadata))
-    table.to_parquet(settings.model_dir / TRAINING_INPUTS)
-    convert(settings.model_dir)
+    convert(settings.model_dir, rows)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ is stored under a key that no later request looks up.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from redis import OutOfMemoryError
@@ -18,13 +18,14 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from lab.learn import settings
 
 Features = dict[str, float | None]  # by name; None is unknown
+Key = tuple[str, str]  # a join key, such as user_id, and its value
 
 TTL_S = 300  # bounds what the version does not record, such as a run of `feast materialize`
-log = logging.getLogger(__name__)
+log = logging.getLogger("uvicorn.error")
 
 
 class FeatureCache:
-    """Features of users and merchants by cache version, entity and id."""
+    """Features of users and merchants by cache version and key."""
 
     def __init__(self, project: str) -> None:
         self.online_store, self.entries = connect(0), connect(1)
@@ -34,24 +35,33 @@ class FeatureCache:
         """Return the cache version; "0" before the first materialization."""
         return await self.online_store.get(self._version_key) or "0"
 
-    async def get_many(self, version: str, entity: str, ids: Sequence[str]) -> dict[str, Features]:
-        """Return the features of those ids that are in the cache."""
-        found = await self.entries.mget([f"features:{version}:{entity}:{one}" for one in ids])
-        return {one: json.loads(text) for one, text in zip(ids, found, strict=True) if text}
+    async def get_many(self, version: str, keys: Collection[Key]) -> dict[Key, Features]:
+        """Return the features of those keys that are in the cache."""
+        found = await self.entries.mget([_entry(version, key) for key in keys])
+        return {key: json.loads(text) for key, text in zip(keys, found, strict=True) if text}
 
-    async def set_many(self, version: str, entity: str, rows: Mapping[str, Features]) -> None:
+    async def set_many(self, version: str, rows: Mapping[Key, Features]) -> None:
         """Store features for TTL_S. A full Redis still answers reads, so only log its refusal."""
         pipeline = self.entries.pipeline(transaction=False)
-        for one, features in rows.items():
-            pipeline.set(f"features:{version}:{entity}:{one}", json.dumps(features), ex=TTL_S)
+        for key, features in rows.items():
+            pipeline.set(_entry(version, key), json.dumps(features), ex=TTL_S)
         try:
             await pipeline.execute()
         except OutOfMemoryError as error:
             log.warning("features are not cached: %s", error)
 
 
+def _entry(version: str, key: Key) -> str:
+    return f"features:{version}:{':'.join(key)}"
+
+
 def connect(db: int) -> Any:
     """Return an asynchronous client; above 32 connections a request waits for a free one."""
-    limits = {"max_connections": 32, "timeout": None, "socket_timeout": 1}
-    address = {"host": settings.host, "port": settings.redis_port, "db": db}
-    return Redis.from_pool(BlockingConnectionPool(**address, **limits, decode_responses=True))
+    pool = BlockingConnectionPool.from_url(
+        f"redis://{settings.redis_address}/{db}",
+        max_connections=32,
+        timeout=None,
+        socket_timeout=1,
+        decode_responses=True,
+    )
+    return Redis.from_pool(pool)

@@ -2,84 +2,93 @@
 
 The SDK blocks, so each read runs in a thread. It ignores the TTL of a view but returns the event
 time of each value: here an expired value is a missing one.
+
+A batch value that is missing is unknown: None. A user without a streaming row is quiet: counts are
+0, by the rule of the feature repository. Redis alone does not show that the streaming job has
+stopped; once the job publishes its progress, return None for all features while it is behind.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import isnan, nan
+from math import isnan
 from typing import NamedTuple
 
 from feast import FeatureStore
 
 from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
-from exercise_04_serving.app.cache import Features
+from exercise_04_serving.app.cache import Features, Key
 
 THREADS = 2  # the SDK needs the interpreter for most of a read: more threads only contend for it
 
 
 class View(NamedTuple):
-    """A stored view: join key, TTL, and the value of each feature where none is stored."""
+    """A stored view of the service, with those of its features that the service has."""
 
     name: str
     entity: str
     ttl_s: float
-    missing: Features
+    features: list[str]
 
 
 class FeatureReader:
     """Reads the views of a feature service, as the registry defines them.
 
     `batch_views` change with a materialization, `streaming_views` with every payment;
-    `on_demand_views` are computed from a payment and stored features. `types` has all features.
+    `on_demand_views` are computed from a payment and stored features. `features` names all.
     """
 
     def __init__(self, store: FeatureStore, service_name: str) -> None:
         service = store.get_feature_service(service_name)
         on_demand = {view.name: view for view in store.list_on_demand_feature_views()}
         self.name, self.version = service_name, service.tags.get("version", "")
-        self.types: dict[str, str] = {}
+        self.features: list[str] = []
         self.on_demand_views, stored = [], []
         for part in service.feature_view_projections:
-            types = {field.name: str(field.dtype) for field in part.features}
-            self.types |= types
+            names = [field.name for field in part.features]
+            self.features += names
             if part.name in on_demand:
                 self.on_demand_views.append(on_demand[part.name])
             else:
                 view = store.get_feature_view(part.name)
-                missing = missing_values(view.name, list(types))
-                stored.append(View(view.name, view.join_keys[0], view.ttl.total_seconds(), missing))
+                stored.append(View(part.name, view.join_keys[0], view.ttl.total_seconds(), names))
         self.batch_views = [view for view in stored if view.name != STREAMING_VIEW]
         self.streaming_views = [view for view in stored if view.name == STREAMING_VIEW]
+        self.streaming_features = [name for view in self.streaming_views for name in view.features]
+        quiet = quiet_values(self.streaming_features)
+        self.quiet = {name: value for name, value in quiet.items() if not isnan(value)}
         self._store, self._threads = store, ThreadPoolExecutor(THREADS, "feast")
 
+    async def read_batch(self, keys: Collection[Key]) -> dict[Key, Features]:
+        """Return the batch features of users and merchants. Raises redis.RedisError."""
+        rows: dict[Key, Features] = {}
+        for entity in {entity for entity, _ in keys}:
+            ids = [one for name, one in keys if name == entity]
+            views = [view for view in self.batch_views if view.entity == entity]
+            read = await self.read(views, ids)
+            rows |= {(entity, one): row for one, row in zip(ids, read, strict=True)}
+        return rows
+
+    async def read_streaming(self, users: Sequence[str]) -> list[Features]:
+        """Return the streaming features of each user. Raises redis.RedisError."""
+        return await self.read(self.streaming_views, users)
+
     async def read(self, views: Sequence[View], ids: Sequence[str]) -> list[Features]:
-        """Return the features of each id; `views` have one join key. Raises redis.RedisError."""
+        """Return the features of each id; `views` have one join key."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._read, views, ids)
 
     def _read(self, views: Sequence[View], ids: Sequence[str]) -> list[Features]:
-        references = [f"{view.name}:{name}" for view in views for name in view.missing]
+        references = [f"{view.name}:{name}" for view in views for name in view.features]
         answer = self._store.get_online_features(references, {views[0].entity: ids})
         found = answer.to_dict(include_event_timestamps=True)
         rows: list[Features] = [{} for _ in ids]
         for view in views:
             oldest = time.time() - view.ttl_s if view.ttl_s else 0
-            for name, missing in view.missing.items():
+            for name in view.features:
                 event_times = found[f"{name}__ts"]
                 for row, value, event_time in zip(rows, found[name], event_times, strict=True):
                     is_known = value is not None and not isnan(value) and event_time >= oldest
-                    row[name] = value if is_known else missing
+                    row[name] = value if is_known else self.quiet.get(name)
         return rows
-
-
-def missing_values(view: str, features: Sequence[str]) -> Features:
-    """Return the values that stand for missing ones, by the rule of the feature repository.
-
-    A user without a streaming row is quiet: counts are 0. All else is unknown: null. Redis alone
-    does not show that the streaming job has stopped; once it publishes its progress, return null
-    here for all features while it is behind.
-    """
-    quiet = quiet_values(features) if view == STREAMING_VIEW else {}
-    return {name: None if isnan(quiet.get(name, nan)) else quiet[name] for name in features}

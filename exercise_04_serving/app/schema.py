@@ -31,10 +31,7 @@ class PredictionRequest(BaseModel):
 
 
 class PredictionResponse(BaseModel):
-    """A prediction and its features; null is unknown, or the mean of no payment.
-
-    `missing` names the unknown ones.
-    """
+    """A prediction and its features; null is unknown (see `missing`) or the mean of no payment."""
 
     user_id: str
     merchant_id: str

@@ -97,10 +97,9 @@ def labelled_rows(rows: pd.DataFrame) -> LabelledRows:
 def main() -> None:
     reader = FeatureReader(open_store(), SERVICE)
     model = load_model(settings.model_dir, reader)
-    rows = read_rows([*reader.types, AMOUNT])
+    rows = read_rows([*reader.features, AMOUNT])
     training, test = (rows[rows["split"] == name] for name in ("train", "test"))
-    streaming = {name for view in reader.streaming_views for name in view.missing}
-    without = [name for name in model.metadata.features if name not in streaming]
+    without = [n for n in model.metadata.features if n not in reader.streaming_features]
     baseline = train(training[without], training[LABEL])
     baseline_scores = baseline.predict_proba(test[without].to_numpy())[:, 1]
     scores, labelled = model.score(test[[*model.metadata.features]].to_numpy()), labelled_rows(test)

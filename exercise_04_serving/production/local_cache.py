@@ -1,11 +1,11 @@
 """Keeps features in the process, in front of the cache in Redis that all workers share."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from cachetools import TTLCache
 
-from exercise_04_serving.app.cache import TTL_S, FeatureCache, Features
+from exercise_04_serving.app.cache import TTL_S, FeatureCache, Features, Key
 
 
 class LocalCache(FeatureCache):
@@ -17,7 +17,7 @@ class LocalCache(FeatureCache):
 
     def __init__(self, project: str, entries: int, poll_s: float) -> None:
         super().__init__(project)
-        self._rows: TTLCache[tuple[str, str, str], Features] = TTLCache(entries, TTL_S)
+        self._rows: TTLCache[tuple[str, Key], Features] = TTLCache(entries, TTL_S)
         self._poll_s, self._read_at, self._version = poll_s, -poll_s, ""
 
     async def version(self) -> str:
@@ -27,24 +27,24 @@ class LocalCache(FeatureCache):
             self._version, self._read_at = await super().version(), now
         return self._version
 
-    async def get_many(self, version: str, entity: str, ids: Sequence[str]) -> dict[str, Features]:
+    async def get_many(self, version: str, keys: Collection[Key]) -> dict[Key, Features]:
         """Return what is in the process, and of the rest what is in Redis."""
-        local = {one: self._rows.get((version, entity, one)) for one in ids}
-        found = {one: features for one, features in local.items() if features is not None}
-        absent = [one for one in local if one not in found]
+        local = {key: self._rows.get((version, key)) for key in keys}
+        found = {key: features for key, features in local.items() if features is not None}
+        absent = [key for key in local if key not in found]
         if not absent:
             return found
-        shared = await super().get_many(version, entity, absent)
-        self._keep(version, entity, shared)
+        shared = await super().get_many(version, absent)
+        self._keep(version, shared)
         return found | shared
 
-    async def set_many(self, version: str, entity: str, rows: Mapping[str, Features]) -> None:
+    async def set_many(self, version: str, rows: Mapping[Key, Features]) -> None:
         """Store features in the process and in Redis."""
-        self._keep(version, entity, rows)
-        await super().set_many(version, entity, rows)
+        self._keep(version, rows)
+        await super().set_many(version, rows)
 
-    def _keep(self, version: str, entity: str, rows: Mapping[str, Features]) -> None:
-        self._rows.update({(version, entity, one): features for one, features in rows.items()})
+    def _keep(self, version: str, rows: Mapping[Key, Features]) -> None:
+        self._rows.update({(version, key): features for key, features in rows.items()})
 
 
 class NoCache(FeatureCache):
@@ -53,8 +53,8 @@ class NoCache(FeatureCache):
     async def version(self) -> str:
         return ""
 
-    async def get_many(self, version: str, entity: str, ids: Sequence[str]) -> dict[str, Features]:
+    async def get_many(self, version: str, keys: Collection[Key]) -> dict[Key, Features]:
         return {}
 
-    async def set_many(self, version: str, entity: str, rows: Mapping[str, Features]) -> None:
+    async def set_many(self, version: str, rows: Mapping[Key, Features]) -> None:
         """Store nothing."""

@@ -1,10 +1,7 @@
 """Middleware in front of the endpoints, as plain ASGI: Starlette's base class costs much more."""
 
 import asyncio
-import re
-import secrets
 from hmac import compare_digest
-from time import perf_counter
 from typing import Any
 
 import orjson
@@ -12,11 +9,9 @@ from prometheus_client import Counter, Gauge
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exercise_04_serving.app.schema import RESPONSES
-from exercise_04_serving.production.logs import log_error, request_lines
 
 PREDICTIONS = frozenset({"/predict", "/predict/batch"})
 OPEN = frozenset({"/live", "/ready", "/health", "/docs", "/openapi.json"})  # without a key
-REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
 RETRY_AFTER = (b"retry-after", b"1")
 SHED = Counter("requests_shed", "Requests refused because too many were in flight")
 IN_FLIGHT = Gauge("requests_in_flight", "Requests in flight", multiprocess_mode="livesum")
@@ -45,38 +40,6 @@ async def refuse(
     if scope["path"] in PREDICTIONS:
         RESPONSES.labels(scope["path"], str(status)).inc()
     await respond(send, status, {"detail": detail}, *headers)
-
-
-class RequestLog:
-    """Gives each request an id, and logs its response; an unhandled error is logged with it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        started, status = perf_counter(), 0
-        given = header(scope, b"x-request-id")
-        is_usable = given is not None and REQUEST_ID.fullmatch(given)
-        request_id = given if given and is_usable else secrets.token_hex(8).encode()
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"].append((b"x-request-id", request_id))
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception as error:  # noqa: BLE001  # logged with its request id, without values
-            log_error(request_id, error)
-            if not status:
-                await refuse(scope, send_with_id, 500, "internal error; the log has the request id")
-        route = getattr(scope.get("route"), "path", "none")
-        milliseconds = (perf_counter() - started) * 1000
-        request_lines.add(request_id, scope["method"], route, status, milliseconds)
 
 
 class LoadShedder:

@@ -42,18 +42,17 @@ class CompiledReader(FeatureReader):
                     found = await self._readers[view.name].read_async({view.entity: ids})
                 except RedisUnavailable as error:
                     raise RedisConnectionError(str(error)) from error
-                _add(rows, view, found)
+                self._add(rows, view, found)
         return rows
+
+    def _add(self, rows: list[Features], view: View, found: OnlineFeatures) -> None:
+        """Add a view's features to the rows; an expired or null value is a missing one."""
+        for name in view.features:
+            for row, value in zip(rows, found.values[name], strict=True):
+                is_known = isinstance(value, int | float) and not isnan(value)
+                row[name] = value if is_known else self.quiet.get(name)  # type: ignore[assignment]
 
     def close(self) -> None:
         """Close all connections."""
         for reader in self._readers.values():
             reader.close()
-
-
-def _add(rows: list[Features], view: View, found: OnlineFeatures) -> None:
-    """Add a view's features to the rows; an expired or null value is a missing one."""
-    for name, missing in view.missing.items():
-        for row, value in zip(rows, found.values[name], strict=True):
-            is_known = isinstance(value, int | float) and not isnan(value)
-            row[name] = value if is_known else missing  # type: ignore[assignment]

@@ -2,10 +2,11 @@
 
     python -m exercise_04_serving.production.onnx_model     # after train_model
 
-converts fraud_detector.pkl to fraud_detector.onnx, and adds both checksums to fraud_detector.json.
+converts fraud_detector.pkl to fraud_detector.onnx; fraud_detector.sha256 has both checksums.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,22 +17,14 @@ from typing import Any
 import joblib
 import numpy as np
 import onnxruntime
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils import get_tags
 
 from exercise_04_serving.app.features import FeatureReader
-from exercise_04_serving.app.model import (
-    METADATA,
-    PICKLE,
-    TRAINING_INPUTS,
-    Metadata,
-    Model,
-    read_metadata,
-)
-from lab.learn import UserError, run_script, settings
+from exercise_04_serving.app.model import PICKLE, Model, read_metadata
+from exercise_04_serving.train_model import SERVICE, read_rows
+from lab.learn import UserError, open_store, run_script, settings
 
-ONNX = "fraud_detector.onnx"
+ONNX, CHECKSUMS = "fraud_detector.onnx", "fraud_detector.sha256"
 CONVERT = "python -m exercise_04_serving.production.onnx_model"
 TOLERANCE = 2e-5  # of probabilities; missing values add rounding
 INPUT = "rows"
@@ -44,9 +37,7 @@ class OnnxModel(Model):
 
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of fraud, (n,), of rows (n, k) in the order of the features."""
-        rows = matrix if self.metadata.accepts_nan else np.nan_to_num(matrix)
-        *_, probabilities = self.classifier.run(None, {INPUT: rows})
-        return np.asarray(probabilities)[:, 1].astype(np.float64)
+        return _score(self.classifier, matrix)
 
 
 def load_onnx_model(folder: Path, reader: FeatureReader) -> OnnxModel:
@@ -55,37 +46,34 @@ def load_onnx_model(folder: Path, reader: FeatureReader) -> OnnxModel:
     Raises UserError when the model conflicts with the service, or when a file is missing or is not
     the one that was converted.
     """
-    if not (folder / METADATA).exists():
-        raise UserError(f"there is no model in {folder}", f"lab run 4, then {CONVERT}")
     metadata = read_metadata(folder, reader)
-    for name in (PICKLE, ONNX):
-        file = folder / name
-        if not file.exists() or metadata.sha256.get(name) != checksum(file):
-            raise UserError(f"{file} is not the file that was converted", CONVERT)
+    file = folder / CHECKSUMS
+    if not file.exists() or json.loads(file.read_text()) != checksums(folder):
+        raise UserError(f"{folder / ONNX} was not converted from {PICKLE}", CONVERT)
     return OnnxModel(open_session((folder / ONNX).read_bytes()), metadata)
 
 
-def convert(folder: Path) -> None:
-    """Convert the trained model in a folder; ValueError when both runtimes score differently."""
-    if not (folder / METADATA).exists():
-        raise UserError(f"there is no model in {folder}", "lab run 4")
-    metadata = Metadata.model_validate_json((folder / METADATA).read_bytes())
+def convert_trained_model() -> None:
+    """Convert the model of train_model; it is proved on the rows that it was trained on."""
+    metadata = read_metadata(settings.model_dir, FeatureReader(open_store(), SERVICE))
+    rows = read_rows([*metadata.features])
+    training = rows.loc[rows["split"] == "train", [*metadata.features]]
+    convert(settings.model_dir, training.to_numpy())
+
+
+def convert(folder: Path, rows: NDArray[np.float32]) -> None:
+    """Convert the model in a folder; ValueError when both runtimes score the rows differently."""
     classifier = joblib.load(folder / PICKLE)
-    rows = pd.read_parquet(folder / TRAINING_INPUTS).to_numpy(np.float32)
-    content = to_onnx(classifier, len(metadata.features))
-    require_same_scores(classifier, OnnxModel(open_session(content), metadata), rows)
-    temp_path = folder / f".{ONNX}"
-    temp_path.write_bytes(content)
-    temp_path.rename(folder / ONNX)
-    sums = {name: checksum(folder / name) for name in (PICKLE, ONNX)}
-    temp_path = folder / f".{METADATA}"
-    temp_path.write_text(metadata.model_copy(update={"sha256": sums}).model_dump_json(indent=2))
-    temp_path.rename(folder / METADATA)
+    content = to_onnx(classifier, rows.shape[1])
+    require_same_scores(classifier, open_session(content), rows)
+    (folder / ONNX).write_bytes(content)
+    (folder / CHECKSUMS).write_text(json.dumps(checksums(folder)))
 
 
-def checksum(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of both models by file name."""
+    files = (folder / PICKLE, folder / ONNX)
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.exists()}
 
 
 def open_session(content: bytes) -> onnxruntime.InferenceSession:
@@ -122,14 +110,20 @@ def _split_at_float32(classifier: Any) -> Any:
     return rounded
 
 
-def require_same_scores(classifier: Any, onnx: OnnxModel, rows: NDArray[np.float32]) -> None:
+def require_same_scores(
+    classifier: Any, session: onnxruntime.InferenceSession, rows: NDArray[np.float32]
+) -> None:
     """Raise ValueError unless both runtimes agree, also on rows with one input missing."""
-    if get_tags(classifier).input_tags.allow_nan:
-        rows = np.concatenate([rows, _with_each_input_missing(rows[:PROOF_ROWS])])
-    ours, original = onnx.score(rows), classifier.predict_proba(rows)[:, 1]
+    rows = np.concatenate([rows, _with_each_input_missing(rows[:PROOF_ROWS])])
+    ours, original = _score(session, rows), classifier.predict_proba(rows)[:, 1]
     difference = float(np.abs(ours - original).max())
     if difference > TOLERANCE:
         raise ValueError(f"ONNX Runtime and scikit-learn differ by {difference:.2g}")
+
+
+def _score(session: onnxruntime.InferenceSession, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    *_, probabilities = session.run(None, {INPUT: rows})
+    return np.asarray(probabilities)[:, 1].astype(np.float64)
 
 
 def _with_each_input_missing(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -141,4 +135,4 @@ def _with_each_input_missing(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 if __name__ == "__main__":
-    run_script(lambda: convert(settings.model_dir))
+    run_script(convert_trained_model)

@@ -3,10 +3,8 @@
 create_app({"online_reader", "onnx_model"})
 """
 
-import asyncio
-import gc
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry, values
@@ -19,8 +17,7 @@ from exercise_04_serving.app.model import Model, load_model
 from exercise_04_serving.production.fast_route import use_fast_routes
 from exercise_04_serving.production.health import Probes
 from exercise_04_serving.production.local_cache import LocalCache, NoCache
-from exercise_04_serving.production.logs import log_to_stdout, request_lines
-from exercise_04_serving.production.middleware import ApiKey, BodyLimit, LoadShedder, RequestLog
+from exercise_04_serving.production.middleware import ApiKey, BodyLimit, LoadShedder
 from exercise_04_serving.production.online_reader import CompiledReader
 from exercise_04_serving.production.onnx_model import load_onnx_model
 from exercise_04_serving.production.server import PARTS
@@ -34,7 +31,6 @@ REFUSALS = {
     "415": {"description": "The body is not JSON"},
     "503": {"description": "Redis is unavailable, or too many requests are in flight"},
 }
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(parts: Collection[str] = PARTS) -> FastAPI:
@@ -49,9 +45,7 @@ def create_app(parts: Collection[str] = PARTS) -> FastAPI:
         app.add_middleware(
             Probes, host=settings.host, port=settings.redis_port, timeout_s=timeout_s
         )
-    if "logs" in parts:
-        app.add_middleware(RequestLog)
-    app.router.lifespan_context = _lifespan("logs" in parts)
+    app.router.lifespan_context = lifespan
     return app
 
 
@@ -108,22 +102,10 @@ def metrics_registry() -> CollectorRegistry:
     return registry
 
 
-def _lifespan(has_logs: bool) -> Lifespan:
-    """Return the solution's lifespan with logs and less garbage collection."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if has_logs:
-            log_to_stdout()
-        async with main.lifespan(app):
-            flushing = asyncio.create_task(request_lines.flush_regularly())
-            # Objects of the start stay: the collector need not traverse all of Feast every time
-            gc.collect()
-            gc.freeze()
-            yield
-        flushing.cancel()
-        request_lines.flush()
-        if isinstance(app.state.serving.reader, CompiledReader):
-            app.state.serving.reader.close()
-
-    return lifespan
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Run the solution's lifespan, then close the compiled reader."""
+    async with main.lifespan(app):
+        yield
+    if isinstance(app.state.serving.reader, CompiledReader):
+        app.state.serving.reader.close()

@@ -21,7 +21,7 @@ from lab.settings import settings
 
 PARTS = (
     *("online_reader", "local_cache", "onnx_model", "fast_route"),
-    *("middleware", "logs", "health", "server"),
+    *("middleware", "health", "server"),
 )
 # The second is Feast's name for it: each worker would make a folder of its own.
 METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
@@ -63,7 +63,6 @@ def server_config(parts: frozenset[str]) -> uvicorn.Config:
         workers=settings.api_workers if "server" in parts else 1,
         loop="uvloop",
         http="httptools",
-        log_config=None if "logs" in parts else uvicorn.config.LOGGING_CONFIG,
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,

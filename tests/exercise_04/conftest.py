@@ -6,14 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import redis
 from fastapi.testclient import TestClient
-from sklearn.linear_model import LogisticRegression
 
 from lab.settings import settings, utc_now
 from lab.stack.redis import RedisServer
-from tests.exercise_04.saved_model import save_a_model_of
+from tests.exercise_04.saved_model import linear_model, save_a_model_of
 from tests.exercise_04.serving_shop import (
     BOTH,
     MODEL_INPUTS,
@@ -66,8 +66,9 @@ def save_a_model(folder: Path) -> None:
     random = np.random.default_rng(7)
     rows = random.gamma(1.0, 30.0, (500, len(MODEL_INPUTS))).astype(np.float32)
     labels = rows @ random.normal(size=len(MODEL_INPUTS)) > 0
-    model = LogisticRegression(max_iter=1_000).fit(rows / 100, labels)
-    save_a_model_of(model, MODEL_INPUTS, rows / 100, folder)
+    save_a_model_of(linear_model(rows / 100, labels), MODEL_INPUTS, rows / 100, folder)
+    training = pd.DataFrame(rows / 100, columns=MODEL_INPUTS).assign(split="train")
+    training.to_parquet(settings.data_dir / "training_data.parquet")
 
 
 @pytest.fixture(params=BOTH)

@@ -28,6 +28,7 @@ from tests.waiting import eventually
 
 PROJECT = "ml_platform_features"
 RUNS = f"materialization_runs:{PROJECT}"
+KEY = ("user_id", "u")
 USER_VIEW, FEATURE = "user_transaction_features", "transaction_count_7d"
 
 
@@ -152,9 +153,9 @@ def test_the_fill_race(client: redis.Redis, kind: type[FeatureCache]) -> None:
         cache = open_cache(kind)
         version = await cache.version()
         client.incr(RUNS)
-        await cache.set_many(version, "user_id", {"u": {"a": 1.0}})
-        assert await cache.get_many(await cache.version(), "user_id", ["u"]) == {}
-        assert await cache.get_many(version, "user_id", ["u"]) == {"u": {"a": 1.0}}
+        await cache.set_many(version, {KEY: {"a": 1.0}})
+        assert await cache.get_many(await cache.version(), [KEY]) == {}
+        assert await cache.get_many(version, [KEY]) == {KEY: {"a": 1.0}}
 
     asyncio.run(old_read_is_stored_late())
 
@@ -169,11 +170,11 @@ def test_a_local_hit_takes_no_round_trip_and_the_version_is_read_again(
     async def scenario() -> None:
         cache = LocalCache(PROJECT, 10, 3_600)
         version = await cache.version()
-        await cache.set_many(version, "user_id", {"u": {"a": 1.0}})
+        await cache.set_many(version, {KEY: {"a": 1.0}})
         cache_database().flushdb()
         client.incr(RUNS)
         assert await cache.version() == version  # for an hour
-        assert await cache.get_many(version, "user_id", ["u", "v"]) == {"u": {"a": 1.0}}
+        assert await cache.get_many(version, [KEY, ("user_id", "v")]) == {KEY: {"a": 1.0}}
         assert await LocalCache(PROJECT, 10, 3_600).version() != version
 
     asyncio.run(scenario())
@@ -183,8 +184,8 @@ def test_another_worker_finds_what_the_first_has_stored(client: redis.Redis) -> 
     async def scenario() -> None:
         first, second = LocalCache(PROJECT, 10, 0), LocalCache(PROJECT, 10, 0)
         version = await first.version()
-        await first.set_many(version, "user_id", {"u": {"a": None, "b": 0.1}})
-        assert await second.get_many(version, "user_id", ["u"]) == {"u": {"a": None, "b": 0.1}}
+        await first.set_many(version, {KEY: {"a": None, "b": 0.1}})
+        assert await second.get_many(version, [KEY]) == {KEY: {"a": None, "b": 0.1}}
 
     asyncio.run(scenario())
 
@@ -192,9 +193,10 @@ def test_another_worker_finds_what_the_first_has_stored(client: redis.Redis) -> 
 def test_the_local_cache_is_bounded(client: redis.Redis) -> None:
     async def scenario() -> None:
         cache = LocalCache(PROJECT, 2, 3_600)
-        await cache.set_many("v", "user_id", {f"u{n}": {"a": 1.0} for n in range(5)})
+        keys = [("user_id", f"u{n}") for n in range(5)]
+        await cache.set_many("v", {key: {"a": 1.0} for key in keys})
         cache_database().flushdb()
-        found = await cache.get_many("v", "user_id", [f"u{n}" for n in range(5)])
+        found = await cache.get_many("v", keys)
         assert len(found) == 2
 
     asyncio.run(scenario())

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from exercise_04_serving.app.features import FeatureReader
 from exercise_04_serving.app.model import load_model
-from exercise_04_serving.production.onnx_model import OnnxModel
+from exercise_04_serving.production.onnx_model import TOLERANCE, OnnxModel
 from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.feature_store import open_store
 from lab.settings import settings
@@ -98,7 +98,9 @@ def test_the_verdict_is_the_models_on_these_features(either_api: TestClient) -> 
         answer = predict(either_api, payment)
         inputs = {**answer["features"], **payment}
         row = np.array([[inputs[name] for name in MODEL_INPUTS]], dtype=float).astype(np.float32)
-        assert answer["fraud_probability"] == pytest.approx(float(model.score(row)[0]), abs=1e-6)
+        assert answer["fraud_probability"] == pytest.approx(
+            float(model.score(row)[0]), abs=TOLERANCE
+        )
         assert answer["is_fraud"] == (answer["fraud_probability"] >= model.metadata.threshold)
         assert (answer["user_id"], answer["merchant_id"]) == (
             payment["user_id"],
@@ -123,7 +125,7 @@ def test_a_batch_is_its_singles_in_their_order(either_api: TestClient) -> None:
     together = [without_latency(row) for row in predict_batch(either_api, batch)]
     # A matrix product rounds a row by how many it has.
     of_batch, of_singles = ([row.pop(PROBABILITY) for row in rows] for rows in (together, singles))
-    assert of_batch == pytest.approx(of_singles, abs=1e-6)
+    assert of_batch == pytest.approx(of_singles, abs=TOLERANCE)
     assert together == singles
 
 

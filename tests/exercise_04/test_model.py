@@ -9,42 +9,31 @@ from typing import Any
 import hypothesis
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from exercise_04_serving.app.model import (
-    AMOUNT,
-    BRIEFS_INPUTS,
-    METADATA,
-    PICKLE,
-    TRAINING_INPUTS,
-    Metadata,
-    Model,
-    load_model,
-    save_model,
-)
+from exercise_04_serving.app.model import AMOUNT, PICKLE, Metadata, Model, load_model, save_model
 from exercise_04_serving.production import onnx_model
-from exercise_04_serving.production.onnx_model import ONNX, convert, load_onnx_model
+from exercise_04_serving.production.onnx_model import (
+    CHECKSUMS,
+    ONNX,
+    checksums,
+    convert,
+    load_onnx_model,
+)
 from lab.learn import UserError
 
 FEATURES = ["transaction_count_7d", "avg_transaction_amount", AMOUNT, "chargebacks"]
-TYPES = {
-    "transaction_count_7d": "Int64",
-    "avg_transaction_amount": "Float32",
-    "chargebacks": "Int64",
-    "another": "Int64",
-}
 ROWS = 4_000
 
 
 def reader(**changes: Any) -> Any:
     """What a model is compared with: the definition of a feature service."""
-    return SimpleNamespace(**{"name": "fraud_detection", "version": "v2", "types": TYPES} | changes)
+    service = {"name": "fraud_detection", "version": "v2", "features": [*FEATURES, "another"]}
+    return SimpleNamespace(**service | changes)
 
 
 def draw(rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
@@ -74,13 +63,10 @@ def save(model: HistGradientBoostingClassifier, folder: Path) -> None:
         service="fraud_detection",
         service_version="v2",
         features=tuple(FEATURES),
-        types=TYPES,
         threshold=0.4,
-        accepts_nan=True,
     )
     save_model(folder, Model(model, metadata))
-    pd.DataFrame(draw()[0], columns=FEATURES).to_parquet(folder / TRAINING_INPUTS)
-    convert(folder)
+    convert(folder, draw()[0])
 
 
 # ---- What serves is what was trained ---------------------------------------------------------
@@ -126,7 +112,7 @@ def test_the_metadata_are_those_that_were_saved(folder: Path) -> None:
     for load in (load_model, load_onnx_model):
         metadata = load(folder, reader()).metadata
         assert metadata.features == tuple(FEATURES)
-        assert (metadata.threshold, metadata.accepts_nan) == (0.4, True)
+        assert metadata.threshold == 0.4
 
 
 def test_the_pickle_is_what_the_brief_loads(
@@ -134,30 +120,6 @@ def test_the_pickle_is_what_the_brief_loads(
 ) -> None:
     row = draw(1)[0]
     assert joblib.load(folder / PICKLE).predict_proba(row)[0][1] == fitted.predict_proba(row)[0][1]
-
-
-# ---- A model without metadata ----------------------------------------------------------------
-
-
-def test_a_model_without_metadata_gets_the_documented_defaults(tmp_path: Path) -> None:
-    rows = np.zeros((100, 7))
-    stub = DummyClassifier(strategy="prior").fit(rows, np.repeat([1, 0], [30, 70]))
-    with (tmp_path / PICKLE).open("wb") as file:
-        pickle.dump(stub, file)
-    service = reader(types=dict.fromkeys(BRIEFS_INPUTS[:-1], "Float32"))
-    model = load_model(tmp_path, service)
-    assert (model.metadata.features, model.metadata.threshold) == (BRIEFS_INPUTS, 0.5)
-    assert model.score(np.full((2, 7), np.nan, dtype=np.float32)).tolist() == [0.3, 0.3]
-    with pytest.raises(UserError, match="changed inputs: transaction_count_30d"):
-        load_model(tmp_path, reader())
-
-
-def test_missing_values_are_0_for_a_model_that_accepts_none(
-    fitted: HistGradientBoostingClassifier,
-) -> None:
-    model = Model(fitted, Metadata(accepts_nan=False))
-    holes = np.full((1, len(FEATURES)), np.nan, dtype=np.float32)
-    assert model.score(holes) == fitted.predict_proba(np.zeros_like(holes))[:, 1]
 
 
 def test_without_a_model_the_next_command_is_named(tmp_path: Path) -> None:
@@ -169,8 +131,7 @@ def test_without_a_model_the_next_command_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("service", "problem"),
     [
-        ({"types": TYPES | {"chargebacks": "Float32"}}, "changed inputs: chargebacks"),
-        ({"types": {"another": "Int64"}}, "changed inputs: transaction_count_7d"),
+        ({"features": ["another"]}, "unknown inputs: transaction_count_7d"),
         ({"version": "v3"}, "on fraud_detection v2, not on fraud_detection v3"),
         ({"name": "fraud"}, "on fraud_detection v2, not on fraud v2"),
     ],
@@ -189,7 +150,7 @@ def test_a_model_of_another_service_is_refused(
 @pytest.mark.parametrize("name", [ONNX, PICKLE])
 def test_a_changed_file_is_refused(name: str, folder: Path) -> None:
     (folder / name).write_bytes((folder / name).read_bytes()[:-1] + b"x")
-    with pytest.raises(UserError, match=rf"(?s){name} is not the file.*onnx_model"):
+    with pytest.raises(UserError, match=r"(?s)was not converted from.*onnx_model"):
         load_onnx_model(folder, reader())
 
 
@@ -203,9 +164,7 @@ class Trap:
 def test_the_service_loads_no_pickle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     (folder / PICKLE).write_bytes(pickle.dumps(Trap()))
-    manifest = json.loads((folder / METADATA).read_text())
-    manifest["sha256"][PICKLE] = onnx_model.checksum(folder / PICKLE)
-    (folder / METADATA).write_text(json.dumps(manifest))
+    (folder / CHECKSUMS).write_text(json.dumps(checksums(folder)))
     load_onnx_model(folder, reader())
     assert not Path("sprung").exists()
 
@@ -216,5 +175,5 @@ def test_runtimes_that_disagree_write_nothing(
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     monkeypatch.setattr(onnx_model, "TOLERANCE", 0)
     with pytest.raises(ValueError, match="scikit-learn differ by"):
-        convert(folder)
+        convert(folder, draw()[0])
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from exercise_04_serving.app import main
+from exercise_04_serving.production.onnx_model import TOLERANCE
 from exercise_04_serving.production.parts import create_app
 from exercise_04_serving.production.server import PARTS, require_parts
 from lab.errors import UserError
@@ -31,7 +32,7 @@ def test_a_part_alone_changes_no_prediction(shop: Shop, parts: tuple[str, ...]) 
         found = predictions(client)
         assert client.get("/live").status_code == (200 if "health" in parts else 404)
     probabilities = [[row.pop("fraud_probability") for row in rows] for rows in (found, expected)]
-    assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
+    assert probabilities[0] == pytest.approx(probabilities[1], abs=TOLERANCE)
     assert found == expected
 
 

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from sklearn.linear_model import LogisticRegression
 
 from exercise_05_streaming.production.events import Record, iso, milliseconds, packed
 from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
-from tests.exercise_04.saved_model import save_a_model_of
+from tests.exercise_04.saved_model import linear_model, save_a_model_of
 from tests.exercise_05.online_by_hand import key_of
 from tests.exercise_05.pipeline import JOB, SOLUTION, Job, NewPipeline, Pipeline
 from tests.settings_in_force import settings_in_force
@@ -60,8 +59,7 @@ def api(
 
 def save_some_model() -> None:
     rows = np.random.default_rng(7).random((100, len(INPUTS))).astype(np.float32)
-    model = LogisticRegression().fit(rows, rows[:, 1] > 0.5)
-    save_a_model_of(model, INPUTS, rows, settings.model_dir)
+    save_a_model_of(linear_model(rows, rows[:, 1] > 0.5), INPUTS, rows, settings.model_dir)
 
 
 @pytest.fixture(scope="module")
