@@ -69,8 +69,8 @@ def differences(
 
 def report(lines: list[str]) -> None:
     """Print up to ten differences. Raises UserError when there is one."""
-    print("\n".join(lines[:10]))
     if lines:
+        print(*lines[:10], sep="\n")
         raise UserError(f"the features of {len(lines)} users differ from the log")
     print("Every feature equals a recomputation of the log")
 
