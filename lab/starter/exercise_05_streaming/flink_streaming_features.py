@@ -8,27 +8,17 @@ from pyflink.table import Table, TableEnvironment
 
 from lab.learn import run_script
 
-# ---- STEP 1: Create the environment ------------------------------------------------------------
-
 
 def create_environment(options: dict[str, str]) -> TableEnvironment:
     """Return a streaming TableEnvironment; its Flink runs inside a JVM of this process."""
-    # TODO 1: pipeline.jars, checkpoints in a folder, as much parallelism as the topic has
-    # partitions.
+    # TODO 1: pipeline.jars, checkpoints in a folder, as many slots as the topic has partitions.
     raise NotImplementedError
-
-
-# ---- STEP 2: Define the source -----------------------------------------------------------------
 
 
 def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "") -> None:
     """Create the table of the topic `transactions`."""
-    # TODO 2: `startup` is "latest-offset" or "earliest-offset": which one loses events when the
-    # job starts again?
+    # TODO 2: does a job that starts again read from "latest-offset" or "earliest-offset"?
     raise NotImplementedError
-
-
-# ---- STEP 3: Compute the features --------------------------------------------------------------
 
 
 def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, delay: int) -> Table:
@@ -39,22 +29,14 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
 
 def compute_features(t_env: TableEnvironment) -> None:
     """Create the view of counts and amounts of each user's five minutes."""
-    # TODO 4: a result within ten seconds of its event. How late may an event be? Declare it in
-    # submission.toml, [streaming].
+    # TODO 4: within ten seconds of an event; submission.toml declares how late one may be.
     raise NotImplementedError
-
-
-# ---- STEP 4: Write to Redis --------------------------------------------------------------------
 
 
 def write_to_redis(t_env: TableEnvironment) -> None:
     """Start the job, and write features until it ends, so that Feast and the API read them."""
-    # TODO 5: Flink has no Redis connector. A replay after a restart must not count twice, and the
-    # count of five minutes returns to zero without an event.
+    # TODO 5: Flink has no Redis connector. A replay after a restart must not count twice.
     raise NotImplementedError
-
-
-# ---- STEP 5: Run -------------------------------------------------------------------------------
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Send payments to the topic `transactions` until Ctrl-C."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from lab.learn import run_script
@@ -12,21 +12,15 @@ def generate_transaction_event(users: int = 100, late_by_s: float = 0) -> dict[s
     raise NotImplementedError
 
 
-def generate(rate: float, users: int) -> Iterator[tuple[str, str]]:
-    """Yield `rate` payments a second: the user, and the event as JSON."""
-    # TODO 2
-    raise NotImplementedError
-
-
 def send(records: Iterable[tuple[str, str]]) -> int:
     """Send records, wait until Kafka has stored them, and return their number."""
-    # TODO 3: the key is the user, so the events of a user stay in order.
+    # TODO 2: the key is the user, so the events of a user stay in order.
     raise NotImplementedError
 
 
 def main() -> None:
     """Send ten payments a second."""
-    # TODO 4: call the functions.
+    # TODO 3: call the functions.
     raise NotImplementedError
 
 
