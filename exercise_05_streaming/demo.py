@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-from exercise_05_streaming.produce_events import NOW, generate, generate_transaction_event, send
+from exercise_05_streaming.produce_events import generate, generate_transaction_event, send
 from exercise_05_streaming.topics import create_topics
-from exercise_05_streaming.verify import differences, stored_features
+from exercise_05_streaming.verify import differences, report, stored_features
 from exercise_05_streaming.windows import METRICS, WINDOWS
 from lab.learn import UserError, run_script, settings
 
@@ -28,19 +28,19 @@ def wait_until(condition: Callable[[], bool], job: "subprocess.Popen[bytes]") ->
     return time.monotonic() - start
 
 
-def main(module: str = JOB, compare: Callable[[], list[str]] = differences) -> None:
-    """Run the exercise in about a minute."""
+def main(*command: str, compare: Callable[[], list[str]] = differences) -> None:
+    """Run the exercise in about a minute; `command` is the job's module and its options."""
     create_topics()
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("wb") as log:
-        job = subprocess.Popen([sys.executable, "-m", module], stdout=log, stderr=subprocess.STDOUT)
+        job = subprocess.Popen([sys.executable, "-m", *(command or [JOB])], stdout=log, stderr=log)
     try:
         count = send(islice(generate(200, 50, 0.1, 0, 0.02), 2_000))
         print(f"Sent {count:,} payments: 10 % of them late, 2 % malformed")
         wait_until(lambda: not compare(), job)
-        print("Every tile and every feature equals a recomputation of the log")
+        report([])
         user = f"user_of_{time.time_ns()}"
-        send([(user, json.dumps(generate_transaction_event() | {"user_id": user}), NOW)])
+        send([(user, json.dumps(generate_transaction_event() | {"user_id": user}))])
         seconds = wait_until(lambda: stored_features([user])["transaction_count_1h"][0] == 1, job)
         print(f"A new user's payment was readable by Feast after {seconds:.1f} s")
         values = stored_features(["user_1"]).row(0, named=True)

@@ -1,19 +1,15 @@
 """Exercise 5: streaming features with Kafka and Flink SQL.
 
-    python -m exercise_05_streaming.flink_streaming_features --windows   # chapter 1: the windows
-    python -m exercise_05_streaming.flink_streaming_features             # chapter 2: the features
-
-Chapter 1 prints TUMBLE, HOP and SESSION windows as their watermark closes them. A feature must not
-wait for that. Chapter 2 emits each five-minute tile of a user whenever it changes; writer.py merges
-tiles into windows and writes them to Redis.
+Chapter 1 (--windows) prints TUMBLE, HOP and SESSION windows when their watermark closes them. A
+feature must not wait for that: chapter 2 emits each five-minute tile of a user whenever it changes,
+and writer.py merges tiles into windows and writes them to Redis.
 """
 
+import logging
 import os
 import signal
 from datetime import UTC, datetime
-from typing import Any
 
-import redis
 import typer
 from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, Table, TableEnvironment
@@ -43,6 +39,7 @@ FEATURE_JOB = {
 def create_environment(options: dict[str, str]) -> TableEnvironment:
     """Return a streaming TableEnvironment; its Flink runs inside a JVM of this process."""
     os.environ["FLINK_LOG_DIR"] = str(settings.build_dir / "flink" / "log")
+    logging.getLogger().addHandler(logging.NullHandler())  # py4j logs what it also raises
     jars = sorted(settings.flink_jars_dir.resolve().glob("*.jar"))
     if not jars and "FLINK_HOME" not in os.environ:
         raise UserError(f"Flink's Kafka connector is not in {settings.flink_jars_dir}", "lab up")
@@ -67,8 +64,7 @@ EVENT_AT = """
 def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "") -> None:
     """Create the table of the topic `transactions`.
 
-    Malformed JSON is skipped, and a malformed field is null. `record_time` is Kafka's own time of
-    a record. Records of aborted transactions are not read.
+    Malformed JSON is skipped, and a malformed field is null. `record_time` is Kafka's own time.
     """
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
@@ -95,8 +91,7 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
     """Return the query of all windows over the live topic; lengths in seconds.
 
     A window is emitted once, when the watermark passes its end; an event after that is dropped. The
-    watermark is the newest time of the slowest partition minus `delay`: a partition without events
-    holds every window. Window functions have no allowed lateness and no early results.
+    watermark is the newest time of the slowest partition minus `delay`.
     """
     time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
     watermark = f"LEAST(event_at, record_time) - {seconds(delay)}"  # no time of the future
@@ -114,9 +109,9 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
     return t_env.sql_query(" UNION ALL ".join(queries))
 
 
-def print_windows(rows: Any) -> None:
+def print_windows(query: Table) -> None:
     """Print each window when it is emitted, with the time since its end."""
-    for name, user, start, end, count, total, highest in rows:
+    for name, user, start, end, count, total, highest in query.execute().collect():
         delay = (datetime.now(UTC).replace(tzinfo=None) - end).total_seconds()
         window = f"{name:<8}{start:%H:%M:%S}-{end:%H:%M:%S} {user:<10}{count:>4} payments"
         print(f"{window}, sum {total}, maximum {highest}; {delay:.1f} s after its end", flush=True)
@@ -179,20 +174,26 @@ def define_sink(t_env: TableEnvironment) -> None:
     """)
 
 
-def write_to_redis(t_env: TableEnvironment) -> None:
+def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
     """Start the job, and write features until it ends."""
     job = t_env.execute_sql("INSERT INTO user_tiles SELECT * FROM tiles").get_job_client()
     print(f"Job {job.get_job_id()} is running; Ctrl-C stops it", flush=True)
     ended = ("FAILED", "CANCELED", "FINISHED")
-    try:
-        writer = Writer(TileStore(), FeastSink())
-        writer.run(TopicReader(TILES), lambda: job.get_job_status().result().name not in ended)
-        job.get_job_execution_result().result()  # raises the reason of a failure
-    except redis.RedisError as error:
-        raise UserError(f"Redis at {settings.redis_address}: {error}", "lab up redis") from error
+    writer.run(TopicReader(TILES), lambda: job.get_job_status().result().name not in ended)
+    job.get_job_execution_result().result()  # raises the reason of a failure
 
 
 # ---- STEP 5: Run -------------------------------------------------------------------------------
+
+
+def run_features(writer: Writer) -> None:
+    """Define and start the job of chapter 2."""
+    t_env = create_environment(FEATURE_JOB)
+    define_source(t_env, "earliest-offset")
+    accept_events(t_env)
+    compute_features(t_env)
+    define_sink(t_env)
+    write_to_redis(t_env, writer)
 
 
 def main(
@@ -203,17 +204,11 @@ def main(
     create_topics()
     try:
         if windows:
-            query = define_windows(create_environment({}), size, slide, gap, delay)
-            print_windows(query.execute().collect())
+            print_windows(define_windows(create_environment({}), size, slide, gap, delay))
         else:
-            t_env = create_environment(FEATURE_JOB)
-            define_source(t_env, "earliest-offset")
-            accept_events(t_env)
-            compute_features(t_env)
-            define_sink(t_env)
-            write_to_redis(t_env)
+            run_features(Writer(TileStore(), FeastSink().write))
     except KeyboardInterrupt:
-        print("Stopped; the next start reads the log from its beginning")
+        print("Stopped")
 
 
 if __name__ == "__main__":

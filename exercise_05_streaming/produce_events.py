@@ -2,7 +2,6 @@
 
 python -m exercise_05_streaming.produce_events --rate 100 --late 0.1 --malformed 0.01
 python -m exercise_05_streaming.produce_events --users 1    # one partition: no window closes
-python -m exercise_05_streaming.produce_events --replay     # the raw data, at its own times
 """
 
 import json
@@ -13,17 +12,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-import pyarrow.parquet as pq
 import typer
 from confluent_kafka import Producer
 
 from exercise_05_streaming.topics import TRANSACTIONS, create_topics
 from lab.learn import UserError, run_script, settings
 
-RAW = ["user_id", "merchant_id", "amount", "is_approved", "event_timestamp", "transaction_id"]
 MALFORMED = ("not JSON", '{"user_id": "user_1", "amount": NaN}', '{"user_id": null}', "[]")
-NOW = 0
-Record = tuple[str, str, int]  # the user, the event, Kafka's time of the record in milliseconds
+BATCH = 10_000  # the producer's queue holds 100,000
+Record = tuple[str, str]  # the user and the event
 
 
 def generate_transaction_event(users: int = 100, late_by_s: float = 0) -> dict[str, Any]:
@@ -46,16 +43,7 @@ def generate(rate: float, users: int, late: float, twice: float, bad: float) -> 
         late_by_s = random.uniform(0, 60) if random.random() < late else 0
         event = generate_transaction_event(users, late_by_s)
         value = json.dumps(event) if random.random() >= bad else random.choice(MALFORMED)
-        yield from [(event["user_id"], value, NOW)] * (2 if random.random() < twice else 1)
-
-
-def raw_transactions() -> Iterator[Record]:
-    """Yield the raw transactions in the order of time, each record at the time of its event."""
-    table = pq.read_table(settings.data_dir / "transactions.parquet", columns=RAW)
-    for row in table.sort_by("event_timestamp").to_pylist():
-        at = row.pop("event_timestamp")
-        value = json.dumps({**row, "event_time": at.isoformat(timespec="milliseconds")})
-        yield row["user_id"], value, int(at.timestamp() * 1_000)
+        yield from [(event["user_id"], value)] * (2 if random.random() < twice else 1)
 
 
 def send(records: Iterable[Record]) -> int:
@@ -64,18 +52,16 @@ def send(records: Iterable[Record]) -> int:
     The key is the user, so the events of a user stay in order, in one partition.
     """
     options = {"bootstrap.servers": settings.kafka_address, "enable.idempotence": True}
-    producer = Producer(options | {"log_level": 3})  # errors only
-    sent = 0
+    producer, sent = Producer(options | {"log_level": 3}), 0  # logs errors only
     try:
-        for user, value, record_ms in records:
-            producer.produce(TRANSACTIONS, value, user, timestamp=record_ms)
-            producer.poll(0)
-            sent += 1
+        for sent, (user, value) in enumerate(records, start=1):
+            producer.produce(TRANSACTIONS, value, user)
+            if sent % BATCH == 0:
+                producer.flush()
     finally:
         if producer.flush(60):
-            raise UserError(
-                f"Kafka at {settings.kafka_address} did not store all events", "lab up kafka"
-            )
+            problem = f"Kafka at {settings.kafka_address} did not store all events"
+            raise UserError(problem, "lab up kafka")
     return sent
 
 
@@ -83,15 +69,14 @@ def main(
     rate: float = 10,
     users: int = 100,
     count: int | None = None,
-    replay: bool = False,
     late: float = 0,
     duplicates: float = 0,
     malformed: float = 0,
 ) -> None:
-    """Send generated payments, or the raw ones with --replay, until Ctrl-C."""
+    """Send payments until Ctrl-C, or `count` of them."""
     create_topics()
-    source = raw_transactions() if replay else generate(rate, users, late, duplicates, malformed)
-    print(f"Sent {send(islice(source, count)):,} records to {TRANSACTIONS}")
+    records = generate(rate, users, late, duplicates, malformed)
+    print(f"Sent {send(islice(records, count)):,} records to {TRANSACTIONS}")
 
 
 if __name__ == "__main__":

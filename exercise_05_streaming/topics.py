@@ -1,6 +1,8 @@
 """Create the topics: `python -m exercise_05_streaming.topics`."""
 
-from confluent_kafka import KafkaError, KafkaException
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from lab.learn import UserError, run_script, settings
@@ -21,22 +23,16 @@ TOPICS = {
 }
 
 
-def create_topics() -> list[str]:
-    """Create the missing topics and return their names."""
+def create_topics(topics: Mapping[str, dict[str, str]] = TOPICS) -> None:
+    """Create the topics that do not exist yet."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
-    topics = [NewTopic(name, PARTITIONS, config=config) for name, config in TOPICS.items()]
-    created = []
-    futures = admin.create_topics(topics, operation_timeout=10, request_timeout=10)
-    for name, future in futures.items():
-        try:
-            future.result()
-            created.append(name)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                problem = f"Kafka at {settings.kafka_address}: {error.args[0].str()}"
-                raise UserError(problem, "lab up kafka") from error
-    return created
+    new = [NewTopic(name, PARTITIONS, config=config) for name, config in topics.items()]
+    for future in admin.create_topics(new, operation_timeout=10, request_timeout=10).values():
+        failure = future.exception()
+        if failure and failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            problem = f"Kafka at {settings.kafka_address}: {failure.args[0].str()}"
+            raise UserError(problem, "lab up kafka") from failure
 
 
 if __name__ == "__main__":
-    run_script(lambda: print(f"Created: {', '.join(create_topics()) or 'nothing'}"))
+    run_script(create_topics)

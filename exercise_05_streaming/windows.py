@@ -1,12 +1,5 @@
 """Features of a user at time t, merged from five-minute tiles.
 
-| window    | events at time t                                                                  |
-|-----------|-----------------------------------------------------------------------------------|
-| `5m`      | tumbling: the running five minutes                                                |
-| `1h`      | sliding by five minutes: the last 12 tiles, the running one included              |
-| `24h`     | sliding by an hour: the last 24 hours by the clock, the running one included      |
-| `session` | the running session: it ends 30 minutes after its last event, at most the 24 hours |
-
 Also written in `define_windows` (Flink), verify.py (DuckDB, which tests this file), the checker.
 """
 
@@ -31,7 +24,7 @@ def tumbling_5m(now_s: int) -> pl.Expr:
 
 
 def sliding_1h(now_s: int) -> pl.Expr:
-    """Select the last 12 tiles."""
+    """Select the last 12 tiles, the running one included."""
     return pl.col("tile_start") >= now_s // TILE_S * TILE_S + TILE_S - HOUR_S
 
 
@@ -41,7 +34,10 @@ def sliding_24h(now_s: int) -> pl.Expr:
 
 
 def session(now_ms: int) -> pl.Expr:
-    """Select the tiles of the running session; exact, because the gap is longer than a tile."""
+    """Select the tiles of the running session, which ends 30 minutes after its last event.
+
+    Exact, because the gap is longer than a tile. A session has at most the events of 24 hours.
+    """
     pause = pl.col("first_event") - pl.col("last_event").shift(1)
     number = (pause > GAP_MS).fill_null(value=False).cum_sum()
     is_running = pl.col("last_event").max() + GAP_MS > now_ms

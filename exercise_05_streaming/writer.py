@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Protocol
 
 import confluent_kafka as kafka
 import polars as pl
+import redis
 
 from exercise_05_streaming.topics import TILES
 from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, features
-from lab.learn import open_store, settings
+from lab.learn import UserError, open_store, settings
 
 VIEW = "user_streaming_features"
 BATCH, POLL_S = 1_000, 0.05
@@ -51,22 +51,14 @@ class TopicReader:
 
 
 Tile = tuple[int, ...]  # the values of windows.INTEGERS
-
-
-def parse_tile(value: bytes) -> tuple[str, Tile]:
-    """Return a record's user and tile. Raises ValueError when it is no tile."""
-    try:
-        fields = json.loads(value)
-        return str(fields["user_id"]), tuple(int(fields[name]) for name in INTEGERS)
-    except (TypeError, KeyError, OverflowError) as error:
-        raise ValueError(f"not a tile: {value[:80]!r}") from error
+Write = Callable[[pl.DataFrame, int], object]  # rows of windows.features, and their time in ms
 
 
 def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
     """Return a user's tiles with one more, or with another version of one.
 
     A tile only grows, so its count is its version: versions may arrive in any order and any number
-    of times, and a job that reads the log again changes nothing. Two days are kept.
+    of times, and a job that reads the log again changes nothing. Tiles of two days stay.
     """
     start, count = tile[:2]
     if start in tiles and count < tiles[start][1]:
@@ -95,13 +87,6 @@ class TileStore:
         return pl.DataFrame(rows, schema=TILE, orient="row")
 
 
-class Sink(Protocol):
-    """The online store, as the writer uses it."""
-
-    def write(self, rows: pl.DataFrame, now_ms: int) -> object:
-        """Write rows of `windows.features`, which describe the moment `now_ms`."""
-
-
 class FeastSink:
     """Feast's online store: one hash a user, so a reader never sees half of an update."""
 
@@ -112,9 +97,12 @@ class FeastSink:
         """Write by Feast, which skips a row that describes an older moment than the stored one."""
         now = datetime.fromtimestamp(now_ms / 1_000, UTC)
         frame = rows.select("user_id", *FEATURES).to_pandas()
-        self._store.write_to_online_store(
-            VIEW, frame.assign(event_timestamp=now, created_timestamp=now)
-        )
+        frame = frame.assign(event_timestamp=now, created_timestamp=now)
+        try:
+            self._store.write_to_online_store(VIEW, frame)
+        except redis.RedisError as error:
+            problem = f"Redis at {settings.redis_address}: {error}"
+            raise UserError(problem, "lab up redis") from error
 
 
 def clock_ms() -> int:
@@ -130,9 +118,9 @@ class Writer:
     """
 
     def __init__(
-        self, store: TileStore, sink: Sink, progress_ms: Callable[[], int] = clock_ms
+        self, store: TileStore, write: Write, progress_ms: Callable[[], int] = clock_ms
     ) -> None:
-        self._store, self._sink, self._progress_ms = store, sink, progress_ms
+        self._store, self._write, self._progress_ms = store, write, progress_ms
         self._pending: set[str] = set()
         self._changes: list[tuple[int, str]] = []  # a heap: when a value of a user changes next
 
@@ -147,9 +135,10 @@ class Writer:
         """Store tiles and mark their users as pending."""
         for record in records:
             try:
-                user, tile = parse_tile(record.value() or b"")
-            except ValueError as error:
-                print(f"Skipped offset {record.offset()} of {TILES}: {error}", flush=True)
+                fields = json.loads(record.value() or b"")
+                user, tile = str(fields["user_id"]), tuple(int(fields[name]) for name in INTEGERS)
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
+                print(f"Skipped offset {record.offset()} of {TILES}: {error!r}", flush=True)
                 continue
             self._store.update(user, tile)
             self._pending.add(user)
@@ -162,7 +151,7 @@ class Writer:
             self._pending.add(heapq.heappop(self._changes)[1])
         if users := list(islice(self._pending, BATCH)):
             rows = features(self._store.frame(users), now_ms)
-            self._sink.write(rows, now_ms)
+            self._write(rows, now_ms)
             self._pending.difference_update(users)
             for user, moment in rows.select("user_id", "next_change").drop_nulls().iter_rows():
                 heapq.heappush(self._changes, (moment, user))

@@ -72,14 +72,12 @@ class Settings(LearnerSettings):
     # Streaming
     dead_letter_topic: str = "transactions_dead"
     kafka_timeout_s: float = 10
-    kafka_delivery_timeout_s: float = 60
     allowed_lateness: timedelta = timedelta(minutes=15)
     allowed_ahead: timedelta = timedelta(minutes=1)
     session_gap: timedelta = timedelta(minutes=30)
     tiles_poll_s: float = 0.05
     redis_check_s: float = 1
-    writer_patience_s: float = 60
-    writer_restarts: int = 5
+    writer_timeout_s: float = 60
 
     # Flink; a checkpoint older than what the state remembers is not resumed
     flink_jars_dir: Path = ROOT / "build" / "stack" / "flink_jars"

@@ -3,11 +3,16 @@
 import signal
 
 from exercise_05_streaming.production.checkpoints import checkpoint_folder
-from exercise_05_streaming.production.job import open_flink, start_job
+from exercise_05_streaming.production.job import SINKS, define_job, open_flink, start_job
 
 
 def main() -> None:
-    start_job(open_flink(checkpoint_folder("blackhole")), blackhole=True)
+    t_env = open_flink(checkpoint_folder("blackhole"))
+    define_job(t_env)
+    for table in SINKS:
+        dropped = f"{table}_dropped WITH ('connector' = 'blackhole') LIKE {table}"
+        t_env.execute_sql(f"CREATE TEMPORARY TABLE {dropped} (EXCLUDING OPTIONS)")
+    start_job(t_env, {f"{table}_dropped": view for table, view in SINKS.items()})
     signal.pause()
 
 

@@ -20,14 +20,12 @@ from benchmarks.harness.stream_runs import (
     progress_after,
     rate_since,
     running,
+    send_backlog,
     wait_until,
 )
-from exercise_05_streaming.production.delivery import Delivery
-from exercise_05_streaming.production.events import Record, iso, key_of, milliseconds, packed
 from exercise_05_streaming.production.redis_sink import VERSION_FIELD
-from exercise_05_streaming.topics import TRANSACTIONS, create_topics
 from feast_plugins.redis_encoding import entity_key
-from lab.settings import settings, utc_now
+from lab.settings import settings
 
 BACKLOG, DAY = timedelta(minutes=20), timedelta(hours=24)
 FEW, SAMPLE = 10, 1_000
@@ -38,7 +36,7 @@ MIB = 2**20
 
 def rate(events: int, users: int) -> float:
     """Events a second until Redis has everyone's features; Flink's start is not counted."""
-    fill(events, users, BACKLOG)
+    send_backlog(events, BACKLOG, lambda number: number % users)
     with running(JOB):
         begun, read = progress_after(0)
         wait_until(lambda: is_written(events, users))
@@ -49,36 +47,17 @@ def rate(events: int, users: int) -> float:
 
 def day(events: int, users: int) -> Mapping[str, float]:
     """What the state of a day takes on disk, in MiB, and the time of a rebuild beside the job."""
-    fill(events, users, DAY)
+    send_backlog(events, DAY, lambda number: number % users)
     with running(JOB):
         wait_until(lambda: is_written(events, users))
         require_all_written(events, users)
         wait_until(lambda: offsets_read() >= events)
         checkpoint = mib(newest_checkpoint())
         begun = time.monotonic()
-        subprocess.run([sys.executable, "-m", WRITER, "--rebuild"], check=True, stdout=sys.stderr)
+        subprocess.run([sys.executable, "-m", WRITER], check=True, stdout=sys.stderr)
         rebuild_s = time.monotonic() - begun
     (savepoint,) = folders("savepoints/savepoint-*")
     return {"checkpoint_mib": checkpoint, "savepoint_mib": mib(savepoint), "rebuild_s": rebuild_s}
-
-
-def fill(events: int, users: int, span: timedelta) -> None:
-    """Events of all users in turn, over `span` up to now; a record is as old as its event."""
-    create_topics()
-    start, step = utc_now() - span, span / events
-    delivery = Delivery(settings.kafka_address, TRANSACTIONS)
-    for number in range(events):
-        moment = start + number * step
-        event = {
-            "user_id": f"user_{number % users}",
-            "merchant_id": "merchant_0",
-            "amount": number % 10_000 / 100,
-            "is_approved": number % 20 > 0,
-            "event_time": iso(moment),
-            "transaction_id": f"transaction-{number}",
-        }
-        delivery.send(Record(key_of(event), packed(event), milliseconds(moment)))
-    delivery.finish()
 
 
 def is_written(events: int, users: int) -> bool:

@@ -11,25 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
-from itertools import islice
 from random import Random
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from exercise_05_streaming.production.delivery import Delivery
-from exercise_05_streaming.production.events import (
-    Record,
-    Traffic,
-    iso,
-    key_of,
-    milliseconds,
-    packed,
-    records,
-)
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS, create_topics
 from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
@@ -42,6 +32,7 @@ BLACKHOLE = "benchmarks.harness.blackhole_job"
 PLAIN = "benchmarks.harness.plain_consumer"
 BACKLOG_RATE = 1_000
 PROBE_S, POLL_S = 0.25, 0.05
+QUEUED = 50_000
 PATIENCE_S = 300
 WARM_UP = 1 / 3  # of the backlog, while Java compiles what is used often
 NEARLY = 0.8  # of the backlog: all users are too many to ask for longer than needed
@@ -52,14 +43,10 @@ def fill(events: int, users: int) -> float:
 
     No late ones, duplicates or malformed ones: plain Python need not handle them.
     """
-    create_topics()
-    start = utc_now() - timedelta(seconds=events / BACKLOG_RATE)
-    ticks = (start + timedelta(seconds=n / BACKLOG_RATE) for n in range(events + 1))
-    drawn = records(Traffic(users=users, skew=0, run="backlog"), lambda: next(ticks))
-    delivery, begun = Delivery(settings.kafka_address, TRANSACTIONS), time.monotonic()
-    for record in islice(drawn, events):
-        delivery.send(record)
-    delivery.finish()
+    random, begun = Random(settings.seed), time.monotonic()
+    send_backlog(
+        events, timedelta(seconds=events / BACKLOG_RATE), lambda _: random.randrange(users)
+    )
     return events / (time.monotonic() - begun)
 
 
@@ -98,13 +85,13 @@ def fresh(rate: int, seconds: int) -> list[float]:
     load = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
     with running(JOB), running_command([*load, "--rate", str(rate), "--users", "1000"]):
         wait_until(lambda: any(counts_of([f"user_{n}" for n in range(100)], "5m")))
-        delivery = Delivery(settings.kafka_address, TRANSACTIONS)
+        producer = new_producer()
         sent, readable = dict[str, float](), dict[str, float]()
         random, end = Random(settings.seed), time.monotonic() + seconds
         due = time.monotonic()
         while time.monotonic() < end or len(readable) < len(sent):
             if due <= time.monotonic() < end:
-                sent[probe(delivery)] = time.monotonic()
+                sent[probe(producer)] = time.monotonic()
                 due += random.expovariate(1 / PROBE_S)
             awaited = list(sent.keys() - readable.keys())
             for user, count in zip(awaited, counts_of(awaited, "1h"), strict=True):
@@ -114,14 +101,46 @@ def fresh(rate: int, seconds: int) -> list[float]:
     return [readable[user] - sent[user] for user in sent]
 
 
-def probe(delivery: Delivery) -> str:
+def probe(producer: Producer) -> str:
     """A new user, whose event Kafka has."""
     now = utc_now()
-    user = f"probe_{iso(now)}"
-    event = {"user_id": user, "amount": 1.0, "is_approved": True, "event_time": iso(now)}
-    delivery.send(Record(key_of(event), packed(event), milliseconds(now)))
-    delivery.finish()
+    user = f"probe_{now.timestamp()}"
+    send_event(producer, now, user_id=user, amount=1.0, is_approved=True)
+    assert producer.flush(PATIENCE_S) == 0
     return user
+
+
+def send_backlog(events: int, span: timedelta, user_of: Callable[[int], int]) -> None:
+    """Send events of `span` up to now; a record is as old as its event."""
+    create_topics()
+    start, producer = utc_now() - span, new_producer()
+    for number in range(events):
+        send_event(
+            producer,
+            start + number * span / events,
+            user_id=f"user_{user_of(number)}",
+            merchant_id="merchant_0",
+            amount=number % 10_000 / 100,
+            is_approved=number % 20 > 0,
+            transaction_id=f"transaction-{number}",
+        )
+    assert producer.flush(PATIENCE_S) == 0
+
+
+def send_event(producer: Producer, moment: datetime, **event: Any) -> None:
+    """Hand an event over; its record has its time."""
+    value = json.dumps(event | {"event_time": moment.isoformat(timespec="milliseconds")})
+    while len(producer) > QUEUED:
+        producer.poll(POLL_S)
+    at_ms = int(moment.timestamp() * 1_000)
+    producer.produce(TRANSACTIONS, value, event["user_id"], timestamp=at_ms)
+    producer.poll(0)
+
+
+def new_producer() -> Producer:
+    """A producer that stores each event once."""
+    address = {"bootstrap.servers": settings.kafka_address}
+    return Producer(address | {"enable.idempotence": True, "linger.ms": 5})
 
 
 def progress_after(events: float) -> tuple[float, int]:

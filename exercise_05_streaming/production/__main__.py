@@ -1,24 +1,28 @@
 """Run the demonstration of the exercise with production parts: `lab run 5 --production=PART,…`.
 
-Parts: `job` (accepted, dead letters, savepoints), `writer` (tile store, Redis sink, supervisor).
-The job starts the writer, so both run together.
+Parts: `job` (accepted events, dead letters, savepoints), `writer` (tile store, Redis sink).
 """
 
 import sys
 
 from exercise_05_streaming import demo
+from exercise_05_streaming.production.job import PARTS
 from exercise_05_streaming.production.verify import recompute_tiles
 from exercise_05_streaming.verify import differences
 from lab.errors import UserError, run_script
 
-PARTS = {"job", "writer"}
-
 
 def main() -> None:
-    """Start the production job, send payments, compare with the log, show a user."""
-    if unknown := set(sys.argv[1:]) - PARTS:
-        raise UserError(f"there is no part {', '.join(unknown)}", f"choose from: {PARTS}")
-    demo.main("exercise_05_streaming.production.job", lambda: differences(recompute_tiles))
+    """Start the job with the parts, send payments, compare with the log, show a user."""
+    if unknown := set(sys.argv[1:]) - set(PARTS):
+        problem = f"exercise 5 has no production part {', '.join(sorted(unknown))}"
+        raise UserError(problem, f"lab run 5 --production {','.join(PARTS)}")
+    parts = sys.argv[1:] or PARTS
+    command = ("exercise_05_streaming.production.job", "--parts", ",".join(parts))
+    with_copies = "job" not in parts
+    demo.main(
+        *command, compare=differences if with_copies else lambda: differences(recompute_tiles)
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ CREATE TEMPORARY TABLE transactions (
     'format' = 'raw'
 );
 -- One call parses a message. Flink inlines an expression wherever its alias is used, unless it is
--- non-deterministic, as this function says of itself.
+-- non-deterministic, as this function is declared.
 CREATE TEMPORARY FUNCTION read_transaction AS 'exercise_05_streaming.production.ReadTransaction';
 
 CREATE TEMPORARY VIEW parsed AS

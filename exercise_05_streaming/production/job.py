@@ -1,58 +1,59 @@
-"""The solution's job with production parts: view `accepted`, dead letters, savepoints, cluster.
+"""The solution's job with production parts: accepted events, dead letters, savepoints, a cluster.
 
 python -m exercise_05_streaming.production.job                  # resumes where it ended
-python -m exercise_05_streaming.production.job --resume none    # reads the log from its start
+python -m exercise_05_streaming.production.job --fresh          # reads the log from its beginning
 python -m exercise_05_streaming.production.job --cluster        # on a Flink cluster
+python -m exercise_05_streaming.production.job --parts writer   # the solution's job, this writer
 """
 
-import logging
 import os
 import signal
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from string import Template
 from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import redis
 import typer
-from confluent_kafka.admin import AdminClient, NewTopic
+from pyflink.java_gateway import get_gateway
+from pyflink.table import TableEnvironment
 
-from exercise_05_streaming.production.checkpoints import (
-    checkpoint_folder,
-    held,
-    id_of_log,
-    resume_point,
+from exercise_05_streaming.flink_streaming_features import (
+    FEATURE_JOB,
+    compute_features,
+    create_environment,
+    define_sink,
+    run_features,
 )
+from exercise_05_streaming.production.checkpoints import checkpoint_folder, id_of_log, resume_point
 from exercise_05_streaming.production.running_job import ENDED, LOGS, RunningJob
-from exercise_05_streaming.production.writer_supervisor import running_writer
-from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS, create_topics
+from exercise_05_streaming.production.writer import new_writer
+from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
+from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
 from lab.errors import UserError, run_script
 from lab.settings import settings
 from lab.stack.flink import connector_jars, function_jar
-from lab.stack.flink.cluster import ask
+from lab.stack.flink.cluster import ask as query_flink
+from lab.stack.lock import locked
 from lab.stack.preflight import require_java
 
-if TYPE_CHECKING:
-    from pyflink.table import TableEnvironment
-
+PARTS = ("job", "writer")
 FOLDER = Path(__file__).parent
 JOB_NAME = "user streaming features"
-WATCH_S = 0.5
+SINKS = {"user_tiles": "tiles", "dead_letters": "refused"}
 
 
-def open_flink(folder: Path, resume: Path | None = None, **more: str) -> "TableEnvironment":
+def open_flink(folder: Path, resume: Path | None = None, **more: str) -> TableEnvironment:
     """Return the solution's environment with production options; a job resumes at `resume`."""
-    options = job_options() | checkpoint_options(folder)
+    options = FEATURE_JOB | job_options() | checkpoint_options(folder)
     if resume:
         # Flink deletes what it has claimed once a newer checkpoint replaces it.
-        mode = "CLAIM" if resume.is_relative_to(folder) else "NO_CLAIM"
         options |= {"execution.state-recovery.path": f"file://{resume}"}
-        options |= {"execution.state-recovery.claim-mode": mode}
+        options |= {"execution.state-recovery.claim-mode": "CLAIM"}
     start_jvm()
-    from exercise_05_streaming.flink_streaming_features import FEATURE_JOB, create_environment
-
-    return create_environment(FEATURE_JOB | options | more)
+    return create_environment(options | more)
 
 
 def job_options() -> dict[str, str]:
@@ -79,10 +80,9 @@ def job_options() -> dict[str, str]:
 
 
 def checkpoint_options(folder: Path) -> dict[str, str]:
-    """Return the options of checkpoints and savepoints in `folder`, which stay after the job."""
+    """Return the options of checkpoints in `folder`, which stay after the job."""
     return {
         "execution.checkpointing.dir": f"file://{folder}",
-        "execution.checkpointing.savepoint-dir": f"file://{folder}/savepoints",
         "execution.checkpointing.interval": milliseconds(settings.checkpoint_interval),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
@@ -94,7 +94,7 @@ def checkpoint_options(folder: Path) -> dict[str, str]:
 def cluster_options() -> dict[str, str]:
     """Return the options of a remote cluster. Raises UserError when it runs the job already."""
     address = settings.flink_rest_url
-    found = ask(settings, "/jobs/overview")
+    found = query_flink(settings, "/jobs/overview")
     if found is None:
         raise UserError(f"no Flink cluster answers at {address}", "python -m lab.stack.flink")
     for job in found["jobs"]:
@@ -111,9 +111,6 @@ def start_jvm() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     os.environ["FLINK_LOG_DIR"] = str(LOGS)
     os.environ["JVM_ARGS"] = f"-Xmx{settings.flink_heap}"
-    logging.getLogger().addHandler(logging.NullHandler())  # py4j logs what it also raises
-    from pyflink.java_gateway import get_gateway
-
     handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # inherited
     try:
         get_gateway()
@@ -121,21 +118,19 @@ def start_jvm() -> None:
         signal.signal(signal.SIGTERM, handler)
 
 
-def start_job(t_env: "TableEnvironment", *, blackhole: bool = False) -> RunningJob:
-    """Start tiles and dead letters as one job; `blackhole` replaces both sinks."""
-    from exercise_05_streaming.flink_streaming_features import compute_features, define_sink
-
+def define_job(t_env: TableEnvironment) -> None:
+    """Create the views and sinks; the solution's tiles over production's accepted events."""
     for statement in (*statements("accepted.sql"), *statements("dead_letters.sql")):
         t_env.execute_sql(statement)
     compute_features(t_env)
     define_sink(t_env)
+
+
+def start_job(t_env: TableEnvironment, sinks: Mapping[str, str] = SINKS) -> RunningJob:
+    """Start one job that writes each view to its sink."""
     flows = t_env.create_statement_set()
-    for table, view in (("user_tiles", "tiles"), ("dead_letters", "refused")):
-        if blackhole:
-            drop = f"{table}_dropped WITH ('connector' = 'blackhole') LIKE {table}"
-            t_env.execute_sql(f"CREATE TEMPORARY TABLE {drop} (EXCLUDING OPTIONS)")
-        sink = f"{table}_dropped" if blackhole else table
-        flows.add_insert_sql(f"INSERT INTO {sink} SELECT * FROM {view}")
+    for table, view in sinks.items():
+        flows.add_insert_sql(f"INSERT INTO {table} SELECT * FROM {view}")
     return RunningJob(flows.execute())
 
 
@@ -153,32 +148,34 @@ def statements(file: str) -> list[str]:
     return [part.strip() for part in filled.split(";") if part.strip()]
 
 
-def prepare_services() -> str:
-    """Require Java, Kafka and Redis, create the topics, and return the id of the log."""
+def milliseconds(duration: timedelta) -> str:
+    """Return a duration as Flink's options have it."""
+    return f"{duration // timedelta(milliseconds=1)} ms"
+
+
+def prepare_services() -> None:
+    """Require Java, Kafka and Redis, and create the topics."""
     require_java(needed_by="flink")
-    create_topics()
-    admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
-    dead = NewTopic(settings.dead_letter_topic, PARTITIONS, config={"cleanup.policy": "compact"})
-    created = admin.create_topics([dead], operation_timeout=settings.kafka_timeout_s)
-    created[settings.dead_letter_topic].exception()  # it exists already
+    create_topics(TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}})
     try:
         redis.Redis(settings.host, settings.redis_port).ping()
     except redis.RedisError as error:
-        problem = f"Redis does not answer at {settings.redis_address}"
+        problem = f"Redis is unavailable at {settings.redis_address}"
         raise UserError(problem, "lab up redis") from error
-    return id_of_log()
 
 
-def run(job: RunningJob, savepoints: Path) -> None:
-    """Run the writer beside the job until a signal; then stop the job with a savepoint."""
+def run(job: RunningJob, writer: Writer, savepoints: Path) -> None:
+    """Write features until a signal; then stop the job with a savepoint."""
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+
+    def is_running() -> bool:
+        job.require_running()
+        return not stopped.is_set()
+
     try:
-        with running_writer() as writer:
-            while not stopped.wait(WATCH_S):
-                job.require_running()
-                writer.restart_if_ended()
+        writer.run(TopicReader(TILES), is_running)
     except BaseException:
         job.cancel()
         raise
@@ -189,24 +186,27 @@ def run(job: RunningJob, savepoints: Path) -> None:
         print(f"Stopped without a savepoint, which loses nothing: {error.problem}")
 
 
-def milliseconds(duration: timedelta) -> str:
-    """Return a duration as Flink's options have it."""
-    return f"{duration // timedelta(milliseconds=1)} ms"
-
-
 def main(
-    resume: Annotated[str, typer.Option(help="latest, none, or a checkpoint's path")] = "latest",
+    parts: Annotated[str, typer.Option(help="job, writer, or both")] = ",".join(PARTS),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ignore checkpoints")] = False,
     cluster: Annotated[bool, typer.Option("--cluster", help="Submit to a Flink cluster")] = False,
 ) -> None:
     """Keep the streaming features in Redis until Ctrl-C."""
-    folder = checkpoint_folder(prepare_services())
+    prepare_services()
+    writer = new_writer() if "writer" in parts else Writer(TileStore(), FeastSink().write)
+    if "job" not in parts:
+        run_features(writer)
+        return
+    folder = checkpoint_folder(id_of_log())
     options = cluster_options() if cluster else {}
-    with held(folder):
-        start = resume_point(folder, resume)
+    with locked(folder, timeout_s=settings.socket_timeout_s):
+        start = None if fresh else resume_point(folder)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
-        job = start_job(open_flink(folder, start, **options))
+        t_env = open_flink(folder, start, **options)
+        define_job(t_env)
+        job = start_job(t_env)
         print(f"Job {job.id} is running; Ctrl-C stops it with a savepoint", flush=True)
-        run(job, folder / "savepoints")
+        run(job, writer, folder / "savepoints")
 
 
 if __name__ == "__main__":

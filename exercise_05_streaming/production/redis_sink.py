@@ -4,7 +4,6 @@ A script in Redis compares versions and writes all features of 25 users. So a wr
 killed, one that reads its topic again and a second writer change nothing.
 """
 
-from collections.abc import Iterator
 from itertools import chain
 
 import polars as pl
@@ -17,7 +16,6 @@ from exercise_05_streaming.topics import TILES
 from exercise_05_streaming.windows import DAY_S, FEATURES
 from exercise_05_streaming.writer import VIEW, TileStore
 from feast_plugins.columnar_encoding import encode_features, encode_times, entity_keys
-from feast_plugins.redis_address import pack
 from feast_plugins.redis_encoding import Kind, feature_field, time_field
 from lab.feature_store import effective_config
 from lab.settings import settings
@@ -70,63 +68,52 @@ class RedisSink:
         """Take versions from `store`, and epochs from the id of the topic of tiles."""
         self._store = store
         self._topic_id = topic_id or id_of_topic()
-        config = effective_config()
         self._client = redis.Redis(
             settings.host,
             settings.redis_port,
             socket_timeout=settings.socket_timeout_s,
             socket_connect_timeout=settings.socket_timeout_s,
         )
-        self._epoch = b""
-        self._connection: redis.Connection | None = None
+        self._compare_and_set = self._client.register_script(COMPARE_AND_SET)
+        self._run_id, self._epoch = "", b""
+        config = effective_config()
         self._project: str = config["project"]
         self._key_version: int = config["entity_key_serialization_version"]
-        ttl = b"%d" % config["online_store"]["key_ttl_seconds"]
+        ttl = config["online_store"]["key_ttl_seconds"]
         fields = [feature_field(VIEW, feature) for feature in FEATURES]
-        self._header = [time_field(VIEW), VERSION_FIELD, ttl, b"%d" % len(fields), *fields]
+        self._header = [time_field(VIEW), VERSION_FIELD, ttl, len(fields), *fields]
 
     def has_lost_rows(self) -> bool:
-        """Return whether earlier rows may be gone: Redis was emptied, or the connection is new.
+        """Return whether rows may be gone: Redis was emptied, or restarted without its last second.
 
-        A new connection may lead to a Redis that was killed and lost its last second.
+        True at the first call.
         """
-        is_new = self._connection is None
-        if is_new:
-            self._connect()
+        run_id = self._client.info("server")["run_id"]
         epoch = self._client.eval(EPOCH_OF_TOPIC, 1, EPOCHS, self._topic_id)
-        is_emptied, self._epoch = epoch != self._epoch, epoch
-        return is_new or is_emptied
+        is_other = (run_id, epoch) != (self._run_id, self._epoch)
+        self._run_id, self._epoch = run_id, epoch
+        return is_other
 
     def write(self, rows: pl.DataFrame, now_ms: int) -> int:
         """Write rows of windows.features, which describe `now_ms`; return how many were newer."""
-        if self._connection is None:
-            raise redis.ConnectionError("call has_lost_rows() first")
-        try:
-            sent = [self._connection.send_packed_command([c]) for c in self._commands(rows, now_ms)]
-            return sum(int(self._connection.read_response()) for _ in sent)
-        except redis.RedisError:
-            self._disconnect()
-            raise
-
-    def _commands(self, rows: pl.DataFrame, now_ms: int) -> Iterator[bytes]:
         user_ids = {"user_id": rows["user_id"].to_arrow().cast(pa.string())}
         keys = entity_keys(self._project, user_ids, self._key_version, {"user_id": Kind.STRING})
-        kinds = {name: KINDS[rows.schema[name].base_type()] for name in FEATURES}
-        time = pa.array([now_ms * 1_000] * len(rows), pa.int64())
-        columns = [
-            [
-                b"%b %016d %013d" % (self._epoch, version, now_ms)
-                for version in self._versions(rows)
-            ],
-            encode_times(time),
-            *(encode_features(rows[name].to_arrow(), kind) for name, kind in kinds.items()),
-        ]
+        columns = self._columns(rows, now_ms)
         cells = list(chain.from_iterable(zip(*columns, strict=True)))
+        pipe = self._client.pipeline(transaction=False)
         for start in range(0, len(keys), ROWS_PER_SCRIPT):
             chunk = keys[start : start + ROWS_PER_SCRIPT]
             values = cells[start * len(columns) : (start + len(chunk)) * len(columns)]
-            script = [b"EVALSHA", self._sha, b"%d" % len(chunk)]
-            yield pack([*script, *chunk, *self._header, *values])
+            self._compare_and_set(chunk, [*self._header, *values], client=pipe)
+        return sum(pipe.execute())
+
+    def _columns(self, rows: pl.DataFrame, now_ms: int) -> list[list[bytes]]:
+        """Return the encoded versions, event times and features of the rows."""
+        versions = [b"%b %016d %013d" % (self._epoch, v, now_ms) for v in self._versions(rows)]
+        times = encode_times(pa.array([now_ms * 1_000] * len(rows), pa.int64()))
+        kinds = {name: KINDS[rows.schema[name].base_type()] for name in FEATURES}
+        features = [encode_features(rows[name].to_arrow(), kind) for name, kind in kinds.items()]
+        return [versions, times, *features]
 
     def _versions(self, rows: pl.DataFrame) -> list[int]:
         """Return each user's version: the newest tile's day, then the events since the day before.
@@ -138,16 +125,6 @@ class RedisSink:
         version = day * 2**32 + pl.col("transaction_count").filter(recent).sum()
         tiles = self._store.frame(rows["user_id"].to_list())
         return tiles.group_by("user_id", maintain_order=True).agg(version)["tile_start"].to_list()
-
-    def _connect(self) -> None:
-        self._sha = self._client.script_load(COMPARE_AND_SET).encode()
-        self._connection = self._client.connection_pool.get_connection()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.disconnect()  # replies are outstanding
-            self._client.connection_pool.release(self._connection)
-            self._connection = None
 
 
 def id_of_topic() -> str:

@@ -4,84 +4,76 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from py4j.protocol import Py4JError
+from pyflink.common.completable_future import CompletableFuture
+from pyflink.java_gateway import get_gateway
+from pyflink.table import TableResult
 
 from lab.errors import UserError
 from lab.settings import settings
 
-if TYPE_CHECKING:
-    from pyflink.table import TableResult
-
 ENDED = {"FAILED", "CANCELED", "FINISHED"}
-POLL_S = 0.1
+POLL_S, CHECK_S = 0.02, 0.5
 LOGS = settings.build_dir / "flink" / "log"
 
 
 class RunningJob:
     """The job's state, and its end."""
 
-    def __init__(self, result: "TableResult") -> None:
+    def __init__(self, result: TableResult) -> None:
         client = result.get_job_client()
         assert client is not None
         self._client = client
+        self._next_check = 0.0
         self.id = str(client.get_job_id())
 
     def require_running(self) -> None:
-        """Raises UserError with Flink's own reason once the job has ended."""
-        state = self.state()
+        """Check the job twice a second. Raises UserError with Flink's reason once it has ended."""
+        if time.monotonic() < self._next_check:
+            return
+        self._next_check = time.monotonic() + CHECK_S
+        state = str(_result(self._client.get_job_status).name)
         if state in ENDED:
-            raise UserError(
-                f"the Flink job has ended as {state}: {self._cause()}",
-                f"less {LOGS}/*; with --resume none the log is read from its beginning",
-            )
-
-    def state(self) -> str:
-        """As Flink calls it: RUNNING, RESTARTING, FAILED and so on."""
-        return str(_answer(self._client.get_job_status).name)
+            next_step = f"less {LOGS}/*; with --fresh the log is read from its beginning"
+            raise UserError(f"the Flink job has ended as {state}: {self._cause()}", next_step)
 
     def stop(self, folder: Path) -> str:
-        """End it with a savepoint in `folder`; where that is. Nothing is lost if it fails."""
-        return str(_answer(self._stop_with_savepoint, f"file://{folder}"))
+        """End the job with a savepoint in `folder`, and return its path."""
+        return str(_result(self._stop_with_savepoint, f"file://{folder}"))
 
     def cancel(self) -> None:
-        """End it at once, if it has not ended; its last checkpoint stays."""
+        """End the job at once, if it has not ended; its last checkpoint stays."""
         with suppress(UserError):
-            _answer(self._client.cancel)
+            _result(self._client.cancel)
 
     def _stop_with_savepoint(self, folder: str) -> Any:
-        """PyFlink's own calls a method that Flink 2 no longer has."""
-        from pyflink.common.completable_future import CompletableFuture
-        from pyflink.java_gateway import get_gateway
-
+        """PyFlink's own method calls one that Flink 2 no longer has."""
         formats = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType
         client = self._client._j_job_client
         return CompletableFuture(client.stopWithSavepoint(False, folder, formats.NATIVE), str)
 
     def _cause(self) -> str:
         try:
-            _answer(self._client.get_job_execution_result)
+            _result(self._client.get_job_execution_result)
         except UserError as error:
             return error.problem
-        return "it came to its end"
+        return "no failure"
 
 
-def _answer(ask: Callable[..., Any], *arguments: Any) -> Any:
-    """What Flink answers; UserError with its reason, or when it is late or gone."""
-    from py4j.protocol import Py4JError
-
+def _result(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a call. Raises UserError when Flink reports a failure or is too slow."""
     deadline = time.monotonic() + settings.flink_stop_timeout_s
     try:
-        future = ask(*arguments)
+        future = call(*arguments)
         while not future.done():
             if time.monotonic() > deadline:
                 raise UserError("Flink did not answer in time", f"less {LOGS}/*")
             time.sleep(POLL_S)
         return future.result()
     except Py4JError as error:
-        raise UserError(f"Flink says: {_root_cause(error)}", f"less {LOGS}/*") from error
-
-
-def _root_cause(error: Exception) -> str:
-    """The last cause of a Java exception, which is the first thing that went wrong."""
-    causes = [line for line in str(error).splitlines() if line.startswith("Caused by: ")]
-    return causes[-1].removeprefix("Caused by: ") if causes else str(error)
+        # The last cause of a Java exception is the first thing that went wrong.
+        causes = [line for line in str(error).splitlines() if line.startswith("Caused by: ")]
+        cause = causes[-1].removeprefix("Caused by: ") if causes else str(error)
+        raise UserError(f"Flink failed: {cause}", f"less {LOGS}/*") from error

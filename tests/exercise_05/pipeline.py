@@ -16,10 +16,10 @@ from typing import Any
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.production.events import Record
 from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
+from tests.exercise_05.payments import Record
 from tests.settings_in_force import variables
 from tests.waiting import PATIENCE_S, eventually
 
@@ -70,8 +70,8 @@ class Pipeline:
     def send(self, records: Iterable[Record]) -> None:
         """Send records, each to the partition of its key, and wait until Kafka has them."""
         producer = Producer({"bootstrap.servers": self.broker.bootstrap, "linger.ms": 5})
-        for record in records:
-            producer.produce(TRANSACTIONS, record.value, record.key, timestamp=record.timestamp_ms)
+        for user, value, record_ms in records:
+            producer.produce(TRANSACTIONS, value, user, timestamp=record_ms)
             producer.poll(0)
         assert producer.flush(PATIENCE_S) == 0
 

@@ -11,25 +11,16 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from exercise_05_streaming.production.events import (
-    EPOCH,
-    Record,
-    Traffic,
-    iso,
-    milliseconds,
-    records,
-)
 from lab.settings import settings, utc_now
+from tests.exercise_05.payments import Record, milliseconds, payment, record, traffic
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
 from tests.exercise_05.tiles_recounted import in_order, judged, tiles
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
-TRAFFIC = Traffic(users=200, late=0.2, late_by_s=600, duplicates=0.1, malformed=0.1, seed=5)
 EVENTS = 3_000
 HOUR = timedelta(hours=1)
-BOUNDS = ("window_start", "window_end")
 
 
 @dataclass
@@ -45,7 +36,7 @@ class Outcome:
 
 def odd_events(now: datetime) -> Iterator[bytes]:
     """Each of them a message that is easily taken wrongly."""
-    right = {"user_id": "odd", "amount": 1, "is_approved": True, "event_time": iso(now)}
+    right = payment("odd", now)
     late, ahead = settings.allowed_lateness, settings.allowed_ahead
     millisecond = timedelta(milliseconds=1)
     texts = (
@@ -71,8 +62,9 @@ def odd_events(now: datetime) -> Iterator[bytes]:
         now.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00"),
         now.strftime("%Y-%m-%dT%H:%M:%S+02:00"),
         (now - HOUR / 10).strftime("%Y-%m-%dT%H:%M:59.9999Z"),
-        iso(now - late), iso(now - late - millisecond),
-        iso(now + ahead), iso(now + ahead + millisecond),
+        *(moment.isoformat(timespec="milliseconds") for moment in (
+            now - late, now - late - millisecond, now + ahead, now + ahead + millisecond,
+        )),
     ):  # fmt: skip
         yield json.dumps({**right, "event_time": event_time}).encode()
     for change in (
@@ -94,17 +86,16 @@ def old_events(now: datetime) -> Iterator[Record]:
     """A replay: records as old as their events, after others that are new."""
     for number in range(20):
         moment = now - timedelta(days=40) + number * timedelta(minutes=7)
-        event = {"user_id": "old", "amount": number / 8, "event_time": iso(moment)}
-        yield Record(b"old", json.dumps(event).encode(), milliseconds(moment))
+        yield record(payment("old", moment, amount=number / 8), moment)
 
 
 @pytest.fixture(scope="module")
 def outcome(new_pipeline: NewPipeline) -> Outcome:
     pipeline, now = new_pipeline(), utc_now()
-    pipeline.send(islice(records(TRAFFIC, lambda: now), EVENTS))
+    pipeline.send(islice(traffic(seed=5, users=200, late_by_s=600), EVENTS))
     with pipeline.job() as job:
         job.wait_until_running()
-        pipeline.send(Record(b"odd", text, milliseconds(now)) for text in odd_events(now))
+        pipeline.send(("odd", text, milliseconds(now)) for text in odd_events(now))
         pipeline.send(old_events(now))
         messages = pipeline.events()
         recounted = tiles(messages)
@@ -165,5 +156,5 @@ def test_a_tile_only_grows(outcome: Outcome) -> None:
 def test_a_replay_of_old_events_counts_after_newer_ones(outcome: Outcome) -> None:
     old = [tile for tile in outcome.tiles if tile["user_id"] == "old"]
     assert sum(tile["transaction_count"] for tile in old) == 20
-    newest = EPOCH + timedelta(seconds=max(tile["tile_start"] for tile in old))
-    assert newest < utc_now() - timedelta(days=39)
+    newest = max(tile["tile_start"] for tile in old)
+    assert newest < (utc_now() - timedelta(days=39)).timestamp()

@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 
-from exercise_05_streaming.production.events import Traffic, records
 from lab.stack.flink import FlinkCluster, private_flink
+from tests.exercise_05.payments import traffic
 from tests.exercise_05.pipeline import NewPipeline
 from tests.exercise_05.tiles_recounted import in_order, tiles
 from tests.waiting import eventually
@@ -37,16 +37,16 @@ def test_a_killed_task_manager_costs_nothing(
 ) -> None:
     pipeline = new_pipeline()
     pipeline.settings["flink_rest_port"] = cluster.job_manager.port
-    traffic = records(Traffic(duplicates=0.1, seed=3))
-    pipeline.send(islice(traffic, EVENTS))
+    payments = traffic(seed=3)
+    pipeline.send(islice(payments, EVENTS))
     with pipeline.job("--cluster") as job:
         job.wait_until_running()
         eventually(lambda: has_checkpoint(cluster))
         victim = cluster.task_managers[0].pid_file.process()
         assert victim is not None
-        pipeline.send(islice(traffic, EVENTS))
+        pipeline.send(islice(payments, EVENTS))
         victim.kill()
-        pipeline.send(islice(traffic, EVENTS))
+        pipeline.send(islice(payments, EVENTS))
         recounted = tiles(pipeline.events())
         eventually(lambda: in_order(pipeline.tiles().values()) == recounted)
         assert states(cluster) == ["RUNNING"]

@@ -1,7 +1,6 @@
 """The recomputation of the log in SQL, which the demonstration trusts, against plain Python."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import polars as pl
@@ -9,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from exercise_05_streaming import verify
-from exercise_05_streaming.production.verify import recompute_tiles
+from exercise_05_streaming.production import verify
+from exercise_05_streaming.verify import recompute_tiles
 from lab.settings import settings
 from tests.exercise_05.tiles_by_hand import (
     MINUTE,
@@ -21,7 +20,6 @@ from tests.exercise_05.tiles_by_hand import (
     tile_of,
 )
 
-Recompute = Callable[[pl.DataFrame], pl.DataFrame]
 ROUND = {"user_id": "user_0", "amount": 1, "event_time": "2024-10-04T12:00:00"}
 
 
@@ -38,29 +36,30 @@ def message(event: Event) -> str:
 
 
 def log_of(messages: list[str], times: list[int]) -> pl.DataFrame:
-    places = range(len(messages))
     return pl.DataFrame(
-        {"partition": 0, "offset": places, "record_ms": times, "value": messages},
-        schema={"partition": int, "offset": int, "record_ms": int, "value": str},
+        {"value": messages, "record_ms": times}, schema={"value": str, "record_ms": int}
     )
 
 
 @pytest.mark.slow
 @hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
 @given(events=events_near(NOON))
-@pytest.mark.parametrize("recompute", [verify.recompute_tiles, recompute_tiles])
-def test_it_counts_what_the_definitions_say(recompute: Recompute, events: list[Event]) -> None:
+def test_it_counts_what_the_definitions_say(events: list[Event]) -> None:
     tiles = {(event.user, event.time // TILE_MS) for event in events}
     log = log_of([message(e) for e in events], [e.time for e in events])
-    assert recompute(log).rows(named=True) == [
+    assert recompute_tiles(log).rows(named=True) == [
         tile_of([e for e in events if (e.user, e.time // TILE_MS) == tile])
         for tile in sorted(tiles)
     ]
 
 
-def of(*events: object, record_ms: int = NOON) -> pl.DataFrame:
+def log(*events: object, record_ms: int = NOON) -> pl.DataFrame:
     texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    return recompute_tiles(log_of(texts, [record_ms] * len(texts)))
+    return log_of(texts, [record_ms] * len(texts))
+
+
+def of(*events: object, record_ms: int = NOON) -> pl.DataFrame:
+    return recompute_tiles(log(*events, record_ms=record_ms))
 
 
 def accepted(tiles: pl.DataFrame) -> int:
@@ -75,16 +74,12 @@ def accepted(tiles: pl.DataFrame) -> int:
         json.dumps(ROUND) + " and more",
         json.dumps(ROUND) + json.dumps(ROUND),
         json.dumps(ROUND).replace("1,", "01,"),
-        json.dumps(ROUND)[:-1] + ",}",
-        ROUND | {"score": float("nan")},
         {},
         ROUND | {"user_id": None},
         ROUND | {"user_id": ""},
-        ROUND | {"user_id": ["user_0"]},
         ROUND | {"amount": None},
         ROUND | {"amount": -1},
         ROUND | {"amount": float("nan")},
-        ROUND | {"amount": " 12"},
         ROUND | {"event_time": "2024-02-30T12:00:00"},
         ROUND | {"event_time": "yesterday"},
         ROUND | {"event_time": "2024-10-04T12:00:00+02:00"},
@@ -103,10 +98,11 @@ def test_what_is_too_late_or_too_far_ahead_does_not_count() -> None:
         assert accepted(of(ROUND, record_ms=beyond)) == 0
 
 
-def test_a_transaction_counts_once() -> None:
+def test_a_transaction_counts_once_in_production() -> None:
     twice = ROUND | {"transaction_id": "one"}
-    tiles = of(twice, twice, ROUND | {"transaction_id": "two"}, ROUND, ROUND)
-    assert accepted(tiles) == 4
+    records = log(twice, twice, ROUND | {"transaction_id": "two"}, ROUND, ROUND)
+    assert accepted(recompute_tiles(records)) == 5
+    assert accepted(verify.recompute_tiles(records)) == 4
 
 
 @pytest.mark.parametrize(
@@ -115,11 +111,6 @@ def test_a_transaction_counts_once() -> None:
 def test_amounts_are_rounded_as_decimals(amount: str, cents: int) -> None:
     event = json.dumps(ROUND).replace('"amount": 1', f'"amount": {amount}')
     assert of(event)["total_cents"].to_list() == [cents]
-
-
-def test_of_two_fields_of_one_name_the_last_counts() -> None:
-    event = json.dumps(ROUND).replace("}", ', "amount": 2}')
-    assert of(event)["total_cents"].to_list() == [200]
 
 
 def test_a_tile_begins_with_its_first_moment() -> None:

@@ -2,17 +2,10 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
-import redis
 from confluent_kafka import Producer
 
 from exercise_05_streaming.production.redis_sink import RedisSink
@@ -22,7 +15,6 @@ from exercise_05_streaming.topics import TILES
 from exercise_05_streaming.writer import TopicReader
 from lab.errors import UserError
 from lab.settings import utc_now
-from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer, private_redis
 from tests.exercise_05.online_by_hand import stored
 from tests.exercise_05.pipeline import Pipeline
@@ -34,7 +26,6 @@ from tests.exercise_05.tiles_by_hand import (
     TILE_MS,
     Event,
     Tile,
-    tile_of,
     values_at,
     versions,
 )
@@ -43,7 +34,6 @@ from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 USERS = ["user_0", "user_1"]
-WRITER = [sys.executable, "-m", "exercise_05_streaming.production.writer"]
 
 
 class Clock:
@@ -172,7 +162,7 @@ def test_a_redis_that_stays_away_ends_it(
     pipeline: Pipeline, own_redis: RedisServer, point_settings: PointSettings
 ) -> None:
     send(pipeline, versions(payments(-1)))
-    point_settings(writer_patience_s=0.5)
+    point_settings(writer_timeout_s=0.5)
     writer = writer_at(Clock())
     own_redis.stop()
     with pytest.raises(UserError, match=r"Redis at .* 0\.5 s.*\n.*lab up redis"):
@@ -201,64 +191,3 @@ def test_a_rebuild_beside_a_writer_repairs_and_takes_nothing_back(
     slow.write_all()
     assert ahead["user_0"]["transaction_count_1h"] == 2
     assert stored(client, USERS) == ahead
-
-
-@contextmanager
-def process(pipeline: Pipeline, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    env = pipeline.env(writer_patience_s=2, kafka_timeout_s=2)
-    log = (pipeline.folder / "writer.log").open("wb")
-    started = subprocess.Popen(command or WRITER, env=env, stderr=log, stdout=log)
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait(PATIENCE_S)
-
-
-def said(pipeline: Pipeline) -> str:
-    return (pipeline.folder / "writer.log").read_text()
-
-
-def has_users(client: redis.Redis, count: int) -> bool:
-    return len(stored(client, USERS)) == count
-
-
-def test_a_killed_writer_is_replaced_and_a_told_one_stops(pipeline: Pipeline) -> None:
-    client, now = pipeline.redis.client(), int(utc_now().timestamp() * 1_000)
-    sent: list[Event] = []
-    for number in range(2):
-        sent.append(Event(f"user_{number}", now, 1_999, declined=False))
-        with process(pipeline):
-            send(pipeline, [tile_of([sent[-1]])])
-            eventually(partial(has_users, client, number + 1))
-    with process(pipeline) as last:
-        eventually(lambda: "the tiles of 2 users" in said(pipeline))
-        last.send_signal(signal.SIGTERM)
-        assert last.wait(PATIENCE_S) == 0
-    assert all(row["transaction_count_24h"] == 1 for row in stored(client, USERS).values())
-
-
-def test_it_ends_with_the_process_that_started_it(pipeline: Pipeline) -> None:
-    script = f"import subprocess, time; subprocess.Popen({WRITER!r}); time.sleep({PATIENCE_S})"
-    with process(pipeline, sys.executable, "-c", script) as parent:
-        eventually(lambda: "read the tiles" in said(pipeline))
-        (writer,) = psutil.Process(parent.pid).children()
-        os.kill(parent.pid, signal.SIGKILL)
-        assert psutil.wait_procs([writer], PATIENCE_S)[1] == []
-
-
-@pytest.mark.parametrize(
-    ("service", "sentence"),
-    [
-        ("kafka", "Kafka at 127.0.0.1"),
-        ("redis", "Redis at 127.0.0.1"),
-    ],
-)
-def test_what_is_missing_is_said_in_a_sentence(
-    pipeline: Pipeline, service: str, sentence: str
-) -> None:
-    env = pipeline.env(writer_patience_s=1, kafka_timeout_s=2, **{f"{service}_port": free_port()})
-    ended = subprocess.run(WRITER, env=env, capture_output=True, text=True, timeout=30)
-    assert ended.returncode == 2
-    assert sentence in ended.stderr
-    assert "Traceback" not in ended.stderr

@@ -17,7 +17,6 @@ from lab.stack.redis import private_redis
 from tests.exercise_05.online_by_hand import event_time, key_of, stored
 from tests.exercise_05.tiles_by_hand import (
     DAY,
-    HOUR,
     MINUTE,
     NOON,
     TILE_MS,
@@ -71,10 +70,6 @@ def emptied(client: redis.Redis) -> Online:
     return Online("topic")
 
 
-def write(online: Online, store: PackedTiles, now: int) -> int:
-    return online.write(store, now)
-
-
 def knowing(*events: Event) -> PackedTiles:
     return stored_tiles(versions(events))
 
@@ -97,49 +92,40 @@ def test_two_writers_one_of_them_killed_end_at_the_definition(
         ends = sorted({0, *data.draw(st.lists(st.integers(0, until), max_size=2)), until})
         for start, end in pairwise(ends):
             update(known, tiles[start:end])
-            write(online, known, NOON + later)
+            online.write(known, NOON + later)
     assert stored(client, USERS) == values_at(events, NOON + later)
 
 
 def test_a_replay_moves_nothing_back(client: redis.Redis, online: Online) -> None:
     events = [payment(minute) for minute in (-50, -6, -3, -1)]
-    write(online, knowing(*events), NOON)
+    online.write(knowing(*events), NOON)
     before = stored(client, USERS)
     for known_events in range(1, len(events)):
-        assert write(online, knowing(*events[:known_events]), NOON + MINUTE) == 0
+        assert online.write(knowing(*events[:known_events]), NOON + MINUTE) == 0
     assert stored(client, USERS) == before
 
 
 def test_a_late_event_corrects_what_is_stored(client: redis.Redis, online: Online) -> None:
-    write(online, knowing(payment(-8), payment(-1)), NOON)
+    online.write(knowing(payment(-8), payment(-1)), NOON)
     late = payment(-7, cents=900)
-    write(online, knowing(payment(-8), payment(-1), late), NOON)
+    online.write(knowing(payment(-8), payment(-1), late), NOON)
     assert stored(client, USERS)["user_0"]["max_amount_1h"] == 9.0
     assert event_time(client, "user_0") == NOON
-
-
-def test_time_alone_brings_counts_to_zero(client: redis.Redis, online: Online) -> None:
-    known = knowing(payment())
-    for now in (NOON, NOON + TILE_MS, NOON + HOUR, NOON + DAY):
-        write(online, known, now)
-        assert stored(client, USERS) == values_at([payment()], now)
-    assert not any(stored(client, USERS)["user_0"].values())
-    assert event_time(client, "user_0") == NOON + DAY
 
 
 def test_a_slow_writer_does_not_bring_an_earlier_moment_back(
     client: redis.Redis, online: Online
 ) -> None:
     known = knowing(payment())
-    write(online, known, NOON + TILE_MS)
-    assert write(online, known, NOON + TILE_MS - 1) == 0
+    online.write(known, NOON + TILE_MS)
+    assert online.write(known, NOON + TILE_MS - 1) == 0
     assert stored(client, USERS)["user_0"]["transaction_count_5m"] == 0
 
 
 def test_a_row_is_written_whole(client: redis.Redis, online: Online) -> None:
     """One command a user, with all families: a reader never sees half of them."""
     with client.monitor() as monitor:
-        write(online, knowing(payment()), NOON)
+        online.write(knowing(payment()), NOON)
         client.ping()
         commands = []
         while (command := monitor.next_command()["command"]) != "PING":
@@ -152,16 +138,16 @@ def test_other_views_keep_their_fields_and_their_time(client: redis.Redis, onlin
     key, long, short = key_of("user_0"), timedelta(days=500), timedelta(days=1)
     client.hset(key, b"_ts:other", b"kept")
     client.expire(key, long)
-    write(online, knowing(payment()), NOON)
+    online.write(knowing(payment()), NOON)
     assert client.ttl(key) > timedelta(days=499).total_seconds()
     client.expire(key, short)
-    write(online, knowing(payment(), payment(1)), NOON + MINUTE)
+    online.write(knowing(payment(), payment(1)), NOON + MINUTE)
     assert client.ttl(key) > timedelta(days=90).total_seconds()
     assert client.hget(key, b"_ts:other") == b"kept"
 
 
 def test_new_keys_end_some_day(client: redis.Redis, online: Online) -> None:
-    write(online, knowing(payment()), NOON)
+    online.write(knowing(payment()), NOON)
     assert client.ttl(key_of("user_0")) > timedelta(days=90).total_seconds()
 
 
@@ -175,14 +161,14 @@ def test_an_emptied_redis_is_noticed_however_soon(client: redis.Redis, online: O
 
 def test_a_topic_made_anew_may_begin_again(client: redis.Redis, online: Online) -> None:
     """Its tiles start at a count of one, and yet are newer than all of the old topic's."""
-    write(online, knowing(*map(payment, range(5))), NOON + 5 * MINUTE)
-    assert write(Online("another"), knowing(payment()), NOON + MINUTE) == 1
-    assert write(online, knowing(*map(payment, range(9))), NOON + 9 * MINUTE) == 0
+    online.write(knowing(*map(payment, range(5))), NOON + 5 * MINUTE)
+    assert Online("another").write(knowing(payment()), NOON + MINUTE) == 1
+    assert online.write(knowing(*map(payment, range(9))), NOON + 9 * MINUTE) == 0
     assert stored(client, USERS)["user_0"]["transaction_count_1h"] == 1
 
 
 def test_a_future_event_alone_writes_nothing(client: redis.Redis, online: Online) -> None:
     known = stored_tiles([tile_of([payment(7)])])
-    assert write(online, known, NOON) == 0
+    assert online.write(known, NOON) == 0
     assert stored(client, USERS) == {}
-    assert write(online, known, NOON + 7 * MINUTE) == 1
+    assert online.write(known, NOON + 7 * MINUTE) == 1

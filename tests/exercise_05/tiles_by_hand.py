@@ -1,6 +1,5 @@
 """Events, their tiles and their features at time t in plain Python, to hold the writer against."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from exercise_05_streaming.production.tile_store import PackedTiles
-from exercise_05_streaming.writer import TileStore, parse_tile
+from exercise_05_streaming.windows import INTEGERS
+from exercise_05_streaming.writer import TileStore
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 TILE_MS, GAP = 5 * MINUTE, 30 * MINUTE
@@ -74,7 +74,7 @@ def versions(events: Iterable[Event]) -> list[Tile]:
 def update(store: TileStore, tiles: Iterable[Tile]) -> None:
     """Store tiles, or versions of them, in this order."""
     for tile in tiles:
-        store.update(*parse_tile(json.dumps(tile).encode()))
+        store.update(tile["user_id"], tuple(tile[name] for name in INTEGERS))
 
 
 def stored_tiles(tiles: Iterable[Tile]) -> PackedTiles:

@@ -1,36 +1,49 @@
-"""Exercise 5: features of the last minutes, from Kafka through Flink into Redis.
+"""Exercise 5: streaming features with Kafka and Flink SQL.
 
-The grader starts this script and lets it run. It kills it once, and starts it again.
+The grader starts this script and lets it run. It kills it once, and starts it again. The ports of
+Kafka and Redis, and the folder of Flink's jars, are in `lab.learn.settings`.
 """
 
-from typing import Any
+from pyflink.table import Table, TableEnvironment
+
+from lab.learn import run_script
 
 
-def create_environment() -> Any:
-    """A StreamTableEnvironment with the Kafka connector's jar, checkpoints, and restarts."""
-    # TODO 1: checkpoints in a folder; as much parallelism as the topic has partitions.
+def create_environment(options: dict[str, str]) -> TableEnvironment:
+    """Return a streaming TableEnvironment; its Flink runs inside a JVM of this process."""
+    # TODO 1: pipeline.jars, checkpoints in a folder, as many slots as the topic has partitions.
     raise NotImplementedError
 
 
-def define_source(t_env: Any) -> None:
-    """The table of the topic `transactions`, with a watermark on event_time."""
-    # TODO 2: how late may an event be? Say so in submission.toml, [streaming].
+def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "") -> None:
+    """Create the table of the topic `transactions`."""
+    # TODO 2: does a job that starts again read from "latest-offset" or "earliest-offset"?
     raise NotImplementedError
 
 
-def compute_features(t_env: Any) -> None:
-    """Counts and amounts of 5 minutes and of 1 hour, by user."""
-    # TODO 3: a result within ten seconds of its event, not at the end of the window.
+def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, delay: int) -> Table:
+    """Return the query of TUMBLE, HOP and SESSION windows; lengths in seconds. Not graded."""
+    # TODO 3: a watermark on the time of the event. When does a window of five minutes appear?
     raise NotImplementedError
 
 
-def write_to_redis(t_env: Any) -> None:
-    """Each new value into the online store, so that Feast and the API of exercise 4 read it."""
-    # TODO 4: Flink has no Redis connector. A replay after a restart must not count twice.
+def compute_features(t_env: TableEnvironment) -> None:
+    """Create the view of counts and amounts of each user's five minutes."""
+    # TODO 4: within ten seconds of an event; submission.toml declares how late one may be.
+    raise NotImplementedError
+
+
+def write_to_redis(t_env: TableEnvironment) -> None:
+    """Start the job, and write features until it ends, so that Feast and the API read them."""
+    # TODO 5: Flink has no Redis connector. A replay after a restart must not count twice.
     raise NotImplementedError
 
 
 def main() -> None:
-    """Source, features, sink; then wait for ever."""
-    # TODO 5: call the functions, and end the file with `if __name__ == "__main__": main()`.
+    """Keep features in Redis until Ctrl-C."""
+    # TODO 6: call the functions.
     raise NotImplementedError
+
+
+if __name__ == "__main__":
+    run_script(main)

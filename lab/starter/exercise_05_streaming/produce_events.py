@@ -1,15 +1,28 @@
-"""Exercise 5: events to try the job with."""
+"""Send payments to the topic `transactions` until Ctrl-C."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from lab.learn import run_script
 
-def generate_transaction_event() -> dict[str, Any]:
-    """A payment: user_id, merchant_id, amount, is_approved, event_time (ISO 8601, UTC)."""
-    # TODO 1
+
+def generate_transaction_event(users: int = 100, late_by_s: float = 0) -> dict[str, Any]:
+    """Return a payment of this moment, or of `late_by_s` before."""
+    # TODO 1: user_id, merchant_id, amount, is_approved, event_time (ISO 8601, UTC).
+    raise NotImplementedError
+
+
+def send(records: Iterable[tuple[str, str]]) -> int:
+    """Send records, wait until Kafka has stored them, and return their number."""
+    # TODO 2: the key is the user, so the events of a user stay in order.
     raise NotImplementedError
 
 
 def main() -> None:
-    """Send ten events a second to the topic `transactions`."""
-    # TODO 2: the key is the user, so that a user's events stay in order.
+    """Send ten payments a second."""
+    # TODO 3: call the functions.
     raise NotImplementedError
+
+
+if __name__ == "__main__":
+    run_script(main)
