@@ -51,7 +51,7 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
 
         with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
             taken = take_in(folder, Path(scratch), judge.config)
-            for name in taken.left_out:
+            for name in taken.unread:
                 progress.console.print(f"  left out: {escape(plain(name))}", highlight=False)
             card = judge.grade(taken.folder, ids, say)
     show(card, console)

@@ -39,6 +39,7 @@ class Intake:
     exercises: dict[int, str] = field(default_factory=dict)
     notebooks: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)  # notebooks and cells that are no Python
 
     def described(self) -> str:
         """What a dry run prints: the scripts of each exercise, and what is peculiar."""
@@ -48,7 +49,7 @@ class Intake:
             found = [str(script.relative_to(folder)) for script in scripts(folder)]
             lines.append(f"  {number} {name}: {_some(found) or 'nothing yet'}")
         lines += [f"  notebook, taken as a script: {name}" for name in self.notebooks]
-        lines += [f"  left out: {name}" for name in self.left_out]
+        lines += [f"  left out: {name}" for name in (*self.left_out, *self.unread)]
         return plain("\n".join(lines))
 
 
@@ -163,16 +164,16 @@ def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
     for notebook in sorted(f for f in taken.folder.rglob("*.ipynb") if f.is_file()):
         name = str(notebook.relative_to(taken.folder))
         if notebook.stat().st_size > max_bytes:
-            taken.left_out.append(f"{name}, which is too large")
+            taken.unread.append(f"{name}, which is too large")
             continue
         try:
             code, problems = code_of_notebook(notebook.read_text())
         except (ValueError, RecursionError, MemoryError):
-            taken.left_out.append(f"{name}, which is no notebook")
+            taken.unread.append(f"{name}, which is no notebook")
         else:
             _free_place(notebook).write_text(code)
             taken.notebooks.append(name)
-            taken.left_out += [f"of {name}, {problem}" for problem in problems]
+            taken.unread += [f"of {name}, {problem}" for problem in problems]
 
 
 def _free_place(notebook: Path) -> Path:

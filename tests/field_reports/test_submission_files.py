@@ -89,7 +89,7 @@ def test_an_entry_outside_is_refused_with_either_separator(name: str, tmp_path: 
 def test_what_only_a_notebook_understands_costs_no_other_line(cell: str, tmp_path: Path) -> None:
     notebook = SCRIPT.replace(".py", ".ipynb")
     intake = taken(tmp_path, {notebook: cells(cell, CODE)})
-    assert intake.left_out == []
+    assert intake.unread == []
     names: dict[str, object] = {}
     exec(compile((intake.folder / SCRIPT).read_text(), SCRIPT, "exec"), names)
     assert "get_training_data" in names
@@ -98,7 +98,7 @@ def test_what_only_a_notebook_understands_costs_no_other_line(cell: str, tmp_pat
 def test_a_cell_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None:
     notebook = SCRIPT.replace(".py", ".ipynb")
     intake = taken(tmp_path, {notebook: cells("x = 1\nfor x in range(3)\n    print(x)", CODE)})
-    (problem,) = intake.left_out
+    (problem,) = intake.unread
     assert "code cell 1, line 2 is not Python" in problem
     assert problem.endswith("for x in range(3)")
     assert (intake.folder / SCRIPT).read_text().strip() == CODE.strip()

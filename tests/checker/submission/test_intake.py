@@ -238,7 +238,7 @@ def test_a_notebook_replaces_no_script(scripts: Files, name: str, take: Take) ->
 def test_what_is_no_notebook_is_left_out(content: str, take: Take) -> None:
     taken = take({SCRIPT: "x", NOTEBOOK: content})
     assert taken.notebooks == []
-    assert taken.left_out == [f"{NOTEBOOK}, which is no notebook"]
+    assert taken.unread == [f"{NOTEBOOK}, which is no notebook"]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_folder_named_as_a_notebook_is_one(take: Take) -> None:
 
 def test_a_notebook_that_is_too_large_is_left_out(take: Take) -> None:
     taken = take({SCRIPT: "x", NOTEBOOK: notebook("x = 1")}, notebook_max_mib=0)
-    assert taken.left_out == [f"{NOTEBOOK}, which is too large"]
+    assert taken.unread == [f"{NOTEBOOK}, which is too large"]
 
 
 # ---- The instructor's names --------------------------------------------------------------------
