@@ -5,6 +5,8 @@ from shutil import which
 
 import pytest
 
+from lab.settings import settings
+from lab.stack.flink import connector_jars
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
@@ -15,6 +17,7 @@ def stream_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBrok
     missing = [program for program in ("java", "javac", "mvn") if which(program) is None]
     if missing:
         pytest.skip(f"missing {missing}: scripts/system-packages {' '.join(missing)}")
+    connector_jars(settings)
     with private_kafka(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
