@@ -151,13 +151,17 @@ def test_a_late_row_that_is_old_replaces_nothing(count_7d: Callable[[], object])
     assert count_7d() == before
 
 
-def test_a_corrected_value_arrives(count_7d: Callable[[], object]) -> None:
-    """The same event time, created again."""
+@ON_BOTH_STORES
+def test_a_corrected_value_arrives_with_the_plug_in(
+    count_7d: Callable[[], object], stores: str
+) -> None:
+    """The same event time, created again: Feast's Redis store skips it."""
     initial_materialization()
+    before = count_7d()
     newest = newest_known(VIEW).set_index("user_id").loc[USER, "event_timestamp"]
     change(VIEW, USER, newest, created=AS_OF + MINUTE, transaction_count_7d=991)
     incremental_materialization(AS_OF + HOUR)
-    assert count_7d() == 991
+    assert count_7d() == (991 if stores == "plugins" else before)
 
 
 def test_news_that_all_values_are_gone_arrive(count_7d: Callable[[], object]) -> None:
