@@ -110,7 +110,8 @@ def check_online(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check
     online = online[online["moment"] > pd.Timestamp(0, tz="UTC")].rename(columns={key: "entity"})
     age = now - online["moment"].max()
     passed = None if online.empty else bool(age <= MAX_ONLINE_AGE)
-    message = f"the newest values in Redis are {age} old; the limit is {MAX_ONLINE_AGE}"
+    hours, most = age / timedelta(hours=1), MAX_ONLINE_AGE / timedelta(hours=1)
+    message = f"the newest values in Redis are {hours:.1f} h old; the limit is {most:g} h"
     yield Check("serving", f"{view.name}.age", passed, message)
     both = online.merge(rows, on=["entity", "moment"], suffixes=("", "_offline"))
     stored, expected = both[features], both[[f"{feature}_offline" for feature in features]]
