@@ -44,6 +44,7 @@ def main(*command: str, compare: Callable[[], list[str]] = differences) -> None:
         seconds = wait_until(lambda: stored_features([user])["transaction_count_1h"][0] == 1, job)
         print(f"A new user's payment was readable by Feast after {seconds:.1f} s")
         values = stored_features(["user_1"]).row(0, named=True)
+        print(f"{'user_1':<20}", *(f"{window:>12}" for window in WINDOWS))
         for metric in METRICS:
             print(f"{metric:<20}", *(f"{values[f'{metric}_{w}'] or 0:>12,.2f}" for w in WINDOWS))
     finally:
