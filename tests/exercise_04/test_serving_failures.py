@@ -15,6 +15,7 @@ from tests.exercise_04.serving_shop import (
     cold_start,
     payments,
     running_api,
+    users_payments,
 )
 from tests.redis_proxy import RedisProxy, redis_proxy
 from tests.shop import Shop
@@ -95,12 +96,13 @@ def test_a_full_redis_predicts_without_caching(
 ) -> None:
     client = shop_redis.client()
     cache_database().flushdb()
+    *first, of_another_user = users_payments(21)
     with cold_start(), running_api(floor == "production") as api:
         client.config_set("maxmemory", 1)
         try:
-            assert [predict(api, payment) for payment in payments(20)] == [200] * 20
+            assert [predict(api, payment) for payment in first] == [200] * 20
             assert cache_database().keys("features:*") == []
         finally:
             client.config_set("maxmemory", "256mb")
-        predict(api, payments(21)[0])  # not in the local cache of production
+        predict(api, of_another_user)  # not in the local cache of production
         assert cache_database().keys("features:*") != []

@@ -132,7 +132,8 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         FROM range(1000000) numbers(i)
     """
     failing = store.get_historical_features(query, ["v:value"])
-    with pytest.raises(Exception, match="out of luck"):
+    # One thread of DuckDB fails, and the others are interrupted: either is raised first
+    with pytest.raises(Exception, match=r"out of luck|Interrupted"):
         failing.persist(storage, allow_overwrite=True)
     assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [1]
     assert sorted(file.name for file in tmp_path.iterdir()) == before
