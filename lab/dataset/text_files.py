@@ -10,15 +10,14 @@ from pathlib import Path
 from lab.errors import UserError
 
 PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
-OTHER_FORMATS = {
-    b"PK": "an Excel or ZIP file",
+OTHER_FORMATS = {  # long enough that no name of a first column is one, such as PK
+    b"PK\x03\x04": "an Excel or ZIP file",
     b"\xd0\xcf\x11\xe0": "an Excel file",
-    b"BZh": "compressed by bzip2",
+    b"BZh91AY&SY": "compressed by bzip2",
     b"\xfd7zXZ": "compressed by xz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
     b"SQLite format 3": "a SQLite database",
     b"Obj\x01": "an Avro file",
-    b"ORC": "an ORC file",
     b"{": "a JSON file",
     b"[": "a JSON file",
 }

@@ -64,6 +64,7 @@ def error_of(folder: Path, content: str | bytes, **given: Any) -> str:
         ("no_last_line_end.csv", GOOD.rstrip().encode()),
         ("semicolons.csv", GOOD.replace(",", ";").encode()),
         ("spaces_in_the_header.csv", GOOD.replace(",", ", ").encode()),
+        ("primary_key_first.csv", f"PK,{HEADER}\n1,ann,{TIME},5\n".encode()),
         ("quoted.csv", f'"user_id","event_timestamp","amount"\n"ann","{TIME}","5"\n'.encode()),
         ("packed.csv.gz", gzip.compress(GOOD.encode())),
         ("packed_without_its_ending.csv", gzip.compress(GOOD.encode())),

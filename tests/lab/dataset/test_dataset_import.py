@@ -202,7 +202,7 @@ def test_at_most_three_examples(data: Path, tmp_path: Path) -> None:
         ("empty.csv", b"", "empty"),
         ("header.csv", b"who,shop,at,paid\n", "no rows"),
         ("broken.parquet", b"PAR1 this is not one", "cannot be read"),
-        ("table.xlsx", b"PK", "neither"),
+        ("table.xlsx", b"PK\x03\x04", "neither"),
         ("missing.csv", None, "no such file"),
     ],
 )
