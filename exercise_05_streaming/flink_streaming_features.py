@@ -14,8 +14,9 @@ import typer
 from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
+from exercise_05_streaming.progress import GROUP, forget_offsets
 from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS, create_topics
-from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
+from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer, clock_ms
 from lab.learn import UserError, run_script, settings
 
 # ---- STEP 1: Create the environment ------------------------------------------------------------
@@ -29,11 +30,14 @@ FEATURE_JOB = {
     "table.exec.state.ttl": "1 d",
     # A failed task goes back to the last checkpoint. Records since then are read again, and a tile
     # that is written twice has the same key and value.
-    "execution.checkpointing.interval": "10 s",
+    "execution.checkpointing.interval": "3 s",  # the progress time waits for one
     "execution.checkpointing.dir": f"file://{settings.build_dir.resolve()}/flink/checkpoints",
     "restart-strategy.type": "exponential-delay",
     "restart-strategy.exponential-delay.attempts-before-reset-backoff": "20",
 }
+
+# A start of the job reads the longest window and the events that may come late.
+LOOK_BACK_MS = (25 * 60 + 15) * 60_000
 
 
 def create_environment(options: dict[str, str]) -> TableEnvironment:
@@ -61,11 +65,18 @@ EVENT_AT = """
 """
 
 
-def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "") -> None:
-    """Create the table of the topic `transactions`.
+def define_source(
+    t_env: TableEnvironment, start_ms: int | None = None, more_columns: str = ""
+) -> None:
+    """Create the table of the topic `transactions`, from a record time on; by default from now on.
 
     Malformed JSON is skipped, and a malformed field is null. `record_time` is Kafka's own time.
     """
+    startup = "'scan.startup.mode' = 'latest-offset'"
+    if start_ms is not None:
+        startup = (
+            f"'scan.startup.mode' = 'timestamp', 'scan.startup.timestamp-millis' = '{start_ms}'"
+        )
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
             user_id STRING, amount DECIMAL(18, 2), is_approved BOOLEAN, event_time STRING,
@@ -75,9 +86,9 @@ def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "")
             'connector' = 'kafka',
             'topic' = '{TRANSACTIONS}',
             'properties.bootstrap.servers' = '{settings.kafka_address}',
-            'properties.group.id' = 'flink-features',
+            'properties.group.id' = '{GROUP}',
             'properties.isolation.level' = 'read_committed',
-            'scan.startup.mode' = '{startup}',
+            {startup},
             'format' = 'json',
             'json.ignore-parse-errors' = 'true'
         )
@@ -96,7 +107,8 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
     time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
     watermark = f"LEAST(event_at, record_time) - {seconds(delay)}"  # no time of the future
     event_at = f"event_at AS COALESCE({EVENT_AT}, record_time)"
-    define_source(t_env, "latest-offset", f", {event_at}, WATERMARK FOR event_at AS {watermark}")
+    more_columns = f", {event_at}, WATERMARK FOR event_at AS {watermark}"
+    define_source(t_env, more_columns=more_columns)
     events = "TABLE transaction_events"
     windows = {
         "TUMBLE": f"TUMBLE({events}, {time}, {seconds(size)})",
@@ -138,17 +150,19 @@ def accept_events(t_env: TableEnvironment) -> None:
     """)
 
 
-def compute_features(t_env: TableEnvironment) -> None:
+def compute_features(t_env: TableEnvironment, generation: int) -> None:
     """Create the view `tiles`: count, sums and times of each user's five minutes.
 
-    A grouped count is emitted whenever it changes, and a late event changes it like any other.
+    A grouped count is emitted whenever it changes, and a late event changes it like any other. The
+    generation is a start of the job without a checkpoint: newer tiles replace older ones.
     """
-    t_env.execute_sql("""
+    t_env.execute_sql(f"""
         CREATE TEMPORARY VIEW tiles AS
         SELECT user_id, tile_start, COUNT(*) AS transaction_count,
             SUM(cents) AS total_cents, MAX(cents) AS max_cents,
             COUNT(*) FILTER (WHERE declined) AS declined_count,
-            MIN(event_ms) AS first_event, MAX(event_ms) AS last_event
+            MIN(event_ms) AS first_event, MAX(event_ms) AS last_event,
+            CAST({generation} AS BIGINT) AS generation
         FROM (SELECT *, event_ms / 300000 * 300 AS tile_start FROM accepted)
         GROUP BY user_id, tile_start
     """)
@@ -163,6 +177,7 @@ def define_sink(t_env: TableEnvironment) -> None:
         CREATE TEMPORARY TABLE user_tiles (
             user_id STRING, tile_start BIGINT, transaction_count BIGINT, total_cents BIGINT,
             max_cents BIGINT, declined_count BIGINT, first_event BIGINT, last_event BIGINT,
+            generation BIGINT,
             PRIMARY KEY (user_id, tile_start) NOT ENFORCED
         ) WITH (
             'connector' = 'upsert-kafka',
@@ -189,9 +204,11 @@ def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
 def run_features(writer: Writer) -> None:
     """Define and start the job of chapter 2."""
     t_env = create_environment(FEATURE_JOB)
-    define_source(t_env, "earliest-offset")
+    forget_offsets()
+    now_ms = clock_ms()
+    define_source(t_env, now_ms - LOOK_BACK_MS)
     accept_events(t_env)
-    compute_features(t_env)
+    compute_features(t_env, generation=now_ms)
     define_sink(t_env)
     write_to_redis(t_env, writer)
 

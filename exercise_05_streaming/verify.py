@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import duckdb
 import polars as pl
+import redis
 
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming.topics import TRANSACTIONS
-from exercise_05_streaming.windows import FEATURES, TILE, features
-from exercise_05_streaming.writer import VIEW, TopicReader, clock_ms
-from lab.learn import UserError, open_store, run_script
+from exercise_05_streaming.windows import FEATURES, TILE, features, sliding_24h
+from exercise_05_streaming.writer import VIEW, TopicReader
+from lab.learn import UserError, open_store, run_script, settings
 
 # The definitions of `accept_events` and `compute_features` for all of the log at once. The table of
 # the view in exercise 1 is another query: a row for each change of a value, for training.
@@ -61,7 +63,11 @@ def differences(
     read: Callable[[list[str]], pl.DataFrame] = stored_features,
 ) -> list[str]:
     """Return the users whose stored features differ from the log, with both rows."""
-    expected = features(recompute(read_log()), clock_ms()).select("user_id", *FEATURES)
+    now_ms = int(redis.Redis(settings.host, settings.redis_port).get(PROGRESS_KEY) or 0)
+    if not now_ms:
+        return ["Redis holds no progress time: the job has not read the log yet"]
+    tiles = recompute(read_log()).filter(sliding_24h(now_ms // 1_000))
+    expected = features(tiles, now_ms).select("user_id", *FEATURES)
     found = read(expected["user_id"].to_list()).cast(expected.schema)  # nulls alone have no type
     pairs = zip(expected.iter_rows(), found.iter_rows(), strict=True)
     return [f"log    {log}\nstored {stored}" for log, stored in pairs if log != stored]

@@ -4,61 +4,93 @@ The writer reads the topic `user_tiles` from its beginning, so a restart needs n
 """
 
 import heapq
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Annotated
 
 import confluent_kafka as kafka
 import polars as pl
 import redis
+from pydantic import BaseModel, Field, ValidationError
 
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
+from exercise_05_streaming.progress import Offsets, Progress, end_offsets
 from exercise_05_streaming.topics import TILES
 from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, features
 from lab.learn import UserError, open_store, settings
 
-VIEW = "user_streaming_features"
-BATCH, POLL_S = 1_000, 0.05
+VIEW = STREAMING_VIEW
+BATCH, POLL_S, LOOK_S, STALLED_S = 1_000, 0.05, 1, 60
+OLDEST = kafka.OFFSET_BEGINNING
 
 
 class TopicReader:
-    """All partitions of a topic, from the oldest record on; it commits no offset."""
+    """All committed records of a topic, from the oldest on; it commits no offset."""
 
     def __init__(self, topic: str) -> None:
         options = {"bootstrap.servers": settings.kafka_address, "group.id": "reader"}
         options |= {"enable.auto.commit": "false", "enable.partition.eof": "true"}
         options |= {"auto.offset.reset": "earliest", "fetch.wait.max.ms": "50"}
-        self._consumer, oldest = kafka.Consumer(options), kafka.OFFSET_BEGINNING
-        self._unread = set(self._consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-        self._consumer.assign([kafka.TopicPartition(topic, n, oldest) for n in self._unread])
+        self._consumer, self._topic = kafka.Consumer(options), topic
+        self._read: Offsets = {}  # the next offset of each partition
 
     def to_the_end(self) -> Iterator[kafka.Message]:
-        """Yield records until each partition has ended once."""
-        while self._unread:
-            yield from self.poll()
+        """Yield what the topic holds now; partitions that were added meanwhile are read, too.
+
+        Raises UserError, which names the partitions, when nothing comes for a minute.
+        """
+        ends = end_offsets(self._topic)
+        new = [kafka.TopicPartition(self._topic, n, OLDEST) for n in ends.keys() - self._read]
+        self._consumer.incremental_assign(new)
+        self._read = dict.fromkeys(ends, 0) | self._read
+        deadline = time.monotonic() + STALLED_S
+        while unread := [number for number, end in ends.items() if self._read[number] < end]:
+            for record in self.poll():
+                deadline = time.monotonic() + STALLED_S
+                yield record
+            if time.monotonic() > deadline:
+                raise UserError(f"Kafka sends nothing of {self._topic}, partitions {unread}")
 
     def poll(self) -> Iterator[kafka.Message]:
         """Yield new records, or none after 50 ms."""
         for message in self._consumer.consume(BATCH, POLL_S):
-            error = message.error()
+            error, partition, offset = message.error(), message.partition(), message.offset()
             if error is None:
+                self._read[partition or 0] = (offset or 0) + 1
                 yield message
             elif error.code() == kafka.KafkaError._PARTITION_EOF:
-                self._unread.discard(message.partition())
+                self._read[partition or 0] = offset or 0  # past the markers of transactions
             else:
                 raise kafka.KafkaException(error)
 
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Tile = tuple[int, ...]  # the values of windows.INTEGERS
 Write = Callable[[pl.DataFrame, int], object]  # rows of windows.features, and their time in ms
+NO_PAYMENTS: Tile = (0,) * len(INTEGERS)  # in no window, but its user is known
+
+
+class TileRecord(BaseModel, strict=True):
+    """A record of the topic of tiles; any other is malformed."""
+
+    user_id: Annotated[str, Field(min_length=1)]
+    generation: int
+    tile_start: Count
+    transaction_count: Count
+    total_cents: Count
+    max_cents: Count
+    declined_count: Count
+    first_event: Count
+    last_event: Count
 
 
 def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
     """Return a user's tiles with one more, or with another version of one.
 
-    A tile only grows, so its count is its version: versions may arrive in any order and any number
-    of times, and a job that reads the log again changes nothing. Tiles of two days stay.
+    Within a generation a tile only grows, so its count is its version: versions may arrive in any
+    order and any number of times. Tiles of two days stay.
     """
     start, count = tile[:2]
     if start in tiles and count < tiles[start][1]:
@@ -68,7 +100,9 @@ def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
 
 
 class TileStore:
-    """The tiles of each user, in memory."""
+    """The tiles of each user, in memory, of one generation."""
+
+    generation = 0
 
     def __init__(self) -> None:
         self._tiles: dict[str, dict[int, Tile]] = {}
@@ -77,13 +111,24 @@ class TileStore:
         """Store a tile of a user."""
         self._tiles[user] = merge(self._tiles.get(user, {}), tile)
 
+    def forget(self, user: str, before_s: int) -> None:
+        """Delete a user whose tiles all began before."""
+        if max(self._tiles[user]) < before_s:
+            del self._tiles[user]
+
+    def clear(self) -> None:
+        """Delete all tiles; the users stay, without payments."""
+        self._tiles = {user: {0: NO_PAYMENTS} for user in self._tiles}
+
     def users(self) -> list[str]:
         """Return every user that has tiles."""
         return list(self._tiles)
 
     def frame(self, users: list[str]) -> pl.DataFrame:
         """Return the tiles of `users`, one user after the other, in the order of time."""
-        rows = [(user, *tile) for user in users for _, tile in sorted(self._tiles[user].items())]
+        rows = [
+            (user, *tile) for user in users for _, tile in sorted(self._tiles.get(user, {}).items())
+        ]
         return pl.DataFrame(rows, schema=TILE, orient="row")
 
 
@@ -91,18 +136,19 @@ class FeastSink:
     """Feast's online store: one hash a user, so a reader never sees half of an update."""
 
     def __init__(self) -> None:
-        self._store = open_store()
+        self._store, self._last = open_store(), datetime.min.replace(tzinfo=UTC)
 
     def write(self, rows: pl.DataFrame, now_ms: int) -> None:
-        """Write by Feast, which skips a row that describes an older moment than the stored one."""
+        """Write rows as of `now_ms`.
+
+        Feast skips a row that is not newer than the stored one: microseconds number the writes of
+        one moment.
+        """
         now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+        self._last = now = max(now, self._last + timedelta(microseconds=1))
         frame = rows.select("user_id", *FEATURES).to_pandas()
         frame = frame.assign(event_timestamp=now, created_timestamp=now)
-        try:
-            self._store.write_to_online_store(VIEW, frame)
-        except redis.RedisError as error:
-            problem = f"Redis at {settings.redis_address}: {error}"
-            raise UserError(problem, "lab up redis") from error
+        self._store.write_to_online_store(VIEW, frame)
 
 
 def clock_ms() -> int:
@@ -111,47 +157,100 @@ def clock_ms() -> int:
 
 
 class Writer:
-    """Keep Redis equal to the tiles at the time `progress_ms`.
+    """Keep Redis equal to the tiles as of the progress time, and publish that time.
 
-    That time is the clock, so every user becomes quiet while the job stands still. The time up to
-    which the job has read the log can take its place.
+    No window moves past it. So a count of zero is a payment that was not made, and never one that
+    was not yet read. A reader finds the values unknown when the published time is too old.
     """
 
     def __init__(
-        self, store: TileStore, write: Write, progress_ms: Callable[[], int] = clock_ms
+        self, store: TileStore, write: Write, progress_ms: Callable[[], int] | None = None
     ) -> None:
-        self._store, self._write, self._progress_ms = store, write, progress_ms
-        self._pending: set[str] = set()
+        self._store, self._write = store, write
+        self._progress_ms = progress_ms or Progress(clock_ms)
+        self._redis = redis.Redis(settings.host, settings.redis_port)
+        self._now_ms = self._published_ms = 0
+        self._next_look = 0.0
+        self.pending: set[str] = set()
         self._changes: list[tuple[int, str]] = []  # a heap: when a value of a user changes next
 
     def run(self, topic: TopicReader, is_running: Callable[[], bool]) -> None:
-        """Read the topic to its end, then write what changes, while `is_running()`."""
-        self.update(topic.to_the_end())
-        while is_running():
-            self.update(topic.poll())
-            self.flush()
+        """Follow the topic while `is_running()`. Raises UserError without Redis."""
+        try:
+            while is_running():
+                self.follow(topic)
+        except redis.RedisError as error:
+            problem = f"Redis at {settings.redis_address}: {error}"
+            raise UserError(problem, "lab up redis") from error
+
+    def follow(self, topic: TopicReader) -> None:
+        """Read new tiles, write what changes, publish the progress time when all is written."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_S
+            self.advance(topic)
+        self.update(topic.poll())
+        self.flush()
+        if self._published_ms < self._now_ms and not self.pending:
+            self.publish()
+
+    def advance(self, topic: TopicReader) -> None:
+        """Move on to the progress time: its tiles are in the topic by now."""
+        try:
+            reached_ms = self._progress_ms()
+            self.update(topic.to_the_end())
+        except kafka.KafkaException as error:
+            print(f"Kafka at {settings.kafka_address}, retrying: {error}", flush=True)
+            return
+        self._now_ms = max(self._now_ms, reached_ms)
+        while self._changes and self._changes[0][0] <= self._now_ms:
+            self.pending.add(heapq.heappop(self._changes)[1])
 
     def update(self, records: Iterable[kafka.Message]) -> None:
         """Store tiles and mark their users as pending."""
         for record in records:
             try:
-                fields = json.loads(record.value() or b"")
-                user, tile = str(fields["user_id"]), tuple(int(fields[name]) for name in INTEGERS)
-            except (ValueError, TypeError, KeyError, OverflowError) as error:
-                print(f"Skipped offset {record.offset()} of {TILES}: {error!r}", flush=True)
+                fields = TileRecord.model_validate_json(record.value() or b"").model_dump()
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                print(f"Skipped offset {record.offset()} of {TILES}: {reason}", flush=True)
                 continue
+            user, generation = fields.pop("user_id"), fields.pop("generation")
+            if generation > self._store.generation:
+                self._start_generation(generation)
+            is_current = generation == self._store.generation
+            tile = tuple(fields.values()) if is_current else NO_PAYMENTS
             self._store.update(user, tile)
-            self._pending.add(user)
+            self.pending.add(user)
             heapq.heappush(self._changes, (tile[0] * 1_000, user))  # it may not have begun yet
+
+    def _start_generation(self, generation: int) -> None:
+        """Replace all tiles: a job that starts anew counts the log anew.
+
+        Until it has read the log the counts are too small, and nothing is written.
+        """
+        self._store.generation, self._now_ms = generation, 0
+        self._store.clear()
+        self.pending.update(self._store.users())
 
     def flush(self) -> None:
         """Write up to 1,000 users whose values have changed."""
-        now_ms = self._progress_ms()
-        while self._changes and self._changes[0][0] <= now_ms:
-            self._pending.add(heapq.heappop(self._changes)[1])
-        if users := list(islice(self._pending, BATCH)):
-            rows = features(self._store.frame(users), now_ms)
-            self._write(rows, now_ms)
-            self._pending.difference_update(users)
-            for user, moment in rows.select("user_id", "next_change").drop_nulls().iter_rows():
+        users = list(islice(self.pending, BATCH))
+        if not users or not self._now_ms:
+            return
+        rows = features(self._store.frame(users), self._now_ms)
+        self._write(rows, self._now_ms)
+        self.pending.difference_update(users)
+        for user, moment in rows.select("user_id", "next_change").iter_rows():
+            if moment is None:
+                self._store.forget(user, self._now_ms // 1_000 - DAY_S)
+            else:
                 heapq.heappush(self._changes, (moment, user))
+
+    def publish(self) -> None:
+        """Publish the progress time; a Redis without the earlier one was emptied: write it anew."""
+        is_known = self._redis.set(PROGRESS_KEY, self._now_ms, xx=self._published_ms > 0)
+        if is_known:
+            self._published_ms = self._now_ms
+        else:
+            self._published_ms = 0
+            self.pending.update(self._store.users())

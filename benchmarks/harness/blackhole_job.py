@@ -4,11 +4,12 @@ import signal
 
 from exercise_05_streaming.production.checkpoints import checkpoint_folder
 from exercise_05_streaming.production.job import SINKS, define_job, open_flink, start_job
+from exercise_05_streaming.writer import clock_ms
 
 
 def main() -> None:
     t_env = open_flink(checkpoint_folder("blackhole"))
-    define_job(t_env)
+    define_job(t_env, clock_ms())
     for table in SINKS:
         dropped = f"{table}_dropped WITH ('connector' = 'blackhole') LIKE {table}"
         t_env.execute_sql(f"CREATE TEMPORARY TABLE {dropped} (EXCLUDING OPTIONS)")

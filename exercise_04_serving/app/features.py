@@ -4,8 +4,8 @@ The SDK blocks, so each read runs in a thread. It ignores the TTL of a view but 
 time of each value: here an expired value is a missing one.
 
 A batch value that is missing is unknown: None. A user without a streaming row is quiet: counts are
-0, by the rule of the feature repository. Redis alone does not show that the streaming job has
-stopped; once the job publishes its progress, return None for all features while it is behind.
+0. Both rules are the feature repository's, and so is this one: while the streaming job is behind,
+or has never run, all of its features are unknown, for Redis cannot know who is quiet.
 """
 
 import asyncio
@@ -16,11 +16,24 @@ from math import isnan
 from typing import NamedTuple
 
 from feast import FeatureStore
+from redis.asyncio import Redis
 
-from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
+from exercise_01_setup.feature_repo.missing_values import (
+    MAX_PROGRESS_AGE_S,
+    PROGRESS_KEY,
+    STREAMING_VIEW,
+    quiet_values,
+)
 from exercise_04_serving.app.cache import Features, Key
+from lab.learn import settings
 
+LOOK_S = 1
 THREADS = 2  # the SDK needs the interpreter for most of a read: more threads only contend for it
+
+
+def is_current(progress: float | None) -> bool:
+    """Return whether streaming features as of a progress time are true enough to serve."""
+    return progress is not None and abs(time.time() - progress) <= MAX_PROGRESS_AGE_S
 
 
 class View(NamedTuple):
@@ -59,6 +72,9 @@ class FeatureReader:
         quiet = quiet_values(self.streaming_features)
         self.quiet = {name: value for name, value in quiet.items() if not isnan(value)}
         self._store, self._threads = store, ThreadPoolExecutor(THREADS, "feast")
+        self._redis = Redis(host=settings.host, port=settings.redis_port, socket_timeout=1)
+        self._progress: float | None = None
+        self._next_look = 0.0
 
     async def read_batch(self, keys: Collection[Key]) -> dict[Key, Features]:
         """Return the batch features of users and merchants. Raises redis.RedisError."""
@@ -72,7 +88,27 @@ class FeatureReader:
 
     async def read_streaming(self, users: Sequence[str]) -> list[Features]:
         """Return the streaming features of each user. Raises redis.RedisError."""
+        if not is_current(await self.progress()):
+            return [dict.fromkeys(self.streaming_features) for _ in users]
         return await self.read(self.streaming_views, users)
+
+    async def progress(self) -> float | None:
+        """Return the progress time of the streaming job in seconds since 1970; None without one.
+
+        Redis is read once a second, not for each request. Raises redis.RedisError.
+        """
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + LOOK_S  # other requests do not look meanwhile
+            published = await self._redis.get(PROGRESS_KEY)
+            self._progress = float(published) / 1_000 if published else None
+        return self._progress
+
+    def missing(self, features: Features) -> list[str]:
+        """Return the names of unknown features. A quiet user's mean is null but not unknown."""
+        unknown = [name for name, value in features.items() if value is None]
+        if self.quiet.keys() & unknown:  # without a count the whole view is unknown
+            return unknown
+        return [name for name in unknown if name not in self.streaming_features]
 
     async def read(self, views: Sequence[View], ids: Sequence[str]) -> list[Features]:
         """Return the features of each id; `views` have one join key."""

@@ -22,7 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from redis import RedisError
 
 from exercise_04_serving.app.cache import FeatureCache, Features
-from exercise_04_serving.app.features import FeatureReader
+from exercise_04_serving.app.features import FeatureReader, is_current
 from exercise_04_serving.app.model import AMOUNT, Model, load_model
 from exercise_04_serving.app.schema import (
     RESPONSES,
@@ -119,7 +119,7 @@ async def predict_fraud_batch(
     """Predict for 1 to 100 payments, by one read of each view and one inference."""
     started = time.perf_counter()
     serving: Serving = request.app.state.serving
-    payments, model, quiet = batch.transactions, serving.model, serving.reader.streaming_features
+    payments, model = batch.transactions, serving.model
     features = await get_features(serving, payments)
     inputs = [
         row | {AMOUNT: p.transaction_amount} for row, p in zip(features, payments, strict=True)
@@ -137,7 +137,7 @@ async def predict_fraud_batch(
             is_fraud=probability >= model.metadata.threshold,
             fraud_probability=probability,
             features=row,
-            missing=[name for name, value in row.items() if value is None and name not in quiet],
+            missing=serving.reader.missing(row),
             latency_ms=seconds * 1000,
         )
         for payment, probability, row in zip(payments, scores.tolist(), features, strict=True)
@@ -147,14 +147,22 @@ async def predict_fraud_batch(
 
 @router.get("/health")
 async def health_check(request: Request, response: Response) -> dict[str, str]:
-    """Read features as a prediction does; 503 without Redis, which is both store and cache."""
-    serving: Serving = request.app.state.serving
-    status, state = "healthy", "up"
+    """Read features as a prediction does; 503 without Redis, which is both store and cache.
+
+    The service is degraded when the streaming job has stopped; one that never ran is not missed.
+    """
+    reader: FeatureReader = request.app.state.serving.reader
+    status, state, streaming = "healthy", "up", "unknown"
     try:
-        await serving.reader.read_streaming(["health"])
+        await reader.read(reader.streaming_views, ["health"])
+        if is_current(progress := await reader.progress()):
+            streaming = "current"
+        elif progress is not None:
+            status = "degraded"
     except RedisError:
         status, state, response.status_code = "unhealthy", "down", 503
-    return {"status": status, "redis": state, "feast": state, "version": VERSION}
+    states = {"redis": state, "feast": state, "streaming": streaming}
+    return {"status": status, **states, "version": VERSION}
 
 
 @router.get("/stats")

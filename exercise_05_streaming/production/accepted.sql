@@ -14,7 +14,8 @@ CREATE TEMPORARY TABLE transactions (
     'properties.group.id' = 'flink-features',
     'properties.isolation.level' = 'read_committed',
     'properties.fetch.max.wait.ms' = '100',
-    'scan.startup.mode' = 'earliest-offset',
+    'scan.startup.mode' = 'timestamp',
+    'scan.startup.timestamp-millis' = '${start_ms}',
     'format' = 'raw'
 );
 -- One call parses a message. Flink inlines an expression wherever its alias is used, unless it is

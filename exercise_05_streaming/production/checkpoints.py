@@ -7,7 +7,9 @@ from pathlib import Path
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from exercise_05_streaming.progress import forget_offsets
 from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.writer import clock_ms
 from lab.settings import settings
 
 COMPLETE = "_metadata"  # Flink writes it last
@@ -39,3 +41,16 @@ def resume_point(folder: Path) -> Path | None:
     # A late event, or a second copy, may come so long after the first.
     resumable_s = (settings.state_ttl - settings.allowed_lateness).total_seconds()
     return newest if newest and time.time() - found[newest] <= resumable_s else None
+
+
+def generation_of(folder: Path, *, is_new: bool) -> int:
+    """Return the generation of the job's tiles: the time in ms when it last started anew.
+
+    A new one begins with no committed offset. A resumed job goes on with its own.
+    """
+    file = folder / "generation"
+    if is_new or not file.exists():
+        forget_offsets()
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(clock_ms()))
+    return int(file.read_text())

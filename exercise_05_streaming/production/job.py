@@ -22,12 +22,18 @@ from pyflink.table import TableEnvironment
 
 from exercise_05_streaming.flink_streaming_features import (
     FEATURE_JOB,
+    LOOK_BACK_MS,
     compute_features,
     create_environment,
     define_sink,
     run_features,
 )
-from exercise_05_streaming.production.checkpoints import checkpoint_folder, id_of_log, resume_point
+from exercise_05_streaming.production.checkpoints import (
+    checkpoint_folder,
+    generation_of,
+    id_of_log,
+    resume_point,
+)
 from exercise_05_streaming.production.running_job import ENDED, LOGS, RunningJob
 from exercise_05_streaming.production.writer import new_writer
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
@@ -118,11 +124,14 @@ def start_jvm() -> None:
         signal.signal(signal.SIGTERM, handler)
 
 
-def define_job(t_env: TableEnvironment) -> None:
+def define_job(t_env: TableEnvironment, generation: int) -> None:
     """Create the views and sinks; the solution's tiles over production's accepted events."""
-    for statement in (*statements("accepted.sql"), *statements("dead_letters.sql")):
+    for statement in (
+        *statements("accepted.sql", generation - LOOK_BACK_MS),
+        *statements("dead_letters.sql"),
+    ):
         t_env.execute_sql(statement)
-    compute_features(t_env)
+    compute_features(t_env, generation)
     define_sink(t_env)
 
 
@@ -134,7 +143,7 @@ def start_job(t_env: TableEnvironment, sinks: Mapping[str, str] = SINKS) -> Runn
     return RunningJob(flows.execute())
 
 
-def statements(file: str) -> list[str]:
+def statements(file: str, start_ms: int = 0) -> list[str]:
     """Return the statements of an SQL file, with the settings filled in."""
     lines = (FOLDER / file).read_text().splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
@@ -142,6 +151,7 @@ def statements(file: str) -> list[str]:
         topic=TRANSACTIONS,
         dead_letter_topic=settings.dead_letter_topic,
         bootstrap=settings.kafka_address,
+        start_ms=start_ms,
         allowed_lateness_ms=settings.allowed_lateness // timedelta(milliseconds=1),
         allowed_ahead_ms=settings.allowed_ahead // timedelta(milliseconds=1),
     )
@@ -203,7 +213,7 @@ def main(
         start = None if fresh else resume_point(folder)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)
-        define_job(t_env)
+        define_job(t_env, generation_of(folder, is_new=start is None))
         job = start_job(t_env)
         print(f"Job {job.id} is running; Ctrl-C stops it with a savepoint", flush=True)
         run(job, writer, folder / "savepoints")

@@ -9,10 +9,7 @@ from itertools import chain
 import polars as pl
 import pyarrow as pa
 import redis
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.topics import TILES
 from exercise_05_streaming.windows import DAY_S, FEATURES
 from exercise_05_streaming.writer import VIEW, TileStore
 from feast_plugins.columnar_encoding import encode_features, encode_times, entity_keys
@@ -21,7 +18,6 @@ from lab.feature_store import effective_config
 from lab.settings import settings
 
 VERSION_FIELD = f"_version:{VIEW}".encode()
-EPOCHS = f"{VIEW}:epochs".encode()
 KINDS: dict[type[pl.DataType], Kind] = {pl.Int64: Kind.INT64, pl.Float64: Kind.DOUBLE}
 ROWS_PER_SCRIPT = 25  # a script blocks Redis: about half a millisecond
 
@@ -48,26 +44,13 @@ end
 return written
 """
 
-# KEYS: the hash of epochs. ARGV: a topic's id. An epoch is the time, in microseconds, at which a
-# writer first found none: a topic that was created again has another, and so has an emptied Redis.
-EPOCH_OF_TOPIC = """
-local epoch = redis.call('HGET', KEYS[1], ARGV[1])
-if not epoch then
-  local now = redis.call('TIME')
-  epoch = string.format('%016.0f', now[1] * 1000000 + now[2])
-  redis.call('HSET', KEYS[1], ARGV[1], epoch)
-end
-return epoch
-"""
-
 
 class RedisSink:
     """The sink of the writer; every method raises redis.RedisError."""
 
-    def __init__(self, store: TileStore, topic_id: str | None = None) -> None:
-        """Take versions from `store`, and epochs from the id of the topic of tiles."""
+    def __init__(self, store: TileStore) -> None:
+        """Take versions from `store`."""
         self._store = store
-        self._topic_id = topic_id or id_of_topic()
         self._client = redis.Redis(
             settings.host,
             settings.redis_port,
@@ -75,7 +58,7 @@ class RedisSink:
             socket_connect_timeout=settings.socket_timeout_s,
         )
         self._compare_and_set = self._client.register_script(COMPARE_AND_SET)
-        self._run_id, self._epoch = "", b""
+        self._run_id = ""
         config = effective_config()
         self._project: str = config["project"]
         self._key_version: int = config["entity_key_serialization_version"]
@@ -83,16 +66,15 @@ class RedisSink:
         fields = [feature_field(VIEW, feature) for feature in FEATURES]
         self._header = [time_field(VIEW), VERSION_FIELD, ttl, len(fields), *fields]
 
-    def has_lost_rows(self) -> bool:
-        """Return whether rows may be gone: Redis was emptied, or restarted without its last second.
+    def has_restarted(self) -> bool:
+        """Return whether Redis was restarted since the last call, which may lose rows."""
+        before, self._run_id = self._run_id, self._client.info("server")["run_id"]
+        return before not in ("", self._run_id)
 
-        True at the first call.
-        """
-        run_id = self._client.info("server")["run_id"]
-        epoch = self._client.eval(EPOCH_OF_TOPIC, 1, EPOCHS, self._topic_id)
-        is_other = (run_id, epoch) != (self._run_id, self._epoch)
-        self._run_id, self._epoch = run_id, epoch
-        return is_other
+    def time_ms(self) -> int:
+        """Return the clock of Redis: writers on several machines agree on it."""
+        seconds, microseconds = self._client.time()
+        return int(seconds * 1_000 + microseconds // 1_000)
 
     def write(self, rows: pl.DataFrame, now_ms: int) -> int:
         """Write rows of windows.features, which describe `now_ms`; return how many were newer."""
@@ -109,7 +91,8 @@ class RedisSink:
 
     def _columns(self, rows: pl.DataFrame, now_ms: int) -> list[list[bytes]]:
         """Return the encoded versions, event times and features of the rows."""
-        versions = [b"%b %016d %013d" % (self._epoch, v, now_ms) for v in self._versions(rows)]
+        generation = self._store.generation
+        versions = [b"%013d %016d %013d" % (generation, v, now_ms) for v in self._versions(rows)]
         times = encode_times(pa.array([now_ms * 1_000] * len(rows), pa.int64()))
         kinds = {name: KINDS[rows.schema[name].base_type()] for name in FEATURES}
         features = [encode_features(rows[name].to_arrow(), kind) for name, kind in kinds.items()]
@@ -125,10 +108,3 @@ class RedisSink:
         version = day * 2**32 + pl.col("transaction_count").filter(recent).sum()
         tiles = self._store.frame(rows["user_id"].to_list())
         return tiles.group_by("user_id", maintain_order=True).agg(version)["tile_start"].to_list()
-
-
-def id_of_topic() -> str:
-    """Return Kafka's id of the topic of tiles."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
-    topics = admin.describe_topics(TopicCollection([TILES]))
-    return str(topics[TILES].result(settings.kafka_timeout_s).topic_id)

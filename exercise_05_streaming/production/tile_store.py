@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from exercise_05_streaming.windows import INTEGERS, TILE
-from exercise_05_streaming.writer import Tile, TileStore, merge
+from exercise_05_streaming.writer import NO_PAYMENTS, Tile, TileStore, merge
 
 RECORD = Struct(f"{len(INTEGERS)}q")
 
@@ -23,13 +23,23 @@ class PackedTiles(TileStore):
         tiles = merge(known, tile)
         self._packed[user] = b"".join(RECORD.pack(*tiles[start]) for start in sorted(tiles))
 
+    def forget(self, user: str, before_s: int) -> None:
+        """Delete a user whose tiles all began before."""
+        newest = max(row[0] for row in RECORD.iter_unpack(self._packed[user]))
+        if newest < before_s:
+            del self._packed[user]
+
+    def clear(self) -> None:
+        """Delete all tiles; the users stay, without payments."""
+        self._packed = dict.fromkeys(self._packed, RECORD.pack(*NO_PAYMENTS))
+
     def users(self) -> list[str]:
         """Return every user that has tiles."""
         return list(self._packed)
 
     def frame(self, users: list[str]) -> pl.DataFrame:
         """Return the tiles of `users`, one user after the other, in the order of time."""
-        packed = [self._packed[user] for user in users]
+        packed = [self._packed.get(user, b"") for user in users]
         rows = np.frombuffer(b"".join(packed), np.int64).reshape(-1, len(INTEGERS))
         names = np.repeat(np.array(users, object), [len(each) // RECORD.size for each in packed])
         columns = dict(zip(INTEGERS, rows.T, strict=True))

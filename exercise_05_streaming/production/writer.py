@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable
 from threading import Event
 
+import polars as pl
 import redis
 
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming.production.redis_sink import RedisSink
 from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.progress import Progress
 from exercise_05_streaming.topics import TILES, create_topics
-from exercise_05_streaming.writer import TileStore, TopicReader, Writer, clock_ms
+from exercise_05_streaming.writer import TileStore, TopicReader, Writer
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
@@ -23,33 +26,30 @@ class ResilientWriter(Writer):
     """Retry while Redis is unavailable; write every user again when Redis may have lost rows."""
 
     def __init__(
-        self, store: TileStore, sink: RedisSink, progress_ms: Callable[[], int] = clock_ms
+        self, store: TileStore, sink: RedisSink, progress_ms: Callable[[], int] | None = None
     ) -> None:
-        super().__init__(store, sink.write, progress_ms)
-        self._store, self._redis = store, sink
-        self._next_check = 0.0
+        super().__init__(store, self._write_rows, progress_ms or Progress(sink.time_ms))
+        self._sink = sink
         self._failing_since: float | None = None
 
-    def flush(self) -> None:
-        """Write a batch. Raises UserError when Redis has been unavailable for too long."""
+    def follow(self, topic: TopicReader) -> None:
+        """Follow the topic. Raises UserError when Redis has been unavailable for too long."""
         try:
-            self._check_redis()
-            super().flush()
-            self._failing_since = None
+            super().follow(topic)
         except redis.RedisError as error:
             self._check_timeout(error)
 
-    def flush_all(self) -> None:
-        """Write until every pending user is written."""
-        while self._pending or self._failing_since is not None:
-            self.flush()
+    def publish(self) -> None:
+        """Publish the progress time; first write every user when Redis was restarted."""
+        if self._sink.has_restarted():
+            self.pending.update(self._store.users())
+        else:
+            super().publish()
+        self._failing_since = None
 
-    def _check_redis(self) -> None:
-        """Mark every user as pending when Redis was restarted or emptied."""
-        if time.monotonic() > self._next_check or self._failing_since is not None:
-            if self._redis.has_lost_rows():
-                self._pending.update(self._store.users())
-            self._next_check = time.monotonic() + settings.redis_check_s
+    def _write_rows(self, rows: pl.DataFrame, now_ms: int) -> None:
+        self._sink.write(rows, now_ms)
+        self._failing_since = None
 
     def _check_timeout(self, error: redis.RedisError) -> None:
         now, timeout_s = time.monotonic(), settings.writer_timeout_s
@@ -69,11 +69,17 @@ def new_writer() -> ResilientWriter:
 
 
 def rebuild() -> None:
-    """Write the features of every user from the topic of tiles, next to a running job."""
+    """Write the features of every user as of the progress time, next to a running job."""
     create_topics()
-    start, writer = time.monotonic(), new_writer()
-    writer.update(TopicReader(TILES).to_the_end())
-    writer.flush_all()
+    published = redis.Redis(settings.host, settings.redis_port).get(PROGRESS_KEY)
+    if published is None:
+        job = "python -m exercise_05_streaming.production.job"
+        raise UserError("Redis holds no progress time: no job has read the log", job)
+    start, store = time.monotonic(), PackedTiles()
+    writer = ResilientWriter(store, RedisSink(store), lambda: int(published))
+    writer.advance(TopicReader(TILES))
+    while writer.pending:
+        writer.flush()
     print(f"Rebuilt all users in {time.monotonic() - start:.1f} s")
 
 

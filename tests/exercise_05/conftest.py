@@ -1,6 +1,8 @@
 """One Kafka and one Redis for the pipeline's tests; one pipeline at a time uses them."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from shutil import which
 
 import pytest
@@ -10,6 +12,7 @@ from lab.stack.flink import connector_jars
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.redis import RedisServer, private_redis
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
+from tests.shop import SimulatedData, Size, open_shop
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +43,14 @@ def new_pipeline(
         return pipeline
 
     return make
+
+
+@pytest.fixture(scope="session")
+def registry(
+    tmp_path_factory: pytest.TempPathFactory,
+    stream_redis: RedisServer,
+    simulated_data: SimulatedData,
+) -> Path:
+    """A data folder in which the definitions are applied."""
+    data = simulated_data(Size(2_000, history=timedelta(days=40)))
+    return open_shop(tmp_path_factory.mktemp("shop"), stream_redis, data).data

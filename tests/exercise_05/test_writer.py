@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming.production.redis_sink import RedisSink
 from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.production.writer import ResilientWriter, rebuild
 from exercise_05_streaming.topics import TILES
-from exercise_05_streaming.writer import TopicReader
+from exercise_05_streaming.writer import BATCH, FeastSink, TileStore, TopicReader, Writer
 from lab.errors import UserError
 from lab.settings import utc_now
 from lab.stack.redis import RedisServer, private_redis
@@ -26,6 +27,7 @@ from tests.exercise_05.tiles_by_hand import (
     TILE_MS,
     Event,
     Tile,
+    tile_of,
     values_at,
     versions,
 )
@@ -37,6 +39,8 @@ USERS = ["user_0", "user_1"]
 
 
 class Clock:
+    """The progress time of a job."""
+
     now = NOON
 
     def __call__(self) -> int:
@@ -44,29 +48,41 @@ class Clock:
 
 
 class FollowingWriter:
-    """A writer in this process that has read the topic to its end, and its parts."""
+    """A writer in this process, and its tiles."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.store = PackedTiles()
-        self._writer = ResilientWriter(self.store, RedisSink(self.store), clock)
-        self._topic = TopicReader(TILES)
-        self._writer.update(self._topic.to_the_end())
+    def __init__(self, clock: Clock, floor: str = "production") -> None:
+        self.store: TileStore = PackedTiles() if floor == "production" else TileStore()
+        self.writer = (
+            ResilientWriter(self.store, RedisSink(self.store), clock)
+            if floor == "production"
+            else Writer(self.store, FeastSink().write, clock)
+        )
+        self.topic = TopicReader(TILES)
 
     def follow(self) -> None:
-        self._writer.update(self._topic.poll())
-        self._writer.flush()
+        self.writer.follow(self.topic)
 
     def write_all(self) -> None:
-        self._writer.flush_all()
+        """Write all that the topic holds."""
+        self.writer.advance(self.topic)
+        while self.writer.pending:
+            self.writer.flush()
+
+
+@pytest.fixture(params=["solution", "production"])
+def floor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def pipeline(new_pipeline: Callable[[], Pipeline], point_settings: PointSettings) -> Pipeline:
+def pipeline(
+    new_pipeline: Callable[[], Pipeline], point_settings: PointSettings, registry: Path
+) -> Pipeline:
     made = new_pipeline()
     point_settings(
+        data_dir=registry,
         kafka_port=made.broker.port,
         redis_port=made.redis.port,
-        redis_check_s=0,
     )
     made.redis.client().flushall()
     return made
@@ -116,28 +132,138 @@ def test_counts_go_back_to_zero_on_a_silent_topic(pipeline: Pipeline) -> None:
     writer = writer_at(clock)
     for later in (TILE_MS, 30 * MINUTE, HOUR - TILE_MS, HOUR, DAY - HOUR, DAY):
         clock.now = NOON + later
-        writer.follow()
+        writer.write_all()
         assert stored(client, USERS) == values_at(events, clock.now)
     assert not any(stored(client, USERS)["user_0"].values())
 
 
-def test_an_emptied_redis_is_filled_again(pipeline: Pipeline) -> None:
-    client, events = pipeline.redis.client(), payments(-20, -1)
+def test_an_emptied_redis_is_filled_again(pipeline: Pipeline, floor: str) -> None:
+    """The progress time is back after the rows, never before."""
+    client, events, clock = pipeline.redis.client(), payments(-20, -1), Clock()
     send(pipeline, versions(events))
-    writer = writer_at(Clock())
+    writer = FollowingWriter(clock, floor)
+    follow_until(writer, lambda: bool(client.exists(PROGRESS_KEY)))
     client.flushall()
-    writer.follow()
+    clock.now += 1
+    follow_until(writer, lambda: bool(client.exists(PROGRESS_KEY)))
     assert stored(client, USERS) == values_at(events, NOON)
+
+
+# ---- True or unknown -------------------------------------------------------------------------
+
+
+def test_no_window_moves_past_the_progress_time(pipeline: Pipeline, floor: str) -> None:
+    """A job that stands still after 12:04 leaves a payment of 12:06 unread, not uncounted."""
+    client, clock = pipeline.redis.client(), Clock()
+    clock.now = NOON + 4 * MINUTE
+    events = payments(1, 3)
+    send(pipeline, versions(events))
+    writer = FollowingWriter(clock, floor)
+    writer.write_all()
+    send(pipeline, versions(payments(6)))
+    writer.write_all()
+    assert stored(client, USERS) == values_at(events, clock.now)
+    clock.now = NOON + 7 * MINUTE
+    writer.write_all()
+    assert stored(client, USERS) == values_at([*events, *payments(6)], clock.now)
+
+
+def test_the_progress_time_is_published_when_all_is_written(pipeline: Pipeline, floor: str) -> None:
+    client, clock = pipeline.redis.client(), Clock()
+    users = [f"user_{number}" for number in range(BATCH + 1)]
+    send(pipeline, versions(payments(-1, user=user)[0] for user in users))
+    writer = FollowingWriter(clock, floor)
+    writer.follow()
+    assert len(stored(client, users)) == BATCH
+    assert not client.exists(PROGRESS_KEY)
+    writer.follow()
+    assert len(stored(client, users)) == BATCH + 1
+    assert int(client.get(PROGRESS_KEY) or 0) == NOON
+
+
+def test_without_a_progress_time_nothing_is_written(pipeline: Pipeline, floor: str) -> None:
+    """The counts of a job that reads the log again are too small until it has read it."""
+    client, clock = pipeline.redis.client(), Clock()
+    send(pipeline, versions(payments(-3, -2, -1)))
+    FollowingWriter(clock, floor).write_all()
+    before, clock.now = stored(client, USERS), 0
+    send(pipeline, versions(payments(-3), generation=2))
+    again = FollowingWriter(clock, floor)
+    again.writer.advance(again.topic)
+    again.writer.flush()
+    assert stored(client, USERS) == before
+    send(pipeline, versions(payments(-3, -2), generation=2))  # two: a corrected log
+    clock.now = NOON + 1
+    again.write_all()
+    assert stored(client, USERS) == values_at(payments(-3, -2), clock.now)
+
+
+def test_who_has_no_payment_in_a_new_generation_is_quiet(pipeline: Pipeline, floor: str) -> None:
+    client, clock = pipeline.redis.client(), Clock()
+    send(pipeline, versions(payments(-1)))
+    writer = FollowingWriter(clock, floor)
+    writer.write_all()
+    clock.now += 1
+    send(pipeline, versions(payments(-1, user="user_1"), generation=2))
+    writer.write_all()
+    assert not any(stored(client, USERS)["user_0"].values())
+    assert stored(client, ["user_1"]) == values_at(payments(-1, user="user_1"), clock.now)
+
+
+def test_users_are_forgotten_after_the_longest_window(pipeline: Pipeline, floor: str) -> None:
+    clock = Clock()
+    send(pipeline, versions([*payments(-1), *payments(120, user="user_1")]))
+    writer = FollowingWriter(clock, floor)
+    writer.write_all()
+    assert writer.store.users() == USERS  # one of them has yet to begin
+    clock.now = NOON + DAY + HOUR
+    writer.write_all()
+    assert writer.store.users() == ["user_1"]
+
+
+BAD_TILES = {
+    "no JSON": b"hello",
+    "no value": None,
+    "empty": b"",
+    "not UTF-8": b"\xff\xfe",
+    "deep": b"[" * 100_000,
+    "another object": b'{"other": 1}',
+    "text for a count": json.dumps(tile_of(payments(-1)) | {"transaction_count": "1"}).encode(),
+    "a fraction": json.dumps(tile_of(payments(-1)) | {"total_cents": 1.5}).encode(),
+    "beyond 64 bits": json.dumps(tile_of(payments(-1)) | {"max_cents": 10**30}).encode(),
+    "negative": json.dumps(tile_of(payments(-1)) | {"tile_start": -300}).encode(),
+    "null user": json.dumps(tile_of(payments(-1)) | {"user_id": None}).encode(),
+    "empty user": json.dumps(tile_of(payments(-1)) | {"user_id": ""}).encode(),
+}
+
+
+def test_no_bad_tile_stops_the_writer(
+    pipeline: Pipeline, floor: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, events = pipeline.redis.client(), []
+    producer = Producer({"bootstrap.servers": pipeline.broker.bootstrap})
+    for number, bad in enumerate(BAD_TILES.values()):
+        events += payments(-1, user=f"user_{number}")
+        send(pipeline, versions(events[-1:]))
+        producer.produce(TILES, bad, b"any key")
+        producer.flush(PATIENCE_S)
+    FollowingWriter(Clock(), floor).write_all()
+    users = [event.user for event in events]
+    assert stored(client, users) == values_at(events, NOON)
+    assert capsys.readouterr().out.count("Skipped") == len(BAD_TILES)
+    assert not client.keys("*None*")
 
 
 def test_what_came_while_redis_was_away_is_not_lost(
     pipeline: Pipeline, own_redis: RedisServer
 ) -> None:
     """It comes back without a part of what it had, as after a loss of power."""
-    events = payments(-20, -1)
+    events, clock = payments(-20, -1), Clock()
     send(pipeline, versions(events))
-    writer = writer_at(Clock())
+    writer = writer_at(clock)
+    writer.follow()
     own_redis.stop()
+    clock.now += 1
     events += payments(-2, user="user_1")
     send(pipeline, versions(events))
     follow_until(writer, lambda: len(writer.store.users()) == 2)
@@ -145,6 +271,7 @@ def test_what_came_while_redis_was_away_is_not_lost(
         os.truncate(file, file.stat().st_size // 2)
     own_redis.start()
     follow_until(writer, lambda: len(stored(own_redis.client(), USERS)) == 2)
+    follow_until(writer, lambda: own_redis.client().get(PROGRESS_KEY) == b"%d" % clock.now)
     assert stored(own_redis.client(), USERS) == values_at(events, NOON)
 
 
@@ -163,8 +290,10 @@ def test_a_redis_that_stays_away_ends_it(
 ) -> None:
     send(pipeline, versions(payments(-1)))
     point_settings(writer_timeout_s=0.5)
-    writer = writer_at(Clock())
+    clock = Clock()
+    writer = writer_at(clock)
     own_redis.stop()
+    clock.now += TILE_MS
     with pytest.raises(UserError, match=r"Redis at .* 0\.5 s.*\n.*lab up redis"):
         follow_until(writer, lambda: False)
 
@@ -177,14 +306,14 @@ def test_a_rebuild_beside_a_writer_repairs_and_takes_nothing_back(
     events = [Event("user_0", now - 40 * MINUTE, 1_999, declined=False)]
     send(pipeline, versions(events))
     client.flushall()
+    client.set(PROGRESS_KEY, now)
     rebuild()
     before = stored(client, USERS)
     assert before["user_0"]["transaction_count_1h"] == 1
-    newer = Clock()
-    newer.now = now + MINUTE
-    slow_clock = Clock()
-    slow_clock.now = now
+    newer, slow_clock = Clock(), Clock()
+    newer.now, slow_clock.now = now + MINUTE, now
     slow = FollowingWriter(slow_clock)
+    slow.writer.advance(slow.topic)
     send(pipeline, versions([*events, Event("user_0", now, 100, declined=True)]))
     writer_at(newer)
     ahead = stored(client, USERS)
