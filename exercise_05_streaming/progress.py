@@ -3,6 +3,7 @@
 Without it a user who paid nothing, and a job that stands still, look alike in Redis.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import cache
@@ -26,11 +27,20 @@ def admin(address: str) -> AdminClient:
 
 def forget_offsets(group: str = GROUP) -> None:
     """Delete the offsets of an earlier job: a job that starts anew has read nothing yet."""
-    for future in admin(settings.kafka_address).delete_consumer_groups([group]).values():
-        failure = future.exception(TIMEOUT_S)
-        if failure and failure.args[0].code() != kafka.KafkaError.GROUP_ID_NOT_FOUND:
-            problem = f"the offsets of {group} are in use: {failure.args[0].str()}"
+    deadline = time.monotonic() + TIMEOUT_S
+    while failure := deletion_failure(group):
+        if time.monotonic() > deadline:
+            problem = f"the offsets of {group} cannot be deleted: {failure.str()}"
             raise UserError(problem, "stop the job that runs")
+        time.sleep(0.1)  # a broker that has just started loads the groups
+
+
+def deletion_failure(group: str) -> kafka.KafkaError | None:
+    """Delete the offsets of a group; return the reason when that fails."""
+    future = admin(settings.kafka_address).delete_consumer_groups([group])[group]
+    failure = future.exception(TIMEOUT_S)
+    error: kafka.KafkaError | None = failure.args[0] if failure else None
+    return error if error and error.code() != kafka.KafkaError.GROUP_ID_NOT_FOUND else None
 
 
 def end_offsets(topic: str, *, uncommitted: bool = False) -> Offsets:
@@ -56,6 +66,7 @@ class Progress:
     def __init__(self, clock_ms: Callable[[], int]) -> None:
         options = {"bootstrap.servers": settings.kafka_address, "group.id": GROUP}
         options |= {"enable.auto.commit": "false", "enable.partition.eof": "true"}
+        options |= {"auto.offset.reset": "earliest"}
         self._consumer = kafka.Consumer(options | {"fetch.wait.max.ms": "50", "log_level": "0"})
         self._clock_ms, self._reached_ms = clock_ms, 0
         self._notes: deque[tuple[int, Offsets]] = deque(maxlen=NOTES)
@@ -77,15 +88,14 @@ class Progress:
         """Read the job's offsets, which cost no membership in its group."""
         places = [kafka.TopicPartition(TRANSACTIONS, number) for number in self._notes[-1][1]]
         for place in self._consumer.committed(places, TIMEOUT_S):
-            self._counted[place.partition] = max(
-                self._counted.get(place.partition, kafka.OFFSET_BEGINNING), place.offset
-            )
+            known = self._counted.get(place.partition, 0)
+            self._counted[place.partition] = max(known, place.offset)
 
     def _is_counted(self, partition: int, end: int) -> bool:
         """Return whether each record before an offset is counted.
 
-        No offset is committed past the marker that ends a transaction, nor for an empty partition:
-        a gap without a record is counted.
+        No offset is committed past the marker that ends a transaction, nor for a partition whose
+        records have expired: a gap without a record is counted.
         """
         start = self._counted[partition]
         if start < end:

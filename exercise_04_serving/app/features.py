@@ -88,9 +88,10 @@ class FeatureReader:
 
     async def read_streaming(self, users: Sequence[str]) -> list[Features]:
         """Return the streaming features of each user. Raises redis.RedisError."""
-        if not is_current(await self.progress()):
-            return [dict.fromkeys(self.streaming_features) for _ in users]
-        return await self.read(self.streaming_views, users)
+        rows = await self.read(self.streaming_views, users)
+        if is_current(await self.progress()):
+            return rows
+        return [dict.fromkeys(row) for row in rows]
 
     async def progress(self) -> float | None:
         """Return the progress time of the streaming job in seconds since 1970; None without one.

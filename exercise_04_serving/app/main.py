@@ -45,8 +45,6 @@ CACHE_MISSES = Counter("feature_cache_misses", "Users and merchants read from th
 
 router = APIRouter(responses={503: {"description": "Redis is unavailable"}})
 log = logging.getLogger("uvicorn.error")
-
-
 Payments = Sequence[PredictionRequest]
 
 
@@ -147,22 +145,19 @@ async def predict_fraud_batch(
 
 @router.get("/health")
 async def health_check(request: Request, response: Response) -> dict[str, str]:
-    """Read features as a prediction does; 503 without Redis, which is both store and cache.
-
-    The service is degraded when the streaming job has stopped; one that never ran is not missed.
-    """
+    """Read features; 503 without Redis, degraded once the streaming job has stopped."""
     reader: FeatureReader = request.app.state.serving.reader
-    status, state, streaming = "healthy", "up", "unknown"
+    status, state, progress = "healthy", "up", None
     try:
         await reader.read(reader.streaming_views, ["health"])
-        if is_current(progress := await reader.progress()):
-            streaming = "current"
-        elif progress is not None:
-            status = "degraded"
+        progress = await reader.progress()
     except RedisError:
         status, state, response.status_code = "unhealthy", "down", 503
-    states = {"redis": state, "feast": state, "streaming": streaming}
-    return {"status": status, **states, "version": VERSION}
+    streaming = "current" if is_current(progress) else "unknown"
+    if progress is not None and streaming == "unknown":
+        status = "degraded"
+    parts = {"redis": state, "feast": state, "streaming": streaming}
+    return {"status": status, **parts, "version": VERSION}
 
 
 @router.get("/stats")

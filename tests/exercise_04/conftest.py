@@ -19,6 +19,7 @@ from tests.exercise_04.serving_shop import (
     MODEL_INPUTS,
     cache_database,
     cold_start,
+    publish_progress,
     running_api,
 )
 from tests.settings_in_force import settings_in_force
@@ -75,6 +76,7 @@ def save_a_model(folder: Path) -> None:
 def api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
     """The API of the solution and of production, with a cache that is not warm."""
     cache_database().flushdb()
+    publish_progress()
     with cold_start(), running_api(request.param == "production") as client:
         yield client
 
@@ -83,5 +85,6 @@ def api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
 def production_api(shop: Shop) -> Iterator[TestClient]:
     """The API with all production parts."""
     cache_database().flushdb()
+    publish_progress()
     with cold_start(), running_api() as client:
         yield client

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from lab.settings import settings
 from lab.stack.ports import free_port
 from tests.settings_in_force import settings_in_force, variables
@@ -69,6 +71,12 @@ def running_api(production: bool = True, **changes: Any) -> Iterator[TestClient]
         app = parts.create_app() if production else main.create_app()
         with TestClient(app, raise_server_exceptions=False) as client:
             yield client
+
+
+def publish_progress(age_s: float = 0) -> None:
+    """Publish a progress time of the streaming job."""
+    client = redis.Redis(settings.host, settings.redis_port, socket_timeout=5)
+    client.set(PROGRESS_KEY, int((time.time() - age_s) * 1_000))
 
 
 async def nothing_warm(_: object) -> None:

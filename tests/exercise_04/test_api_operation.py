@@ -27,6 +27,7 @@ def test_a_whole_service_is_healthy(api: TestClient) -> None:
         "status": "healthy",
         "redis": "up",
         "feast": "up",
+        "streaming": "current",
         "version": "1.0.0",
     }
 

@@ -23,6 +23,7 @@ from tests.exercise_04.serving_shop import (
     Body,
     cache_database,
     payments,
+    publish_progress,
     running_api,
 )
 from tests.shop import Shop
@@ -38,6 +39,7 @@ def either_api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClien
     """The solution; production with a cache, and without."""
     is_production = request.param != "solution"
     changes = {"feature_cache": request.param} if is_production else {}
+    publish_progress()
     with running_api(is_production, **changes) as client:
         yield client
 
@@ -194,6 +196,7 @@ def test_a_row_that_cannot_be_used_is_unknown(
     client.hset(key, name, content.SerializeToString())
     spoiled = STORED[:3] if reason == "expired" else ["avg_transaction_amount"]
     cache_database().flushdb()
+    publish_progress()
     with running_api(floor == "production") as api:
         answer = predict(api, payments(1)[0] | {"user_id": user})
     of_mean = REQUEST_TIME if reason == "expired" else REQUEST_TIME[:2]

@@ -83,7 +83,7 @@ def count_of(api: TestClient, user: str) -> Any:
     return api.post("/predict", json=request).json()["features"][FEATURE]
 
 
-def is_counted(api: TestClient, user: str, count: int) -> bool:
+def is_counted(api: TestClient, user: str, count: int | None) -> bool:
     return count_of(api, user) == count
 
 
@@ -124,3 +124,22 @@ def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
     assert "Rebuilt all users" in done.stdout
     assert count_of(api, "lost") == 1
     assert job.process.poll() is None
+
+
+@both_floors
+def test_without_the_job_a_count_is_unknown_and_not_zero(
+    job: Job, pipeline: Pipeline, api: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of this file: it kills the job."""
+    pay(pipeline, "regular")
+    eventually(partial(is_counted, api, "regular", 1))
+    assert count_of(api, "quiet") == 0
+    monkeypatch.setattr("exercise_04_serving.app.features.MAX_PROGRESS_AGE_S", 8)
+    job.kill()
+    pay(pipeline, "regular")
+    eventually(partial(is_counted, api, "regular", None))
+    assert count_of(api, "quiet") is None
+    assert api.get("/health").json()["status"] == "degraded"
+    with pipeline.job():
+        eventually(partial(is_counted, api, "regular", 2))
+        assert count_of(api, "quiet") == 0

@@ -1,0 +1,65 @@
+"""Streaming features are true as of the job's progress time, or unknown."""
+
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S, PROGRESS_KEY
+from lab.stack.redis import RedisServer
+from tests.exercise_04.serving_shop import Body, payments, publish_progress
+from tests.waiting import eventually
+
+COUNT = "transaction_count_5m"
+
+
+def predict(api: TestClient, payment: Body) -> Body:
+    answer: Body = api.post("/predict", json=payment).json()
+    return answer
+
+
+def streaming(answer: Body) -> Body:
+    return {n: v for n, v in answer["features"].items() if n.endswith(("_5m", "_1h"))}
+
+
+def health(api: TestClient) -> tuple[int, str, str]:
+    answer = api.get("/health")
+    return answer.status_code, answer.json()["status"], answer.json()["streaming"]
+
+
+def test_before_a_job_has_run_streaming_is_unknown_and_the_service_healthy(
+    api: TestClient, shop_redis: RedisServer
+) -> None:
+    shop_redis.client().delete(PROGRESS_KEY)
+    eventually(lambda: health(api) == (200, "healthy", "unknown"))
+    answer = predict(api, payments(1)[0])
+    assert set(streaming(answer).values()) == {None}
+    assert set(streaming(answer)) <= set(answer["missing"])
+
+
+@pytest.mark.parametrize("age_s", [MAX_PROGRESS_AGE_S + 1, -MAX_PROGRESS_AGE_S - 2])
+def test_a_job_that_has_stopped_degrades_it(
+    api: TestClient, shop_redis: RedisServer, age_s: float
+) -> None:
+    """So does a writer whose clock is wrong: nobody knows how old its values are."""
+    publish_progress(age_s)
+    eventually(lambda: health(api) == (200, "degraded", "unknown"))
+    answer = predict(api, payments(1)[0])
+    assert set(streaming(answer).values()) == {None}
+    assert set(streaming(answer)) <= set(answer["missing"])
+    publish_progress()
+    eventually(lambda: health(api) == (200, "healthy", "current"))
+    assert streaming(predict(api, payments(1)[0]))[COUNT] == 0
+
+
+def test_the_progress_time_is_read_once_a_second(api: TestClient, shop_redis: RedisServer) -> None:
+    client, payment = shop_redis.client(), payments(1)[0]
+    started = time.monotonic()
+    with client.monitor() as monitor:
+        for _ in range(20):
+            predict(api, payment)
+        client.ping()
+        reads = 0
+        while (command := monitor.next_command()["command"]) != "PING":
+            reads += command == f"GET {PROGRESS_KEY}"
+    assert reads <= time.monotonic() - started + 1

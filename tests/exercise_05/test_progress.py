@@ -1,0 +1,145 @@
+"""The progress time on a real Kafka; what the job commits is committed by the test."""
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from exercise_05_streaming.progress import GROUP, Progress, end_offsets, forget_offsets
+from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
+from tests.exercise_05.pipeline import Pipeline
+from tests.settings_in_force import PointSettings
+from tests.waiting import PATIENCE_S, eventually
+
+pytestmark = pytest.mark.kafka
+
+
+class Clock:
+    now = 0
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+class Log:
+    """The log, and what the job has committed of it."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.address = {"bootstrap.servers": bootstrap}
+        self.clock = Clock()
+        self.progress = Progress(self.clock)
+
+    def send(self, *partitions: int) -> None:
+        producer = Producer(self.address)
+        for partition in partitions:
+            producer.produce(TRANSACTIONS, b"{}", partition=partition)
+        assert producer.flush(PATIENCE_S) == 0
+
+    def transaction(self, name: str) -> Producer:
+        """Begin a transaction with one record in partition 0."""
+        producer = Producer(self.address | {"transactional.id": name})
+        producer.init_transactions(PATIENCE_S)
+        producer.begin_transaction()
+        producer.produce(TRANSACTIONS, b"{}", partition=0)
+        producer.flush(PATIENCE_S)
+        return producer
+
+    def commit(self, **offsets: int) -> None:
+        """Commit offsets of partitions: p0=3."""
+        places = [TopicPartition(TRANSACTIONS, int(p[1:]), n) for p, n in offsets.items()]
+        job = Consumer(self.address | {"group.id": GROUP})
+        job.commit(offsets=places, asynchronous=False)
+        job.close()
+
+    def reaches(self, note: int) -> bool:
+        """Return whether the progress time is, or soon becomes, this note or a newer one."""
+        eventually(lambda: self.progress() >= note)
+        return True
+
+    def stays(self) -> bool:
+        """Return whether three more notes are not reached."""
+        before = self.progress()
+        return {self.progress() for _ in range(3)} == {before}
+
+
+@pytest.fixture
+def log(new_pipeline: Callable[[], Pipeline], point_settings: PointSettings) -> Log:
+    pipeline = new_pipeline()
+    point_settings(kafka_port=pipeline.broker.port)
+    forget_offsets()
+    return Log(pipeline.broker.bootstrap)
+
+
+def test_an_empty_log_is_counted(log: Log) -> None:
+    assert log.progress() == 1
+    assert log.progress() == 2
+
+
+def test_it_is_the_newest_note_that_all_partitions_have_reached(log: Log) -> None:
+    log.send(0, 1)
+    assert log.progress() == 0
+    log.send(1)
+    assert log.progress() == 0
+    log.commit(p0=1)
+    assert log.progress() == 0
+    log.commit(p1=1)
+    assert log.progress() == 1
+    log.commit(p1=2)
+    assert log.progress() == 5
+
+
+def test_the_marker_of_a_transaction_is_no_payment(log: Log) -> None:
+    """No job ever commits past it: 1 of 2, for good."""
+    log.transaction("committed").commit_transaction(PATIENCE_S)
+    assert log.stays()
+    log.commit(p0=1)
+    assert log.reaches(log.clock.now + 1)
+    log.transaction("aborted").abort_transaction(PATIENCE_S)
+    assert log.reaches(log.clock.now + 1)
+    log.send(0)
+    assert log.stays()
+
+
+def test_an_open_transaction_holds_the_progress(log: Log) -> None:
+    """What it holds back, payments of others among it, is unknown until it ends."""
+    log.send(0)
+    log.commit(p0=1)
+    assert log.reaches(1)
+    producer = log.transaction("open")
+    log.send(0)
+    assert log.stays()
+    producer.commit_transaction(PATIENCE_S)
+    assert log.stays()
+    log.commit(p0=3)
+    assert log.reaches(log.clock.now + 1)
+
+
+def test_a_partition_that_was_added_is_waited_for(log: Log) -> None:
+    assert log.reaches(1)
+    admin = AdminClient(dict(log.address))
+    added = [NewPartitions(TRANSACTIONS, PARTITIONS + 1)]
+    for done in admin.create_partitions(added).values():
+        done.result(PATIENCE_S)
+    eventually(has_a_leader)
+    log.send(PARTITIONS)
+    assert log.stays()
+    log.commit(**{f"p{PARTITIONS}": 1})
+    assert log.reaches(log.clock.now + 1)
+
+
+def has_a_leader() -> bool:
+    """Return whether the added partition can be read."""
+    try:
+        return len(end_offsets(TRANSACTIONS)) == PARTITIONS + 1
+    except KafkaException:
+        return False
+
+
+def test_offsets_of_an_earlier_job_do_not_count(log: Log) -> None:
+    log.send(0)
+    log.commit(p0=1)
+    forget_offsets()
+    assert log.stays()
+    forget_offsets()
