@@ -9,7 +9,8 @@ is stored under a key that no later request looks up.
 
 import json
 import logging
-from collections.abc import Collection, Mapping
+import zlib
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from redis import OutOfMemoryError
@@ -27,13 +28,14 @@ log = logging.getLogger("uvicorn.error")
 class FeatureCache:
     """Features of users and merchants by cache version and key."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, features: Sequence[str] = ()) -> None:
         self.online_store, self.entries = connect(0), connect(1)
         self._version_key = f"materialization_runs:{project}"
+        self._names = zlib.crc32(" ".join(features).encode())  # another service, other entries
 
     async def version(self) -> str:
-        """Return the cache version; "0" before the first materialization."""
-        return await self.online_store.get(self._version_key) or "0"
+        """Return the cache version: the number of materializations, and whose features."""
+        return f"{await self.online_store.get(self._version_key) or 0}:{self._names:x}"
 
     async def get_many(self, version: str, keys: Collection[Key]) -> dict[Key, Features]:
         """Return the features of those keys that are in the cache."""

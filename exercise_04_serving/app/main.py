@@ -2,8 +2,7 @@
 
     python -m uvicorn app.main:app          # in this folder; then http://127.0.0.1:8000/docs
 
-From top to bottom: the path of a request, health and metrics, the start with a warm cache. One
-process, one event loop: Feast's SDK blocks, so it runs in threads.
+One process, one event loop: Feast's SDK blocks, so it runs in threads.
 """
 
 import asyncio
@@ -61,7 +60,8 @@ def open_serving() -> Serving:
     """Open the feature store, the cache and the model."""
     store = open_store()
     reader = FeatureReader(store, SERVICE)
-    return Serving(reader, FeatureCache(store.project), load_model(settings.model_dir, reader))
+    cache = FeatureCache(store.project, reader.features)
+    return Serving(reader, cache, load_model(settings.model_dir, reader))
 
 
 async def get_features_cached(serving: Serving, payments: Payments) -> list[Features]:

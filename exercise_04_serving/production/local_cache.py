@@ -1,7 +1,7 @@
 """Keeps features in the process, in front of the cache in Redis that all workers share."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from cachetools import TTLCache
 
@@ -15,8 +15,10 @@ class LocalCache(FeatureCache):
     It is older than the features that are stored under it, as in FeatureCache.
     """
 
-    def __init__(self, project: str, entries: int, poll_s: float) -> None:
-        super().__init__(project)
+    def __init__(
+        self, project: str, entries: int, poll_s: float, features: Sequence[str] = ()
+    ) -> None:
+        super().__init__(project, features)
         self._rows: TTLCache[tuple[str, Key], Features] = TTLCache(entries, TTL_S)
         self._poll_s, self._read_at, self._version = poll_s, -poll_s, ""
 

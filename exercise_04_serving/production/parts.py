@@ -3,7 +3,7 @@
 create_app({"online_reader", "onnx_model"})
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -52,7 +52,7 @@ def create_app(parts: Collection[str] = PARTS) -> FastAPI:
 def open_serving(parts: Collection[str]) -> main.Serving:
     """Open the parts of the service."""
     reader = open_reader(parts)
-    return main.Serving(reader, open_cache(parts), open_model(reader, parts))
+    return main.Serving(reader, open_cache(reader.features, parts), open_model(reader, parts))
 
 
 def open_reader(parts: Collection[str]) -> FeatureReader:
@@ -69,14 +69,15 @@ def open_model(reader: FeatureReader, parts: Collection[str]) -> Model:
     return load(settings.model_dir, reader)
 
 
-def open_cache(parts: Collection[str]) -> FeatureCache:
-    """Open the cache, by the settings."""
+def open_cache(features: Sequence[str], parts: Collection[str]) -> FeatureCache:
+    """Open the cache of features, by the settings."""
     project = open_store().project
     if settings.feature_cache == "off":
         return NoCache(project)
     if "local_cache" in parts:
-        return LocalCache(project, settings.cache_entries_in_process, settings.cache_poll_s)
-    return FeatureCache(project)
+        limits = settings.cache_entries_in_process, settings.cache_poll_s
+        return LocalCache(project, *limits, features)
+    return FeatureCache(project, features)
 
 
 def add_limits(app: FastAPI) -> None:

@@ -200,3 +200,17 @@ def test_the_local_cache_is_bounded(client: redis.Redis) -> None:
         assert len(found) == 2
 
     asyncio.run(scenario())
+
+
+def test_another_service_finds_no_entry_of_the_earlier_one(client: redis.Redis) -> None:
+    """A feature was renamed and the model trained again, within the TTL of the cache."""
+
+    async def found(features: list[str]) -> object:
+        cache = FeatureCache(PROJECT, features)
+        version = await cache.version()
+        if features == ["old"]:
+            await cache.set_many(version, {KEY: {"old": 1.0}})
+        return await cache.get_many(version, [KEY])
+
+    assert asyncio.run(found(["old"])) == {KEY: {"old": 1.0}}
+    assert asyncio.run(found(["new"])) == {}
