@@ -59,10 +59,12 @@ def demonstrate(command: Sequence[str]) -> None:
     url, payments = settings.api_url, draw_payments(REQUESTS)
     print(f"Exercise 4: the serving API on {url}")
     with running_api(command):
+        streaming = requests.get(f"{url}/health", timeout=5).json()["streaming"]
+        print(f"  streaming features are {streaming}; the job of exercise 5 keeps them current")
         for payment in (payments[0], NEW_CUSTOMER):
             found = requests.post(f"{url}/predict", json=payment, timeout=10).json()
             print(f"  {payment}: fraud probability {found['fraud_probability']:.1%}")
-            print(f"    unknown: {', '.join(found['missing']) or 'nothing'}")
+            print(f"    unknown: {len(found['missing'])} of {len(found['features'])} features")
         batch = {"transactions": payments[:100]}
         found = requests.post(f"{url}/predict/batch", json=batch, timeout=10).json()
         print(f"  a batch of 100 took {found['total_latency_ms']:.1f} ms")

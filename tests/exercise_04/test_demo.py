@@ -37,7 +37,7 @@ def test_the_service_predicts_under_load_and_is_gone_afterwards(shop: Shop, modu
     done = run_demo(port, module)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "'user_id': 'nobody'" in done.stdout
-    assert "unknown: transaction_count_7d" in done.stdout
+    assert "streaming features are unknown" in done.stdout
     assert "a batch of 100 took" in done.stdout
     assert "{'status 200': 1000}" in done.stdout
     assert port not in listening()

@@ -173,7 +173,11 @@ class Newest:
 
     def history(self) -> list[Any]:
         with reader(self._broker, self._name) as topic:
-            return [(message.key(), json.loads(message.value() or b"")) for message in topic.all()]
+            records = topic.all()
+        found = [(record.key(), json.loads(record.value() or b"")) for record in records]
+        for _, value in found:
+            value.pop("generation", None)  # the time of a job's start
+        return found
 
     def values(self) -> list[Any]:
         return list(dict(self.history()).values())
