@@ -3,7 +3,9 @@
 python -m exercise_05_streaming.verify
 """
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -15,37 +17,87 @@ from lab.learn import UserError, open_store, run_script
 
 # The definitions of `accept_events` and `compute_features` for all of the log at once. The table of
 # the view in exercise 1 is another query: a row for each change of a value, for training.
-TILES_OF_LOG = """
+EVENTS_OF_LOG = r"""
+    SELECT *, CASE WHEN length(user_id) BETWEEN 1 AND 256 AND cents + ms IS NOT NULL
+        THEN CASE WHEN ms < record_ms - 900_000 THEN 'too late'
+            WHEN ms > record_ms + 60_000 THEN 'too far ahead' END
+        ELSE 'malformed' END AS reason
+    FROM (
+        SELECT record_ms, event ->> '$.user_id' AS user_id,
+            event ->> '$.transaction_id' AS transaction_id,
+            (try_cast(regexp_extract(
+                event ->> '$.amount', '^[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?$'
+            ) AS DECIMAL(12, 2)) * 100)::BIGINT AS cents,
+            (event ->> '$.is_approved') = 'false' AS declined,
+            epoch_ms(try_cast(regexp_extract(event ->> '$.event_time',
+                '^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?$', 1
+            ) AS TIMESTAMP)) AS ms
+        FROM (SELECT record_ms, try_cast(value AS JSON) AS event FROM log)
+    )
+"""
+TILES_OF_EVENTS = """
     SELECT user_id, ms // 300_000 * 300 AS tile_start, count(*) AS transaction_count,
         sum(cents)::BIGINT AS total_cents, max(cents) AS max_cents,
         count(*) FILTER (declined) AS declined_count, min(ms) AS first_event, max(ms) AS last_event
-    FROM (
-        SELECT record_ms, event ->> '$.user_id' AS user_id,
-            (try_cast(event ->> '$.amount' AS DECIMAL(18, 2)) * 100)::BIGINT AS cents,
-            (event ->> '$.is_approved') = 'false' AS declined,
-            epoch_ms(try_cast(event ->> '$.event_time' AS TIMESTAMPTZ)) AS ms
-        FROM (SELECT record_ms, try_cast(value AS JSON) AS event FROM log)
-    )
-    WHERE user_id <> '' AND cents >= 0 AND ms BETWEEN record_ms - 900_000 AND record_ms + 60_000
-    GROUP BY ALL ORDER BY ALL
+    FROM events WHERE reason IS NULL GROUP BY ALL ORDER BY ALL
 """
+REFUSED_EVENTS = """
+    SELECT concat(count(*), ' ', reason,
+        CASE WHEN reason <> 'malformed' THEN ' by ' || median(minutes)::INT || ' min' END)
+    FROM (SELECT *, round(abs(ms - record_ms) / 60_000) AS minutes FROM events)
+    WHERE reason IS NOT NULL GROUP BY reason ORDER BY ALL
+"""
+# As Flink reads JSON: of two fields with one name the first counts, and `int` refuses NaN.
+FIRST = json.JSONDecoder(
+    strict=False,
+    parse_float=str,
+    parse_constant=int,
+    object_pairs_hook=lambda pairs: dict(reversed(pairs)),
+)
 
 
-def read_log() -> pl.DataFrame:
-    """Return every record of the log: its value and its time."""
+def events_of(record: bytes) -> list[Any]:
+    """Return what Flink reads from a record: an object, those of an array, or None."""
+    try:
+        found, _ = FIRST.raw_decode(record.decode(json.detect_encoding(record)).lstrip())
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, list) else [found]
+
+
+def read_log(read: Callable[[bytes], list[Any]] = events_of) -> pl.DataFrame:
+    """Return every event of the log as JSON, and the time of its record."""
     rows = [
-        ((record.value() or b"").decode(errors="replace"), record.timestamp()[1])
+        (json.dumps(event), record.timestamp()[1])
         for record in TopicReader(TRANSACTIONS).to_the_end()
+        for event in read(record.value() or b"")
     ]
     return pl.DataFrame(rows, schema={"value": str, "record_ms": int}, orient="row")
 
 
+def query(sql: str, **tables: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a query over tables."""
+    with duckdb.connect() as db:
+        for name, table in tables.items():
+            db.register(name, table.to_arrow())
+        return pl.DataFrame(db.execute(sql).pl())
+
+
+def classify(log: pl.DataFrame) -> pl.DataFrame:
+    """Return the events of a log, in order; `reason` is null for those that count."""
+    return query(EVENTS_OF_LOG, log=log)
+
+
 def recompute_tiles(log: pl.DataFrame) -> pl.DataFrame:
     """Return every tile of a log."""
-    with duckdb.connect() as db:
-        db.execute("SET TimeZone = 'UTC'")
-        db.register("log", log.to_arrow())
-        return pl.DataFrame(db.execute(TILES_OF_LOG).pl()).cast(TILE)
+    return query(TILES_OF_EVENTS, events=classify(log)).cast(TILE)
+
+
+def refused_events() -> str:
+    """Return how many events of the log do not count, and why."""
+    log = read_log()
+    reasons = query(REFUSED_EVENTS, events=classify(log)).to_series()
+    return f"Refused of {len(log):,} events: {', '.join(reasons) or 'none'}"
 
 
 def stored_features(users: list[str]) -> pl.DataFrame:
@@ -75,5 +127,11 @@ def report(lines: list[str]) -> None:
     print("Every feature equals a recomputation of the log")
 
 
+def main() -> None:
+    """Report on the log and on Redis."""
+    print(refused_events())
+    report(differences())
+
+
 if __name__ == "__main__":
-    run_script(lambda: report(differences()))
+    run_script(main)
