@@ -15,6 +15,9 @@ from exercise_05_streaming.windows import FEATURES, TILE, features
 from exercise_05_streaming.writer import VIEW, TopicReader, clock_ms
 from lab.learn import UserError, open_store, run_script
 
+Parse = Callable[[bytes], list[Any]]  # the events of a record
+Read = Callable[[list[str]], pl.DataFrame]  # the stored features of users
+
 # The definitions of `accept_events` and `compute_features` for all of the log at once. The table of
 # the view in exercise 1 is another query: a row for each change of a value, for training.
 EVENTS_OF_LOG = r"""
@@ -65,12 +68,12 @@ def events_of(record: bytes) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def read_log(read: Callable[[bytes], list[Any]] = events_of) -> pl.DataFrame:
+def read_log(parse: Parse = events_of) -> pl.DataFrame:
     """Return every event of the log as JSON, and the time of its record."""
     rows = [
         (json.dumps(event), record.timestamp()[1])
         for record in TopicReader(TRANSACTIONS).to_the_end()
-        for event in read(record.value() or b"")
+        for event in parse(record.value() or b"")
     ]
     return pl.DataFrame(rows, schema={"value": str, "record_ms": int}, orient="row")
 
@@ -110,10 +113,11 @@ def stored_features(users: list[str]) -> pl.DataFrame:
 
 def differences(
     recompute: Callable[[pl.DataFrame], pl.DataFrame] = recompute_tiles,
-    read: Callable[[list[str]], pl.DataFrame] = stored_features,
+    read: Read = stored_features,
+    parse: Parse = events_of,
 ) -> list[str]:
     """Return the users whose stored features differ from the log, with both rows."""
-    expected = features(recompute(read_log()), clock_ms()).select("user_id", *FEATURES)
+    expected = features(recompute(read_log(parse)), clock_ms()).select("user_id", *FEATURES)
     found = read(expected["user_id"].to_list()).cast(expected.schema)  # nulls alone have no type
     pairs = zip(expected.iter_rows(), found.iter_rows(), strict=True)
     return [f"log    {log}\nstored {stored}" for log, stored in pairs if log != stored]

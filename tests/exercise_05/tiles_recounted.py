@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from confluent_kafka import Message
@@ -15,21 +15,27 @@ from tests.exercise_05.tiles_by_hand import Event, Tile, tile_of
 
 LATENESS_MS = settings.allowed_lateness.total_seconds() * 1_000
 AHEAD_MS = settings.allowed_ahead.total_seconds() * 1_000
-TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d+))?(?:Z|\+00:00)?")
-CENT, MOST = Decimal("0.01"), Decimal(10**16)
+AMOUNT = re.compile(r"\d{1,18}(\.\d{0,40})?([eE][+-]?\d{1,2})?", re.ASCII)
+TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?", re.ASCII)
+CENT, LIMIT = Decimal("0.01"), Decimal(10**10)
 
 
 def judged(message: Message) -> tuple[str | None, Any]:
     """Why an event is refused, or none and the event: its id, user, time, cents, declined."""
+    value = message.value()
+    if value is None:
+        return "no_value", None
     try:
-        text = message.value() or b""
-        said = json.loads(text, parse_float=str, parse_int=str, parse_constant=refuse)
-    except ValueError:
+        said = json.loads(value, parse_float=str, parse_int=str, parse_constant=refuse)
+    except (ValueError, RecursionError):
         return "not_json", None
     if not isinstance(said, dict):
         return "not_json", None
-    if not said.get("user_id") or isinstance(said["user_id"], dict | list):
+    user = text_of(said.get("user_id"))
+    if not user:
         return "missing_user", None
+    if len(user) > 256:
+        return "bad_user", None
     if said.get("amount") is None or isinstance(said["amount"], dict | list):
         return "missing_amount", None
     cents = cents_of(said["amount"])
@@ -43,8 +49,16 @@ def judged(message: Message) -> tuple[str | None, Any]:
         return "too_late", None
     if time > recorded + AHEAD_MS:
         return "too_far_ahead", None
-    identity = said.get("transaction_id") or (message.partition(), message.offset())
-    return None, (identity, Event(said["user_id"], time, cents, said.get("is_approved") is False))
+    number = text_of(said.get("transaction_id")).strip()
+    identity = (user, number) if number else (message.partition(), message.offset())
+    return None, (identity, Event(user, time, cents, text_of(said.get("is_approved")) == "false"))
+
+
+def text_of(value: Any) -> str:
+    """A field as it is written; empty for what is no single value."""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return value if isinstance(value, str) else ""
 
 
 def refuse(_: str) -> None:
@@ -52,12 +66,9 @@ def refuse(_: str) -> None:
 
 
 def cents_of(amount: Any) -> int | None:
-    try:
-        exact = Decimal(str(amount))
-    except InvalidOperation:
+    if not AMOUNT.fullmatch(str(amount)) or Decimal(amount) >= LIMIT:
         return None
-    is_possible = exact.is_finite() and not exact.is_signed() and exact < MOST
-    return int(exact.quantize(CENT, ROUND_HALF_UP) * 100) if is_possible else None
+    return int(Decimal(amount).quantize(CENT, ROUND_HALF_UP) * 100)
 
 
 def milliseconds_of(text: Any) -> int | None:
