@@ -84,7 +84,7 @@ def odd_records(now: datetime) -> Iterator[bytes | None]:
     for user in ("x" * MEGABYTE, "x" * 257, "x" * 256, "\u0000", "ünï \U0001f600 '\"\\"):
         yield json.dumps(payment(user, now)).encode()
     for time in odd_times(now):
-        yield json.dumps(payment("odd", now, event_time=time)).encode()
+        yield json.dumps(payment("odd", now) | {"event_time": time}).encode()
     yield from (whole.replace('"amount": 1', f'"amount": {text}').encode() for text in AMOUNTS)
     for approval in APPROVALS:
         yield whole.replace('"is_approved": true', f'"is_approved": {approval}').encode()

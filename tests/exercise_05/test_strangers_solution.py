@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from exercise_05_streaming.verify import TILE, read_log, recompute_tiles
+from exercise_05_streaming.verify import read_log, recompute_tiles
+from exercise_05_streaming.windows import TILE
 from lab.settings import utc_now
 from tests.exercise_05.pipeline import NewPipeline
 from tests.exercise_05.strangers import GOOD_USERS, send_strangers

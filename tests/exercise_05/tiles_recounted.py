@@ -22,36 +22,32 @@ CENT, LIMIT = Decimal("0.01"), Decimal(10**10)
 
 def judged(message: Message) -> tuple[str | None, Any]:
     """Why an event is refused, or none and the event: its id, user, time, cents, declined."""
-    value = message.value()
-    if value is None:
-        return "no_value", None
-    try:
-        said = json.loads(value, parse_float=str, parse_int=str, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return "not_json", None
-    if not isinstance(said, dict):
-        return "not_json", None
-    user = text_of(said.get("user_id"))
-    if not user:
-        return "missing_user", None
-    if len(user) > 256:
-        return "bad_user", None
-    if said.get("amount") is None or isinstance(said["amount"], dict | list):
-        return "missing_amount", None
-    cents = cents_of(said["amount"])
+    said = object_in(message.value())
+    if said is None:
+        return "not_json" if message.value() is not None else "no_value", None
+    user, cents = text_of(said.get("user_id")), cents_of(said.get("amount"))
+    time, recorded = milliseconds_of(said.get("event_time")), message.timestamp()[1]
+    if not user or len(user) > 256:
+        return "bad_user" if user else "missing_user", None
     if cents is None:
-        return "bad_amount", None
-    time = milliseconds_of(said.get("event_time"))
+        is_missing = said.get("amount") is None or isinstance(said["amount"], dict | list)
+        return "missing_amount" if is_missing else "bad_amount", None
     if time is None:
         return "bad_time", None
-    recorded = message.timestamp()[1]
-    if time < recorded - LATENESS_MS:
-        return "too_late", None
-    if time > recorded + AHEAD_MS:
-        return "too_far_ahead", None
+    if not recorded - LATENESS_MS <= time <= recorded + AHEAD_MS:
+        return "too_late" if time < recorded else "too_far_ahead", None
     number = text_of(said.get("transaction_id")).strip()
     identity = (user, number) if number else (message.partition(), message.offset())
     return None, (identity, Event(user, time, cents, text_of(said.get("is_approved")) == "false"))
+
+
+def object_in(value: bytes | None) -> dict[str, Any] | None:
+    """The object that a record is, numbers as they are written."""
+    try:
+        said = json.loads(value or b"", parse_float=str, parse_int=str, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def text_of(value: Any) -> str:
