@@ -124,18 +124,13 @@ def differences(
 
 
 def report(lines: list[str]) -> None:
-    """Print up to ten differences. Raises UserError when there is one."""
+    """Print what was refused and up to ten differences. Raises UserError when there is one."""
+    print(refused_events())
     if lines:
         print(*lines[:10], sep="\n")
         raise UserError(f"the features of {len(lines)} users differ from the log")
     print("Every feature equals a recomputation of the log")
 
 
-def main() -> None:
-    """Report on the log and on Redis."""
-    print(refused_events())
-    report(differences())
-
-
 if __name__ == "__main__":
-    run_script(main)
+    run_script(lambda: report(differences()))

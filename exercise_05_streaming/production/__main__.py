@@ -19,12 +19,11 @@ def main() -> None:
         raise UserError(problem, f"lab run 5 --production {','.join(PARTS)}")
     parts = sys.argv[1:] or PARTS
     command = ("exercise_05_streaming.production.job", "--parts", ",".join(parts))
-    if "job" in parts:
-        demo.main(
-            *command, compare=lambda: differences(verify.stored_features), refused=dead_letters
-        )
-    else:
+    if "job" not in parts:
         demo.main(*command)
+        return
+    demo.main(*command, compare=lambda: differences(verify.stored_features))
+    print(dead_letters())
 
 
 if __name__ == "__main__":
