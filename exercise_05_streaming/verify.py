@@ -45,10 +45,9 @@ TILES_OF_EVENTS = """
     FROM events WHERE reason IS NULL GROUP BY ALL ORDER BY ALL
 """
 REFUSED_EVENTS = """
-    SELECT concat(count(*), ' ', reason,
-        CASE WHEN reason <> 'malformed' THEN ' by ' || median(minutes)::INT || ' min' END)
-    FROM (SELECT *, round(abs(ms - record_ms) / 60_000) AS minutes FROM events)
-    WHERE reason IS NOT NULL GROUP BY reason ORDER BY ALL
+    SELECT concat(count(*), ' ', reason, CASE WHEN reason <> 'malformed'
+        THEN ' by ' || (median(abs(ms - record_ms)) / 60_000)::INT || ' min' END)
+    FROM events WHERE reason IS NOT NULL GROUP BY reason ORDER BY ALL
 """
 # As Flink reads JSON: of two fields with one name the first counts, and `int` refuses NaN.
 FIRST = json.JSONDecoder(

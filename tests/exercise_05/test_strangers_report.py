@@ -18,7 +18,7 @@ from exercise_05_streaming.production.refusals import Refusal, summary
             {("too_late", -300): 2},
             "2 refused in a minute, all 300 min late: does the producer write local time?",
         ),
-        ({("too_late", -16): 2}, "2 refused in a minute: 2 too_late"),
+        ({("too_late", -47): 2}, "2 refused in a minute: 2 too_late"),
         ({("too_late", -15): 2}, "2 refused in a minute: 2 too_late"),
         ({("too_late", -60): 1, ("too_late", -75): 2}, "3 refused in a minute: 3 too_late"),
         (
