@@ -60,8 +60,17 @@ def create_environment(options: dict[str, str]) -> TableEnvironment:
 # ---- STEP 2: Define the source -----------------------------------------------------------------
 
 # ISO 8601 in UTC, with or without a zone; null for anything else.
-EVENT_AT = """
-    TRY_CAST(REPLACE(REGEXP_REPLACE(event_time, '(Z|[+]00:00)$', ''), 'T', ' ') AS TIMESTAMP(3))
+EVENT_AT = r"""
+    TRY_CAST(REPLACE(REGEXP_EXTRACT(
+        event_time, '^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?\z', 1
+    ), 'T', ' ') AS TIMESTAMP(3))
+"""
+# Null for anything else, and from ten billion on. The pattern limits the exponent: a cast of
+# 1e300000000 takes minutes.
+DOLLARS = r"""
+    TRY_CAST(REGEXP_EXTRACT(
+        amount, '^[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?\z'
+    ) AS DECIMAL(12, 2))
 """
 
 
@@ -70,7 +79,8 @@ def define_source(
 ) -> None:
     """Create the table of the topic `transactions`, from a record time on; by default from now on.
 
-    Malformed JSON is skipped, and a malformed field is null. `record_time` is Kafka's own time.
+    Malformed JSON is skipped. A field is its text, and null where it is missing. `record_time` is
+    Kafka's own time.
     """
     startup = "'scan.startup.mode' = 'latest-offset'"
     if start_ms is not None:
@@ -79,7 +89,7 @@ def define_source(
         )
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
-            user_id STRING, amount DECIMAL(18, 2), is_approved BOOLEAN, event_time STRING,
+            user_id STRING, amount STRING, is_approved STRING, event_time STRING,
             record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL
             {more_columns}
         ) WITH (
@@ -89,6 +99,7 @@ def define_source(
             'properties.group.id' = '{GROUP}',
             'properties.isolation.level' = 'read_committed',
             {startup},
+            'scan.topic-partition-discovery.interval' = '5 s',
             'format' = 'json',
             'json.ignore-parse-errors' = 'true'
         )
@@ -106,16 +117,15 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
     """
     time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
     watermark = f"LEAST(event_at, record_time) - {seconds(delay)}"  # no time of the future
-    event_at = f"event_at AS COALESCE({EVENT_AT}, record_time)"
-    more_columns = f", {event_at}, WATERMARK FOR event_at AS {watermark}"
-    define_source(t_env, more_columns=more_columns)
+    columns = f"dollars AS {DOLLARS}, event_at AS COALESCE({EVENT_AT}, record_time)"
+    define_source(t_env, more_columns=f", {columns}, WATERMARK FOR event_at AS {watermark}")
     events = "TABLE transaction_events"
     windows = {
         "TUMBLE": f"TUMBLE({events}, {time}, {seconds(size)})",
         "HOP": f"HOP({events}, {time}, {seconds(slide)}, {seconds(size)})",
         "SESSION": f"SESSION({events} PARTITION BY user_id, {time}, {seconds(gap)})",
     }
-    values = "user_id, window_start, window_end, COUNT(*), SUM(amount), MAX(amount)"
+    values = "user_id, window_start, window_end, COUNT(*), SUM(dollars), MAX(dollars)"
     by = "GROUP BY user_id, window_start, window_end"
     queries = [f"SELECT '{n}', {values} FROM TABLE({w}) {by}" for n, w in windows.items()]
     return t_env.sql_query(" UNION ALL ".join(queries))
@@ -137,14 +147,15 @@ def accept_events(t_env: TableEnvironment) -> None:
 
     No watermark decides what is late. It would depend on how fast each partition is read, and a
     reread of the log would drop other events. The record's own time gives the same answer always.
+    A payment is declined when `is_approved` is false, or that word as text; else it is approved.
     """
     t_env.execute_sql(f"""
         CREATE TEMPORARY VIEW accepted AS
-        SELECT user_id, CAST(amount * 100 AS BIGINT) AS cents, is_approved IS FALSE AS declined,
+        SELECT user_id, CAST(dollars * 100 AS BIGINT) AS cents, is_approved = 'false' AS declined,
             CAST(TIMESTAMPDIFF(SECOND, TIMESTAMP '1970-01-01 00:00:00', event_at) AS BIGINT) * 1000
                 + CAST(DATE_FORMAT(event_at, 'SSS') AS BIGINT) AS event_ms
-        FROM (SELECT *, {EVENT_AT} AS event_at FROM transaction_events)
-        WHERE user_id <> '' AND amount >= 0
+        FROM (SELECT *, {DOLLARS} AS dollars, {EVENT_AT} AS event_at FROM transaction_events)
+        WHERE CHAR_LENGTH(user_id) BETWEEN 1 AND 256 AND dollars IS NOT NULL
             AND event_at BETWEEN record_time - INTERVAL '15' MINUTE
                 AND record_time + INTERVAL '1' MINUTE
     """)

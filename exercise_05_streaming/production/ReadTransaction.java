@@ -24,13 +24,16 @@ import org.apache.flink.table.functions.ScalarFunction;
 /** What a message says, in one row, or why it cannot be read. */
 public class ReadTransaction extends ScalarFunction {
     private static final JsonFactory JSON = new JsonFactory();
+    /** Limits the length: BigDecimal needs minutes for 1e300000000, and for a megabyte of digits. */
     private static final Pattern AMOUNT =
-        Pattern.compile("[0-9]+([.][0-9]*)?([eE][+-]?[0-9]{1,3})?");
+        Pattern.compile("[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?");
     /** Without a zone it is UTC; what is below a millisecond is cut. */
     private static final Pattern TIME = Pattern.compile(
-        "([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,3})?)[0-9]*"
-            + "(Z|[+]00:00)?");
-    private static final int DIGITS = 18;
+        "([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})"
+            + "(([.][0-9]{1,3})[0-9]{0,6})?(Z|[+]00:00)?");
+    private static final int DIGITS = 12;
+    /** The user is in the key of a tile, and Kafka limits the size of a record. */
+    private static final int USER_LENGTH = 256;
 
     /** `ahead_ms` is how far the event's own time is ahead of that at which Kafka got it. */
     @DataTypeHint(
@@ -41,7 +44,9 @@ public class ReadTransaction extends ScalarFunction {
             @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData message,
             @DataTypeHint(value = "TIMESTAMP(3)", bridgedTo = TimestampData.class)
                 TimestampData recordTime) {
-        return read(message.toString(), recordTime.getMillisecond());
+        return message == null
+            ? malformed("no_value")
+            : read(message.toBytes(), recordTime.getMillisecond());
     }
 
     /** Flink puts what is deterministic wherever its name is used, and would read a message anew. */
@@ -50,7 +55,7 @@ public class ReadTransaction extends ScalarFunction {
         return false;
     }
 
-    private static RowData read(String message, long recordMs) {
+    private static RowData read(byte[] message, long recordMs) {
         Map<String, String> said = scalars(message);
         if (said == null) {
             return malformed("not_json");
@@ -58,6 +63,9 @@ public class ReadTransaction extends ScalarFunction {
         String user = said.get("user_id");
         if (user == null || user.isEmpty()) {
             return malformed("missing_user");
+        }
+        if (user.codePointCount(0, user.length()) > USER_LENGTH) {
+            return malformed("bad_user");
         }
         String amount = said.get("amount");
         if (amount == null) {
@@ -71,9 +79,10 @@ public class ReadTransaction extends ScalarFunction {
         if (eventMs == null) {
             return malformed("bad_time");
         }
+        String id = said.get("transaction_id");
         return GenericRowData.of(
-            null, StringData.fromString(user), StringData.fromString(said.get("transaction_id")),
-            cents, "false".equals(said.get("is_approved")), eventMs, eventMs - recordMs);
+            null, StringData.fromString(user),
+            id == null || id.isBlank() ? null : StringData.fromString(id), cents, "false".equals(said.get("is_approved")), eventMs, eventMs - recordMs);
     }
 
     private static RowData malformed(String reason) {
@@ -82,7 +91,7 @@ public class ReadTransaction extends ScalarFunction {
     }
 
     /** An object's fields as they are written, so that cents are exact; null if it is no object. */
-    private static Map<String, String> scalars(String message) {
+    private static Map<String, String> scalars(byte[] message) {
         Map<String, String> fields = new HashMap<>();
         try (JsonParser json = JSON.createParser(message)) {
             if (json.nextToken() != JsonToken.START_OBJECT) {
@@ -101,7 +110,7 @@ public class ReadTransaction extends ScalarFunction {
         }
     }
 
-    /** Rounded half up; null for what is no amount, or has more than 18 digits. */
+    /** Rounded half up; null for what is no amount, from ten billion on. */
     private static Long cents(String amount) {
         if (!AMOUNT.matcher(amount).matches()) {
             return null;
@@ -116,7 +125,8 @@ public class ReadTransaction extends ScalarFunction {
             return null;
         }
         try {
-            return LocalDateTime.parse(found.group(1) + "T" + found.group(2))
+            String fraction = found.group(4) == null ? "" : found.group(4);
+            return LocalDateTime.parse(found.group(1) + "T" + found.group(2) + fraction)
                 .toInstant(ZoneOffset.UTC).toEpochMilli();
         } catch (DateTimeException noSuchTime) {
             return null;

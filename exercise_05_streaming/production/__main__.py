@@ -5,10 +5,10 @@ Parts: `job` (accepted events, dead letters, savepoints), `writer` (tile store, 
 
 import sys
 
-from exercise_05_streaming import demo
+from exercise_05_streaming import demo, verify
 from exercise_05_streaming.production.job import PARTS
-from exercise_05_streaming.production.verify import recompute_tiles
-from exercise_05_streaming.verify import differences
+from exercise_05_streaming.production.refusals import dead_letters
+from exercise_05_streaming.production.verify import differences
 from lab.errors import UserError, run_script
 
 
@@ -19,10 +19,11 @@ def main() -> None:
         raise UserError(problem, f"lab run 5 --production {','.join(PARTS)}")
     parts = sys.argv[1:] or PARTS
     command = ("exercise_05_streaming.production.job", "--parts", ",".join(parts))
-    with_copies = "job" not in parts
-    demo.main(
-        *command, compare=differences if with_copies else lambda: differences(recompute_tiles)
-    )
+    if "job" not in parts:
+        demo.main(*command)
+        return
+    demo.main(*command, compare=lambda: differences(verify.stored_features))
+    print(dead_letters())
 
 
 if __name__ == "__main__":

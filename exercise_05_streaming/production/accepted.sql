@@ -1,5 +1,5 @@
 -- Production's view `accepted`, in the place of the solution's: exact amounts, a reason for each
--- refused record, one row per transaction_id. Here a message is not parsed, so that one that cannot
+-- refused record, one row per user and transaction_id. Here a message is not parsed, so that one that cannot
 -- be parsed becomes a dead letter.
 CREATE TEMPORARY TABLE transactions (
     message STRING,
@@ -16,6 +16,7 @@ CREATE TEMPORARY TABLE transactions (
     'properties.fetch.max.wait.ms' = '100',
     'scan.startup.mode' = 'timestamp',
     'scan.startup.timestamp-millis' = '${start_ms}',
+    'scan.topic-partition-discovery.interval' = '5 s',
     'format' = 'raw'
 );
 -- One call parses a message. Flink inlines an expression wherever its alias is used, unless it is
@@ -44,20 +45,20 @@ SELECT
     END AS reason
 FROM parsed;
 
--- One row per transaction_id. An event without an id is its own transaction.
+-- The number of each copy of a transaction. Ids are per user; an event without an id is its own
+-- transaction. ROW_NUMBER could emit the first copy only, and the others are to be counted.
+CREATE TEMPORARY VIEW numbered AS
+SELECT
+    *,
+    COUNT(*) OVER (
+        PARTITION BY user_id, COALESCE(
+            transaction_id,
+            CONCAT('at ', CAST(`partition` AS STRING), ':', CAST(`offset` AS STRING))
+        )
+        ORDER BY seen ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS copy
+FROM classified
+WHERE reason IS NULL;
+
 CREATE TEMPORARY VIEW accepted AS
-SELECT *
-FROM (
-    SELECT
-        *,
-        ROW_NUMBER() OVER (
-            PARTITION BY COALESCE(
-                transaction_id,
-                CONCAT('at ', CAST(`partition` AS STRING), ':', CAST(`offset` AS STRING))
-            )
-            ORDER BY seen
-        ) AS copy
-    FROM classified
-    WHERE reason IS NULL
-)
-WHERE copy = 1;
+SELECT * FROM numbered WHERE copy = 1;

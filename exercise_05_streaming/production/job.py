@@ -34,6 +34,7 @@ from exercise_05_streaming.production.checkpoints import (
     id_of_log,
     resume_point,
 )
+from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, LOGS, RunningJob
 from exercise_05_streaming.production.writer import new_writer
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
@@ -180,8 +181,11 @@ def run(job: RunningJob, writer: Writer, savepoints: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
 
+    refusals = RefusalReport()
+
     def is_running() -> bool:
         job.require_running()
+        refusals.print_when_due()
         return not stopped.is_set()
 
     try:

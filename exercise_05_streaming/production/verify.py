@@ -3,6 +3,9 @@
 python -m exercise_05_streaming.production.verify
 """
 
+import json
+from typing import Any
+
 import polars as pl
 import redis
 
@@ -15,12 +18,23 @@ from lab.feature_store import effective_config
 from lab.settings import settings
 
 
+def events_of(record: bytes) -> list[Any]:
+    """Return the scalar fields of a record that is one object, or None."""
+    try:
+        found = json.loads(record, parse_float=str, parse_constant=int)  # int refuses NaN
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        return [None]
+    return [{name: v for name, v in found.items() if not isinstance(v, dict | list)}]
+
+
 def recompute_tiles(log: pl.DataFrame) -> pl.DataFrame:
-    """Return every tile of a log, in which the first record of each transaction_id counts."""
-    transaction_id = pl.col("value").str.extract(r'"transaction_id": *"([^"]*)"')
-    return verify.recompute_tiles(
-        log.filter(transaction_id.is_null() | transaction_id.is_first_distinct())
-    )
+    """Return every tile of a log, in which the first event of a user with an id counts."""
+    has_no_id = pl.col("transaction_id").fill_null("").str.strip_chars() == ""
+    is_first = pl.struct("user_id", "transaction_id").is_first_distinct()
+    events = verify.classify(log).with_row_index().filter(pl.col("reason").is_null())
+    return verify.recompute_tiles(log[events.filter(has_no_id | is_first)["index"]])
 
 
 def stored_features(users: list[str]) -> pl.DataFrame:
@@ -36,5 +50,10 @@ def stored_features(users: list[str]) -> pl.DataFrame:
     return pl.DataFrame(named, schema=schema, orient="row")
 
 
+def differences(read: verify.Read = stored_features) -> list[str]:
+    """Return the users whose stored features differ from the log, with both rows."""
+    return verify.differences(recompute_tiles, read, events_of)
+
+
 if __name__ == "__main__":
-    run_script(lambda: verify.report(verify.differences(recompute_tiles, stored_features)))
+    run_script(lambda: verify.report(differences()))

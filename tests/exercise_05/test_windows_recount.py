@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from exercise_05_streaming.production import verify
-from exercise_05_streaming.verify import recompute_tiles
+from exercise_05_streaming.verify import events_of, recompute_tiles, refused_events
 from lab.settings import settings
 from tests.exercise_05.tiles_by_hand import (
     MINUTE,
@@ -83,6 +83,12 @@ def accepted(tiles: pl.DataFrame) -> int:
         ROUND | {"event_time": "2024-02-30T12:00:00"},
         ROUND | {"event_time": "yesterday"},
         ROUND | {"event_time": "2024-10-04T12:00:00+02:00"},
+        ROUND | {"event_time": "2024-10-04T14:00:00+02:00"},
+        ROUND | {"event_time": "2024-10-04T12:00:00 UTC"},
+        ROUND | {"event_time": "2024-10-04T12:00"},
+        ROUND | {"user_id": "x" * 257},
+        ROUND | {"amount": 10**10},
+        ROUND | {"amount": "1_000"},
     ],
 )
 def test_what_is_malformed_does_not_count(wrong: object) -> None:
@@ -103,6 +109,46 @@ def test_a_transaction_counts_once_in_production() -> None:
     records = log(twice, twice, ROUND | {"transaction_id": "two"}, ROUND, ROUND)
     assert accepted(recompute_tiles(records)) == 5
     assert accepted(verify.recompute_tiles(records)) == 4
+
+
+def test_ids_are_per_user_a_blank_one_is_none_and_a_refused_event_has_none() -> None:
+    one = ROUND | {"transaction_id": "one"}
+    blank = [ROUND | {"transaction_id": text} for text in ("", "", " ", " ")]
+    records = log(one | {"amount": -1}, one, one | {"user_id": "user_1"}, *blank)
+    assert accepted(verify.recompute_tiles(records)) == 6
+
+
+@pytest.mark.parametrize(
+    ("is_approved", "declined"),
+    [(True, 0), (False, 1), ("true", 0), ("false", 1), ("FALSE", 0), (0, 0), (1, 0), (None, 0)],
+)
+def test_a_payment_is_declined_by_false_alone(is_approved: object, declined: int) -> None:
+    event = ROUND | {"is_approved": is_approved}
+    assert of(event)["declined_count"].to_list() == [declined]
+
+
+@pytest.mark.parametrize(
+    ("record", "events"),
+    [
+        (b"", [None]),
+        (b'{"a": 1}\n', [{"a": 1}]),
+        (b'\xef\xbb\xbf{"a": 1}', [{"a": 1}]),
+        ('{"a": 1}'.encode("utf-16"), [{"a": 1}]),
+        (b'{"a": "\xff"}', [None]),
+        (b'{"a": NaN}', [None]),
+        pytest.param(b"[" * 100_000, [None], id="deep"),
+        (b'[{"a": 1.10}, 2]', [{"a": "1.10"}, 2]),
+        (b'{"a": 1, "a": 2} x', [{"a": 1}]),
+    ],
+)
+def test_a_record_is_read_as_flink_reads_it(record: bytes, events: list[object]) -> None:
+    assert events_of(record) == events
+
+
+def test_refused_events_have_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = ROUND | {"event_time": "2024-10-04T12:59:59.8"}
+    monkeypatch.setattr("exercise_05_streaming.verify.read_log", lambda: log({}, local, ROUND))
+    assert refused_events() == "Refused of 3 events: 1 malformed, 1 too far ahead by 60 min"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from confluent_kafka import Message
@@ -15,36 +15,46 @@ from tests.exercise_05.tiles_by_hand import Event, Tile, tile_of
 
 LATENESS_MS = settings.allowed_lateness.total_seconds() * 1_000
 AHEAD_MS = settings.allowed_ahead.total_seconds() * 1_000
-TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d+))?(?:Z|\+00:00)?")
-CENT, MOST = Decimal("0.01"), Decimal(10**16)
+AMOUNT = re.compile(r"\d{1,18}(\.\d{0,40})?([eE][+-]?\d{1,2})?", re.ASCII)
+TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?", re.ASCII)
+CENT, LIMIT = Decimal("0.01"), Decimal(10**10)
 
 
 def judged(message: Message) -> tuple[str | None, Any]:
     """Why an event is refused, or none and the event: its id, user, time, cents, declined."""
-    try:
-        text = message.value() or b""
-        said = json.loads(text, parse_float=str, parse_int=str, parse_constant=refuse)
-    except ValueError:
-        return "not_json", None
-    if not isinstance(said, dict):
-        return "not_json", None
-    if not said.get("user_id") or isinstance(said["user_id"], dict | list):
-        return "missing_user", None
-    if said.get("amount") is None or isinstance(said["amount"], dict | list):
-        return "missing_amount", None
-    cents = cents_of(said["amount"])
+    said = object_in(message.value())
+    if said is None:
+        return "not_json" if message.value() is not None else "no_value", None
+    user, cents = text_of(said.get("user_id")), cents_of(said.get("amount"))
+    time, recorded = milliseconds_of(said.get("event_time")), message.timestamp()[1]
+    if not user or len(user) > 256:
+        return "bad_user" if user else "missing_user", None
     if cents is None:
-        return "bad_amount", None
-    time = milliseconds_of(said.get("event_time"))
+        is_missing = said.get("amount") is None or isinstance(said["amount"], dict | list)
+        return "missing_amount" if is_missing else "bad_amount", None
     if time is None:
         return "bad_time", None
-    recorded = message.timestamp()[1]
-    if time < recorded - LATENESS_MS:
-        return "too_late", None
-    if time > recorded + AHEAD_MS:
-        return "too_far_ahead", None
-    identity = said.get("transaction_id") or (message.partition(), message.offset())
-    return None, (identity, Event(said["user_id"], time, cents, said.get("is_approved") is False))
+    if not recorded - LATENESS_MS <= time <= recorded + AHEAD_MS:
+        return "too_late" if time < recorded else "too_far_ahead", None
+    number = text_of(said.get("transaction_id")).strip()
+    identity = (user, number) if number else (message.partition(), message.offset())
+    return None, (identity, Event(user, time, cents, text_of(said.get("is_approved")) == "false"))
+
+
+def object_in(value: bytes | None) -> dict[str, Any] | None:
+    """The object that a record is, numbers as they are written."""
+    try:
+        said = json.loads(value or b"", parse_float=str, parse_int=str, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def text_of(value: Any) -> str:
+    """A field as it is written; empty for what is no single value."""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return value if isinstance(value, str) else ""
 
 
 def refuse(_: str) -> None:
@@ -52,12 +62,9 @@ def refuse(_: str) -> None:
 
 
 def cents_of(amount: Any) -> int | None:
-    try:
-        exact = Decimal(str(amount))
-    except InvalidOperation:
+    if not AMOUNT.fullmatch(str(amount)) or Decimal(amount) >= LIMIT:
         return None
-    is_possible = exact.is_finite() and not exact.is_signed() and exact < MOST
-    return int(exact.quantize(CENT, ROUND_HALF_UP) * 100) if is_possible else None
+    return int(Decimal(amount).quantize(CENT, ROUND_HALF_UP) * 100)
 
 
 def milliseconds_of(text: Any) -> int | None:

@@ -1,0 +1,142 @@
+"""What strangers send, in production: every record counts, is a copy, or is a dead letter."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+
+import pytest
+from confluent_kafka import Message, Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from exercise_05_streaming.production.refusals import PERIOD_S, RefusalReport, dead_letters
+from exercise_05_streaming.production.verify import events_of, recompute_tiles
+from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
+from exercise_05_streaming.verify import read_log
+from lab.settings import utc_now
+from tests.exercise_05.payments import milliseconds, payment, record
+from tests.exercise_05.pipeline import NewPipeline, Pipeline
+from tests.exercise_05.strangers import GOOD_USERS, send_strangers
+from tests.exercise_05.tiles_by_hand import Event, tile_of
+from tests.exercise_05.tiles_recounted import accepted, in_order, judged, tiles
+from tests.settings_in_force import settings_in_force
+from tests.waiting import PATIENCE_S, eventually
+
+pytestmark = pytest.mark.kafka
+
+IDS = ("1001", "1001", "", "", " ", None, 7, "7", ["7"])
+COUNTED = 7  # of a user: the copies of 1001 and of 7 are none
+
+
+@dataclass
+class Scene:
+    """The running pipeline, the good events that were sent, and the log that it has read."""
+
+    pipeline: Pipeline
+    sent: list[Event]
+    messages: list[Message]
+
+
+def send_ids(pipeline: Pipeline, now: datetime) -> None:
+    """Two tills number their payments alike; some have no id; one repairs a refused payment."""
+    events = [payment(till, now, transaction_id=i) for till in ("till_a", "till_b") for i in IDS]
+    events += [payment("repaired", now, transaction_id="1", amount=amount) for amount in (-1, 1)]
+    pipeline.send(record(event, now) for event in events)
+
+
+@pytest.fixture(scope="module")
+def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
+    pipeline, now = new_pipeline(), utc_now()
+    sent = send_strangers(pipeline.broker, seed=27, now=now)
+    send_ids(pipeline, now)
+    messages = pipeline.events()
+    dead = len(messages) - len(accepted(messages))
+
+    def is_settled() -> bool:
+        assert job.process.poll() is None, job.said
+        made = in_order(pipeline.tiles().values())
+        return made == tiles(messages) and len(pipeline.dead_letters().values()) == dead
+
+    with pipeline.job() as job, settings_in_force(kafka_port=pipeline.broker.port):
+        job.wait_until_running()
+        try:
+            eventually(is_settled, 90)
+        except AssertionError:
+            print(job.said)  # the tests show what differs
+        yield Scene(pipeline, sent, messages)
+        assert job.process.poll() is None, job.said
+
+
+def test_every_good_event_counts(scene: Scene) -> None:
+    good = {f"good_{number}" for number in range(GOOD_USERS)} | {"committed"}
+    made = scene.pipeline.tiles().values()
+    assert {user: [tile for tile in made if tile["user_id"] == user] for user in good} == {
+        user: [tile_of(event for event in scene.sent if event.user == user)] for user in good
+    }
+
+
+def test_what_does_not_count_is_a_dead_letter_with_its_place(scene: Scene) -> None:
+    found = {
+        (dead["partition"], dead["offset"]): dead["reason"]
+        for dead in scene.pipeline.dead_letters().values()
+    }
+    reasons = {(m.partition(), m.offset()): judged(m)[0] for m in scene.messages}
+    refused = {place: reason for place, reason in reasons.items() if reason}
+    copies = {place for place, reason in found.items() if reason == "duplicate"}
+    assert {place: found[place] for place in found.keys() - copies} == refused
+    assert len(accepted(scene.messages)) + len(refused) + len(copies) == len(scene.messages)
+    assert len(copies) == 4
+    assert "no_value" in refused.values()
+
+
+def test_job_and_recomputations_agree(scene: Scene) -> None:
+    made = in_order(scene.pipeline.tiles().values())
+    assert made == tiles(scene.messages)
+    assert made == recompute_tiles(read_log(events_of)).rows(named=True)
+
+
+def test_ids_are_per_user_and_a_blank_one_is_none(scene: Scene) -> None:
+    counts: Counter[str] = Counter()
+    for tile in scene.pipeline.tiles().values():
+        counts[tile["user_id"]] += tile["transaction_count"]
+    assert [counts[user] for user in ("till_a", "till_b", "repaired")] == [COUNTED, COUNTED, 1]
+
+
+def test_refused_events_are_reported(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    reasons = Counter(dead["reason"] for dead in scene.pipeline.dead_letters().values())
+    line = dead_letters()
+    assert all(f"{number} {reason}" in line for reason, number in reasons.items())
+
+    minutes = count(step=PERIOD_S)
+    report = RefusalReport(lambda: next(minutes))
+    now = utc_now()
+    local = now + timedelta(minutes=60)
+    scene.pipeline.send(record(payment("berlin", local), now) for _ in range(3))
+
+    def printed() -> str:
+        report.print_when_due()
+        return capsys.readouterr().out
+
+    lines: list[str] = []
+    eventually(lambda: lines.append(printed()) or "refused" in lines[-1])  # type: ignore[func-returns-value]
+    assert (
+        lines[-1]
+        .strip()
+        .endswith("refused in a minute, all 60 min ahead: does the producer write local time?")
+    )
+
+
+def test_a_partition_that_is_added_is_read(scene: Scene) -> None:
+    """Flink looks for new partitions every five minutes by default: the test ends before."""
+    options = {"bootstrap.servers": scene.pipeline.broker.bootstrap}
+    added = AdminClient({**options}).create_partitions(
+        [NewPartitions(TRANSACTIONS, PARTITIONS + 1)]
+    )
+    added[TRANSACTIONS].result(PATIENCE_S)
+    now, client = utc_now(), Producer({**options})
+    value = json.dumps(payment("newcomer", now)).encode()
+    client.produce(TRANSACTIONS, value, partition=PARTITIONS, timestamp=milliseconds(now))
+    assert client.flush(PATIENCE_S) == 0
+    eventually(lambda: "newcomer" in {tile["user_id"] for tile in scene.pipeline.tiles().values()})
