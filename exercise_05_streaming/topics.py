@@ -1,4 +1,4 @@
-"""Create the topics: `python -m exercise_05_streaming.topics`, with `--alter` also if they exist."""
+"""Create the topics: `python -m exercise_05_streaming.topics`; `--alter` changes existing ones."""
 
 import sys
 from collections.abc import Mapping
