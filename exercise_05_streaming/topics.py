@@ -42,10 +42,6 @@ TOPICS = {
 
 
 ALTER = "python -m exercise_05_streaming.topics --alter"
-RISKS = {
-    TRANSACTIONS: "producers' clocks decide what is late, or events expire",
-    TILES: "old tiles stay, or tiles that a window needs expire",
-}
 
 
 def create_topics(topics: Mapping[str, dict[str, str]] = TOPICS, alter: bool = False) -> None:
@@ -66,11 +62,10 @@ def check_options(admin: AdminClient, name: str, wanted: dict[str, str], alter: 
     """Report the options of an existing topic that differ, or alter them."""
     topic = ConfigResource(ConfigResource.Type.TOPIC, name)
     found = admin.describe_configs([topic], request_timeout=10)[topic].result()
-    values = {option: found[option].value for option in wanted}
-    different = {option: value for option, value in values.items() if value != wanted[option]}
+    different = {o: found[o].value for o, value in wanted.items() if found[o].value != value}
     if different and not alter:
         options = ", ".join(f"{option}={value}" for option, value in different.items())
-        risk = RISKS.get(name, "records stay or expire")
+        risk = "producers' clocks may decide what is late, and records may stay or expire"
         print(f"Topic {name} exists with {options}: {risk}; next: {ALTER}", flush=True)
     elif different:
         for option in different:

@@ -54,7 +54,7 @@ class LagLimit:
         if any(lag - self._least[number] > limit_s for number, lag in largest.items()):
             problem = f"the job has been behind for longer than its state remembers, {limit_s:g} s"
             raise LagExceeded(problem, "start it again: it reads the log from its beginning")
-        self._last, self._checked = self._last | self._read_lags(), now
+        self._last, self._checked = largest | self._read_lags(), now
         for number, lag in self._last.items():
             self._least[number] = min(lag, self._least.get(number, lag - self._stopped_s))
 
