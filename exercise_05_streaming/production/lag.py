@@ -50,13 +50,17 @@ class LagLimit:
         """
         now = self._clock()
         largest = {number: lag + now - self._checked for number, lag in self._last.items()}
-        limit_s = settings.max_lag.total_seconds()
-        if any(lag - self._least[number] > limit_s for number, lag in largest.items()):
-            problem = f"the job has been behind for longer than its state remembers, {limit_s:g} s"
-            raise LagExceeded(problem, "start it again: it reads the log from its beginning")
+        self._require(largest)
         self._last, self._checked = largest | self._read_lags(), now
         for number, lag in self._last.items():
             self._least[number] = min(lag, self._least.get(number, lag - self._stopped_s))
+        self._require(self._last)
+
+    def _require(self, lags: Lags) -> None:
+        limit_s = settings.max_lag.total_seconds()
+        if any(lag - self._least[number] > limit_s for number, lag in lags.items()):
+            problem = f"the job has been behind for longer than its state remembers, {limit_s:g} s"
+            raise LagExceeded(problem, "start it again: it reads the log from its beginning")
 
 
 class GroupLag:
