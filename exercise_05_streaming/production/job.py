@@ -228,12 +228,12 @@ def main(
     with locked(folder, timeout_s=settings.socket_timeout_s):
         start = resume_point(folder, definition())
         start = None if fresh else start
+        limit = LagLimit(GroupLag(), stopped_s=age_s(start) if start else 0)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)
         define_job(t_env)
         job = start_job(t_env)
         print(f"Job {job.id} is running; Ctrl-C stops it with a savepoint", flush=True)
-        limit = LagLimit(GroupLag(), stopped_s=age_s(start) if start else 0)
         run(job, writer, limit, folder)
 
 

@@ -102,3 +102,20 @@ def test_another_definition_or_state_backend_reads_the_log_again(
         assert "another definition or state backend" in job.said
         assert "from the beginning" in job.said
         wait_until_exact(pipeline)
+
+
+def test_a_checkpoint_that_cannot_be_restored_is_an_error(new_pipeline: NewPipeline) -> None:
+    pipeline = new_pipeline()
+    pipeline.send(islice(traffic(seed=6), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        wait_until_exact(pipeline)
+        assert job.stop() == 0, job.said
+    for point in pipeline.checkpoints():
+        point.write_bytes(b"not a checkpoint")
+    with pipeline.job() as job:
+        eventually(lambda: job.process.poll() is not None)
+        assert job.process.returncode == 2, job.said
+        assert "error: " in job.said
+        assert "with --fresh the log is read from its beginning" in job.said
+        assert "Traceback" not in job.said
