@@ -57,6 +57,7 @@ def test_a_stall_beyond_the_limit_ends_the_job_and_the_next_one_reads_the_log(
         assert "behind for longer than its state remembers" in job.said
         assert "start it again: it reads the log from its beginning" in job.said
     assert not pipeline.checkpoints()
+    pipeline.settings.clear()
     with pipeline.job() as job:
         job.wait_until_running()
         assert "from the beginning" in job.said
