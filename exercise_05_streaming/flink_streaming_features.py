@@ -7,17 +7,24 @@ and writer.py merges tiles into windows and writes them to Redis.
 
 import logging
 import os
+import re
 import signal
+import time
 from datetime import UTC, datetime
 
 import typer
+from py4j.protocol import Py4JError
 from pyflink.common import Configuration
+from pyflink.common.job_client import JobClient
 from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
 from exercise_05_streaming.progress import GROUP, forget_offsets
 from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS, create_topics
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer, clock_ms
 from lab.learn import UserError, run_script, settings
+
+FAILURE = r" to FAILED with failure cause:\s+(.*?)\n(?=\d{4}-|$)"  # until the next line with a time
+LOGS = settings.build_dir / "flink" / "log"
 
 # ---- STEP 1: Create the environment ------------------------------------------------------------
 
@@ -26,7 +33,8 @@ FEATURE_JOB = {
     "table.exec.mini-batch.enabled": "true",
     "table.exec.mini-batch.allow-latency": "1 s",
     "table.exec.mini-batch.size": "10000",
-    # Forget a tile a day after its last event; by then an event of it is too late.
+    # Forget a tile a day after its last event, by the clock of the job: by then an event of it is
+    # too late, unless the job stood still meanwhile. Such a tile starts at a count of 1 again.
     "table.exec.state.ttl": "1 d",
     # A failed task goes back to the last checkpoint. Records since then are read again, and a tile
     # that is written twice has the same key and value.
@@ -42,7 +50,7 @@ LOOK_BACK_MS = (25 * 60 + 15) * 60_000
 
 def create_environment(options: dict[str, str]) -> TableEnvironment:
     """Return a streaming TableEnvironment; its Flink runs inside a JVM of this process."""
-    os.environ["FLINK_LOG_DIR"] = str(settings.build_dir / "flink" / "log")
+    os.environ["FLINK_LOG_DIR"] = str(LOGS)
     logging.getLogger().addHandler(logging.NullHandler())  # py4j logs what it also raises
     jars = sorted(settings.flink_jars_dir.resolve().glob("*.jar"))
     if not jars and "FLINK_HOME" not in os.environ:
@@ -200,13 +208,56 @@ def define_sink(t_env: TableEnvironment) -> None:
     """)
 
 
+def first_cause(trace: str) -> str:
+    """Return the innermost cause of a Java stack trace, which is what went wrong first."""
+    causes = re.findall(r"^(?:Caused by)?: (.+)", trace, re.MULTILINE)
+    return str([*trace.split("\n", 1)[:1], *causes][-1])
+
+
+class JobWatch:
+    """Follow a Flink job; print once a minute that it restarts, and why."""
+
+    def __init__(self, job: JobClient) -> None:
+        self.job, self._end = job, job.get_job_execution_result()  # none is given after the end
+        self._next_report = 0.0
+
+    def is_running(self) -> bool:
+        """Return whether the job has not ended; a job that restarts has not."""
+        try:
+            if self._end.done():
+                return False
+            is_restarting = self.job.get_job_status().result().name == "RESTARTING"
+        except Py4JError:  # of a JVM without memory, or in the moment of the end
+            return False
+        if is_restarting and time.monotonic() > self._next_report:
+            self._next_report = time.monotonic() + 60
+            print(f"Flink restarts the job: {self.cause_in_log()}; less {LOGS}/*", flush=True)
+        return True
+
+    def cause_of_end(self) -> str:
+        """Return why the job has ended."""
+        try:
+            self._end.result()
+        except Py4JError as error:
+            return first_cause(str(error))
+        return "no failure"
+
+    def cause_in_log(self) -> str:
+        """Return the first cause of the first failure since the job was restarted last."""
+        for log in LOGS.glob("*.log"):
+            run = log.read_text(errors="replace").rpartition(" from state RESTARTING to RUNNING")[2]
+            if failure := re.search(FAILURE, run, re.DOTALL):
+                return first_cause(failure[1])
+        return "no failure is in its log"
+
+
 def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
     """Start the job, and write features until it ends."""
     job = t_env.execute_sql("INSERT INTO user_tiles SELECT * FROM tiles").get_job_client()
     print(f"Job {job.get_job_id()} is running; Ctrl-C stops it", flush=True)
-    ended = ("FAILED", "CANCELED", "FINISHED")
-    writer.run(TopicReader(TILES), lambda: job.get_job_status().result().name not in ended)
-    job.get_job_execution_result().result()  # raises the reason of a failure
+    watch = JobWatch(job)
+    writer.run(TopicReader(TILES), watch.is_running)
+    raise UserError(f"the Flink job has ended: {watch.cause_of_end()}", f"less {LOGS}/*")
 
 
 # ---- STEP 5: Run -------------------------------------------------------------------------------

@@ -79,12 +79,13 @@ class Settings(LearnerSettings):
     redis_check_s: float = 1
     writer_timeout_s: float = 60
 
-    # Flink; a checkpoint older than what the state remembers is not resumed
+    # Flink
     flink_jars_dir: Path = ROOT / "build" / "stack" / "flink_jars"
     checkpoint_dir: Path | None = None  # in the build folder
     checkpoint_interval: timedelta = timedelta(seconds=10)
     state_backend: Literal["hashmap", "rocksdb"] = "hashmap"
-    state_ttl: timedelta = timedelta(hours=1)
+    # Beyond this lag the job ends and reads the log again: its state has forgotten what it needs
+    max_lag: timedelta = timedelta(minutes=45)
     flink_heap: str = "2g"
     flink_parallelism: int = Field(default=2, ge=1)
     flink_emit_delay: timedelta = timedelta(seconds=1)

@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS, create_topics
+from exercise_05_streaming.topics import PARTITIONS, TOPICS, TRANSACTIONS, create_topics
 from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.feature_store import connect_redis, effective_config
@@ -111,8 +111,9 @@ def probe(producer: Producer) -> str:
 
 
 def send_backlog(events: int, span: timedelta, user_of: Callable[[int], int]) -> None:
-    """Send events of `span` up to now; a record is as old as its event."""
-    create_topics()
+    """Send events of `span` up to now; a record is as old as its event, not as Kafka's clock."""
+    log = TOPICS[TRANSACTIONS] | {"message.timestamp.type": "CreateTime"}
+    create_topics(TOPICS | {TRANSACTIONS: log})
     start, producer = utc_now() - span, new_producer()
     for number in range(events):
         send_event(

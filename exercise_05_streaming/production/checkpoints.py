@@ -13,12 +13,19 @@ from exercise_05_streaming.writer import clock_ms
 from lab.settings import settings
 
 COMPLETE = "_metadata"  # Flink writes it last
+DEFINITION = "definition"
 
 
 def checkpoint_folder(log_id: str) -> Path:
     """Return the folder of one log's state: a topic that was created again is another log."""
     base = settings.checkpoint_dir or settings.build_dir / "flink" / "checkpoints"
     return base.resolve() / log_id
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Delete checkpoints and savepoints: the next start reads the log from its beginning."""
+    for file in folder.glob(f"**/{COMPLETE}"):
+        file.unlink()
 
 
 def id_of_log() -> str:
@@ -30,17 +37,27 @@ def id_of_log() -> str:
     return re.sub(r"\W", "_", f"{cluster}-{topic}")  # it names a folder
 
 
-def resume_point(folder: Path) -> Path | None:
+def resume_point(folder: Path, definition: str) -> Path | None:
     """Return the newest checkpoint or savepoint; None to read the log from its beginning.
 
-    None also when the newest one is older than the state's memory: the job would count copies, and
-    new versions of tiles, that it has forgotten. A reread of the log gives the same tiles.
+    Two cases begin again, because a reread of the log gives the same tiles. The newest one may be
+    too old: the job would count copies, and new versions of tiles, that it has forgotten. Or it is
+    of another definition, on which Flink would restore nothing, or values by two definitions.
     """
-    found = {file.parent: file.stat().st_mtime for file in folder.glob(f"**/{COMPLETE}")}
-    newest = max(found, key=lambda point: found[point], default=None)
-    # A late event, or a second copy, may come so long after the first.
-    resumable_s = (settings.state_ttl - settings.allowed_lateness).total_seconds()
-    return newest if newest and time.time() - found[newest] <= resumable_s else None
+    known = folder / DEFINITION
+    if not known.exists() or known.read_text() != definition:
+        if any(folder.glob(f"**/{COMPLETE}")):
+            print("Deleted the checkpoints of another definition or state backend", flush=True)
+        forget_checkpoints(folder)
+        known.write_text(definition)
+    found = {file.parent: age_s(file.parent) for file in folder.glob(f"**/{COMPLETE}")}
+    newest = min(found, key=lambda point: found[point], default=None)
+    return newest if newest and found[newest] <= settings.max_lag.total_seconds() else None
+
+
+def age_s(point: Path) -> float:
+    """Return the seconds since a checkpoint or savepoint was complete."""
+    return time.time() - (point / COMPLETE).stat().st_mtime
 
 
 def generation_of(folder: Path, *, is_new: bool) -> int:

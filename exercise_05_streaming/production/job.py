@@ -6,10 +6,12 @@ python -m exercise_05_streaming.production.job --cluster        # on a Flink clu
 python -m exercise_05_streaming.production.job --parts writer   # the solution's job, this writer
 """
 
+import inspect
 import os
 import signal
 from collections.abc import Mapping
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from string import Template
 from threading import Event
@@ -23,19 +25,23 @@ from pyflink.table import TableEnvironment
 from exercise_05_streaming.flink_streaming_features import (
     FEATURE_JOB,
     LOOK_BACK_MS,
+    LOGS,
     compute_features,
     create_environment,
     define_sink,
     run_features,
 )
 from exercise_05_streaming.production.checkpoints import (
+    age_s,
     checkpoint_folder,
+    forget_checkpoints,
     generation_of,
     id_of_log,
     resume_point,
 )
+from exercise_05_streaming.production.lag import GroupLag, LagExceeded, LagLimit, state_ttl
 from exercise_05_streaming.production.refusals import RefusalReport
-from exercise_05_streaming.production.running_job import ENDED, LOGS, RunningJob
+from exercise_05_streaming.production.running_job import ENDED, RunningJob
 from exercise_05_streaming.production.writer import new_writer
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
@@ -73,7 +79,7 @@ def job_options() -> dict[str, str]:
         # Kafka's threads write some log lines after a job has ended, which is no leak.
         "classloader.check-leaked-classloader": "false",
         "parallelism.default": str(settings.flink_parallelism),
-        "table.exec.state.ttl": milliseconds(settings.state_ttl),
+        "table.exec.state.ttl": milliseconds(state_ttl()),
         # Tiles and dead letters share one view.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
         "table.exec.mini-batch.allow-latency": milliseconds(settings.flink_emit_delay),
@@ -159,6 +165,18 @@ def statements(file: str, start_ms: int = 0) -> list[str]:
     return [part.strip() for part in filled.split(";") if part.strip()]
 
 
+def definition() -> str:
+    """Return what a checkpoint depends on: statements, options of the plan, the state backend.
+
+    Flink finds the state of an operator by a hash of its place in the plan.
+    """
+    texts = [*statements("accepted.sql"), (FOLDER / "ReadTransaction.java").read_text()]
+    texts += [inspect.getsource(function) for function in (compute_features, define_sink)]
+    options = FEATURE_JOB | job_options()
+    texts += [f"{name}: {value}" for name, value in options.items() if name.startswith("table.")]
+    return sha256("\n".join([*texts, settings.state_backend]).encode()).hexdigest()
+
+
 def milliseconds(duration: timedelta) -> str:
     """Return a duration as Flink's options have it."""
     return f"{duration // timedelta(milliseconds=1)} ms"
@@ -175,7 +193,7 @@ def prepare_services() -> None:
         raise UserError(problem, "lab up redis") from error
 
 
-def run(job: RunningJob, writer: Writer, savepoints: Path) -> None:
+def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
     """Write features until a signal; then stop the job with a savepoint."""
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -184,17 +202,21 @@ def run(job: RunningJob, writer: Writer, savepoints: Path) -> None:
     refusals = RefusalReport()
 
     def is_running() -> bool:
-        job.require_running()
+        if job.is_time_to_check():
+            limit.check()
+            job.require_running()
         refusals.print_when_due()
         return not stopped.is_set()
 
     try:
         writer.run(TopicReader(TILES), is_running)
-    except BaseException:
+    except BaseException as error:
         job.cancel()
+        if isinstance(error, LagExceeded):
+            forget_checkpoints(folder)
         raise
     try:
-        print(f"Stopped; the savepoint is {job.stop(savepoints)}")
+        print(f"Stopped; the savepoint is {job.stop(folder / 'savepoints')}")
     except UserError as error:
         job.cancel()
         print(f"Stopped without a savepoint, which loses nothing: {error.problem}")
@@ -214,13 +236,15 @@ def main(
     folder = checkpoint_folder(id_of_log())
     options = cluster_options() if cluster else {}
     with locked(folder, timeout_s=settings.socket_timeout_s):
-        start = None if fresh else resume_point(folder)
+        start = resume_point(folder, definition())
+        start = None if fresh else start
+        limit = LagLimit(GroupLag(), stopped_s=age_s(start) if start else 0)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)
         define_job(t_env, generation_of(folder, is_new=start is None))
         job = start_job(t_env)
         print(f"Job {job.id} is running; Ctrl-C stops it with a savepoint", flush=True)
-        run(job, writer, folder / "savepoints")
+        run(job, writer, limit, folder)
 
 
 if __name__ == "__main__":

@@ -49,10 +49,8 @@ class RefusalReport:
             print(summary(refusals), flush=True)
 
     def _read(self) -> Counter[Refusal]:
-        found: Counter[Refusal] = Counter()
-        while records := list(self._topic.poll()):
-            found.update(_refusal(r) for r in records if r.timestamp()[1] >= self._start_ms)
-        return found
+        records = self._topic.to_the_end()
+        return Counter(_refusal(r) for r in records if r.timestamp()[1] >= self._start_ms)
 
 
 def _refusal(record: Message) -> Refusal:

@@ -11,12 +11,23 @@ from pyflink.common.completable_future import CompletableFuture
 from pyflink.java_gateway import get_gateway
 from pyflink.table import TableResult
 
+from exercise_05_streaming.flink_streaming_features import LOGS, JobWatch, first_cause
 from lab.errors import UserError
 from lab.settings import settings
+from lab.stack.flink.cluster import ask as query_flink
 
 ENDED = {"FAILED", "CANCELED", "FINISHED"}
 POLL_S, CHECK_S = 0.02, 0.5
-LOGS = settings.build_dir / "flink" / "log"
+
+
+class ClusterWatch(JobWatch):
+    """The solution's watch, of a job that may run on a cluster: its failures are not in our log."""
+
+    def cause_in_log(self) -> str:
+        """Return the first cause of the newest failure."""
+        found = query_flink(settings, f"/jobs/{self.job.get_job_id()}/exceptions") or {}
+        newest = found.get("exceptionHistory", {}).get("entries", [])[:1]
+        return first_cause(newest[0]["stacktrace"]) if newest else super().cause_in_log()
 
 
 class RunningJob:
@@ -25,19 +36,22 @@ class RunningJob:
     def __init__(self, result: TableResult) -> None:
         client = result.get_job_client()
         assert client is not None
-        self._client = client
+        self._client, self._watch = client, ClusterWatch(client)
         self._next_check = 0.0
         self.id = str(client.get_job_id())
 
+    def is_time_to_check(self) -> bool:
+        """Return True twice a second."""
+        is_time = time.monotonic() >= self._next_check
+        if is_time:
+            self._next_check = time.monotonic() + CHECK_S
+        return is_time
+
     def require_running(self) -> None:
-        """Check the job twice a second. Raises UserError with Flink's reason once it has ended."""
-        if time.monotonic() < self._next_check:
-            return
-        self._next_check = time.monotonic() + CHECK_S
-        state = str(_result(self._client.get_job_status).name)
-        if state in ENDED:
+        """Raises UserError with Flink's reason once the job has ended."""
+        if not self._watch.is_running():
             next_step = f"less {LOGS}/*; with --fresh the log is read from its beginning"
-            raise UserError(f"the Flink job has ended as {state}: {self._cause()}", next_step)
+            raise UserError(f"the Flink job has ended: {self._watch.cause_of_end()}", next_step)
 
     def stop(self, folder: Path) -> str:
         """End the job with a savepoint in `folder`, and return its path."""
@@ -54,13 +68,6 @@ class RunningJob:
         client = self._client._j_job_client
         return CompletableFuture(client.stopWithSavepoint(False, folder, formats.NATIVE), str)
 
-    def _cause(self) -> str:
-        try:
-            _result(self._client.get_job_execution_result)
-        except UserError as error:
-            return error.problem
-        return "no failure"
-
 
 def _result(call: Callable[..., Any], *arguments: Any) -> Any:
     """Return the result of a call. Raises UserError when Flink reports a failure or is too slow."""
@@ -73,7 +80,4 @@ def _result(call: Callable[..., Any], *arguments: Any) -> Any:
             time.sleep(POLL_S)
         return future.result()
     except Py4JError as error:
-        # The last cause of a Java exception is the first thing that went wrong.
-        causes = [line for line in str(error).splitlines() if line.startswith("Caused by: ")]
-        cause = causes[-1].removeprefix("Caused by: ") if causes else str(error)
-        raise UserError(f"Flink failed: {cause}", f"less {LOGS}/*") from error
+        raise UserError(f"Flink failed: {first_cause(str(error))}", f"less {LOGS}/*") from error

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
-from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS
+from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
 from tests.exercise_05.payments import Record
@@ -59,9 +59,16 @@ class Pipeline:
         for deleted in admin.delete_topics([*names]).values() if names else ():
             deleted.result(PATIENCE_S)
         eventually(lambda: not names & set(admin.list_topics(timeout=PATIENCE_S).topics))
+        self._create_log(admin)
         command = [sys.executable, "-m", "exercise_05_streaming.topics"]
         subprocess.run(command, env=self.env(), check=True, timeout=PATIENCE_S)
         self.redis.client().flushall()
+
+    def _create_log(self, admin: AdminClient) -> None:
+        """As `topics.py` does, but records keep the times that a test gives them."""
+        options = TOPICS[TRANSACTIONS] | {"message.timestamp.type": "CreateTime"}
+        log = NewTopic(TRANSACTIONS, PARTITIONS, config=options)
+        admin.create_topics([log])[TRANSACTIONS].result(PATIENCE_S)
 
     def checkpoints(self) -> list[Path]:
         """Those that are complete."""

@@ -1,0 +1,93 @@
+"""The job's lag, and the end of a job whose lag grows beyond what its state remembers.
+
+Flink forgets state by the clock of the job. Two records that change one tile are at most its five
+minutes, the lateness and the time ahead apart; the job processes them that far apart, plus the
+growth of its lag meanwhile. With a larger growth a tile would restart at 1, and a copy would count.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from exercise_05_streaming.topics import TRANSACTIONS
+from lab.errors import UserError
+from lab.settings import settings
+
+GROUP, TILE = "flink-features", timedelta(minutes=5)
+Lags = dict[int, float]  # in seconds, by partition
+
+
+def state_ttl() -> timedelta:
+    """Return how long state must outlive the last record that changed it."""
+    return TILE + settings.allowed_lateness + settings.allowed_ahead + settings.max_lag
+
+
+class LagExceeded(UserError):
+    """The state may have forgotten what the next record needs."""
+
+
+class LagLimit:
+    """Compare the growth of the lag with its limit."""
+
+    def __init__(
+        self,
+        lags: Callable[[], Lags],
+        stopped_s: float = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`stopped_s` is the age of the checkpoint from which the job resumes."""
+        self._read_lags, self._stopped_s, self._clock = lags, stopped_s, clock
+        self._least: Lags = {}
+        self._last: Lags = {}
+        self._checked = clock()
+
+    def check(self) -> None:
+        """Raises LagExceeded. Call it again and again: a gap between calls counts as lag.
+
+        A lag grows no faster than the clock, so the last one and the time since then are its most.
+        """
+        now = self._clock()
+        largest = {number: lag + now - self._checked for number, lag in self._last.items()}
+        self._require(largest)
+        self._last, self._checked = largest | self._read_lags(), now
+        for number, lag in self._last.items():
+            self._least[number] = min(lag, self._least.get(number, lag - self._stopped_s))
+        self._require(self._last)
+
+    def _require(self, lags: Lags) -> None:
+        limit_s = settings.max_lag.total_seconds()
+        if any(lag - self._least[number] > limit_s for number, lag in lags.items()):
+            problem = f"the job has been behind for longer than its state remembers, {limit_s:g} s"
+            raise LagExceeded(problem, "start it again: it reads the log from its beginning")
+
+
+class GroupLag:
+    """Age of the oldest record that the job's committed offsets have not reached."""
+
+    def __init__(self) -> None:
+        options = {"bootstrap.servers": settings.kafka_address, "group.id": GROUP}
+        options |= {"enable.auto.commit": "false", "enable.partition.eof": "true"}
+        self._consumer = Consumer(options | {"fetch.wait.max.ms": "50", "log_level": "0"})
+
+    def __call__(self) -> Lags:
+        """Return the lag of each partition with a committed offset; none without Kafka."""
+        timeout_s = settings.kafka_timeout_s
+        try:
+            topic = self._consumer.list_topics(TRANSACTIONS, timeout_s).topics[TRANSACTIONS]
+            places = [TopicPartition(TRANSACTIONS, number) for number in topic.partitions]
+            committed = self._consumer.committed(places, timeout_s)
+            return {place.partition: self._lag(place) for place in committed if place.offset >= 0}
+        except KafkaException:
+            return {}
+
+    def _lag(self, place: TopicPartition) -> float:
+        if place.offset >= self._consumer.get_watermark_offsets(place, settings.kafka_timeout_s)[1]:
+            return 0
+        self._consumer.assign([place])
+        record = self._consumer.poll(settings.kafka_timeout_s)
+        self._consumer.unassign()
+        if record is None or record.error():  # only the marker of a transaction is left
+            return 0
+        return max(0, time.time() - record.timestamp()[1] / 1_000)

@@ -1,0 +1,122 @@
+"""The job after a stall, a long stop, and a change of its definition: exact, or it ends."""
+
+import os
+import signal
+import time
+from datetime import timedelta
+from itertools import islice
+from threading import Event
+
+import psutil
+import pytest
+
+from lab.settings import utc_now
+from tests.exercise_05.payments import payment, record, traffic
+from tests.exercise_05.pipeline import Job, NewPipeline, Pipeline
+from tests.exercise_05.tiles_recounted import in_order, tiles
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.kafka
+
+EVENTS = 500
+MAX_LAG_S, STALL_S = 8, 12
+
+
+def wait_until_exact(pipeline: Pipeline) -> None:
+    recounted = tiles(pipeline.events())
+    eventually(lambda: in_order(pipeline.tiles().values()) == recounted)
+
+
+def wait_for_checkpoint(pipeline: Pipeline) -> None:
+    eventually(lambda: bool(pipeline.checkpoints()))
+
+
+def stall(job: Job, seconds: float) -> None:
+    """Freeze the job's JVM, in which Flink runs."""
+    (jvm,) = psutil.Process(job.process.pid).children(recursive=True)
+    jvm.send_signal(signal.SIGSTOP)
+    Event().wait(seconds)
+    jvm.send_signal(signal.SIGCONT)
+
+
+def test_a_stall_beyond_the_limit_ends_the_job_and_the_next_one_reads_the_log(
+    new_pipeline: NewPipeline,
+) -> None:
+    pipeline = new_pipeline()
+    pipeline.settings["max_lag"] = timedelta(seconds=MAX_LAG_S)
+    pipeline.send(islice(traffic(seed=1), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        wait_until_exact(pipeline)
+        wait_for_checkpoint(pipeline)
+        Event().wait(MAX_LAG_S / 2)  # it commits, and its lag is known
+        pipeline.send([record(payment("late", utc_now()), utc_now())])
+        stall(job, STALL_S)
+        eventually(lambda: job.process.poll() is not None)
+        assert job.process.returncode == 2, job.said
+        assert "behind for longer than its state remembers" in job.said
+        assert "start it again: it reads the log from its beginning" in job.said
+    assert not pipeline.checkpoints()
+    pipeline.settings.clear()
+    with pipeline.job() as job:
+        job.wait_until_running()
+        assert "from the beginning" in job.said
+        wait_until_exact(pipeline)
+
+
+def test_a_stop_just_under_the_limit_is_caught_up_with(new_pipeline: NewPipeline) -> None:
+    pipeline = new_pipeline()
+    sent = list(islice(traffic(seed=2), EVENTS))
+    pipeline.send(sent)
+    with pipeline.job() as job:
+        job.wait_until_running()
+        wait_until_exact(pipeline)
+        assert job.stop() == 0, job.said
+    now = time.time()
+    for point in pipeline.checkpoints():
+        os.utime(point, (now - 44 * 60,) * 2)
+    pipeline.send(sent[-100:])  # copies, which the state must know
+    pipeline.send(islice(traffic(seed=3), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        assert "/savepoints/" in job.said
+        wait_until_exact(pipeline)
+        assert job.stop() == 0, job.said
+
+
+@pytest.mark.parametrize(
+    "changed", [{"state_backend": "rocksdb"}, {"allowed_lateness": timedelta(minutes=14)}]
+)
+def test_another_definition_or_state_backend_reads_the_log_again(
+    new_pipeline: NewPipeline, changed: dict[str, object]
+) -> None:
+    pipeline = new_pipeline()
+    pipeline.send(islice(traffic(seed=4), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        wait_until_exact(pipeline)
+        assert job.stop() == 0, job.said
+    pipeline.settings |= changed
+    pipeline.send(islice(traffic(seed=5), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        assert "another definition or state backend" in job.said
+        assert "from the beginning" in job.said
+        wait_until_exact(pipeline)
+
+
+def test_a_checkpoint_that_cannot_be_restored_is_an_error(new_pipeline: NewPipeline) -> None:
+    pipeline = new_pipeline()
+    pipeline.send(islice(traffic(seed=6), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        wait_until_exact(pipeline)
+        assert job.stop() == 0, job.said
+    for point in pipeline.checkpoints():
+        point.write_bytes(b"not a checkpoint")
+    with pipeline.job() as job:
+        eventually(lambda: job.process.poll() is not None)
+        assert job.process.returncode == 2, job.said
+        assert "error: " in job.said
+        assert "with --fresh the log is read from its beginning" in job.said
+        assert "Traceback" not in job.said

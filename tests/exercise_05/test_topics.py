@@ -1,0 +1,99 @@
+"""The topics' options on a broker: Kafka's clock for the log, bounds for the tiles."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from exercise_05_streaming.produce_events import send
+from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS, create_topics
+from lab.settings import settings
+from lab.stack.kafka import KafkaBroker, private_kafka
+from tests.settings_in_force import settings_in_force
+from tests.waiting import PATIENCE_S, eventually
+
+pytestmark = pytest.mark.kafka
+
+HOUR = timedelta(hours=1)
+LONGEST_WINDOW, LONGEST_STOP = 25 * HOUR, 24 * HOUR
+MILLISECOND = timedelta(milliseconds=1)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    with private_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def admin(broker: KafkaBroker) -> Iterator[AdminClient]:
+    """Of a broker without topics."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    with settings_in_force(kafka_port=broker.port):
+        yield admin
+        for deleted in admin.delete_topics([TRANSACTIONS, TILES]).values():
+            deleted.result(PATIENCE_S)
+    eventually(lambda: TRANSACTIONS not in admin.list_topics(timeout=PATIENCE_S).topics)
+
+
+def options_of(admin: AdminClient, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    found = admin.describe_configs([resource])[resource].result(PATIENCE_S)
+    return {name: entry.value for name, entry in found.items()}
+
+
+def create_with_defaults(admin: AdminClient) -> None:
+    """As a producer or a checker does that sets no option."""
+    admin.create_topics([NewTopic(TRANSACTIONS, PARTITIONS)])[TRANSACTIONS].result(PATIENCE_S)
+
+
+def test_the_record_time_of_the_log_is_kafkas(admin: AdminClient, broker: KafkaBroker) -> None:
+    create_topics()
+    options = options_of(admin, TRANSACTIONS)
+    assert options["message.timestamp.type"] == "LogAppendTime"
+    assert options["retention.ms"] == "-1"
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    producer.produce(TRANSACTIONS, b"{}", partition=0, timestamp=1_000)  # in 1970
+    assert producer.flush(PATIENCE_S) == 0
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "test"})
+    consumer.assign([TopicPartition(TRANSACTIONS, 0, 0)])
+    message = consumer.poll(PATIENCE_S)
+    consumer.close()
+    assert message is not None
+    assert message.timestamp()[1] > 1_700_000_000_000
+
+
+def test_the_topic_of_tiles_is_bounded(admin: AdminClient) -> None:
+    create_topics()
+    options = options_of(admin, TILES)
+    assert sorted(options["cleanup.policy"].split(",")) == ["compact", "delete"]
+    assert int(options["segment.ms"]) * MILLISECOND == HOUR
+    assert int(options["max.compaction.lag.ms"]) * MILLISECOND <= 3 * HOUR
+    needed = LONGEST_WINDOW + settings.allowed_lateness + LONGEST_STOP
+    assert needed <= int(options["retention.ms"]) * MILLISECOND <= 2 * needed
+
+
+def test_a_log_by_the_producers_clock_is_reported_and_works(
+    admin: AdminClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_with_defaults(admin)
+    create_topics()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Topic transactions exists with")
+    assert "message.timestamp.type=CreateTime" in line
+    assert "producers' clocks may decide what is late" in line
+    assert line.endswith("next: python -m exercise_05_streaming.topics --alter")
+    assert options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "CreateTime"
+    assert send([("ann", "{}")]) == 1
+
+
+def test_options_are_altered_on_request(
+    admin: AdminClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_with_defaults(admin)
+    create_topics(alter=True)
+    eventually(lambda: options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "LogAppendTime")
+    create_topics()
+    assert capsys.readouterr().out == "", "nothing differs any more"
