@@ -7,24 +7,17 @@ and writer.py merges tiles into windows and writes them to Redis.
 
 import logging
 import os
-import re
 import signal
-import time
 from datetime import UTC, datetime
 
 import typer
-from py4j.protocol import Py4JError
 from pyflink.common import Configuration
-from pyflink.common.job_client import JobClient
 from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
-from exercise_05_streaming.progress import GROUP, forget_offsets
-from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS, create_topics
+from exercise_05_streaming import topics
+from exercise_05_streaming.progress import GROUP, LOGS, JobWatch, forget_offsets
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer, clock_ms
 from lab.learn import UserError, run_script, settings
-
-FAILURE = r" to FAILED with failure cause:\s+(.*?)\n(?=\d{4}-|$)"  # until the next line with a time
-LOGS = settings.build_dir / "flink" / "log"
 
 # ---- STEP 1: Create the environment ------------------------------------------------------------
 
@@ -33,8 +26,7 @@ FEATURE_JOB = {
     "table.exec.mini-batch.enabled": "true",
     "table.exec.mini-batch.allow-latency": "1 s",
     "table.exec.mini-batch.size": "10000",
-    # Forget a tile a day after its last event, by the clock of the job: by then an event of it is
-    # too late, unless the job stood still meanwhile. Such a tile starts at a count of 1 again.
+    # Forget a tile a day after its last event: by then an event of it is too late.
     "table.exec.state.ttl": "1 d",
     # A failed task goes back to the last checkpoint. Records since then are read again, and a tile
     # that is written twice has the same key and value.
@@ -43,7 +35,6 @@ FEATURE_JOB = {
     "restart-strategy.type": "exponential-delay",
     "restart-strategy.exponential-delay.attempts-before-reset-backoff": "20",
 }
-
 # A start of the job reads the longest window and the events that may come late.
 LOOK_BACK_MS = (25 * 60 + 15) * 60_000
 
@@ -55,7 +46,7 @@ def create_environment(options: dict[str, str]) -> TableEnvironment:
     jars = sorted(settings.flink_jars_dir.resolve().glob("*.jar"))
     if not jars and "FLINK_HOME" not in os.environ:
         raise UserError(f"Flink's Kafka connector is not in {settings.flink_jars_dir}", "lab up")
-    basics = {"parallelism.default": str(PARTITIONS), "table.local-time-zone": "UTC"}
+    basics = {"parallelism.default": str(topics.PARTITIONS), "table.local-time-zone": "UTC"}
     if jars:
         basics["pipeline.jars"] = ";".join(jar.as_uri() for jar in jars)
     configuration = Configuration()
@@ -67,34 +58,19 @@ def create_environment(options: dict[str, str]) -> TableEnvironment:
 
 # ---- STEP 2: Define the source -----------------------------------------------------------------
 
-# ISO 8601 in UTC, with or without a zone; null for anything else.
-EVENT_AT = r"""
-    TRY_CAST(REPLACE(REGEXP_EXTRACT(
-        event_time, '^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?\z', 1
-    ), 'T', ' ') AS TIMESTAMP(3))
-"""
-# Null for anything else, and from ten billion on. The pattern limits the exponent: a cast of
-# 1e300000000 takes minutes.
-DOLLARS = r"""
-    TRY_CAST(REGEXP_EXTRACT(
-        amount, '^[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?\z'
-    ) AS DECIMAL(12, 2))
-"""
+# Null for a text of another pattern.
+TIME = f"REPLACE(REGEXP_EXTRACT(event_time, '{topics.EVENT_TIME}', 1), 'T', ' ')"
+EVENT_AT = f"TRY_CAST({TIME} AS TIMESTAMP(3))"
+DOLLARS = f"TRY_CAST(REGEXP_EXTRACT(amount, '{topics.AMOUNT}') AS DECIMAL(12, 2))"
+NEW_EVENTS = "'scan.startup.mode' = 'latest-offset'"
+EVENTS_SINCE = "'scan.startup.mode' = 'timestamp', 'scan.startup.timestamp-millis' = '{}'"
 
 
-def define_source(
-    t_env: TableEnvironment, start_ms: int | None = None, more_columns: str = ""
-) -> None:
-    """Create the table of the topic `transactions`, from a record time on; by default from now on.
+def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "") -> None:
+    """Create the table of the topic `transactions`.
 
-    Malformed JSON is skipped. A field is its text, and null where it is missing. `record_time` is
-    Kafka's own time.
+    Malformed JSON is skipped, and a field is its text. `record_time` is Kafka's own time.
     """
-    startup = "'scan.startup.mode' = 'latest-offset'"
-    if start_ms is not None:
-        startup = (
-            f"'scan.startup.mode' = 'timestamp', 'scan.startup.timestamp-millis' = '{start_ms}'"
-        )
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
             user_id STRING, amount STRING, is_approved STRING, event_time STRING,
@@ -102,7 +78,7 @@ def define_source(
             {more_columns}
         ) WITH (
             'connector' = 'kafka',
-            'topic' = '{TRANSACTIONS}',
+            'topic' = '{topics.TRANSACTIONS}',
             'properties.bootstrap.servers' = '{settings.kafka_address}',
             'properties.group.id' = '{GROUP}',
             'properties.isolation.level' = 'read_committed',
@@ -126,7 +102,7 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
     time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
     watermark = f"LEAST(event_at, record_time) - {seconds(delay)}"  # no time of the future
     columns = f"dollars AS {DOLLARS}, event_at AS COALESCE({EVENT_AT}, record_time)"
-    define_source(t_env, more_columns=f", {columns}, WATERMARK FOR event_at AS {watermark}")
+    define_source(t_env, NEW_EVENTS, f", {columns}, WATERMARK FOR event_at AS {watermark}")
     events = "TABLE transaction_events"
     windows = {
         "TUMBLE": f"TUMBLE({events}, {time}, {seconds(size)})",
@@ -200,7 +176,7 @@ def define_sink(t_env: TableEnvironment) -> None:
             PRIMARY KEY (user_id, tile_start) NOT ENFORCED
         ) WITH (
             'connector' = 'upsert-kafka',
-            'topic' = '{TILES}',
+            'topic' = '{topics.TILES}',
             'properties.bootstrap.servers' = '{settings.kafka_address}',
             'key.format' = 'json',
             'value.format' = 'json'
@@ -208,55 +184,12 @@ def define_sink(t_env: TableEnvironment) -> None:
     """)
 
 
-def first_cause(trace: str) -> str:
-    """Return the innermost cause of a Java stack trace, which is what went wrong first."""
-    causes = re.findall(r"^(?:Caused by)?: (.+)", trace, re.MULTILINE)
-    return str([*trace.split("\n", 1)[:1], *causes][-1])
-
-
-class JobWatch:
-    """Follow a Flink job; print once a minute that it restarts, and why."""
-
-    def __init__(self, job: JobClient) -> None:
-        self.job, self._end = job, job.get_job_execution_result()  # none is given after the end
-        self._next_report = 0.0
-
-    def is_running(self) -> bool:
-        """Return whether the job has not ended; a job that restarts has not."""
-        try:
-            if self._end.done():
-                return False
-            is_restarting = self.job.get_job_status().result().name == "RESTARTING"
-        except Py4JError:  # of a JVM without memory, or in the moment of the end
-            return False
-        if is_restarting and time.monotonic() > self._next_report:
-            self._next_report = time.monotonic() + 60
-            print(f"Flink restarts the job: {self.cause_in_log()}; less {LOGS}/*", flush=True)
-        return True
-
-    def cause_of_end(self) -> str:
-        """Return why the job has ended."""
-        try:
-            self._end.result()
-        except Py4JError as error:
-            return first_cause(str(error))
-        return "no failure"
-
-    def cause_in_log(self) -> str:
-        """Return the first cause of the first failure since the job was restarted last."""
-        for log in LOGS.glob("*.log"):
-            run = log.read_text(errors="replace").rpartition(" from state RESTARTING to RUNNING")[2]
-            if failure := re.search(FAILURE, run, re.DOTALL):
-                return first_cause(failure[1])
-        return "no failure is in its log"
-
-
 def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
     """Start the job, and write features until it ends."""
     job = t_env.execute_sql("INSERT INTO user_tiles SELECT * FROM tiles").get_job_client()
     print(f"Job {job.get_job_id()} is running; Ctrl-C stops it", flush=True)
     watch = JobWatch(job)
-    writer.run(TopicReader(TILES), watch.is_running)
+    writer.run(TopicReader(topics.TILES), watch.is_running)
     raise UserError(f"the Flink job has ended: {watch.cause_of_end()}", f"less {LOGS}/*")
 
 
@@ -265,10 +198,9 @@ def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
 
 def run_features(writer: Writer) -> None:
     """Define and start the job of chapter 2."""
-    t_env = create_environment(FEATURE_JOB)
+    t_env, now_ms = create_environment(FEATURE_JOB), clock_ms()
     forget_offsets()
-    now_ms = clock_ms()
-    define_source(t_env, now_ms - LOOK_BACK_MS)
+    define_source(t_env, EVENTS_SINCE.format(now_ms - LOOK_BACK_MS))
     accept_events(t_env)
     compute_features(t_env, generation=now_ms)
     define_sink(t_env)
@@ -280,7 +212,7 @@ def main(
 ) -> None:
     """Keep features in Redis until Ctrl-C. With --windows: print windows of these lengths in s."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    create_topics()
+    topics.create_topics()
     try:
         if windows:
             print_windows(define_windows(create_environment({}), size, slide, gap, delay))

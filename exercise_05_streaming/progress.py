@@ -1,21 +1,30 @@
-"""The progress time: the moment up to which every payment of the log is counted.
+"""How far the job has read the log, and whether it runs.
 
-Without it a user who paid nothing, and a job that stands still, look alike in Redis.
+The progress time is the moment up to which every payment of the log is counted. Without it a user
+who paid nothing, and a job that stands still, look alike in Redis.
 """
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from py4j.protocol import Py4JError
 
 from exercise_05_streaming.topics import TRANSACTIONS
 from lab.learn import UserError, settings
 
+if TYPE_CHECKING:
+    from pyflink.common.job_client import JobClient
+
 GROUP = "flink-features"  # the job commits its offsets under this name
 TIMEOUT_S, NOTES = 10, 60
+LOGS = settings.build_dir / "flink" / "log"
+FAILURE = r" to FAILED with failure cause:\s+(.*?)\n(?=\d{4}-|$)"  # until the next line with a time
 Offsets = dict[int, int]  # by partition
 
 
@@ -106,3 +115,46 @@ class Progress:
             if found and error and error.code() == kafka.KafkaError._PARTITION_EOF:
                 self._counted[partition] = max(start, found.offset() or 0)
         return self._counted[partition] >= end
+
+
+def first_cause(trace: str) -> str:
+    """Return the innermost cause of a Java stack trace, which is what went wrong first."""
+    causes = re.findall(r"^(?:Caused by)?: (.+)", trace, re.MULTILINE)
+    return str([*trace.split("\n", 1)[:1], *causes][-1])
+
+
+class JobWatch:
+    """Follow a Flink job; print once a minute that it restarts, and why."""
+
+    def __init__(self, job: "JobClient") -> None:
+        self.job, self._end = job, job.get_job_execution_result()  # none is given after the end
+        self._next_report = 0.0
+
+    def is_running(self) -> bool:
+        """Return whether the job has not ended; a job that restarts has not."""
+        try:
+            if self._end.done():
+                return False
+            is_restarting = self.job.get_job_status().result().name == "RESTARTING"
+        except Py4JError:  # of a JVM without memory, or in the moment of the end
+            return False
+        if is_restarting and time.monotonic() > self._next_report:
+            self._next_report = time.monotonic() + 60
+            print(f"Flink restarts the job: {self.cause_in_log()}; less {LOGS}/*", flush=True)
+        return True
+
+    def cause_of_end(self) -> str:
+        """Return why the job has ended."""
+        try:
+            self._end.result()
+        except Py4JError as error:
+            return first_cause(str(error))
+        return "no failure"
+
+    def cause_in_log(self) -> str:
+        """Return the first cause of the first failure since the job was restarted last."""
+        for log in LOGS.glob("*.log"):
+            run = log.read_text(errors="replace").rpartition(" from state RESTARTING to RUNNING")[2]
+            if failure := re.search(FAILURE, run, re.DOTALL):
+                return first_cause(failure[1])
+        return "no failure is in its log"

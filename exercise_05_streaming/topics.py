@@ -16,6 +16,10 @@ from lab.learn import UserError, run_script, settings
 
 TRANSACTIONS, TILES = "transactions", "user_tiles"
 PARTITIONS = 4
+# What an event's texts may be: ISO 8601 in UTC, with or without a zone, and an amount under ten
+# billion. The exponent is limited, because a cast of 1e300000000 takes minutes.
+EVENT_TIME = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?\z"
+AMOUNT = r"^[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?\z"
 TOPICS = {
     TRANSACTIONS: {
         # The log: every feature is recomputed from it, so nothing expires.
@@ -39,8 +43,6 @@ TOPICS = {
         "max.compaction.lag.ms": str(2 * 3_600_000),
     },
 }
-
-
 ALTER = "python -m exercise_05_streaming.topics --alter"
 
 

@@ -12,7 +12,7 @@ import polars as pl
 import redis
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
-from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.topics import AMOUNT, EVENT_TIME, TRANSACTIONS
 from exercise_05_streaming.windows import FEATURES, TILE, features, sliding_24h
 from exercise_05_streaming.writer import VIEW, TopicReader
 from lab.learn import UserError, open_store, run_script, settings
@@ -22,7 +22,7 @@ Read = Callable[[list[str]], pl.DataFrame]  # the stored features of users
 
 # The definitions of `accept_events` and `compute_features` for all of the log at once. The table of
 # the view in exercise 1 is another query: a row for each change of a value, for training.
-EVENTS_OF_LOG = r"""
+EVENTS_OF_LOG = f"""
     SELECT *, CASE WHEN length(user_id) BETWEEN 1 AND 256 AND cents + ms IS NOT NULL
         THEN CASE WHEN ms < record_ms - 900_000 THEN 'too late'
             WHEN ms > record_ms + 60_000 THEN 'too far ahead' END
@@ -30,13 +30,12 @@ EVENTS_OF_LOG = r"""
     FROM (
         SELECT record_ms, event ->> '$.user_id' AS user_id,
             event ->> '$.transaction_id' AS transaction_id,
-            (try_cast(regexp_extract(
-                event ->> '$.amount', '^[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?$'
-            ) AS DECIMAL(12, 2)) * 100)::BIGINT AS cents,
+            (try_cast(regexp_extract(event ->> '$.amount', '{AMOUNT}') AS DECIMAL(12, 2)) * 100)
+                ::BIGINT AS cents,
             (event ->> '$.is_approved') = 'false' AS declined,
-            epoch_ms(try_cast(regexp_extract(event ->> '$.event_time',
-                '^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?$', 1
-            ) AS TIMESTAMP)) AS ms
+            epoch_ms(try_cast(
+                regexp_extract(event ->> '$.event_time', '{EVENT_TIME}', 1) AS TIMESTAMP
+            )) AS ms
         FROM (SELECT record_ms, try_cast(value AS JSON) AS event FROM log)
     )
 """

@@ -25,7 +25,6 @@ from pyflink.table import TableEnvironment
 from exercise_05_streaming.flink_streaming_features import (
     FEATURE_JOB,
     LOOK_BACK_MS,
-    LOGS,
     compute_features,
     create_environment,
     define_sink,
@@ -43,6 +42,7 @@ from exercise_05_streaming.production.lag import GroupLag, LagExceeded, LagLimit
 from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, RunningJob
 from exercise_05_streaming.production.writer import new_writer
+from exercise_05_streaming.progress import LOGS
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
 from lab.errors import UserError, run_script

@@ -11,7 +11,7 @@ from pyflink.common.completable_future import CompletableFuture
 from pyflink.java_gateway import get_gateway
 from pyflink.table import TableResult
 
-from exercise_05_streaming.flink_streaming_features import LOGS, JobWatch, first_cause
+from exercise_05_streaming.progress import LOGS, JobWatch, first_cause
 from lab.errors import UserError
 from lab.settings import settings
 from lab.stack.flink.cluster import ask as query_flink
