@@ -1,4 +1,4 @@
-"""How far the job has read the log, and whether it runs.
+"""The state of the job: how far it has read the log, and whether it runs.
 
 The progress time is the moment up to which every payment of the log is counted. Without it a user
 who paid nothing, and a job that stands still, look alike in Redis.
@@ -35,7 +35,7 @@ def admin(address: str) -> AdminClient:
 
 
 def forget_offsets(group: str = GROUP) -> None:
-    """Delete the offsets of an earlier job: a job that starts anew has read nothing yet."""
+    """Delete the offsets of an earlier job: one without a checkpoint has read nothing yet."""
     deadline = time.monotonic() + TIMEOUT_S
     while failure := deletion_failure(group):
         if time.monotonic() > deadline:

@@ -224,7 +224,7 @@ class Writer:
             heapq.heappush(self._changes, (tile[0] * 1_000, user))  # it may not have begun yet
 
     def _start_generation(self, generation: int) -> None:
-        """Replace all tiles: a job that starts anew counts the log anew.
+        """Replace all tiles: a job without a checkpoint counts the log from its beginning.
 
         Until it has read the log the counts are too small, and nothing is written.
         """
@@ -247,7 +247,7 @@ class Writer:
                 heapq.heappush(self._changes, (moment, user))
 
     def publish(self) -> None:
-        """Publish the progress time; a Redis without the earlier one was emptied: write it anew."""
+        """Publish the progress time; rewrite a Redis that has lost the earlier one."""
         is_known = self._redis.set(PROGRESS_KEY, self._now_ms, xx=self._published_ms > 0)
         if is_known:
             self._published_ms = self._now_ms

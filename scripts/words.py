@@ -41,7 +41,6 @@ REPLACEMENTS = {
     "warm-up": "burn-in, lookback period",
     "live views": "streaming views",
     "slow views": "batch views",
-    "generation": "cache version",
     "guards": "middleware",
     "patience": "timeout",
     "newcomer|newcomers": "unseen category",

@@ -49,7 +49,7 @@ public class ReadTransaction extends ScalarFunction {
             : read(message.toBytes(), recordTime.getMillisecond());
     }
 
-    /** Flink puts what is deterministic wherever its name is used, and would read a message anew. */
+    /** Flink puts what is deterministic wherever its name is used, and would read a message again. */
     @Override
     public boolean isDeterministic() {
         return false;

@@ -205,7 +205,7 @@ def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
         if job.is_time_to_check():
             limit.check()
             job.require_running()
-        refusals.print_when_due()
+        refusals.print_every_minute()
         return not stopped.is_set()
 
     try:

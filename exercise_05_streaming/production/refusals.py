@@ -1,4 +1,4 @@
-"""Report refused events: once a minute beside the job, and all of them after a demonstration."""
+"""Report refused events: once a minute while the job runs, and all of them after a demonstration."""
 
 import json
 import time
@@ -40,7 +40,7 @@ class RefusalReport:
         self._clock, self._start_ms = clock, clock_ms()
         self._next = clock() + PERIOD_S
 
-    def print_when_due(self) -> None:
+    def print_every_minute(self) -> None:
         """Print a line when a minute has passed and events were refused."""
         if self._clock() < self._next:
             return

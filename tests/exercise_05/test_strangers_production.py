@@ -116,7 +116,7 @@ def test_refused_events_are_reported(scene: Scene, capsys: pytest.CaptureFixture
     scene.pipeline.send(record(payment("berlin", local), now) for _ in range(3))
 
     def printed() -> str:
-        report.print_when_due()
+        report.print_every_minute()
         return capsys.readouterr().out
 
     lines: list[str] = []
