@@ -41,12 +41,12 @@ public class ReadTransaction extends ScalarFunction {
             + " declined BOOLEAN, event_ms BIGINT, ahead_ms BIGINT>",
         bridgedTo = RowData.class)
     public RowData eval(
-            @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData message,
+            @DataTypeHint("BYTES") byte[] message,
             @DataTypeHint(value = "TIMESTAMP(3)", bridgedTo = TimestampData.class)
                 TimestampData recordTime) {
         return message == null
             ? malformed("no_value")
-            : read(message.toBytes(), recordTime.getMillisecond());
+            : read(message, recordTime.getMillisecond());
     }
 
     /** Flink puts what is deterministic wherever its name is used, and would read a message again. */

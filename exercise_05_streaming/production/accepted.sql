@@ -1,8 +1,8 @@
 -- Production's view `accepted`, in the place of the solution's: exact amounts, a reason for each
--- refused record, one row per user and transaction_id. Here a message is not parsed, so that one that cannot
--- be parsed becomes a dead letter.
+-- refused record, one row per user and transaction_id. A message is read as bytes, so that one that
+-- cannot be parsed, or is not even text, becomes a dead letter.
 CREATE TEMPORARY TABLE transactions (
-    message STRING,
+    message BYTES,
     `partition` INT METADATA VIRTUAL,
     `offset` BIGINT METADATA VIRTUAL,
     record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL,
