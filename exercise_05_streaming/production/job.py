@@ -21,6 +21,7 @@ import redis
 import typer
 from pyflink.java_gateway import get_gateway
 from pyflink.table import TableEnvironment
+from pyflink.util.exceptions import JavaException
 
 from exercise_05_streaming.flink_streaming_features import (
     FEATURE_JOB,
@@ -40,9 +41,9 @@ from exercise_05_streaming.production.checkpoints import (
 )
 from exercise_05_streaming.production.lag import GroupLag, LagExceeded, LagLimit, state_ttl
 from exercise_05_streaming.production.refusals import RefusalReport
-from exercise_05_streaming.production.running_job import ENDED, RunningJob
+from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, RunningJob
 from exercise_05_streaming.production.writer import new_writer
-from exercise_05_streaming.progress import LOGS
+from exercise_05_streaming.progress import LOGS, first_cause
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
 from lab.errors import UserError, run_script
@@ -143,11 +144,14 @@ def define_job(t_env: TableEnvironment, generation: int) -> None:
 
 
 def start_job(t_env: TableEnvironment, sinks: Mapping[str, str] = SINKS) -> RunningJob:
-    """Start one job that writes each view to its sink."""
+    """Start one job that writes each view to its sink. Raises UserError."""
     flows = t_env.create_statement_set()
     for table, view in sinks.items():
         flows.add_insert_sql(f"INSERT INTO {table} SELECT * FROM {view}")
-    return RunningJob(flows.execute())
+    try:
+        return RunningJob(flows.execute())
+    except JavaException as error:
+        raise UserError(f"the job cannot start: {first_cause(str(error))}", NEXT_STEP) from error
 
 
 def statements(file: str, start_ms: int = 0) -> list[str]:

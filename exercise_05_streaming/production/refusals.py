@@ -1,4 +1,4 @@
-"""Report refused events: once a minute while the job runs, and all of them after a demonstration."""
+"""Report refused events: once a minute while the job runs, and after a demonstration."""
 
 import json
 import time

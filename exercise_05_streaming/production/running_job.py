@@ -18,6 +18,7 @@ from lab.stack.flink.cluster import ask as query_flink
 
 ENDED = {"FAILED", "CANCELED", "FINISHED"}
 POLL_S, CHECK_S = 0.02, 0.5
+NEXT_STEP = f"less {LOGS}/*; with --fresh the log is read from its beginning"
 
 
 class ClusterWatch(JobWatch):
@@ -50,8 +51,7 @@ class RunningJob:
     def require_running(self) -> None:
         """Raises UserError with Flink's reason once the job has ended."""
         if not self._watch.is_running():
-            next_step = f"less {LOGS}/*; with --fresh the log is read from its beginning"
-            raise UserError(f"the Flink job has ended: {self._watch.cause_of_end()}", next_step)
+            raise UserError(f"the Flink job has ended: {self._watch.cause_of_end()}", NEXT_STEP)
 
     def stop(self, folder: Path) -> str:
         """End the job with a savepoint in `folder`, and return its path."""

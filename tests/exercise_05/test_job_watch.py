@@ -1,0 +1,109 @@
+"""What a person reads of a job that restarts or has ended, without a Flink."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from py4j.protocol import Py4JError
+
+from exercise_05_streaming import progress as solution
+from exercise_05_streaming.progress import JobWatch, first_cause
+
+OUT_OF_MEMORY = """An error occurred while calling o312.isDone.
+: java.lang.OutOfMemoryError: Java heap space
+\tat java.base/java.util.HashMap.resize(HashMap.java:702)
+"""
+WRAPPED = """An error occurred while calling o9.get.
+: java.util.concurrent.ExecutionException: org.apache.flink.JobExecutionException: Job failed.
+\tat java.base/java.lang.Thread.run(Thread.java:840)
+Caused by: org.apache.flink.runtime.JobException: Recovery is suppressed
+\t... 5 more
+Caused by: java.lang.NullPointerException: the tile is null
+\tat Tiles.java:7
+"""
+LOG = """2026-11-30 01:00:00,000 WARN  A (1/1) switched from RUNNING to FAILED with failure cause:
+java.lang.IllegalStateException: an earlier one
+2026-11-30 01:00:01,000 INFO  Job (1) switched from state RESTARTING to RUNNING.
+2026-11-30 01:00:02,000 WARN  Tile (1/1) switched from RUNNING to FAILED with failure cause:
+java.io.IOException: One or more send requests failed
+\tat Writer.java:297
+Caused by: java.lang.NullPointerException: the tile is null
+\tat Tiles.java:7
+2026-11-30 01:00:02,100 WARN  Tile (2/2) switched from RUNNING to FAILED with failure cause:
+org.apache.flink.util.FlinkExpectedException: The TaskExecutor is shutting down.
+\tat TaskExecutor.java:523
+2026-11-30 01:00:02,300 INFO  Job (1) switched from state RUNNING to RESTARTING.
+"""
+
+
+def fails(message: str) -> Callable[[], Any]:
+    def call() -> Any:
+        raise Py4JError(message)
+
+    return call
+
+
+def watch(
+    state: str = "RUNNING",
+    done: Callable[[], Any] = lambda: False,
+    status: Callable[[], Any] | None = None,
+) -> JobWatch:
+    """The watch of a job whose client answers like that."""
+    end = SimpleNamespace(done=done, result=done)
+    answer = status or (lambda: SimpleNamespace(name=state))
+    client = SimpleNamespace(
+        get_job_execution_result=lambda: end,
+        get_job_status=lambda: SimpleNamespace(result=answer),
+    )
+    return JobWatch(cast(Any, client))
+
+
+@pytest.mark.parametrize(
+    ("trace", "cause"),
+    [
+        (OUT_OF_MEMORY, "java.lang.OutOfMemoryError: Java heap space"),
+        (WRAPPED, "java.lang.NullPointerException: the tile is null"),
+        ("java.io.IOException: full\n\tat X.java:1", "java.io.IOException: full"),
+        ("", ""),
+    ],
+    ids=["out_of_memory", "wrapped", "plain", "none"],
+)
+def test_the_first_cause_is_one_line(trace: str, cause: str) -> None:
+    assert first_cause(trace) == cause
+
+
+def test_a_restart_is_printed_once_with_the_cause_of_this_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(solution, "LOGS", tmp_path)
+    (tmp_path / "flink-python.log").write_text(LOG)
+    restarting = watch("RESTARTING")
+    assert restarting.is_running()
+    assert restarting.is_running()
+    (line,) = capsys.readouterr().out.splitlines()
+    cause = "java.lang.NullPointerException: the tile is null"
+    assert line == f"Flink restarts the job: {cause}; less {tmp_path}/*"
+
+
+def test_a_running_job_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert watch().is_running()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        watch(done=lambda: True),
+        watch(done=fails(OUT_OF_MEMORY)),
+        watch(status=fails("MiniCluster is not yet running or has already been shut down")),
+    ],
+)
+def test_a_job_that_does_not_answer_has_ended(ended: JobWatch) -> None:
+    assert not ended.is_running()
+
+
+def test_a_jvm_without_memory_is_named() -> None:
+    cause = watch(done=fails(OUT_OF_MEMORY)).cause_of_end()
+    assert cause == "java.lang.OutOfMemoryError: Java heap space"
