@@ -61,7 +61,7 @@ def age_s(point: Path) -> float:
 
 
 def generation_of(folder: Path, *, is_new: bool) -> int:
-    """Return the generation of the job's tiles: the time in ms of its last start without a checkpoint.
+    """Return the generation of the tiles: the time in ms of the last start without a checkpoint.
 
     A new one begins with no committed offset. A resumed job goes on with its own.
     """
