@@ -95,11 +95,12 @@ def writer_at(clock: Clock) -> FollowingWriter:
     return writer
 
 
-def send(pipeline: Pipeline, tiles: Iterable[Tile]) -> None:
+def send(pipeline: Pipeline, tiles: Iterable[Tile], generation: int = 1) -> None:
     producer = Producer({"bootstrap.servers": pipeline.broker.bootstrap})
     for tile in tiles:
         key = {name: tile[name] for name in ("user_id", "tile_start")}
-        producer.produce(TILES, json.dumps(tile), json.dumps(key))
+        value = json.dumps(tile | {"generation": generation})
+        producer.produce(TILES, value, json.dumps(key))
     assert producer.flush(PATIENCE_S) == 0
 
 
@@ -187,12 +188,12 @@ def test_without_a_progress_time_nothing_is_written(pipeline: Pipeline, floor: s
     send(pipeline, versions(payments(-3, -2, -1)))
     FollowingWriter(clock, floor).write_all()
     before, clock.now = stored(client, USERS), 0
-    send(pipeline, versions(payments(-3), generation=2))
+    send(pipeline, versions(payments(-3)), generation=2)
     again = FollowingWriter(clock, floor)
     again.writer.advance(again.topic)
     again.writer.flush()
     assert stored(client, USERS) == before
-    send(pipeline, versions(payments(-3, -2), generation=2))  # two: a corrected log
+    send(pipeline, versions(payments(-3, -2)), generation=2)  # two: a corrected log
     clock.now = NOON + 1
     again.write_all()
     assert stored(client, USERS) == values_at(payments(-3, -2), clock.now)
@@ -204,7 +205,7 @@ def test_who_has_no_payment_in_a_new_generation_is_quiet(pipeline: Pipeline, flo
     writer = FollowingWriter(clock, floor)
     writer.write_all()
     clock.now += 1
-    send(pipeline, versions(payments(-1, user="user_1"), generation=2))
+    send(pipeline, versions(payments(-1, user="user_1")), generation=2)
     writer.write_all()
     assert not any(stored(client, USERS)["user_0"].values())
     assert stored(client, ["user_1"]) == values_at(payments(-1, user="user_1"), clock.now)
@@ -221,6 +222,7 @@ def test_users_are_forgotten_after_the_longest_window(pipeline: Pipeline, floor:
     assert writer.store.users() == ["user_1"]
 
 
+GOOD = tile_of(payments(-1)) | {"generation": 1}
 BAD_TILES = {
     "no JSON": b"hello",
     "no value": None,
@@ -228,12 +230,12 @@ BAD_TILES = {
     "not UTF-8": b"\xff\xfe",
     "deep": b"[" * 100_000,
     "another object": b'{"other": 1}',
-    "text for a count": json.dumps(tile_of(payments(-1)) | {"transaction_count": "1"}).encode(),
-    "a fraction": json.dumps(tile_of(payments(-1)) | {"total_cents": 1.5}).encode(),
-    "beyond 64 bits": json.dumps(tile_of(payments(-1)) | {"max_cents": 10**30}).encode(),
-    "negative": json.dumps(tile_of(payments(-1)) | {"tile_start": -300}).encode(),
-    "null user": json.dumps(tile_of(payments(-1)) | {"user_id": None}).encode(),
-    "empty user": json.dumps(tile_of(payments(-1)) | {"user_id": ""}).encode(),
+    "text for a count": json.dumps(GOOD | {"transaction_count": "1"}).encode(),
+    "a fraction": json.dumps(GOOD | {"total_cents": 1.5}).encode(),
+    "beyond 64 bits": json.dumps(GOOD | {"max_cents": 10**30}).encode(),
+    "negative": json.dumps(GOOD | {"tile_start": -300}).encode(),
+    "null user": json.dumps(GOOD | {"user_id": None}).encode(),
+    "empty user": json.dumps(GOOD | {"user_id": ""}).encode(),
 }
 
 

@@ -44,7 +44,7 @@ def events_near(now: int, users: int = 3) -> st.SearchStrategy[list[Event]]:
     )
 
 
-def tile_of(events: Iterable[Event], generation: int = 1) -> Tile:
+def tile_of(events: Iterable[Event]) -> Tile:
     """The tile that these events of one user make."""
     mine = list(events)
     times = [event.time for event in mine]
@@ -57,18 +57,17 @@ def tile_of(events: Iterable[Event], generation: int = 1) -> Tile:
         "declined_count": sum(event.declined for event in mine),
         "first_event": min(times),
         "last_event": max(times),
-        "generation": generation,
     }
 
 
-def versions(events: Iterable[Event], generation: int = 1) -> list[Tile]:
+def versions(events: Iterable[Event]) -> list[Tile]:
     """Every version of every tile, as one after another of the events comes."""
     so_far: dict[tuple[str, int], list[Event]] = defaultdict(list)
     made = []
     for event in events:
         mine = so_far[event.user, event.time // TILE_MS]
         mine.append(event)
-        made.append(tile_of(mine, generation))
+        made.append(tile_of(mine))
     return made
 
 
