@@ -131,9 +131,8 @@ def test_refused_events_are_reported(scene: Scene, capsys: pytest.CaptureFixture
 def test_a_partition_that_is_added_is_read(scene: Scene) -> None:
     """Flink looks for new partitions every five minutes by default: the test ends before."""
     options = {"bootstrap.servers": scene.pipeline.broker.bootstrap}
-    added = AdminClient({**options}).create_partitions(
-        [NewPartitions(TRANSACTIONS, PARTITIONS + 1)]
-    )
+    admin = AdminClient({**options})  # an unnamed one is gone before its answer
+    added = admin.create_partitions([NewPartitions(TRANSACTIONS, PARTITIONS + 1)])
     added[TRANSACTIONS].result(PATIENCE_S)
     now, client = utc_now(), Producer({**options})
     value = json.dumps(payment("newcomer", now)).encode()
