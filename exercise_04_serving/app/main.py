@@ -6,7 +6,6 @@ One process, one event loop: Feast's SDK blocks, so it runs in threads.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from exercise_04_serving.app.schema import (
     RESPONSES,
     BatchPredictionRequest,
     BatchPredictionResponse,
+    PlainHttp,
     PredictionRequest,
     PredictionResponse,
     error_response,
@@ -43,7 +43,6 @@ CACHE_HITS = Counter("feature_cache_hits", "Users and merchants found in the cac
 CACHE_MISSES = Counter("feature_cache_misses", "Users and merchants read from the online store")
 
 router = APIRouter(responses={503: {"description": "Redis is unavailable"}})
-log = logging.getLogger("uvicorn.error")
 Payments = Sequence[PredictionRequest]
 
 
@@ -202,7 +201,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await warm_cache(app.state.serving)
     except (RedisError, OSError) as error:
-        log.warning("the cache starts cold: %s", error)
+        print(f"The cache starts cold: {error}", flush=True)
     yield
 
 
@@ -212,6 +211,7 @@ def create_app(
     """Return the application; its parts are opened when it starts, not when it is imported."""
     app = FastAPI(title="Fraud detection", version=VERSION, lifespan=lifespan, routes=router.routes)
     app.state.open_parts, app.state.registry = open_parts, registry
+    app.add_middleware(PlainHttp)
     for kind in (RedisError, RequestValidationError, Exception):
         app.add_exception_handler(kind, error_response)
     return app

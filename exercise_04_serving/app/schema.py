@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 from pydantic import BaseModel, BeforeValidator, Field
 from redis import RedisError
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 RESPONSES = Counter("http_responses", "Responses to predictions", ["route", "status"])
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
@@ -53,6 +55,22 @@ class BatchPredictionResponse(BaseModel):
 
     predictions: list[PredictionResponse]
     total_latency_ms: float
+
+
+class PlainHttp:
+    """Middleware that answers HEAD as GET, and a compressed body with 415."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if Headers(scope=scope).get("content-encoding", "identity") != "identity":
+                refusal = JSONResponse({"detail": "send a body without Content-Encoding"}, 415)
+                return await refusal(scope, receive, send)
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET"}  # the server itself omits the body
+        await self._app(scope, receive, send)
 
 
 async def error_response(request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ our own response again. The OpenAPI page is made from the endpoint as before.
 
 import copy
 import inspect
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request, Response
@@ -32,7 +33,7 @@ def _handler(
 
     async def handle(request: Request) -> Response:
         try:
-            content = validate(await request.body())
+            content = validate((await request.body()).removeprefix(BOM_UTF8))
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             invalid = [{**one, "loc": ("body", *one["loc"])} for one in found]

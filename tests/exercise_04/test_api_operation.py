@@ -1,6 +1,9 @@
 """How the API is operated: probes, counts, logs, keys, limits, documentation."""
 
 import asyncio
+import codecs
+import gzip
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,3 +126,40 @@ def test_a_body_that_does_not_come_is_given_up() -> None:
 def test_the_documentation_has_the_endpoints(api: TestClient) -> None:
     page = api.get("/openapi.json").json()
     assert sorted(page["paths"]) == sorted(DESCRIBED)
+
+
+# ---- Requests as other clients send them -------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/health", "/stats", "/metrics", "/docs", "/openapi.json"])
+def test_head_is_answered_wherever_get_is(api: TestClient, path: str) -> None:
+    answer = api.head(path)
+    assert answer.status_code == api.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready"])
+def test_head_of_a_probe(production_api: TestClient, path: str) -> None:
+    assert production_api.head(path).status_code == 200
+
+
+def test_a_method_without_an_endpoint_is_refused(api: TestClient) -> None:
+    assert api.head("/predict").status_code == 405
+    assert api.delete("/health").status_code == 405
+
+
+def body_of_a_payment() -> bytes:
+    return json.dumps(payments(1)[0]).encode()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "deflate", "gzip, br"])
+def test_a_compressed_body_is_refused(api: TestClient, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = api.post("/predict", content=gzip.compress(body_of_a_payment()), headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Encoding" in answer.json()["detail"]
+
+
+def test_a_byte_order_mark_before_json_is_skipped(api: TestClient) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
+    content = codecs.BOM_UTF8 + body_of_a_payment()
+    assert api.post("/predict", content=content, headers=headers).status_code == 200
