@@ -61,17 +61,20 @@ class AlertState:
     """The table of open alerts; one is open for each type, feature and severity."""
 
     def update(self, checks: list[Check], now: datetime) -> None:
-        """Open the alerts of the failed checks; send and delete those of the passed ones."""
+        """Open the alerts of the failed checks; send and delete those of the passed ones.
+
+        An open alert whose check was not measured stays open, and is sent if that is due.
+        """
         for check in checks:
             if check.passed is False:
                 self.open(check, now)
-        passed = {(check.type, check.feature): check for check in checks if check.passed}
+        results = {(check.type, check.feature): check for check in checks}
         for alert in self.open_alerts():
-            end = passed.get((alert.type, alert.feature))
-            if end is not None and notify(replace(end, severity=alert.severity)):
-                with _database() as database:
-                    key = alert.type, alert.feature, alert.severity
-                    database.execute(f"DELETE FROM open_alerts {OF_ALERT}", key)
+            result = results.get((alert.type, alert.feature), replace(alert, passed=None))
+            if result.passed is None:
+                self.open(alert, now)
+            elif result.passed and notify(replace(result, severity=alert.severity)):
+                self._delete(alert)
 
     def open(self, alert: Check, now: datetime) -> bool:
         """Store an alert, and send it unless that was done within a week."""
@@ -84,6 +87,11 @@ class AlertState:
             update = f"UPDATE open_alerts SET last_sent = ? {OF_ALERT}"
             database.execute(update, (now.isoformat(), *key))
         return True
+
+    def _delete(self, alert: Check) -> None:
+        with _database() as database:
+            key = alert.type, alert.feature, alert.severity
+            database.execute(f"DELETE FROM open_alerts {OF_ALERT}", key)
 
     def open_alerts(self) -> list[Check]:
         """Return the open alerts, oldest first."""

@@ -53,24 +53,25 @@ def log_scale(values: pd.Series) -> pd.Series:
 def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
     """Check freshness, types, and the keys and values that arrived within a day.
 
-    `rows` are those of a month; `now` is the run's own time.
+    `rows` are those of a month; `now` is the run's own time. Without new rows, keys and values are
+    not measured.
     """
     is_new = rows["arrived"] > now - DAY
     most = expectations(view).get("fresh_within_minutes", MAX_AGE_MINUTES)
     age = (now - rows["arrived"].max()) / timedelta(minutes=1) if len(rows) else np.inf
     message = f"the newest row arrived {age:,.0f} minutes ago; the limit is {most}"
     yield check_of(view, "freshness", age <= most, message, "critical")
-    no_key = is_new & rows["entity"].isna()
-    copied = is_new & rows["entity"].notna() & (rows["copies"] > 1)
+    new = rows[is_new]
+    no_key = new["entity"].isna()
+    copied = new["copies"][~no_key] > 1
     message = f"{no_key.sum()} rows have no {view.join_keys[0]}"
-    yield check_of(view, "key", not no_key.any(), message, "critical")
+    yield check_of(view, "key", none_of(no_key), message, "critical")
     message = f"{copied.sum()} rows are in the table more than once"
-    yield check_of(view, "unique_key", not copied.any(), message)
+    yield check_of(view, "unique_key", none_of(copied), message)
     types = {field.name: field.type for field in pyarrow.dataset.dataset(table_of(view)).schema}
     for field in view.features:
         yield check_type(view, field, types.get(field.name))
-        values, earlier = rows.loc[is_new, field.name], rows.loc[~is_new, field.name]
-        yield from check_values(view, field, values.dropna(), earlier)
+        yield from check_values(view, field, new[field.name].dropna(), rows[field.name][~is_new])
 
 
 def check_values(view: Any, field: Any, values: pd.Series, earlier: pd.Series) -> Iterator[Check]:
@@ -78,14 +79,19 @@ def check_values(view: Any, field: Any, values: pd.Series, earlier: pd.Series) -
     if str(field.dtype) == "String" and len(earlier):
         unseen = (~values.isin(earlier)).mean()
         message = f"{unseen:.1%} were not seen in the month before"
-        passed = not unseen > MAX_UNSEEN_RATE
+        passed = unseen <= MAX_UNSEEN_RATE if len(values) else None
         yield check_of(view, f"{field.name}.unseen_rate", passed, message)
     limit = expectations(view).get("features", {}).get(field.name, {})
     if "min" in limit or "max" in limit:
         low, high = limit.get("min", -np.inf), limit.get("max", np.inf)
-        outside = (~as_numbers(values).between(low, high)).sum()
-        message = f"{outside} values are outside {low:g} to {high:g}"
-        yield check_of(view, f"{field.name}.range", not outside, message)
+        outside = ~as_numbers(values).between(low, high)
+        message = f"{outside.sum()} values are outside {low:g} to {high:g}"
+        yield check_of(view, f"{field.name}.range", none_of(outside), message)
+
+
+def none_of(faults: pd.Series) -> bool | None:
+    """Return True without a fault, and None without a value: nothing was measured."""
+    return not faults.any() if len(faults) else None
 
 
 def check_type(view: Any, field: Any, found: Any) -> Check:
@@ -98,7 +104,8 @@ def check_type(view: Any, field: Any, found: Any) -> Check:
 
 
 def check_of(
-    view: Any, subject: str, passed: bool, message: str, severity: str = "warning"
+    view: Any, subject: str, passed: bool | None, message: str, severity: str = "warning"
 ) -> Check:
-    """Return a check of a view or of one of its features."""
-    return Check("data_quality", f"{view.name}.{subject}", bool(passed), message, severity)
+    """Return a check of a view or of one of its features; numpy's booleans become Python's."""
+    result = None if passed is None else bool(passed)
+    return Check("data_quality", f"{view.name}.{subject}", result, message, severity)

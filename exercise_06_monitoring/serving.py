@@ -44,15 +44,15 @@ def read_counts() -> Counter[str] | None:
 def check_api() -> Iterator[Check]:
     """Compare the requests since the last run with the limits.
 
-    An API that did not answer at the last run either is not measured; a restart resets counters.
+    An API that never answered is not measured; a restart resets counters.
     """
     file, counts = monitoring_folder() / "api_counts.json", read_counts()
     before = json.loads(file.read_text()) if file.exists() else None
-    file.write_text(json.dumps(counts))
     if counts is None:
         passed = None if before is None else False
         yield Check("serving", "api", passed, "the API does not answer", "critical")
         return
+    file.write_text(json.dumps(counts))
     if before and all(counts[name] >= count for name, count in before.items()):
         counts.subtract(before)
     served = sum(n for name, n in counts.items() if name.startswith(RESPONSES))

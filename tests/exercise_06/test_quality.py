@@ -184,7 +184,7 @@ def failed_by_table() -> dict[str, set[str]]:
     found = {}
     for view in read_views():
         checks = check_table(view, read_rows(view, AS_OF - timedelta(days=30), AS_OF), AS_OF)
-        failures = {check.feature for check in checks if not check.passed}
+        failures = {check.feature for check in checks if check.passed is False}
         found[TABLE_OF[view.name]] = {name.removeprefix(f"{view.name}.") for name in failures}
     return found
 
@@ -199,6 +199,20 @@ def test_a_fault_fails_its_own_check(fault: str, shop: Path) -> None:
     file = shop / f"{table}.parquet"
     change(pl.read_parquet(file)).write_parquet(file)
     assert failed_by_table()[table] == expected
+
+
+@pytest.mark.parametrize("hours", [30, 24 * 40], ids=["a day", "a month"])
+def test_a_stopped_pipeline_passes_nothing_that_was_not_measured(hours: int, shop: Path) -> None:
+    """A pass would close the alerts that were open when the pipeline stopped."""
+    for view in read_views():
+        moment = AS_OF + timedelta(hours=hours)
+        rows = read_rows(view, moment - timedelta(days=30), moment)
+        subjects = {
+            check.feature.rsplit(".")[-1]: check.passed for check in check_table(view, rows, moment)
+        }
+        assert subjects.pop("freshness") is False
+        assert subjects.pop("type") is True
+        assert set(subjects.values()) == {None}
 
 
 def test_expectations_name_the_features_that_there_are(shop: Path) -> None:
