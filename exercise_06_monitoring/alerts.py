@@ -74,12 +74,14 @@ class AlertState:
             if result.passed is None:
                 self.open(alert, now)
             elif result.passed and notify(replace(result, severity=alert.severity)):
-                self._delete(alert)
+                with open_database(TABLE) as database:
+                    key = alert.type, alert.feature, alert.severity
+                    database.execute(f"DELETE FROM open_alerts {OF_ALERT}", key)
 
     def open(self, alert: Check, now: datetime) -> bool:
         """Store an alert, and send it unless that was done within a week."""
         key = alert.type, alert.feature, alert.severity
-        with _database() as database:
+        with open_database(TABLE) as database:
             [(sent,)] = database.execute(STORE, (*key, alert.message)).fetchall()
             is_recent = sent is not None and now - datetime.fromisoformat(sent) < REPEAT_AFTER
             if is_recent or not notify(alert):
@@ -88,22 +90,18 @@ class AlertState:
             database.execute(update, (now.isoformat(), *key))
         return True
 
-    def _delete(self, alert: Check) -> None:
-        with _database() as database:
-            key = alert.type, alert.feature, alert.severity
-            database.execute(f"DELETE FROM open_alerts {OF_ALERT}", key)
-
     def open_alerts(self) -> list[Check]:
         """Return the open alerts, oldest first."""
         query = "SELECT type, feature, message, severity FROM open_alerts ORDER BY rowid"
-        with _database() as database:
+        with open_database(TABLE) as database:
             rows = database.execute(query).fetchall()
         return [Check(type_, feature, False, *rest) for type_, feature, *rest in rows]
 
 
-def _database() -> closing[sqlite3.Connection]:
+def open_database(table: str) -> closing[sqlite3.Connection]:
+    """Open the database of the monitoring, and create a table that is not there."""
     database = sqlite3.connect(monitoring_folder() / "alerts.db", timeout=30, isolation_level=None)
-    database.execute(TABLE)
+    database.execute(table)
     return closing(database)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset
 from pyarrow import types as arrow
+from scipy import stats
 
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.bins import as_numbers
@@ -101,6 +102,23 @@ def check_type(view: Any, field: Any, found: Any) -> Check:
     passed = found is not None and (is_right(found) or arrow.is_null(found))
     message = f"declared as {declared}, the file has {found or 'no such column'}"
     return check_of(view, f"{field.name}.type", passed, message, "critical")
+
+
+def check_columns(view: Any, results: pd.DataFrame, new: pd.DataFrame) -> Iterator[Check]:
+    """Yield a check for each result of a day; the nulls of the `new` rows of an hour count, too.
+
+    They fail where chance, at the limit's rate, gives so many in one run of a thousand.
+    """
+    for row in results.itertuples():
+        is_failed, message, severity = not row.passed, row.message, "warning"
+        if row.check == "null_rate":
+            nulls, rows = int(new[row.column].isna().sum()), len(new)
+            chance = stats.binom.sf(nulls - 1, rows, row.limit)
+            message += f"; {nulls} of {rows} rows since the last run"
+            is_failed |= chance < 0.001
+            is_everything = row.value == 1 or (chance < 0.001 and nulls == rows)
+            severity = "critical" if is_everything else "warning"
+        yield check_of(view, f"{row.column}.{row.check}", not is_failed, message, severity)
 
 
 def check_of(

@@ -13,9 +13,15 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
 from exercise_03_materialize.materialize import initial_materialization
 from exercise_06_monitoring.alerts import Check
-from exercise_06_monitoring.serving import MAX_ONLINE_AGE, check_api, check_redis
+from exercise_06_monitoring.serving import (
+    MAX_ONLINE_AGE,
+    check_api,
+    check_redis,
+    check_streaming,
+)
 from exercise_06_monitoring.windows import read_rows, read_views
 from lab.feature_store import MATERIALIZED_VIEWS
 from lab.settings import settings
@@ -69,6 +75,19 @@ def test_redis_that_falls_behind_fails(client: redis.Redis) -> None:
 
 def test_a_redis_without_values_is_not_measured(client: redis.Redis) -> None:
     assert {passed for name, passed in checks().items() if name != "redis"} == {None}
+
+
+@pytest.mark.parametrize(("age_s", "passed"), [(29, True), (31, False), (90_000, False)])
+def test_the_age_of_streaming_values_is_checked(
+    client: redis.Redis, age_s: int, passed: bool
+) -> None:
+    client.set(PROGRESS_KEY, round((AS_OF.timestamp() - age_s) * 1_000))
+    check = check_streaming(AS_OF)
+    assert (check.passed, check.severity) == (passed, "critical")
+    assert f"{age_s:,} s old" in check.message
+    assert checks()[f"{STREAMING_VIEW}.progress"] is passed
+    client.delete(PROGRESS_KEY)
+    assert check_streaming(AS_OF).passed is None
 
 
 def test_a_redis_that_is_unavailable_fails(
