@@ -16,7 +16,12 @@ from feast import FeatureStore
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
-from exercise_03_materialize.stored_values import differing, offline_values, online_values
+from exercise_03_materialize.stored_values import (
+    differing,
+    newest_row,
+    offline_values,
+    online_values,
+)
 from lab.learn import UserError, as_of, open_store, run_script, settings
 
 # The streaming view is not among them: exercise 5 writes it.
@@ -38,8 +43,9 @@ def initial_materialization(days_back: int = 7, as_of: datetime | None = None) -
     started, end = time.perf_counter(), _utc(as_of)
     store = _open_store()
     for view in VIEWS:
+        newest = newest_row(store, view, end)
         materialize(store, view, end - timedelta(days=days_back), end)
-        _set_last_end(store, view, end)
+        _set_last_end(store, view, newest or end)
     return time.perf_counter() - started
 
 
@@ -49,16 +55,19 @@ def incremental_materialization(as_of: datetime | None = None) -> float:
     Feast's `materialize_incremental` starts at the end of the last run in the registry, or, at
     the first run, at the wall clock minus the TTL: nothing for old data, and nothing after Redis
     was emptied. This run starts at the end that Redis stores, or at the TTL. Feast selects rows by
-    event time, so runs overlap by the largest arrival delay: a late row is written, too.
+    event time, so runs overlap by the largest arrival delay: a late row is written, too. The end
+    of a run is the newest row that it read, not the clock: its hour may not be published yet.
     """
     started, end = time.perf_counter(), _utc(as_of)
     store = _open_store()
     overlap = LARGEST_ARRIVAL_DELAY if settings.stores == "feast" else timedelta()
     for view in VIEWS:
-        last = last_end(store, view)
-        start = end - store.get_feature_view(view).ttl if last is None else last - overlap
+        last, newest = last_end(store, view), newest_row(store, view, end) or end
+        start = newest - store.get_feature_view(view).ttl if last is None else last - overlap
         materialize(store, view, min(start, end), end)
-        _set_last_end(store, view, end)
+        _set_last_end(store, view, newest)
+        if last is not None and newest <= last:
+            console.print(f"  {view}: no row is newer than the last run, {last:%d %B %H:%M} UTC")
     return time.perf_counter() - started
 
 
@@ -148,13 +157,13 @@ def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) 
 
 
 def last_end(store: FeatureStore, view: str) -> datetime | None:
-    """Return when the last run of a view ended, from Redis; None before the first run."""
+    """Return the time of the newest row that was read, from Redis; None before the first run."""
     stored: Any = connect_redis().hget(f"materialized_until:{store.project}", view)
     return datetime.fromisoformat(stored.decode()) if stored else None
 
 
 def _set_last_end(store: FeatureStore, view: str, end: datetime) -> None:
-    """Record the end of a run; a run over an earlier period changes nothing."""
+    """Record the newest row of a run; a run over an earlier period changes nothing."""
     latest = max(end, last_end(store, view) or end)
     connect_redis().hset(f"materialized_until:{store.project}", view, latest.isoformat())
 
@@ -169,9 +178,14 @@ def _open_store() -> FeatureStore:
 
 
 def _utc(moment: datetime | None) -> datetime:
-    """Return the moment in UTC: the brief's dates have no zone; None is the as-of time."""
+    """Return the moment in UTC: the brief's dates have no zone; None is the as-of time.
+
+    Airflow passes a Pendulum moment. Its `astimezone` keeps the type, and that minus a timedelta
+    is naive.
+    """
     moment = moment or as_of()
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return datetime.fromtimestamp(aware.timestamp(), UTC)
 
 
 def main() -> None:

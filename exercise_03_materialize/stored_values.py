@@ -34,6 +34,18 @@ def offline_values(store: FeatureStore, view: str, moment: datetime) -> pd.DataF
     return _features_by_entity(job.to_df(), definition)
 
 
+def newest_row(store: FeatureStore, view: str, end: datetime) -> datetime | None:
+    """Return the time of the newest row until `end`; None without rows.
+
+    It is the time by which a run selects rows: Feast's event time, the plug-in's created time.
+    """
+    source = store.get_feature_view(view).batch_source
+    by_created = settings.stores == "plugins"
+    column = source.created_timestamp_column if by_created else source.timestamp_field
+    times = pd.read_parquet(settings.feature_repo / source.path, columns=[column])[column]
+    return times[times <= end].max().to_pydatetime() if (times <= end).any() else None
+
+
 def online_values(store: FeatureStore, view: str, entities: pd.Index) -> pd.DataFrame:
     """Return the online values of each of `entities`, read through Feast a thousand at a time."""
     replies = []

@@ -61,22 +61,27 @@ class AlertState:
     """The table of open alerts; one is open for each type, feature and severity."""
 
     def update(self, checks: list[Check], now: datetime) -> None:
-        """Open the alerts of the failed checks; send and delete those of the passed ones."""
+        """Open the alerts of the failed checks; send and delete those of the passed ones.
+
+        An open alert whose check was not measured stays open, and is sent if that is due.
+        """
         for check in checks:
             if check.passed is False:
                 self.open(check, now)
-        passed = {(check.type, check.feature): check for check in checks if check.passed}
+        results = {(check.type, check.feature): check for check in checks}
         for alert in self.open_alerts():
-            end = passed.get((alert.type, alert.feature))
-            if end is not None and notify(replace(end, severity=alert.severity)):
-                with _database() as database:
+            result = results.get((alert.type, alert.feature), replace(alert, passed=None))
+            if result.passed is None:
+                self.open(alert, now)
+            elif result.passed and notify(replace(result, severity=alert.severity)):
+                with open_database(TABLE) as database:
                     key = alert.type, alert.feature, alert.severity
                     database.execute(f"DELETE FROM open_alerts {OF_ALERT}", key)
 
     def open(self, alert: Check, now: datetime) -> bool:
         """Store an alert, and send it unless that was done within a week."""
         key = alert.type, alert.feature, alert.severity
-        with _database() as database:
+        with open_database(TABLE) as database:
             [(sent,)] = database.execute(STORE, (*key, alert.message)).fetchall()
             is_recent = sent is not None and now - datetime.fromisoformat(sent) < REPEAT_AFTER
             if is_recent or not notify(alert):
@@ -88,14 +93,15 @@ class AlertState:
     def open_alerts(self) -> list[Check]:
         """Return the open alerts, oldest first."""
         query = "SELECT type, feature, message, severity FROM open_alerts ORDER BY rowid"
-        with _database() as database:
+        with open_database(TABLE) as database:
             rows = database.execute(query).fetchall()
         return [Check(type_, feature, False, *rest) for type_, feature, *rest in rows]
 
 
-def _database() -> closing[sqlite3.Connection]:
+def open_database(table: str) -> closing[sqlite3.Connection]:
+    """Open the database of the monitoring, and create a table that is not there."""
     database = sqlite3.connect(monitoring_folder() / "alerts.db", timeout=30, isolation_level=None)
-    database.execute(TABLE)
+    database.execute(table)
     return closing(database)
 
 

@@ -1,31 +1,49 @@
-"""Count two samples of a feature in the same bins."""
+"""Read a feature's values as numbers, and count two samples of it in the same bins."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import infer_dtype, is_numeric_dtype
 
 MAX_CATEGORIES = 20
 
 
-def as_numbers(values: pd.Series) -> pd.Series:
-    """Return float64 with infinities as NaN, rounded to float32.
+def read_column(values: Any) -> pd.Series:
+    """Return numbers as float64, or text if one of the values is no number.
 
-    Offline values are float64 where online ones are float32: equal rates would fall into two bins.
+    Booleans are 0 and 1, times and durations are seconds, infinities null. Numbers are rounded to
+    float32, as online values are: equal rates would fall into two bins.
     """
-    numbers = pd.to_numeric(values, errors="coerce").astype("float32").astype("float64")
-    return numbers.where(np.isfinite(numbers))
+    column = pd.Series(values).reset_index(drop=True)
+    column = column if isinstance(column.dtype, np.dtype) else column.astype(object)
+    known = column.dropna()
+    kind = infer_dtype(known)
+    if kind.startswith("date"):
+        known = pd.to_datetime(known, utc=True) - pd.Timestamp(0, tz="UTC")
+    if kind.startswith(("date", "timedelta")):
+        known = pd.to_timedelta(known).dt.total_seconds()
+    numbers = pd.to_numeric(known, errors="coerce").astype("float32").astype("float64")
+    if numbers.isna().any():
+        return column.map(str, "ignore")
+    return numbers.where(np.isfinite(numbers)).reindex(column.index)
 
 
-def bin_counts(reference: pd.Series, current: pd.Series, bins: int = 10) -> NDArray[np.int64]:
+def as_numbers(values: Any) -> pd.Series:
+    """Return the column's numbers, with text as null."""
+    return pd.to_numeric(read_column(values), errors="coerce")
+
+
+def bin_counts(reference: Any, current: Any, bins: int = 10) -> NDArray[np.int64]:
     """Count the values of both sides (rows) in each bin (columns); nulls are in the last.
 
     Numbers have quantile bins of the reference, open at both ends; a value that fills a whole bin,
     as zero often does, has its own. Categories have the 20 most frequent ones of both sides, so
     that a new one has a bin, then all others.
     """
-    if is_numeric_dtype(reference):
-        reference, current = as_numbers(reference), as_numbers(current)
+    reference, current = read_column(reference), read_column(current)
+    if is_numeric_dtype(reference) and is_numeric_dtype(current):
         quantiles = reference.dropna().quantile(np.linspace(0, 1, bins + 1)).to_numpy()
         heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
         edges = np.unique([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])

@@ -12,10 +12,14 @@ PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=T
 
 
 def write_report(
-    now: datetime, alerts: list[Check], drift: pd.DataFrame, checks: list[Check]
+    now: datetime,
+    alerts: list[Check],
+    drift: pd.DataFrame,
+    checks: list[Check],
+    name: str = "report_%Y-%m-%d.html",
 ) -> Path:
     """Write data/monitoring/report_<day>.html; a later run of the day replaces it."""
-    file = monitoring_folder() / f"report_{now:%Y-%m-%d}.html"
+    file = monitoring_folder() / now.strftime(name)
     temp_path, rows = file.with_suffix(".tmp"), drift.to_dict("records")
     page = PAGES.get_template("report.html.j2")
     temp_path.write_text(page.render(now=now, alerts=alerts, drift=rows, checks=checks))

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from redis import RedisError
+from redis import Redis, RedisError
 
+from exercise_01_setup.feature_repo import missing_values as streaming
 from exercise_06_monitoring.alerts import Check, monitoring_folder
 from exercise_06_monitoring.windows import features_of
 from lab.learn import open_store, settings
@@ -44,15 +45,15 @@ def read_counts() -> Counter[str] | None:
 def check_api() -> Iterator[Check]:
     """Compare the requests since the last run with the limits.
 
-    An API that did not answer at the last run either is not measured; a restart resets counters.
+    An API that never answered is not measured; a restart resets counters.
     """
     file, counts = monitoring_folder() / "api_counts.json", read_counts()
     before = json.loads(file.read_text()) if file.exists() else None
-    file.write_text(json.dumps(counts))
     if counts is None:
         passed = None if before is None else False
         yield Check("serving", "api", passed, "the API does not answer", "critical")
         return
+    file.write_text(json.dumps(counts))
     if before and all(counts[name] >= count for name, count in before.items()):
         counts.subtract(before)
     served = sum(n for name, n in counts.items() if name.startswith(RESPONSES))
@@ -89,10 +90,21 @@ def check_redis(tables: list[tuple[Any, pd.DataFrame]], now: datetime) -> list[C
     """Check the online values of every view; one failed check where Redis does not answer."""
     try:
         checks = [check for view, rows in tables for check in check_online(view, rows, now)]
+        checks.append(check_streaming(now))
     except RedisError as error:
         message = f"Redis is unavailable: {type(error).__name__}"
         return [Check("serving", "redis", False, message, "critical")]
     return [Check("serving", "redis", True, "Redis answers", "critical"), *checks]
+
+
+def check_streaming(now: datetime) -> Check:
+    """Check the age of the streaming values, by the progress time that their writer publishes."""
+    client = Redis(settings.host, settings.redis_port, socket_timeout=1)
+    stored: Any = client.get(streaming.PROGRESS_KEY)
+    age_s = nan if stored is None else now.timestamp() - int(stored) / 1_000
+    passed = None if stored is None else age_s <= streaming.MAX_PROGRESS_AGE_S
+    message = f"the values are {age_s:,.0f} s old; the limit is {streaming.MAX_PROGRESS_AGE_S}"
+    return Check("serving", f"{streaming.STREAMING_VIEW}.progress", passed, message, "critical")
 
 
 def check_online(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:

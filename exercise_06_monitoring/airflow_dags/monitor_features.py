@@ -9,6 +9,8 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 WORKSPACE = Path(__file__).resolve().parents[2]
+# The end of the run's interval; a manual run has none, but was due at some time.
+RUN_TIME = "{{ (dag_run.data_interval_end or dag_run.run_after).isoformat() }}"
 
 with DAG(
     "monitor_features",
@@ -27,4 +29,6 @@ with DAG(
         task_id="monitor",
         bash_command=f"{shlex.quote(sys.executable)} -m exercise_06_monitoring.feature_monitoring",
         cwd=str(WORKSPACE),
+        env={"LAB_AS_OF": RUN_TIME},
+        append_env=True,
     )

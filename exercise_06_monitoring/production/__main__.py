@@ -13,7 +13,7 @@ from exercise_06_monitoring.production.large_tables import sampled_windows
 from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
 from exercise_06_monitoring.report import write_report
 from exercise_06_monitoring.windows import drift_windows
-from lab.learn import UserError, run_script, settings, utc_now
+from lab.learn import UserError, as_of, run_script
 
 PARTS = ("alertmanager", "large_tables", "metrics_exposition")
 ALERTMANAGER_URL = "http://127.0.0.1:9093"
@@ -31,8 +31,7 @@ def build_monitor(parts: set[str]) -> Monitor:
 
 
 def main() -> None:
-    monitor = build_monitor(set(sys.argv[1:] or PARTS))
-    monitor.run(settings.as_of or utc_now())
+    build_monitor(set(sys.argv[1:] or PARTS)).run(as_of())
 
 
 if __name__ == "__main__":

@@ -24,12 +24,16 @@ class Alertmanager(AlertState):
         self._alerts = f"{url.rstrip('/')}/api/v2/alerts"
 
     def update(self, checks: list[Check], now: datetime) -> None:
-        """Post the failed checks, and the end of each open alert whose check passed."""
-        is_open = {(alert.type, alert.feature) for alert in self.open_alerts()}
+        """Post the failed checks, the open alerts that were not measured, and the end of others."""
+        measured = {(check.type, check.feature): check.passed for check in checks}
         failed = [check for check in checks if check.passed is False]
-        ended = [
-            check for check in checks if check.passed and (check.type, check.feature) in is_open
-        ]
+        ended = []
+        for alert in self.open_alerts():
+            passed = measured.get((alert.type, alert.feature))
+            if passed is None:
+                failed.append(alert)
+            elif passed:
+                ended.append(alert)
         body = [posted(check, utc_now() + VALID_FOR) for check in failed]
         self._request("POST", json=body + [posted(check, utc_now()) for check in ended])
 

@@ -3,15 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
+import pendulum
 import pytest
 import redis
 
 from exercise_03_materialize.materialize import (
     incremental_materialization,
     initial_materialization,
+    last_end,
     monitor_materialization,
     validate_materialization,
 )
@@ -26,6 +28,7 @@ from feast_plugins.redis_encoding import (
 from lab import dataset
 from lab.dataset.advance import advance
 from lab.errors import UserError
+from lab.learn import open_store
 from lab.settings import settings
 from tests.exercise_03.shop_tables import ON_BOTH_STORES, TABLES, Dump, change, keys_of, read_table
 from tests.settings_in_force import PointSettings
@@ -50,6 +53,15 @@ def newest_known(view: str) -> pd.DataFrame:
     known = table[table["created_timestamp"] <= dataset.as_of()]
     ordered = known.sort_values(["event_timestamp", "created_timestamp"])
     return ordered.drop_duplicates(ordered.columns[0], keep="last")
+
+
+def newest_time(view: str, end: datetime) -> datetime:
+    """Return the newest time until `end` by which the stores select rows."""
+    times = read_table(view)[
+        "created_timestamp" if settings.stores == "plugins" else "event_timestamp"
+    ]
+    newest: datetime = times[times <= end].max()
+    return newest
 
 
 def expected_times(view: str) -> dict[bytes, pd.Timestamp]:
@@ -182,7 +194,29 @@ def test_a_run_at_an_earlier_moment_takes_nothing_back(client: redis.Redis) -> N
     incremental_materialization(AS_OF + HOUR)
     incremental_materialization(AS_OF)
     seen = client.hgetall(f"materialized_until:{PROJECT}")
-    assert seen == {view.encode(): (AS_OF + HOUR).isoformat().encode() for view in TABLES}
+    assert {view.decode(): datetime.fromisoformat(end.decode()) for view, end in seen.items()} == {
+        view: newest_time(view, AS_OF + HOUR) for view in TABLES
+    }
+    assert validate_materialization()
+
+
+@ON_BOTH_STORES
+def test_a_run_ahead_of_its_data_loses_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """The pipeline publishes an hour after the run of that hour."""
+    initial_materialization()
+    incremental_materialization(AS_OF + 6 * HOUR)
+    assert capsys.readouterr().out.count("no row is newer than the last run") == len(TABLES)
+    advance(settings.data_dir, HOUR)
+    incremental_materialization(AS_OF + 7 * HOUR)
+    assert "no row is newer" not in capsys.readouterr().out
+    assert validate_materialization()
+    assert last_end(open_store(), VIEW) == newest_time(VIEW, AS_OF + 7 * HOUR)
+
+
+@ON_BOTH_STORES
+def test_a_moment_of_airflow_is_as_good_as_any() -> None:
+    """It is Pendulum's: after `astimezone`, minus a timedelta, it has no zone."""
+    incremental_materialization(pendulum.instance(AS_OF, tz="Europe/Berlin"))
     assert validate_materialization()
 
 

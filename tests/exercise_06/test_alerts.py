@@ -172,6 +172,41 @@ def test_an_end_that_was_not_delivered_is_sent_at_the_next_run(hook: WebHook) ->
     assert sum("RESOLVED" in text for text in hook.texts) == 1
 
 
+@pytest.mark.parametrize("unmeasured", [[drift("a", None)], []], ids=["not measured", "no check"])
+def test_an_open_alert_that_is_not_measured_is_sent_when_it_is_due(
+    hook: WebHook, unmeasured: list[Check]
+) -> None:
+    state = AlertState()
+    hook.statuses = [503] * ATTEMPTS
+    state.update([drift("a", False)], AS_OF)
+    assert hook.posts == []
+    for hour in range(3):
+        state.update(unmeasured, AS_OF + timedelta(hours=hour))
+    assert hook.texts == ["[WARNING] drift: a: PSI 0.41"]
+    state.update(unmeasured, AS_OF + REPEAT_AFTER)
+    state.update(unmeasured, AS_OF + 2 * REPEAT_AFTER)
+    assert len(hook.posts) == 3
+
+
+def test_a_critical_alert_that_became_a_warning_is_resolved_where_it_was_sent(
+    hook: WebHook, pager: WebHook
+) -> None:
+    state = AlertState()
+    for check in (drift("a", False, "critical"), drift("a", False), drift("a", True)):
+        state.update([check], AS_OF)
+    assert [post["event_action"] for post in pager.posts] == ["trigger", "resolve"]
+    assert state.open_alerts() == []
+
+
+def test_a_new_check_on_an_open_subject_is_sent(hook: WebHook) -> None:
+    for kind in ("drift", "drift", "data_quality"):
+        AlertState().update([Check(kind, "a", False, "it moved")], AS_OF)
+    assert [text.split(":")[0] for text in hook.texts] == [
+        "[WARNING] drift",
+        "[WARNING] data_quality",
+    ]
+
+
 def test_many_processes_at_once_send_each_alert(hook: WebHook) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda n: send_alert("drift", f"feature_{n}", "it moved"), range(12)))

@@ -2,9 +2,16 @@
 
 import math
 import warnings
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,3 +130,82 @@ def test_categories_are_compared_by_chi_square() -> None:
     assert same["psi"] < 0.1
     assert new["p_value"] < 0.001
     assert new["psi"] > 0.25
+
+
+# ---- Types of columns ------------------------------------------------------------------------
+
+Column = Callable[[list[int | None]], Any]
+SAME: dict[str, Column] = {
+    "float64": lambda values: pd.Series(values, dtype="float64"),
+    "float32": lambda values: pd.Series(values, dtype="float32"),
+    "nullable": lambda values: pd.Series(values, dtype="Int64"),
+    "objects": lambda values: pd.Series(values, dtype=object),
+    "pd.NA": lambda values: pd.Series([pd.NA if v is None else v for v in values], dtype=object),
+    "Decimal": lambda values: pd.Series([None if v is None else Decimal(v) for v in values]),
+    "text": lambda values: pd.Series([None if v is None else f"{v}.0" for v in values]),
+    "pyarrow": lambda values: pd.Series(values, dtype=pd.ArrowDtype(pa.int64())),
+    "pyarrow decimal": lambda values: pd.Series(
+        [None if v is None else Decimal(v) for v in values],
+        dtype=pd.ArrowDtype(pa.decimal128(9, 2)),
+    ),
+    "category": lambda values: pd.Series(values, dtype="float64").astype("category"),
+    "timedelta": lambda values: pd.to_timedelta(pd.Series(values, dtype="float64"), "s"),
+    "durations": lambda values: [None if v is None else timedelta(seconds=v) for v in values],
+    "times": lambda values: pd.to_datetime(pd.Series(values, dtype="float64"), unit="s"),
+    "numpy": lambda values: np.array(values, dtype="float64"),
+    "list": list,
+    "polars": lambda values: pl.Series(values, dtype=pl.Int32),
+    "rows of another index": lambda values: pd.Series(values, [7] * len(values), "float64"),
+}
+VALUES = st.lists(st.one_of(st.none(), st.integers(-9, 9)), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize("kind", SAME)
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(VALUES, VALUES, st.randoms(use_true_random=False))
+def test_the_result_is_of_the_values_not_of_type_order_or_nulls(
+    kind: str, before: list[int | None], after: list[int | None], random: Random
+) -> None:
+    plain = SAME["float64"]
+    psi, test = (f(plain(before), plain(after)) for f in (calculate_psi, detect_drift_ks_test))
+    random.shuffle(before)
+    random.shuffle(after)
+    for other in (plain, SAME[kind]):
+        reference, current = SAME[kind](before), other(after)
+        assert calculate_psi(reference, current) == pytest.approx(psi)
+        np.testing.assert_allclose(detect_drift_ks_test(reference, current), test)
+
+
+@pytest.mark.parametrize("kind", [bool, "boolean", object, int, float])
+def test_booleans_are_zero_and_one(kind: Any) -> None:
+    is_new = np.random.default_rng(7).random(2_000) < 0.3
+    before, after = pd.Series(is_new), pd.Series(np.flip(is_new)).astype(kind)
+    assert calculate_psi(before, after) == 0
+    assert calculate_psi(before, ~after.astype(bool)) > 0.25
+
+
+def test_dates_are_numbers() -> None:
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(100)]
+    assert calculate_psi(days, days) == 0
+    assert detect_drift_ks_test(days[:50], days[50:])[:2] == (True, 1)
+
+
+def test_values_of_other_types_are_categories() -> None:
+    lists = pd.Series([[1], [2, 3], None] * 50)
+    assert calculate_psi(lists, lists) == 0
+    assert calculate_psi(lists, lists.map(lambda _: ["new"])) > 0.25
+
+
+def test_two_columns_of_one_name_are_one_clear_sentence() -> None:
+    table = pd.DataFrame([[1, 2], [3, 4]], columns=["twice", "twice"])
+    for function in (calculate_psi, detect_drift_ks_test):
+        with pytest.raises(ValueError, match="Data must be 1-dimensional"):
+            function(table["twice"], table["twice"])
+
+
+@pytest.mark.parametrize(("rows", "others"), [(1, 1), (2, 2), (1, 10), (8, 8)])
+def test_few_rows_have_the_exact_p_value(rows: int, others: int) -> None:
+    """The asymptotic one of one row against another is 0."""
+    reference, current = np.arange(rows) * 1.0, np.arange(others) + 1_000.0
+    exact = stats.ks_2samp(reference, current, method="exact").pvalue
+    assert detect_drift_ks_test(reference, current)[2] == pytest.approx(exact, rel=1e-9)

@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.feature_monitoring import MAX_RATES, check_data_quality, check_table
 from exercise_06_monitoring.quality import expectations
 from exercise_06_monitoring.windows import features_of, read_rows, read_views
@@ -98,6 +100,17 @@ def test_odd_tables_have_a_result(table: pd.DataFrame) -> None:
     assert {column for column, _ in failed(checks)} == many_nulls
 
 
+def test_a_table_of_polars_or_arrow_has_the_same_result() -> None:
+    expected = check_data_quality(TABLE)
+    for table in (pl.from_pandas(TABLE), pl.from_pandas(TABLE).to_arrow()):
+        pd.testing.assert_frame_equal(check_data_quality(table), expected)
+
+
+def test_decimals_have_an_outlier_rate() -> None:
+    amounts = pd.DataFrame({"amount": [Decimal(n) for n in [*range(1, 81), *[10**6] * 20]]})
+    assert ("amount", "outlier_rate") in failed(check_data_quality(amounts))
+
+
 def test_rare_counts_are_no_outliers() -> None:
     counts = pd.DataFrame({"count": [0] * 80 + [1, 2, 2, 3] * 5})
     (rate,) = check_data_quality(counts).query("check == 'outlier_rate'")["value"]
@@ -184,7 +197,7 @@ def failed_by_table() -> dict[str, set[str]]:
     found = {}
     for view in read_views():
         checks = check_table(view, read_rows(view, AS_OF - timedelta(days=30), AS_OF), AS_OF)
-        failures = {check.feature for check in checks if not check.passed}
+        failures = {check.feature for check in checks if check.passed is False}
         found[TABLE_OF[view.name]] = {name.removeprefix(f"{view.name}.") for name in failures}
     return found
 
@@ -199,6 +212,62 @@ def test_a_fault_fails_its_own_check(fault: str, shop: Path) -> None:
     file = shop / f"{table}.parquet"
     change(pl.read_parquet(file)).write_parquet(file)
     assert failed_by_table()[table] == expected
+
+
+@pytest.mark.parametrize("hours", [30, 24 * 40], ids=["a day", "a month"])
+def test_a_stopped_pipeline_passes_nothing_that_was_not_measured(hours: int, shop: Path) -> None:
+    """A pass would close the alerts that were open when the pipeline stopped."""
+    for view in read_views():
+        moment = AS_OF + timedelta(hours=hours)
+        rows = read_rows(view, moment - timedelta(days=30), moment)
+        subjects = {
+            check.feature.rsplit(".")[-1]: check.passed for check in check_table(view, rows, moment)
+        }
+        assert subjects.pop("freshness") is False
+        assert subjects.pop("type") is True
+        assert set(subjects.values()) == {None}
+
+
+def test_a_day_of_nulls_is_critical(shop: Path) -> None:
+    nulls_since(AS_OF - timedelta(days=2), 1, shop)
+    assert (null_check(None).passed, null_check(None).severity) == (False, "critical")
+
+
+def null_check(last_run: datetime | None) -> Check:
+    """Return the check of a user's mean amount."""
+    view = next(view for view in read_views() if view.name == "user_transaction_features")
+    rows = read_rows(view, AS_OF - timedelta(days=30), AS_OF)
+    checks = check_table(view, rows, AS_OF, last_run)
+    return next(c for c in checks if c.feature.endswith("avg_transaction_amount.null_rate"))
+
+
+def nulls_since(moment: datetime, share: float, shop: Path) -> None:
+    file = shop / "user_stats.parquet"
+    rows = pl.read_parquet(file)
+    is_new = pl.col("created_timestamp") > moment
+    is_lost = is_new & (pl.int_range(pl.len()) % 100 < 100 * share)
+    mean = pl.when(~is_lost).then(pl.col("avg_transaction_amount"))
+    rows.with_columns(mean.alias("avg_transaction_amount")).write_parquet(file)
+
+
+def test_nulls_of_an_hour_are_found_by_the_next_run(shop: Path) -> None:
+    """They are few among the rows of the day."""
+    last_run = AS_OF - timedelta(hours=1)
+    assert null_check(last_run).passed
+    nulls_since(last_run, 1, shop)
+    assert null_check(None).passed
+    found = null_check(last_run)
+    assert (found.passed, found.severity) == (False, "critical")
+    assert "rows since the last run" in found.message
+
+
+def test_some_nulls_are_a_warning_and_a_few_by_chance_are_none(shop: Path) -> None:
+    last_run = AS_OF - timedelta(hours=20)
+    nulls_since(last_run, 0.06, shop)
+    assert null_check(AS_OF - timedelta(hours=1)).severity == "warning"
+    nulls_since(last_run, 0.5, shop)
+    found = null_check(last_run)
+    assert (found.passed, found.severity) == (False, "warning")
 
 
 def test_expectations_name_the_features_that_there_are(shop: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +12,14 @@ import polars as pl
 import pytest
 from croniter import croniter
 
+from exercise_06_monitoring.alerts import AlertState
+from exercise_06_monitoring.runs import record_run
+from lab.learn import utc_now
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
 from tests.exercise_06.web_hook import WebHook, web_hook
-from tests.settings_in_force import variables
+from tests.settings_in_force import PointSettings, variables
 from tests.shop import AS_OF
 
 EXERCISE = settings.root / "exercise_06_monitoring"
@@ -32,6 +35,12 @@ for name in sorted(bag.dags):
     dag = bag.dags[name]
     (task,) = dag.tasks
     print(name, dag.timetable.expression, dag.catchup, dag.max_active_runs, task.retries)
+"""
+BY_HAND = """
+from airflow.dag_processing.dagbag import DagBag
+dag = DagBag({folder!r}, include_examples=False).dags["monitor_features"]
+run = dag.test(logical_date=None)
+print(run.state, run.run_after.date())
 """
 
 
@@ -67,6 +76,12 @@ def run(command: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
+def pages() -> list[Path]:
+    """The pages of all runs, the latest run's last."""
+    files = (settings.data_dir / "monitoring").glob("report_*.html")
+    return sorted(files, key=lambda file: file.stat().st_mtime_ns)
+
+
 def report() -> str:
     """The page of the day."""
     return (settings.data_dir / "monitoring" / f"report_{AS_OF:%Y-%m-%d}.html").read_text()
@@ -95,9 +110,19 @@ def airflow(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
 def test_the_dag_checks_alerts_and_reports(airflow: dict[str, str], hook: WebHook) -> None:
     amounts_times_a_hundred_since(AS_OF - 7 * DAY)
     run([str(AIRFLOW), "db", "migrate"], airflow)
-    run([str(AIRFLOW), "dags", "test", "monitor_features"], airflow)
+    run([str(AIRFLOW), "dags", "test", "monitor_features", AS_OF.isoformat()], airflow)
     assert any("avg_transaction_amount" in text for text in hook.texts)
     assert "avg_transaction_amount" in report()
+
+
+@pytest.mark.airflow
+def test_a_run_by_hand_is_as_of_its_own_time(airflow: dict[str, str], shop: Path) -> None:
+    """Airflow 3 gives it no logical date and no interval."""
+    run([str(AIRFLOW), "db", "migrate"], airflow)
+    said = run([sys.executable, "-c", BY_HAND.format(folder=str(DAGS))], airflow)
+    state, day = said.splitlines()[-1].split()
+    assert state == "success"
+    assert [file.name for file in pages()] == [f"report_{day}.html"]
 
 
 @pytest.mark.airflow
@@ -106,18 +131,74 @@ def test_the_dag_as_airflow_reads_it(airflow: dict[str, str]) -> None:
     assert parsed.splitlines()[-1] == "monitor_features 2 * * * * False 1 2"
 
 
-def test_the_line_of_the_crontab_works_from_any_folder(
-    environment: dict[str, str], hook: WebHook
-) -> None:
-    amounts_times_a_hundred_since(AS_OF - 7 * DAY)
+@pytest.fixture
+def cron(environment: dict[str, str], tmp_path: Path) -> Callable[[datetime], str]:
+    """Run the crontab's line at a time, which is what `date` prints."""
     lines = (EXERCISE / "crontab").read_text().splitlines()
     ((when, command),) = [found.groups() for line in lines if (found := CRON_LINE.match(line))]
     times = croniter(when, AS_OF)
     assert times.get_next() + HOUR.total_seconds() == times.get_next()
     command = command.replace(".venv/bin/python", sys.executable)
-    run(["/bin/sh", "-c", command], environment | {"LAB": str(settings.root)})
+    date = tmp_path / "bin" / "date"
+    date.parent.mkdir()
+
+    def run_at(moment: datetime) -> str:
+        date.write_text(f'#!/bin/sh\ntest "$*" = "-u -Iseconds" && echo {moment.isoformat()}\n')
+        date.chmod(0o755)
+        path = f"{date.parent}:{environment['PATH']}"
+        changed = {"LAB": str(settings.root), "PATH": path}
+        return run(["/bin/sh", "-c", command], environment | changed)
+
+    return run_at
+
+
+def test_the_line_of_the_crontab_works_from_any_folder(
+    cron: Callable[[datetime], str], hook: WebHook
+) -> None:
+    amounts_times_a_hundred_since(AS_OF - 7 * DAY)
+    cron(AS_OF)
     assert any("avg_transaction_amount" in text for text in hook.texts)
     assert "avg_transaction_amount" in report()
+
+
+def test_a_pipeline_that_stopped_is_found_by_the_clock(
+    cron: Callable[[datetime], str], hook: WebHook
+) -> None:
+    """The as-of of the data, which stand still, would find nothing."""
+    assert "as of 2026-06-01 09:30 UTC" in cron(AS_OF)
+    assert not any("freshness" in text for text in hook.texts)
+    cron(AS_OF + DAY)
+    found = [text for text in hook.texts if "user_transaction_features.freshness" in text]
+    assert [text.split(":")[0] for text in found] == ["[CRITICAL] data_quality"]
+
+
+def test_an_old_day_again_has_its_own_page_and_changes_no_alert(
+    cron: Callable[[datetime], str], hook: WebHook
+) -> None:
+    amounts_times_a_hundred_since(AS_OF - 7 * DAY)
+    cron(AS_OF)
+    before, texts, alerts = report(), list(hook.texts), AlertState().open_alerts()
+    old = AS_OF - 8 * DAY
+    assert f"report_{old:%Y-%m-%d_%H%M}_again.html" in cron(old)
+    assert (report(), hook.texts, AlertState().open_alerts()) == (before, texts, alerts)
+    _, again = pages()
+    assert "No alert is open" in again.read_text()
+    cron(AS_OF)
+    assert (hook.texts, AlertState().open_alerts()) == (texts, alerts)
+
+
+def test_a_run_ahead_of_the_clock_silences_no_other(
+    point_settings: PointSettings, tmp_path: Path
+) -> None:
+    point_settings(data_dir=tmp_path)
+    assert record_run(utc_now() + 30 * DAY)[0]
+    now = utc_now()
+    is_newest, before = record_run(now)
+    assert is_newest
+    assert before is not None
+    assert before < now
+    assert record_run(now) == (True, before), "a retry"
+    assert not record_run(now - HOUR)[0]
 
 
 SOLUTION = ["exercise_06_monitoring.feature_monitoring"]

@@ -13,11 +13,18 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
 from exercise_03_materialize.materialize import initial_materialization
 from exercise_06_monitoring.alerts import Check
-from exercise_06_monitoring.serving import MAX_ONLINE_AGE, check_api, check_redis
+from exercise_06_monitoring.serving import (
+    MAX_ONLINE_AGE,
+    check_api,
+    check_redis,
+    check_streaming,
+)
 from exercise_06_monitoring.windows import read_rows, read_views
 from lab.feature_store import MATERIALIZED_VIEWS
+from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
 from tests.settings_in_force import PointSettings
@@ -68,6 +75,19 @@ def test_redis_that_falls_behind_fails(client: redis.Redis) -> None:
 
 def test_a_redis_without_values_is_not_measured(client: redis.Redis) -> None:
     assert {passed for name, passed in checks().items() if name != "redis"} == {None}
+
+
+@pytest.mark.parametrize(("age_s", "passed"), [(29, True), (31, False), (90_000, False)])
+def test_the_age_of_streaming_values_is_checked(
+    client: redis.Redis, age_s: int, passed: bool
+) -> None:
+    client.set(PROGRESS_KEY, round((AS_OF.timestamp() - age_s) * 1_000))
+    check = check_streaming(AS_OF)
+    assert (check.passed, check.severity) == (passed, "critical")
+    assert f"{age_s:,} s old" in check.message
+    assert checks()[f"{STREAMING_VIEW}.progress"] is passed
+    client.delete(PROGRESS_KEY)
+    assert check_streaming(AS_OF).passed is None
 
 
 def test_a_redis_that_is_unavailable_fails(
@@ -181,7 +201,20 @@ def test_few_requests_are_not_measured(api: Api) -> None:
 def test_an_unavailable_service_fails_once_it_was_there(
     api: Api, point_settings: PointSettings
 ) -> None:
+    port = settings.api_port
+    api.answer(300, 0.004)
     api_checks()
     point_settings(api_port=free_port())
-    assert api_checks()["api"].passed is False
-    assert api_checks()["api"].passed is None
+    for _ in range(2):
+        assert api_checks()["api"].passed is False
+    point_settings(api_port=port)
+    api.answer(200, 0.004)
+    assert api_checks()["api"].message.startswith("200 requests")
+
+
+def test_a_service_that_was_never_there_is_not_measured(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    point_settings(api_port=free_port(), data_dir=tmp_path)
+    for _ in range(2):
+        assert api_checks()["api"].passed is None
