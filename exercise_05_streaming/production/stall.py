@@ -11,9 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 import psutil
@@ -33,65 +31,43 @@ from exercise_05_streaming.windows import TILE_S
 from exercise_05_streaming.writer import clock_ms
 from lab.errors import UserError, run_script
 from lab.settings import settings
-from lab.stack.flink import connector_jars
 
 MODULE = "exercise_05_streaming.production.stall"
 JOBS = ([MODULE, "textbook"], ["exercise_05_streaming.production.job", "--parts", "writer"])
-TEXTBOOK = {
-    "table.exec.emit.early-fire.enabled": "true",
-    "table.exec.emit.early-fire.delay": "1 s",
-    "table.exec.source.idle-timeout": "5 s",
-}
 SHORT_TILE_S, LENGTH_S, TICK_S, START_TIMEOUT_S = 10, 120, 0.5, 120
 MAX_AGE_MS = 10_000  # exercise 4 takes 30 s, where a tile lasts 300 s; the usual age is up to 6 s
 GRACE_MS = 5_000  # a payment may take so long until it counts
 USER, OTHER, *_ = USERS = range(PARTITIONS)  # each has a partition of its own
 
-SILENT, OPEN = range(8, 30), range(34, 53)  # seconds of the recording
-FROZEN, KILLED = range(57, 82), range(87, LENGTH_S)
-SCENES = {
-    "the user is silent": SILENT,
-    "another user's\nopen transaction": OPEN,
-    "both jobs are frozen": FROZEN,
-    "kill -9; the log\nis read again": KILLED,
+SCENES = {  # the seconds of each
+    "the user is silent": range(8, 30),
+    "another user's\nopen transaction": range(34, 53),
+    "both jobs are frozen": range(57, 82),
+    "kill -9; the log\nis read again": range(87, LENGTH_S),
 }
+SILENT, OPEN, FROZEN, KILLED = SCENES.values()
 STYLES = {"the log": ("0.8", 6), "textbook": ("tab:red", 2), "this solution": ("tab:blue", 2)}
-
-
-class Reading(NamedTuple):
-    """Both counts at one time. The solution's is true as of another, or None: unknown."""
-
-    at_ms: int
-    as_of_ms: int
-    textbook: int
-    solution: int | None
-
-
-class Payment(NamedTuple):
-    """The time of a payment, and that of its record in the log."""
-
-    event_ms: int
-    record_ms: int
+Payment = tuple[int, int]  # the times in ms of an event and of its record in the log
+# The times in ms of reading and of progress; the counts of textbook and solution, None is unknown.
+Reading = tuple[int, int, int, int | None]
 
 
 def recount(payments: Iterable[Payment], window_ms: int, known_ms: int) -> int:
     """Return how many payments of the tile around `window_ms` the log held at `known_ms`."""
-    tile = window_ms // (TILE_S * 1_000)
-    return sum(p.event_ms // (TILE_S * 1_000) == tile and p.record_ms <= known_ms for p in payments)
+    tile_ms = TILE_S * 1_000
+    tile = window_ms // tile_ms
+    return sum(event // tile_ms == tile and record <= known_ms for event, record in payments)
 
 
 def compare(readings: list[Reading], payments: list[Payment]) -> pl.DataFrame:
-    """Return the log's count beside both others, and which are wrong zeros.
-
-    A zero is wrong when the log had held a payment of its tile for over 5 s.
-    """
+    """Return all counts; a zero is wrong if the log had held a payment of its tile for over 5 s."""
 
     def held(at_ms: int, as_of_ms: int) -> bool:
         return recount(payments, as_of_ms, at_ms - GRACE_MS - 1) > 0
 
     rows = [
         {
-            "second": (at_ms - readings[0].at_ms) / 1_000,
+            "second": (at_ms - readings[0][0]) / 1_000,
             "the log": recount(payments, at_ms, at_ms),
             "textbook": plain,
             "this solution": feature,
@@ -106,7 +82,9 @@ def compare(readings: list[Reading], payments: list[Payment]) -> pl.DataFrame:
 
 def textbook() -> None:
     """Count a running tile as tutorials do: early results, an idle-timeout, SET with a TTL."""
-    t_env = solution.create_environment(TEXTBOOK)
+    early = "table.exec.emit.early-fire"
+    options = {f"{early}.enabled": "true", f"{early}.delay": "1 s"}
+    t_env = solution.create_environment(options | {"table.exec.source.idle-timeout": "5 s"})
     watermark = "WATERMARK FOR event_at AS event_at - INTERVAL '1' SECOND"
     columns = f", event_at AS {solution.EVENT_AT}, {watermark}"
     solution.define_source(t_env, "'scan.startup.mode' = 'earliest-offset'", columns)
@@ -124,7 +102,7 @@ def read(store: redis.Redis) -> Reading:
     progress, plain = store.mget(PROGRESS_KEY, f"count:{USER}")
     at_ms, as_of_ms = clock_ms(), int(progress or 0)
     known = int(feature or 0) if at_ms - as_of_ms <= MAX_AGE_MS else None
-    return Reading(at_ms, as_of_ms, int(plain or 0), known)
+    return at_ms, as_of_ms, int(plain or 0), known
 
 
 def start_jobs(log: Path) -> list[psutil.Popen]:
@@ -136,9 +114,8 @@ def start_jobs(log: Path) -> list[psutil.Popen]:
 def send_signal(jobs: list[psutil.Popen], number: int) -> None:
     """Send a signal to each job and its JVM."""
     for job in jobs:
-        with suppress(psutil.NoSuchProcess):
-            for process in [job, *job.children(recursive=True)]:
-                process.send_signal(number)
+        for process in [*job.children(recursive=True), job]:
+            process.send_signal(number)
 
 
 def pay(producer: Producer, users: Iterable[int]) -> None:
@@ -165,7 +142,7 @@ def record(picture: Path) -> None:
     store = redis.Redis(settings.host, settings.redis_port)
     producer, till = Producer(kafka), Producer(kafka | {"transactional.id": "till"})
     till.init_transactions()
-    jobs, readings = start_jobs(log), []
+    jobs, readings = start_jobs(log), list[Reading]()
     try:
         wait_for_start(store, producer, log)
         start = time.time()
@@ -187,42 +164,33 @@ def record(picture: Path) -> None:
     finally:
         send_signal(jobs, signal.SIGKILL)
     events = classify(read_log()).filter(pl.col("reason").is_null(), user_id=str(USER))
-    payments = [Payment(*times) for times in events.select("ms", "record_ms").rows()]
-    report(compare(readings, payments), picture)
+    report(compare(readings, events.select("ms", "record_ms").rows()), picture)
 
 
 def report(counts: pl.DataFrame, picture: Path) -> None:
-    """Print the seconds of wrong and of unknown counts in each scene; draw all counts."""
-    seconds = pl.col("^(wrong|unknown).*$").sum() * TICK_S
-    for label, scene in (SCENES | {"all": range(LENGTH_S + 1)}).items():
-        inside = counts.filter(pl.col("second").floor().is_in(scene))
-        sums = inside.select(seconds).row(0, named=True)
-        line = "; ".join(f"{name} {value:4.1f} s" for name, value in sums.items())
-        print(f"{' '.join(label.split()):<32} {line}")
-    draw(counts, line, picture)
-    print(f"Drawn: {picture}")
-
-
-def draw(counts: pl.DataFrame, caption: str, picture: Path) -> None:
-    """Draw the counts over the scenes; an unknown one is a gap."""
+    """Print the seconds of wrong and of unknown counts in each scene, and draw the counts."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     for name, (colour, width) in STYLES.items():
         axes.step(counts["second"], counts[name], colour, lw=width, where="post", label=name)
-    for label, scene in SCENES.items():
-        axes.axvspan(scene.start, scene.stop, color="tab:orange", alpha=0.12, lw=0)
-        middle, above = (scene.start + scene.stop) / 2, axes.get_xaxis_transform()
-        axes.text(middle, 1.02, label, ha="center", va="bottom", transform=above)
-    axes.set(xlabel=f"seconds\n{caption}", ylabel="payments of one user\nin the running tile")
+    for label, scene in (SCENES | {"in all": range(LENGTH_S + 1)}).items():
+        inside = counts.filter(pl.col("second").floor().is_in(scene))
+        sums = inside.select(pl.col("^(wrong|unknown).*$").sum() * TICK_S).row(0, named=True)
+        line = "; ".join(f"{name} {value:.1f} s" for name, value in sums.items())
+        print(f"{' '.join(label.split()):<32} {line}")
+        if scene.stop <= LENGTH_S:
+            axes.axvspan(scene.start, scene.stop, color="tab:orange", alpha=0.12, lw=0)
+            axes.text(scene.start, 1.02, label, transform=axes.get_xaxis_transform())
+    axes.set(xlabel=f"seconds\n{line}", ylabel="payments of one user\nin the running tile")
     axes.legend(loc="upper right")
     figure.savefig(picture, dpi=100)
+    print(f"Drawn: {picture}")
 
 
 def main() -> None:
     """Run the recording in a process whose settings name services of its own."""
     picture = settings.build_dir.resolve() / "flink" / "stall.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    connector_jars(settings)
     with new_scene("writer") as services:
         env = services.env | {"LAB_TILE_S": str(SHORT_TILE_S)}
         sys.exit(subprocess.run([sys.executable, "-m", MODULE, picture], env=env).returncode)
