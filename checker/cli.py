@@ -35,11 +35,13 @@ def run(
     production: Annotated[
         str | None, typer.Option(help="Run an exercise with these production parts; all, or a,b")
     ] = None,
+    stall: Annotated[bool, typer.Option("--stall", help="Exercise 5: which zero is true?")] = False,
 ) -> None:
     """Run the exercises in order and grade the reference; or run one exercise."""
     from checker.run import pipeline
 
     config = CheckerSettings()
+    production = "stall" if stall else production
     if production is not None:
         pipeline.run_production(number, production, data, config)
     elif number is not None:

@@ -16,6 +16,7 @@ from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
 from exercise_05_streaming import topics
 from exercise_05_streaming.progress import GROUP, LOGS, JobWatch, forget_offsets
+from exercise_05_streaming.windows import TILE_S
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer, clock_ms
 from lab.learn import UserError, run_script, settings
 
@@ -158,7 +159,7 @@ def compute_features(t_env: TableEnvironment, generation: int) -> None:
             COUNT(*) FILTER (WHERE declined) AS declined_count,
             MIN(event_ms) AS first_event, MAX(event_ms) AS last_event,
             CAST({generation} AS BIGINT) AS generation
-        FROM (SELECT *, event_ms / 300000 * 300 AS tile_start FROM accepted)
+        FROM (SELECT *, event_ms / {TILE_S * 1_000} * {TILE_S} AS tile_start FROM accepted)
         GROUP BY user_id, tile_start
     """)
 

@@ -13,7 +13,7 @@ import redis
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming.topics import AMOUNT, EVENT_TIME, TRANSACTIONS
-from exercise_05_streaming.windows import FEATURES, TILE, features, sliding_24h
+from exercise_05_streaming.windows import FEATURES, TILE, TILE_S, features, sliding_24h
 from exercise_05_streaming.writer import VIEW, TopicReader
 from lab.learn import UserError, open_store, run_script, settings
 
@@ -39,8 +39,8 @@ EVENTS_OF_LOG = f"""
         FROM (SELECT record_ms, try_cast(value AS JSON) AS event FROM log)
     )
 """
-TILES_OF_EVENTS = """
-    SELECT user_id, ms // 300_000 * 300 AS tile_start, count(*) AS transaction_count,
+TILES_OF_EVENTS = f"""
+    SELECT user_id, ms // {TILE_S * 1_000} * {TILE_S} AS tile_start, count(*) AS transaction_count,
         sum(cents)::BIGINT AS total_cents, max(cents) AS max_cents,
         count(*) FILTER (declined) AS declined_count, min(ms) AS first_event, max(ms) AS last_event
     FROM events WHERE reason IS NULL GROUP BY ALL ORDER BY ALL

@@ -6,7 +6,9 @@ Also written in `define_windows` (Flink), verify.py (DuckDB, which tests this fi
 import numpy as np
 import polars as pl
 
-TILE_S, HOUR_S, DAY_S = 300, 3_600, 86_400
+from lab.learn import settings
+
+TILE_S, HOUR_S, DAY_S = settings.tile_s, 3_600, 86_400
 GAP_MS = 30 * 60 * 1_000
 COUNTS = ("tile_start", "transaction_count", "total_cents", "max_cents", "declined_count")
 # Since 1970: `tile_start` in seconds, `first_event` and `last_event` in milliseconds.

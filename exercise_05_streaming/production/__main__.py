@@ -1,11 +1,13 @@
 """Run the demonstration of the exercise with production parts: `lab run 5 --production=PART,…`.
 
 Parts: `job` (accepted events, dead letters, savepoints), `writer` (tile store, Redis sink).
+`lab run 5 --stall` runs stall.py instead.
 """
 
 import sys
 
 from exercise_05_streaming import demo, verify
+from exercise_05_streaming.production import stall
 from exercise_05_streaming.production.job import PARTS
 from exercise_05_streaming.production.refusals import dead_letters
 from exercise_05_streaming.production.verify import differences
@@ -14,6 +16,9 @@ from lab.errors import UserError, run_script
 
 def main() -> None:
     """Start the job with the parts, send payments, compare with the log, show a user."""
+    if sys.argv[1:] == ["stall"]:
+        stall.main()
+        return
     if unknown := set(sys.argv[1:]) - set(PARTS):
         problem = f"exercise 5 has no production part {', '.join(sorted(unknown))}"
         raise UserError(problem, f"lab run 5 --production {','.join(PARTS)}")

@@ -45,6 +45,7 @@ from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, Runni
 from exercise_05_streaming.production.writer import new_writer
 from exercise_05_streaming.progress import LOGS, first_cause
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
+from exercise_05_streaming.windows import TILE_S
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
 from lab.errors import UserError, run_script
 from lab.settings import settings
@@ -170,7 +171,7 @@ def statements(file: str, start_ms: int = 0) -> list[str]:
 
 
 def definition() -> str:
-    """Return what a checkpoint depends on: statements, options of the plan, the state backend.
+    """Return what a checkpoint depends on: statements, options of the plan, backend, tile.
 
     Flink finds the state of an operator by a hash of its place in the plan.
     """
@@ -178,7 +179,7 @@ def definition() -> str:
     texts += [inspect.getsource(function) for function in (compute_features, define_sink)]
     options = FEATURE_JOB | job_options()
     texts += [f"{name}: {value}" for name, value in options.items() if name.startswith("table.")]
-    return sha256("\n".join([*texts, settings.state_backend]).encode()).hexdigest()
+    return sha256("\n".join([*texts, settings.state_backend, str(TILE_S)]).encode()).hexdigest()
 
 
 def milliseconds(duration: timedelta) -> str:

@@ -1,0 +1,200 @@
+"""Which zero is true? One user's count by the log, by a textbook's job and by this solution.
+
+lab run 5 --stall    # two minutes, on services of its own; draws build/flink/stall.png
+
+`main` starts the services; `record`, a process with their settings, runs both jobs and the scenes.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+import psutil
+import redis
+from confluent_kafka import Producer
+from matplotlib.figure import Figure
+from pyflink.common import RowKind
+
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
+from exercise_05_streaming import flink_streaming_features as solution
+from exercise_05_streaming.produce_events import generate_transaction_event
+from exercise_05_streaming.production.scene import new_scene
+from exercise_05_streaming.production.verify import stored_features
+from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
+from exercise_05_streaming.verify import classify, read_log
+from exercise_05_streaming.windows import TILE_S
+from exercise_05_streaming.writer import clock_ms
+from lab.errors import UserError, run_script
+from lab.settings import settings
+
+MODULE = "exercise_05_streaming.production.stall"
+JOBS = ([MODULE, "textbook"], ["exercise_05_streaming.production.job", "--parts", "writer"])
+SHORT_TILE_S, LENGTH_S, TICK_S, START_TIMEOUT_S = 10, 120, 0.5, 120
+MAX_AGE_MS = 10_000  # exercise 4 takes 30 s, where a tile lasts 300 s; the usual age is up to 6 s
+GRACE_MS = 5_000  # a payment may take so long until it counts
+USER, OTHER, *_ = USERS = range(PARTITIONS)  # each has a partition of its own
+
+SCENES = {  # the seconds of each
+    "the user is silent": range(8, 30),
+    "another user's\nopen transaction": range(34, 53),
+    "both jobs are frozen": range(57, 82),
+    "kill -9; the log\nis read again": range(87, LENGTH_S),
+}
+SILENT, OPEN, FROZEN, KILLED = SCENES.values()
+STYLES = {"the log": ("0.8", 6), "textbook": ("tab:red", 2), "this solution": ("tab:blue", 2)}
+Payment = tuple[int, int]  # the times in ms of an event and of its record in the log
+# The times in ms of reading and of progress; the counts of textbook and solution, None is unknown.
+Reading = tuple[int, int, int, int | None]
+
+
+def recount(payments: Iterable[Payment], window_ms: int, known_ms: int) -> int:
+    """Return how many payments of the tile around `window_ms` the log held at `known_ms`."""
+    tile_ms = TILE_S * 1_000
+    tile = window_ms // tile_ms
+    return sum(event // tile_ms == tile and record <= known_ms for event, record in payments)
+
+
+def compare(readings: list[Reading], payments: list[Payment]) -> pl.DataFrame:
+    """Return all counts; a zero is wrong if the log had held a payment of its tile for over 5 s."""
+
+    def held(at_ms: int, as_of_ms: int) -> bool:
+        return recount(payments, as_of_ms, at_ms - GRACE_MS - 1) > 0
+
+    rows = [
+        {
+            "second": (at_ms - readings[0][0]) / 1_000,
+            "the log": recount(payments, at_ms, at_ms),
+            "textbook": plain,
+            "this solution": feature,
+            "wrong zeros, textbook": plain == 0 and held(at_ms, at_ms),
+            "wrong zeros, this solution": feature == 0 and held(at_ms, as_of_ms),
+            "unknown, this solution": feature is None,
+        }
+        for at_ms, as_of_ms, plain, feature in readings
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def textbook() -> None:
+    """Count a running tile as tutorials do: early results, an idle-timeout, SET with a TTL."""
+    early = "table.exec.emit.early-fire"
+    options = {f"{early}.enabled": "true", f"{early}.delay": "1 s"}
+    t_env = solution.create_environment(options | {"table.exec.source.idle-timeout": "5 s"})
+    watermark = "WATERMARK FOR event_at AS event_at - INTERVAL '1' SECOND"
+    columns = f", event_at AS {solution.EVENT_AT}, {watermark}"
+    solution.define_source(t_env, "'scan.startup.mode' = 'earliest-offset'", columns)
+    tile = f"TUMBLE(event_at, INTERVAL '{TILE_S}' SECOND)"
+    query = f"SELECT user_id, COUNT(*) FROM transaction_events GROUP BY user_id, {tile}"
+    store = redis.Redis(settings.host, settings.redis_port)
+    for row in t_env.sql_query(query).execute().collect():
+        if row.get_row_kind() in (RowKind.INSERT, RowKind.UPDATE_AFTER):
+            store.set(f"count:{row[0]}", row[1], ex=TILE_S)
+
+
+def read(store: redis.Redis) -> Reading:
+    """Read the textbook's key, where none is a zero, and the feature as exercise 4 does."""
+    feature = stored_features([str(USER)])["transaction_count_5m"][0]
+    progress, plain = store.mget(PROGRESS_KEY, f"count:{USER}")
+    at_ms, as_of_ms = clock_ms(), int(progress or 0)
+    known = int(feature or 0) if at_ms - as_of_ms <= MAX_AGE_MS else None
+    return at_ms, as_of_ms, int(plain or 0), known
+
+
+def start_jobs(log: Path) -> list[psutil.Popen]:
+    """Start the textbook's job and the solution's."""
+    with log.open("ab") as out:
+        return [psutil.Popen([sys.executable, "-m", *job], stdout=out, stderr=out) for job in JOBS]
+
+
+def send_signal(jobs: list[psutil.Popen], number: int) -> None:
+    """Send a signal to each job and its JVM."""
+    for job in jobs:
+        for process in [*job.children(recursive=True), job]:
+            process.send_signal(number)
+
+
+def pay(producer: Producer, users: Iterable[int]) -> None:
+    """Send a payment of each user, at this moment."""
+    for user in users:
+        event = generate_transaction_event() | {"user_id": str(user)}
+        producer.produce(TRANSACTIONS, json.dumps(event), str(user), partition=user)
+    producer.flush(TICK_S)
+
+
+def wait_for_start(store: redis.Redis, producer: Producer, log: Path) -> None:
+    """Send payments until both readers have counts and a tile begins. Raises UserError."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.time() % TILE_S > TICK_S or not all(read(store)):
+        if time.monotonic() > deadline:
+            raise UserError("the jobs are too slow, or have ended", f"less {log}")
+        pay(producer, USERS)
+        time.sleep(TICK_S)
+
+
+def record(picture: Path) -> None:
+    """Play the scenes, read twice a second, and compare with the log."""
+    kafka, log = {"bootstrap.servers": settings.kafka_address}, picture.with_suffix(".log")
+    store = redis.Redis(settings.host, settings.redis_port)
+    producer, till = Producer(kafka), Producer(kafka | {"transactional.id": "till"})
+    till.init_transactions()
+    jobs, readings = start_jobs(log), list[Reading]()
+    try:
+        wait_for_start(store, producer, log)
+        start = time.time()
+        for tick in range(int(LENGTH_S / TICK_S)):
+            second = tick * TICK_S
+            time.sleep(max(0.0, start + second - time.time()))
+            readings.append(read(store))
+            if second == OPEN.start:
+                till.begin_transaction()
+                pay(till, [OTHER])
+            elif second == OPEN.stop:
+                till.commit_transaction()
+            elif second in (FROZEN.start, FROZEN.stop):
+                send_signal(jobs, signal.SIGSTOP if second == FROZEN.start else signal.SIGCONT)
+            elif second == KILLED.start:
+                send_signal(jobs, signal.SIGKILL)
+                jobs = start_jobs(log)
+            pay(producer, USERS[1:] if int(second) in SILENT else USERS)
+    finally:
+        send_signal(jobs, signal.SIGKILL)
+    events = classify(read_log()).filter(pl.col("reason").is_null(), user_id=str(USER))
+    report(compare(readings, events.select("ms", "record_ms").rows()), picture)
+
+
+def report(counts: pl.DataFrame, picture: Path) -> None:
+    """Print the seconds of wrong and of unknown counts in each scene, and draw the counts."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, (colour, width) in STYLES.items():
+        axes.step(counts["second"], counts[name], colour, lw=width, where="post", label=name)
+    for label, scene in (SCENES | {"in all": range(LENGTH_S + 1)}).items():
+        inside = counts.filter(pl.col("second").floor().is_in(scene))
+        sums = inside.select(pl.col("^(wrong|unknown).*$").sum() * TICK_S).row(0, named=True)
+        line = "; ".join(f"{name} {value:.1f} s" for name, value in sums.items())
+        print(f"{' '.join(label.split()):<32} {line}")
+        if scene.stop <= LENGTH_S:
+            axes.axvspan(scene.start, scene.stop, color="tab:orange", alpha=0.12, lw=0)
+            axes.text(scene.start, 1.02, label, transform=axes.get_xaxis_transform())
+    axes.set(xlabel=f"seconds\n{line}", ylabel="payments of one user\nin the running tile")
+    axes.legend(loc="upper right")
+    figure.savefig(picture, dpi=100)
+    print(f"Drawn: {picture}")
+
+
+def main() -> None:
+    """Run the recording in a process whose settings name services of its own."""
+    picture = settings.build_dir.resolve() / "flink" / "stall.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    with new_scene("writer") as services:
+        env = services.env | {"LAB_TILE_S": str(SHORT_TILE_S)}
+        sys.exit(subprocess.run([sys.executable, "-m", MODULE, picture], env=env).returncode)
+
+
+if __name__ == "__main__":
+    run_script(textbook if sys.argv[1:] == ["textbook"] else lambda: record(Path(sys.argv[1])))
