@@ -24,9 +24,6 @@ TOPICS = {
     TRANSACTIONS: {
         # The log: every feature is recomputed from it, so nothing expires.
         "retention.ms": "-1",
-        # Flink's connector cannot read zstd: the broker stores the batches of any producer as gzip,
-        # which every client reads.
-        "compression.type": "gzip",
         # A record's time, by which an event is late, is Kafka's. By default it is the producer's.
         # Old events with record times of their own, a replay or a mirror of a log, go into a topic
         # `replay_…` of type CreateTime. They can be compared, and no feature is served from them.

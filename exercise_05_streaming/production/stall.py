@@ -52,27 +52,27 @@ Payment = tuple[int, int]  # the times in ms of an event and of its record in th
 Reading = tuple[int, int, int, int | None]
 
 
-def recount(payments: Iterable[Payment], window_ms: int, known_ms: int) -> int:
-    """Return how many payments of the tile around `window_ms` the log held at `known_ms`."""
+def count_in_log(payments: Iterable[Payment], window_ms: int, known_ms: int) -> int:
+    """Return how many payments of the tile around `window_ms` the log contained at `known_ms`."""
     tile_ms = TILE_S * 1_000
     tile = window_ms // tile_ms
     return sum(event // tile_ms == tile and record <= known_ms for event, record in payments)
 
 
 def compare(readings: list[Reading], payments: list[Payment]) -> pl.DataFrame:
-    """Return all counts; a zero is wrong if the log had held a payment of its tile for over 5 s."""
+    """Return all counts; a zero is wrong if the log had a payment of its tile for over 5 s."""
 
-    def held(at_ms: int, as_of_ms: int) -> bool:
-        return recount(payments, as_of_ms, at_ms - GRACE_MS - 1) > 0
+    def had_payment(at_ms: int, as_of_ms: int) -> bool:
+        return count_in_log(payments, as_of_ms, at_ms - GRACE_MS - 1) > 0
 
     rows = [
         {
             "second": (at_ms - readings[0][0]) / 1_000,
-            "the log": recount(payments, at_ms, at_ms),
+            "the log": count_in_log(payments, at_ms, at_ms),
             "textbook": plain,
             "this solution": feature,
-            "wrong zeros, textbook": plain == 0 and held(at_ms, at_ms),
-            "wrong zeros, this solution": feature == 0 and held(at_ms, as_of_ms),
+            "wrong zeros, textbook": plain == 0 and had_payment(at_ms, at_ms),
+            "wrong zeros, this solution": feature == 0 and had_payment(at_ms, as_of_ms),
             "unknown, this solution": feature is None,
         }
         for at_ms, as_of_ms, plain, feature in readings
