@@ -2,7 +2,7 @@
 
 import random
 
-from exercise_05_streaming.production.stall import GRACE_MS, Payment, Reading, compare, recount
+from exercise_05_streaming.production.stall import GRACE_MS, Payment, Reading, compare, count_in_log
 from exercise_05_streaming.windows import TILE_S
 
 TILE_MS = TILE_S * 1_000
@@ -36,8 +36,8 @@ def test_a_reader_of_the_log_has_no_wrong_zero_however_late_its_progress() -> No
     readings: list[Reading] = []
     for at_ms in moments(draw):
         as_of_ms = at_ms - draw.randrange(GRACE_MS)
-        log = recount(payments, at_ms, at_ms)
-        readings.append((at_ms, as_of_ms, log, recount(payments, as_of_ms, as_of_ms)))
+        log = count_in_log(payments, at_ms, at_ms)
+        readings.append((at_ms, as_of_ms, log, count_in_log(payments, as_of_ms, as_of_ms)))
     assert {0} < {log for _, _, log, _ in readings}
     assert wrong(readings, payments) == (0, 0)
 
