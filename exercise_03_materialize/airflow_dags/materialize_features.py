@@ -27,8 +27,8 @@ def materialize_features() -> None:
     def materialize(dag_run: Any = None) -> float:
         """Return the seconds it took.
 
-        The run's own time is the end of its interval; a manual run has none, but was due at some
-        time. It is never now(): a retry sees the same rows.
+        The run's own time is the end of its interval, of a manual run `run_after`. It is never
+        now(): a retry sees the same rows.
         """
         from exercise_03_materialize.materialize import incremental_materialization
 
