@@ -63,7 +63,7 @@ class AlertState:
     def update(self, checks: list[Check], now: datetime) -> None:
         """Open the alerts of the failed checks; send and delete those of the passed ones.
 
-        An open alert whose check was not measured stays open, and is sent again after a week.
+        An open alert whose check was not measured stays open, and is sent as if it had failed.
         """
         for check in checks:
             if check.passed is False:

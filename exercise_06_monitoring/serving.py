@@ -13,7 +13,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis, RedisError
 
-from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S, PROGRESS_KEY
+import exercise_01_setup.feature_repo.missing_values as streaming
 from exercise_06_monitoring.alerts import Check, monitoring_folder
 from exercise_06_monitoring.windows import features_of
 from lab.learn import open_store, settings

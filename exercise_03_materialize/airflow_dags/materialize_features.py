@@ -27,8 +27,8 @@ def materialize_features() -> None:
     def materialize(dag_run: Any = None) -> float:
         """Return the seconds it took.
 
-        The run's own time is the end of its interval, or the time at which a manual run was
-        triggered. It is never now(): a retry sees the same rows.
+        The run's own time is the end of its interval, of a manual run `run_after`. It is never
+        now(): a retry sees the same rows.
         """
         from exercise_03_materialize.materialize import incremental_materialization
 

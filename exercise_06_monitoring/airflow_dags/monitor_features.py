@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 WORKSPACE = Path(__file__).resolve().parents[2]
-# The end of the run's interval, or the time at which a manual run was triggered.
+# The end of the run's interval; a manual run has none.
 RUN_TIME = "{{ (dag_run.data_interval_end or dag_run.run_after).isoformat() }}"
 
 with DAG(
