@@ -100,10 +100,10 @@ def check_redis(tables: list[tuple[Any, pd.DataFrame]], now: datetime) -> list[C
 def check_streaming(now: datetime) -> Check:
     """Check the age of the streaming values, by the progress time that their writer publishes."""
     client = Redis(settings.host, settings.redis_port, socket_timeout=1)
-    stored: Any = client.get(PROGRESS_KEY)
+    stored: Any = client.get(streaming.PROGRESS_KEY)
     age_s = nan if stored is None else now.timestamp() - int(stored) / 1_000
-    passed = None if stored is None else age_s <= MAX_PROGRESS_AGE_S
-    message = f"the values are {age_s:,.0f} s old; the limit is {MAX_PROGRESS_AGE_S}"
+    passed = None if stored is None else age_s <= streaming.MAX_PROGRESS_AGE_S
+    message = f"the values are {age_s:,.0f} s old; the limit is {streaming.MAX_PROGRESS_AGE_S}"
     return Check("serving", f"{streaming.STREAMING_VIEW}.progress", passed, message, "critical")
 
 

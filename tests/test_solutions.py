@@ -26,7 +26,7 @@ OUTSIDE = {  # modules of the project that the solution of an exercise imports f
     2: {"lab.learn", SHARED},
     3: {"lab.learn"},
     4: {"lab.learn", SHARED},
-    5: {"lab.learn"},
+    5: {"lab.learn", SHARED},
     6: {"lab.learn", SHARED},
 }
 
