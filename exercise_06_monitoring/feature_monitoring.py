@@ -15,7 +15,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy import stats
 
-from exercise_06_monitoring import quality
+import exercise_06_monitoring.quality as quality
 from exercise_06_monitoring.alerts import SEVERITIES, AlertState, Check
 from exercise_06_monitoring.bins import as_numbers, bin_counts, read_column
 from exercise_06_monitoring.report import write_report

@@ -152,6 +152,11 @@ SAME: dict[str, Column] = {
     "timedelta": lambda values: pd.to_timedelta(pd.Series(values, dtype="float64"), "s"),
     "durations": lambda values: [None if v is None else timedelta(seconds=v) for v in values],
     "times": lambda values: pd.to_datetime(pd.Series(values, dtype="float64"), unit="s"),
+    "categories of times": lambda values: SAME["times"](values).astype("category"),
+    "pyarrow durations": lambda values: pd.Series(
+        [None if v is None else timedelta(seconds=v) for v in values],
+        dtype=pd.ArrowDtype(pa.duration("us")),
+    ),
     "numpy": lambda values: np.array(values, dtype="float64"),
     "list": list,
     "polars": lambda values: pl.Series(values, dtype=pl.Int32),
