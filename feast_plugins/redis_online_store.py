@@ -60,8 +60,8 @@ for _, key in ipairs(KEYS) do
     local is_new = not stored and ttl > 0 and redis.call('EXISTS', key) == 0
     for cell = 1, features + 1 do hash[2 * cell] = ARGV[before + cell] end
     redis.call('HSET', key, unpack(hash))
-    if is_new then redis.call('EXPIRE', key, ttl)
-    elseif ttl > 0 then redis.call('EXPIRE', key, ttl, 'GT') end
+    local left = redis.call('TTL', key)  -- EXPIRE GT is of Redis 7
+    if is_new or (left >= 0 and left < ttl) then redis.call('EXPIRE', key, ttl) end
     written = written + 1
   end
   before = before + features + 1

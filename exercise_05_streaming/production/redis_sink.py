@@ -36,7 +36,8 @@ for _, key in ipairs(KEYS) do
     for cell = 1, features + 2 do hash[2 * cell] = ARGV[before + cell] end
     local is_new = not stored and redis.call('EXISTS', key) == 0
     redis.call('HSET', key, unpack(hash))
-    if is_new then redis.call('EXPIRE', key, ttl) else redis.call('EXPIRE', key, ttl, 'GT') end
+    local left = redis.call('TTL', key)  -- EXPIRE GT is of Redis 7
+    if is_new or (left >= 0 and left < tonumber(ttl)) then redis.call('EXPIRE', key, ttl) end
     written = written + 1
   end
   before = before + features + 2

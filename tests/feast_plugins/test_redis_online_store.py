@@ -250,6 +250,18 @@ def test_a_ttl_is_lengthened_never_shortened(
     assert left - 10 < client.ttl(entity_key("shop", "user_id", "user_1")) <= left
 
 
+def test_no_option_of_redis_7_is_used(config: Config, client: redis.Redis) -> None:
+    """EXPIRE GT fails on Redis 6 at the second write of a key."""
+    write(config(ttl=100), row("user_1", timedelta(), 1))
+    with client.monitor() as monitor:
+        write(config(ttl=200), row("user_1", MICROSECOND, 2))
+        client.ping()
+        commands = []
+        while (command := monitor.next_command()["command"]) != "PING":
+            commands.append(command.split())
+    assert [len(command) for command in commands if command[0] == "EXPIRE"] == [3]
+
+
 def test_a_key_without_a_ttl_keeps_none(config: Config, client: redis.Redis) -> None:
     write(config(), row("user_1", timedelta(), 1))
     write(config(ttl=100), row("user_1", MICROSECOND, 2))
