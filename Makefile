@@ -27,6 +27,7 @@ words: setup ## a report on the language: words to replace, docstrings to rephra
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/python -m exercise_05_streaming.production.drills
+	.venv/bin/pytest -n 0 -m drills tests/exercise_05
 
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some
 	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/checker || [ $$? = 5 ]

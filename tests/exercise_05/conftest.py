@@ -15,6 +15,20 @@ from tests.exercise_05.pipeline import NewPipeline, Pipeline
 from tests.shop import SimulatedData, Size, open_shop
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark of what `make drills` runs, and `make test` does not."""
+    config.addinivalue_line("markers", "drills: an injected fault of a minute; `make drills`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked, unless `-m` selects it."""
+    if "drills" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("drills")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def stream_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     missing = [program for program in ("java", "javac", "mvn") if which(program) is None]
