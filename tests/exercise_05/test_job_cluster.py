@@ -11,7 +11,7 @@ from tests.exercise_05.pipeline import NewPipeline
 from tests.exercise_05.tiles_recounted import in_order, tiles
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.drills]
 
 EVENTS = 5_000
 

@@ -72,7 +72,11 @@ def test_the_graded_job_has_no_watermark(new_pipeline: NewPipeline) -> None:
     assert "watermark" not in done.stdout.lower()
 
 
-@pytest.mark.parametrize("command", [SOLUTION, JOB], ids=["solution", "production"])
+@pytest.mark.parametrize(
+    "command",
+    [SOLUTION, pytest.param(JOB, marks=pytest.mark.drills)],
+    ids=["solution", "production"],
+)
 def test_a_job_that_restarts_prints_the_first_cause(
     new_pipeline: NewPipeline, command: list[str]
 ) -> None:

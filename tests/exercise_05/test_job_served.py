@@ -126,7 +126,9 @@ def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
     assert job.process.poll() is None
 
 
-@both_floors
+@pytest.mark.parametrize(
+    "pipeline", ["solution", pytest.param("production", marks=pytest.mark.drills)], indirect=True
+)
 def test_without_the_job_a_count_is_unknown_and_not_zero(
     job: Job, pipeline: Pipeline, api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
