@@ -16,13 +16,13 @@ from tests.checker.mutants import Mutant
 FOLDER = Path("exercise_05_streaming")
 SCRIPT = FOLDER / "flink_streaming_features.py"
 
-EARLY, LATE = ("5.1", "5.2", "5.3"), ("5.4", "5.5", "5.6")
+EARLY = ("5.1", "5.2", "5.3")
 
-# 5.6 waits for five minutes to pass, and 5.4 may take three rounds.
+# 5.6 waits for five minutes to pass, and 5.4 may take three rounds: they are in `make matrix` only.
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(3_600)]
 
 
-@pytest.mark.parametrize("mutant", cases(5, one_of=[EARLY, LATE]))
+@pytest.mark.parametrize("mutant", cases(5, one_of=[EARLY]))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
     mutant: Mutant, assert_fails_alone: AssertFailsAlone
 ) -> None:

@@ -1,4 +1,4 @@
-"""Fault-injection tests as they are run by hand, but for those of the broker and of a cluster."""
+"""A fault-injection test as it is run by hand."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from tests.exercise_05.pipeline import NewPipeline
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.drills]
 
 LIMIT_S = 200
 

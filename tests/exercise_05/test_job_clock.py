@@ -16,7 +16,7 @@ from tests.exercise_05.pipeline import Job, NewPipeline, Pipeline
 from tests.exercise_05.tiles_recounted import in_order, tiles
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.drills]
 
 EVENTS = 500
 MAX_LAG_S, STALL_S = 8, 12
@@ -64,7 +64,6 @@ def test_a_stall_beyond_the_limit_ends_the_job_and_the_next_one_reads_the_log(
         wait_until_exact(pipeline)
 
 
-@pytest.mark.drills
 def test_a_stop_just_under_the_limit_is_caught_up_with(new_pipeline: NewPipeline) -> None:
     pipeline = new_pipeline()
     sent = list(islice(traffic(seed=2), EVENTS))
@@ -85,7 +84,6 @@ def test_a_stop_just_under_the_limit_is_caught_up_with(new_pipeline: NewPipeline
         assert job.stop() == 0, job.said
 
 
-@pytest.mark.drills
 @pytest.mark.parametrize(
     "changed", [{"state_backend": "rocksdb"}, {"allowed_lateness": timedelta(minutes=14)}]
 )
@@ -107,7 +105,6 @@ def test_another_definition_or_state_backend_reads_the_log_again(
         wait_until_exact(pipeline)
 
 
-@pytest.mark.drills
 def test_a_checkpoint_that_cannot_be_restored_is_an_error(new_pipeline: NewPipeline) -> None:
     pipeline = new_pipeline()
     pipeline.send(islice(traffic(seed=6), EVENTS))
