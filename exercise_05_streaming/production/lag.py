@@ -11,11 +11,13 @@ from datetime import timedelta
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from exercise_05_streaming.progress import GROUP
 from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.windows import TILE_S
 from lab.errors import UserError
 from lab.settings import settings
 
-GROUP, TILE = "flink-features", timedelta(minutes=5)
+TILE = timedelta(seconds=TILE_S)
 Lags = dict[int, float]  # in seconds, by partition
 
 

@@ -65,7 +65,7 @@ class Pipeline:
         self.redis.client().flushall()
 
     def _create_log(self, admin: AdminClient) -> None:
-        """As `topics.py` does, but records keep the times that a test gives them."""
+        """Create the topics; records keep the times that a test gives them."""
         options = TOPICS[TRANSACTIONS] | {"message.timestamp.type": "CreateTime"}
         log = NewTopic(TRANSACTIONS, PARTITIONS, config=options)
         admin.create_topics([log])[TRANSACTIONS].result(PATIENCE_S)
@@ -108,7 +108,7 @@ NewPipeline = Callable[[], Pipeline]
 
 
 class Job:
-    """The job's process and what it has said."""
+    """The job's process and its output."""
 
     def __init__(self, pipeline: Pipeline, options: Iterable[str]) -> None:
         self.log = pipeline.folder / f"job-{time.monotonic_ns()}.log"
@@ -122,11 +122,11 @@ class Job:
             )
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
     def wait_until_running(self) -> None:
-        eventually(lambda: "is running; Ctrl-C" in self.said or self._has_ended())
+        eventually(lambda: "is running; Ctrl-C" in self.output or self._has_ended())
 
     def stop(self) -> int:
         """As an operator does; the exit status."""
@@ -138,7 +138,7 @@ class Job:
         self.process.wait(PATIENCE_S)
 
     def _has_ended(self) -> bool:
-        assert self.process.poll() is None, self.said
+        assert self.process.poll() is None, self.output
         return False
 
 

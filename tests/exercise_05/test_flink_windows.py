@@ -46,7 +46,7 @@ def printed(job: Job, start: int) -> dict[Window, Row]:
     """The rows of the users above; times after midnight count on."""
     day = start // 86_400 * 86_400
     rows = {}
-    for kind, begin, end, user, count, total, highest in ROW.findall(job.said):
+    for kind, begin, end, user, count, total, highest in ROW.findall(job.output):
         at = [
             day + (datetime.strptime(text, "%H:%M:%S") - datetime(1900, 1, 1)) // timedelta(0, 1)
             for text in (begin, end)
@@ -76,7 +76,7 @@ def test_the_printed_windows_equal_a_recomputation(new_pipeline: NewPipeline) ->
     pipeline = new_pipeline()
     pipeline.command = SOLUTION
     with other_payments(pipeline), pipeline.job(*OPTIONS) as job:
-        eventually(lambda: "TUMBLE" in job.said)
+        eventually(lambda: "TUMBLE" in job.output)
         start = int(utc_now().timestamp()) - 15
         amounts: dict[tuple[str, int], float] = defaultdict(float)
         for user, offsets in SECONDS.items():
@@ -93,5 +93,5 @@ def test_the_printed_windows_equal_a_recomputation(new_pipeline: NewPipeline) ->
         assert printed(job, start) == expected
         job.process.send_signal(signal.SIGINT)
         assert job.process.wait(PATIENCE_S) == 0
-    assert job.said.endswith("Stopped\n")
-    assert "Traceback" not in job.said
+    assert job.output.endswith("Stopped\n")
+    assert "Traceback" not in job.output

@@ -109,8 +109,8 @@ def outcome(new_pipeline: NewPipeline) -> Outcome:
         try:
             eventually(is_settled, 90)
         except AssertionError:
-            print(job.said)  # the tests say what differs
-        assert job.stop() == 0, job.said
+            print(job.output)  # the tests say what differs
+        assert job.stop() == 0, job.output
     history = pipeline.tiles().history()
     dead = pipeline.dead_letters().values()
     newest = in_order(dict(history).values())

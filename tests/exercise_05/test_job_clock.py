@@ -53,14 +53,14 @@ def test_a_stall_beyond_the_limit_ends_the_job_and_the_next_one_reads_the_log(
         pipeline.send([record(payment("late", utc_now()), utc_now())])
         stall(job, STALL_S)
         eventually(lambda: job.process.poll() is not None)
-        assert job.process.returncode == 2, job.said
-        assert "behind for longer than its state remembers" in job.said
-        assert "start it again: it reads the log from its beginning" in job.said
+        assert job.process.returncode == 2, job.output
+        assert "behind for longer than its state remembers" in job.output
+        assert "start it again: it reads the log from its beginning" in job.output
     assert not pipeline.checkpoints()
     pipeline.settings.clear()
     with pipeline.job() as job:
         job.wait_until_running()
-        assert "from the beginning" in job.said
+        assert "from the beginning" in job.output
         wait_until_exact(pipeline)
 
 
@@ -71,7 +71,7 @@ def test_a_stop_just_under_the_limit_is_caught_up_with(new_pipeline: NewPipeline
     with pipeline.job() as job:
         job.wait_until_running()
         wait_until_exact(pipeline)
-        assert job.stop() == 0, job.said
+        assert job.stop() == 0, job.output
     now = time.time()
     for point in pipeline.checkpoints():
         os.utime(point, (now - 44 * 60,) * 2)
@@ -79,9 +79,18 @@ def test_a_stop_just_under_the_limit_is_caught_up_with(new_pipeline: NewPipeline
     pipeline.send(islice(traffic(seed=3), EVENTS))
     with pipeline.job() as job:
         job.wait_until_running()
-        assert "/savepoints/" in job.said
+        assert "/savepoints/" in job.output
         wait_until_exact(pipeline)
-        assert job.stop() == 0, job.said
+        assert job.stop() == 0, job.output
+
+
+def run_and_stop(pipeline: Pipeline, seed: int) -> None:
+    """Run a job until its tiles are exact, and stop it with a savepoint."""
+    pipeline.send(islice(traffic(seed=seed), EVENTS))
+    with pipeline.job() as job:
+        job.wait_until_running()
+        wait_until_exact(pipeline)
+        assert job.stop() == 0, job.output
 
 
 @pytest.mark.parametrize(
@@ -91,32 +100,24 @@ def test_another_definition_or_state_backend_reads_the_log_again(
     new_pipeline: NewPipeline, changed: dict[str, object]
 ) -> None:
     pipeline = new_pipeline()
-    pipeline.send(islice(traffic(seed=4), EVENTS))
-    with pipeline.job() as job:
-        job.wait_until_running()
-        wait_until_exact(pipeline)
-        assert job.stop() == 0, job.said
+    run_and_stop(pipeline, seed=4)
     pipeline.settings |= changed
     pipeline.send(islice(traffic(seed=5), EVENTS))
     with pipeline.job() as job:
         job.wait_until_running()
-        assert "another definition or state backend" in job.said
-        assert "from the beginning" in job.said
+        assert "another definition or state backend" in job.output
+        assert "from the beginning" in job.output
         wait_until_exact(pipeline)
 
 
 def test_a_checkpoint_that_cannot_be_restored_is_an_error(new_pipeline: NewPipeline) -> None:
     pipeline = new_pipeline()
-    pipeline.send(islice(traffic(seed=6), EVENTS))
-    with pipeline.job() as job:
-        job.wait_until_running()
-        wait_until_exact(pipeline)
-        assert job.stop() == 0, job.said
+    run_and_stop(pipeline, seed=6)
     for point in pipeline.checkpoints():
         point.write_bytes(b"not a checkpoint")
     with pipeline.job() as job:
         eventually(lambda: job.process.poll() is not None)
-        assert job.process.returncode == 2, job.said
-        assert "error: " in job.said
-        assert "with --fresh the log is read from its beginning" in job.said
-        assert "Traceback" not in job.said
+        assert job.process.returncode == 2, job.output
+        assert "error: " in job.output
+        assert "with --fresh the log is read from its beginning" in job.output
+        assert "Traceback" not in job.output

@@ -50,5 +50,5 @@ def test_a_killed_task_manager_costs_nothing(
         recounted = tiles(pipeline.events())
         eventually(lambda: in_order(pipeline.tiles().values()) == recounted)
         assert states(cluster) == ["RUNNING"]
-        assert job.stop() == 0, job.said
+        assert job.stop() == 0, job.output
     assert states(cluster) == ["FINISHED"]

@@ -86,8 +86,8 @@ def test_a_job_that_restarts_prints_the_first_cause(
     pipeline.send([record(payment("ann", utc_now()), utc_now())])
     with pipeline.job() as job:
         job.wait_until_running()
-        eventually(lambda: "Flink restarts the job: " in job.said, 60)
-        (line,) = [line for line in job.said.splitlines() if "Flink restarts the job" in line]
+        eventually(lambda: "Flink restarts the job: " in job.output, 60)
+        (line,) = [line for line in job.output.splitlines() if "Flink restarts the job" in line]
         assert "RecordTooLargeException: The request included a message larger" in line
         assert line.endswith(f"less {pipeline.folder}/flink/log/*")
 

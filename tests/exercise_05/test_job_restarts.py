@@ -27,23 +27,23 @@ def test_nothing_is_lost_or_counted_twice(new_pipeline: NewPipeline) -> None:
 
     with pipeline.job() as job:
         job.wait_until_running()
-        assert "from the beginning" in job.said
+        assert "from the beginning" in job.output
         eventually(lambda: bool(pipeline.checkpoints()) and bool(pipeline.tiles().values()))
         pipeline.send(islice(payments, EVENTS))
     pipeline.send(islice(payments, EVENTS))
 
     with pipeline.job() as job:
         job.wait_until_running()
-        assert "/chk-" in job.said
+        assert "/chk-" in job.output
         wait_until_exact(pipeline)
-        assert job.stop() == 0, job.said
-        assert "savepoint is file:" in job.said
+        assert job.stop() == 0, job.output
+        assert "savepoint is file:" in job.output
     emitted = len(pipeline.tiles().history())
     pipeline.send(islice(payments, 10))
 
     with pipeline.job() as job:
         job.wait_until_running()
-        assert "/savepoints/" in job.said
+        assert "/savepoints/" in job.output
         wait_until_exact(pipeline)
         assert len(pipeline.tiles().history()) - emitted <= 10, "tiles are emitted again"
 
@@ -54,10 +54,10 @@ def test_a_topic_that_is_made_again_is_read_from_its_beginning(new_pipeline: New
     with pipeline.job() as job:
         job.wait_until_running()
         eventually(lambda: bool(pipeline.checkpoints()))
-        assert job.stop() == 0, job.said
+        assert job.stop() == 0, job.output
     pipeline.empty_services()
     pipeline.send(islice(traffic(seed=2), 100))
     with pipeline.job() as job:
         job.wait_until_running()
-        assert "from the beginning" in job.said
+        assert "from the beginning" in job.output
         wait_until_exact(pipeline)

@@ -1,4 +1,4 @@
-"""What a person reads of a job that restarts or has ended, without a Flink."""
+"""Messages about a job that restarts or has ended, without a Flink."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What strangers send, in production: every record counts, is a copy, or is a dead letter."""
+"""Hostile records in production: each counts, is a duplicate, or is a dead letter."""
 
 import json
 from collections import Counter
@@ -55,7 +55,7 @@ def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     dead = len(messages) - len(accepted(messages))
 
     def is_settled() -> bool:
-        assert job.process.poll() is None, job.said
+        assert job.process.poll() is None, job.output
         made = in_order(pipeline.tiles().values())
         return made == tiles(messages) and len(pipeline.dead_letters().values()) == dead
 
@@ -64,9 +64,9 @@ def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
         try:
             eventually(is_settled, 90)
         except AssertionError:
-            print(job.said)  # the tests show what differs
+            print(job.output)  # the tests show what differs
         yield Scene(pipeline, sent, messages)
-        assert job.process.poll() is None, job.said
+        assert job.process.poll() is None, job.output
 
 
 def test_every_good_event_counts(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""What strangers send stops no job: the solution counts what its recomputation counts."""
+"""Hostile records stop no job: the solution counts the same as its recomputation."""
 
 import sys
 from dataclasses import dataclass
@@ -51,9 +51,9 @@ def outcome(new_pipeline: NewPipeline) -> Outcome:
         try:
             eventually(lambda: job.process.poll() is not None or tiles().equals(recomputed), 90)
         except AssertionError:
-            print(job.said)  # the tests show what differs
-        assert job.process.poll() is None, job.said
-        assert "Skipped" not in job.said
+            print(job.output)  # the tests show what differs
+        assert job.process.poll() is None, job.output
+        assert "Skipped" not in job.output
     return Outcome(sent, recomputed.rows(named=True), tiles().rows(named=True))
 
 
