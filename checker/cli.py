@@ -40,7 +40,7 @@ def run(
     """Run the exercises in order and grade the reference; or run one exercise."""
     from checker.run import pipeline
 
-    config = CheckerSettings()
+    config = CheckerSettings.from_environment()
     production = "stall" if stall else production
     if production is not None:
         pipeline.run_production(number, production, data, config)
@@ -65,7 +65,7 @@ def check(
     watch: Annotated[bool, typer.Option("--watch", help="Check again after each save")] = False,
 ) -> None:
     """Check a solution against the success criteria."""
-    config = CheckerSettings()
+    config = CheckerSettings.from_environment()
     if explain is not None:
         from checker.render.explain import explain as explanation
 
@@ -145,7 +145,7 @@ def grade(
     from checker.run.packages import install
     from checker.run.runner import criteria_of
 
-    config = CheckerSettings()
+    config = CheckerSettings.from_environment()
     if dry_run:
         all_taken = classroom.print_intakes(sources, overrides, config, console)
         sys.exit(0 if all_taken else USER_ERROR)
@@ -170,7 +170,8 @@ def compare(
     """Put submissions side by side: a page, a CSV and a JSON file, and a page for each."""
     from checker.render import comparison
 
-    columns = comparison.compare(scorecards, reference or last_run(CheckerSettings()), out)
+    config = CheckerSettings.from_environment()
+    columns = comparison.compare(scorecards, reference or last_run(config), out)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
 
 

@@ -42,4 +42,6 @@ def status() -> None:
     from lab import stack
 
     for service in stack.status():
-        console.print(f"{service.name:6} {service.state:8} {service.address}", highlight=False)
+        yours = ", yours" if service.how == "yours" else ""
+        line = f"{service.name:6} {service.state:8} {service.address}{yours}"
+        console.print(line, highlight=False)

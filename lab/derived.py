@@ -6,6 +6,7 @@ they were filled from. Contents without a stamp count as another dataset's.
 
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from lab import stack
 from lab.dataset import manifest
 from lab.dataset.tables import MANIFEST
 from lab.settings import Settings, settings, utc_now
+from lab.stack.server import Server
 
 STAMP = "filled_from"
 SPLITS = [f"{part}_{split}.parquet" for part in "Xy" for split in ("train", "val", "test")]
@@ -24,7 +26,8 @@ RESULTS = ("figures.json", "leakage.json", "load_test.png", "scorecard.json", "s
 def separate_datasets(config: Settings = settings) -> None:
     """Remove what was derived from another dataset than the present one; print a line for each.
 
-    Files are moved into build/earlier. A service that does not run is checked once it does.
+    Files are moved into build/earlier. A service that does not run is checked once it does. What
+    the user runs keeps its contents.
     """
     if not (config.data_dir / MANIFEST).exists():
         return
@@ -36,7 +39,7 @@ def separate_datasets(config: Settings = settings) -> None:
     _separate("data", config.data_dir, present, lambda: _move(data, earlier))
     _separate("build", config.build_dir, present, lambda: _move(results, earlier))
     for service in stack.running(config):
-        _separate(service.name, service.directory, present, service.clear)
+        _separate(service.name, service.directory, present, partial(_clear, service))
 
 
 def _separate(place: str, folder: Path, present: str, clear: Callable[[], str]) -> None:
@@ -50,6 +53,13 @@ def _separate(place: str, folder: Path, present: str, clear: Callable[[], str]) 
         Console().print(line, highlight=False, soft_wrap=True)
     folder.mkdir(parents=True, exist_ok=True)
     stamp.write_text(present)
+
+
+def _clear(service: Server) -> str:
+    """Empty a service; return in words what it had."""
+    if service.is_the_users:
+        return f"nothing, since you run it; remove it yourself at {service.address}"
+    return service.clear()
 
 
 def _move(files: Iterable[Path], folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 USER_ERROR, OUR_ERROR = 2, 3  # exit statuses of the command line
 
@@ -23,5 +24,10 @@ def run_script(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        exit_with(error)
+
+
+def exit_with(error: UserError) -> NoReturn:
+    """End the program with the error's sentence and status 2."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(USER_ERROR)

@@ -5,16 +5,18 @@ are those of the workspace that holds the working directory, and the ports the u
 """
 
 import json
+import os
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AwareDatetime
+from pydantic import AliasChoices, AwareDatetime, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lab.errors import UserError, run_script
+from lab.errors import UserError, exit_with, run_script
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -41,12 +43,41 @@ def _workspace() -> Path:
 
 
 WORKSPACE = _workspace()
+ADDRESSES = {"LAB_REDIS_PORT": "LAB_REDIS_URL", "LAB_KAFKA_PORT": "LAB_KAFKA_BOOTSTRAP"}
+
+
+def port_of(address: object) -> object:
+    """Return the port of `redis://127.0.0.1:6379` or `127.0.0.1:9092`; a number is one already.
+
+    Raises ValueError for a server that the exercises do not connect to.
+    """
+    text = str(address)
+    if ":" not in text:
+        return address
+    if "," in text:
+        raise ValueError("one address of a server on this machine is wanted")
+    url = urlsplit(text if "://" in text else f"//{text}")
+    if url.scheme not in ("redis", "") or "@" in url.netloc or url.path not in ("", "/", "/0"):
+        raise ValueError("the exercises connect without TLS, password and database number")
+    if url.hostname not in ("127.0.0.1", "localhost"):
+        raise ValueError(f"{url.hostname} is not 127.0.0.1; a tunnel brings its port here")
+    if not url.scheme and url.port is None:
+        raise ValueError("the port is missing, as in 127.0.0.1:9092")
+    return url.port or 6379
+
+
+Port = Annotated[int, BeforeValidator(port_of)]
+
+
+def variable_or_address(port: str) -> AliasChoices:
+    """Return the variables that a port is read from; the first that is set counts."""
+    return AliasChoices(port, ADDRESSES[port])
 
 
 class LearnerSettings(BaseSettings):
     """LAB_<FIELD> in the environment overrides a field."""
 
-    model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True, populate_by_name=True)
 
     data_dir: Path = WORKSPACE / "data"
     build_dir: Path = WORKSPACE / "build"
@@ -56,8 +87,9 @@ class LearnerSettings(BaseSettings):
     flink_jars_dir: Path = WORKSPACE / "build" / "stack" / "flink_jars"
 
     host: Literal["127.0.0.1"] = "127.0.0.1"
-    redis_port: int = 6379
-    kafka_port: int = 9092
+    # In place of a port, LAB_REDIS_URL or LAB_KAFKA_BOOTSTRAP: a server that the user runs
+    redis_port: Port = Field(6379, validation_alias=variable_or_address("LAB_REDIS_PORT"))
+    kafka_port: Port = Field(9092, validation_alias=variable_or_address("LAB_KAFKA_PORT"))
     api_port: int = 8000
 
     tile_s: int = 300  # the running window of exercise 5; shorter for a demonstration
@@ -67,6 +99,19 @@ class LearnerSettings(BaseSettings):
 
     # Feast's own stores, as feature_store.yaml names them, or the plug-ins over them
     stores: Literal["feast", "plugins"] = "feast"
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the settings; a wrong variable ends the program with one sentence and status 2."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = f"LAB_{str(first['loc'][0]).upper().removeprefix('LAB_')}"
+            if variable not in os.environ:
+                variable = ADDRESSES.get(variable, variable)
+            reason = first["msg"].removeprefix("Value error, ")
+            exit_with(UserError(f"{variable} has a wrong value: {reason}", f"unset {variable}"))
 
     @property
     def redis_address(self) -> str:
@@ -84,7 +129,7 @@ class LearnerSettings(BaseSettings):
         return f"http://{self.host}:{self.api_port}"
 
 
-settings = LearnerSettings()
+settings = LearnerSettings.from_environment()
 
 
 def utc_now() -> datetime:

@@ -31,7 +31,9 @@ class Settings(LearnerSettings):
     late_arrival_delay: timedelta = timedelta(hours=5)
     streaming_delay: timedelta = timedelta(seconds=5)
 
-    # Services, all on the loopback interface
+    # Services, all on the loopback interface; the ports of a URL are in LearnerSettings
+    redis_url: str | None = None
+    kafka_bootstrap: str | None = None
     redis_maxmemory: str = "2gb"
     kafka_controller_port: int = 9093
     kafka_heap: str = "512m"
@@ -104,4 +106,4 @@ class Settings(LearnerSettings):
         return f"http://{self.host}:{self.flink_rest_port}"
 
 
-settings = Settings()
+settings = Settings.from_environment()

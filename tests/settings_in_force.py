@@ -54,8 +54,7 @@ def _reload() -> None:
 
 
 def _variable(name: str) -> str:
-    alias = Settings.model_fields[name].validation_alias
-    return str(alias or f"LAB_{name.upper()}")
+    return f"LAB_{name.upper()}"
 
 
 def _text(value: object) -> str:

@@ -8,9 +8,8 @@ from typing import Final
 
 from lab.settings import Settings, settings
 from lab.stack.command import run
-from lab.stack.ports import require_free_ports
 from lab.stack.preflight import require_disk_space
-from lab.stack.service import Service
+from lab.stack.server import Server
 
 PROJECT = "feature-store-lab"
 CLIENTS = (("docker", "compose"), ("docker-compose",))
@@ -38,11 +37,11 @@ class Container:
 
     how: Final = "compose"
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Server) -> None:
         self.service = service
         self.marker = service.directory / f"{service.name}.compose"  # the port, if started here
 
-    def as_started(self) -> Service:
+    def as_started(self) -> Server:
         """The service at the port that it was started with, as far as it was started here."""
         started_here = self.marker.exists()
         return self.service.at(int(self.marker.read_text())) if started_here else self.service
@@ -64,7 +63,7 @@ class Container:
         """Starts it and waits until it answers. Raises UserError, and then nothing is left."""
         service = self.service
         field, port = next(iter(service.ports.items()))
-        require_free_ports(service.name, service.config.host, {field: port})
+        service.require_free_ports({field: port})
         service.directory.mkdir(parents=True, exist_ok=True)
         require_disk_space(service.config)
         self.marker.write_text(str(port))

@@ -14,10 +14,10 @@ from lab.stack.lock import locked
 from lab.stack.ports import is_taken, listener
 from lab.stack.preflight import explained_write_errors
 from lab.stack.redis import RedisServer
-from lab.stack.service import Service
+from lab.stack.server import Server
 
 State = Literal["up", "down", "foreign"]
-SERVICES: dict[str, Callable[[Settings], Service]] = {"redis": RedisServer, "kafka": KafkaBroker}
+SERVICES: dict[str, Callable[[Settings], Server]] = {"redis": RedisServer, "kafka": KafkaBroker}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ServiceStatus:
 
     name: str
     state: State
-    how: Literal["compose", "process"] | None
+    how: Literal["compose", "process", "yours"] | None
     address: str
     pid: int | None
     log: Path | None
@@ -40,10 +40,11 @@ def up(services: Sequence[str], config: Settings = settings) -> None:
     wanted = [_service(name, config) for name in services]
     with _alone(config), ExitStack() as undo:
         for service in wanted:
-            if not _is_up(service):
+            if not service.is_the_users and not _is_up(service):
                 form = Container(service) if is_chosen(config) else service
                 form.start()
                 undo.callback(form.stop)
+            service.require_version()
         undo.pop_all()
 
 
@@ -61,11 +62,12 @@ def status(config: Settings = settings) -> list[ServiceStatus]:
     return [_status_of(_service(name, config)) for name in SERVICES]
 
 
-def running(config: Settings = settings) -> list[Service]:
-    """Return the services that `up` started and that answer, at the ports that they have."""
-    forms = [form for name in SERVICES for form in _running_forms(_service(name, config))]
-    started = [form.as_started() for form in forms]
-    return [service for service in started if service.answers()]
+def running(config: Settings = settings) -> list[Server]:
+    """Return the services that `up` started, or that are the user's, and that answer now."""
+    named = [_service(name, config) for name in SERVICES]
+    started = [form.as_started() for service in named for form in _running_forms(service)]
+    users = [service for service in named if service.is_the_users]
+    return [service for service in (*started, *users) if service.answers()]
 
 
 @contextmanager
@@ -77,14 +79,14 @@ def _alone(config: Settings) -> Iterator[None]:
         yield
 
 
-def _service(name: str, config: Settings) -> Service:
+def _service(name: str, config: Settings) -> Server:
     if name not in SERVICES:
         known = ", ".join(SERVICES)
         raise UserError(f"there is no service named {name}", f"choose from: {known}")
     return SERVICES[name](config)
 
 
-def _is_up(service: Service) -> bool:
+def _is_up(service: Server) -> bool:
     """Adopts a service that runs from an earlier `up`; a half-started one is ended."""
     for form in _running_forms(service):
         address = form.as_started().address
@@ -99,12 +101,12 @@ def _is_up(service: Service) -> bool:
     return False
 
 
-def _running_forms(service: Service) -> list[Service | Container]:
-    forms: list[Service | Container] = [service, Container(service)]
+def _running_forms(service: Server) -> list[Server | Container]:
+    forms: list[Server | Container] = [service, Container(service)]
     return [form for form in forms if form.is_running()]
 
 
-def _status_of(service: Service) -> ServiceStatus:
+def _status_of(service: Server) -> ServiceStatus:
     log = service.log if service.log.exists() else None
     for form in _running_forms(service):
         started = form.as_started()
@@ -112,6 +114,9 @@ def _status_of(service: Service) -> ServiceStatus:
         process = service.pid_file.process() if form.how == "process" else None
         pid = process.pid if process else None
         return ServiceStatus(service.name, state, form.how, started.address, pid, log)
+    if service.is_the_users:
+        state = "up" if service.version() else "down"
+        return ServiceStatus(service.name, state, "yours", service.address, None, None)
     if is_taken(service.config.host, service.port):
         holder = listener(service.port)
         pid = holder.pid if holder else None

@@ -14,11 +14,9 @@ def require_free_ports(service: str, host: str, ports: Mapping[str, int]) -> Non
     """`ports` by their name in the settings."""
     for field, port in ports.items():
         if is_taken(host, port):
-            holder = listener(port)
-            by = f"{holder.name()} (pid {holder.pid})" if holder else "another process"
             raise UserError(
-                f"{service} cannot have port {port}: {by} listens on {host}:{port}",
-                f"stop it, or `export LAB_{field.upper()}={_next_free(host, ports, port)}`;"
+                f"{service} cannot have port {port}: {holder(port)} listens on {host}:{port}",
+                f"stop it, or `export LAB_{field.upper()}={next_free(host, ports, port)}`;"
                 " then repeat the command",
             )
 
@@ -43,7 +41,14 @@ def listener(port: int) -> psutil.Process | None:
         return None
 
 
-def _next_free(host: str, ports: Mapping[str, int], port: int) -> int:
+def holder(port: int) -> str:
+    """The program that listens on a port, for a message."""
+    process = listener(port)
+    return f"{process.name()} (pid {process.pid})" if process else "another process"
+
+
+def next_free(host: str, ports: Mapping[str, int], port: int) -> int:
+    """The next higher port that nobody listens on and that is not one of `ports`."""
     higher = (other for other in range(port + 1, 65_536) if other not in ports.values())
     return next(other for other in higher if not is_taken(host, other))
 

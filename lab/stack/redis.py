@@ -13,15 +13,18 @@ from lab.settings import settings
 from lab.stack.compose import engine_answers
 from lab.stack.ports import free_port
 from lab.stack.preflight import require_program
-from lab.stack.service import Service
+from lab.stack.server import Server
 
 REDIS_IMAGE = "redis:7.0.15"
 
 
-class RedisServer(Service):
+class RedisServer(Server):
     """A Redis that keeps what it was told, but for the last second's writes."""
 
     name = "redis"
+    address_setting = "redis_url"
+    scheme = "redis://"
+    oldest = (6, 0)
 
     @property
     def ports(self) -> Mapping[str, int]:
@@ -74,6 +77,15 @@ class RedisServer(Service):
             except redis.ResponseError:
                 return True
         return True
+
+    def version(self) -> tuple[int, ...]:
+        """The version of the Redis that answers; () if none does without a password."""
+        with self.client() as client:
+            try:
+                server: Any = client.info("server")
+            except (redis.RedisError, OSError):
+                return ()
+        return tuple(int(part) for part in server["redis_version"].split("."))
 
     def clear(self) -> str:
         """Delete the keys of all databases; return their number in words, '' if there were none."""

@@ -44,6 +44,10 @@ class Service(ABC):
         """Delete all that clients stored; return how much in words, '' if there was nothing."""
         return ""
 
+    def require_free_ports(self, ports: Mapping[str, int]) -> None:
+        """Raise UserError where another process listens on one of `ports`."""
+        require_free_ports(self.name, self.config.host, ports)
+
     @property
     def port(self) -> int:
         """The port for clients."""
@@ -69,7 +73,7 @@ class Service(ABC):
 
     def start(self) -> None:
         """Starts it and waits until it answers. Raises UserError, and then nothing is left."""
-        require_free_ports(self.name, self.config.host, self.ports)
+        self.require_free_ports(self.ports)
         self.directory.mkdir(parents=True, exist_ok=True)
         require_disk_space(self.config)
         started = process.spawn(self.prepare(), self.pid_file, self.port, self.log)

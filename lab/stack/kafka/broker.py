@@ -14,7 +14,7 @@ from lab.stack.command import run
 from lab.stack.kafka.jars import fetch
 from lab.stack.ports import free_port, is_taken
 from lab.stack.preflight import require_java
-from lab.stack.service import Service
+from lab.stack.server import Server
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
@@ -31,10 +31,12 @@ ONE_NODE: Mapping[str, object] = {
 }
 
 
-class KafkaBroker(Service):
+class KafkaBroker(Server):
     """Serves clients and elects itself, both on the loopback interface."""
 
     name = "kafka"
+    address_setting = "kafka_bootstrap"
+    oldest = (2, 1)  # the oldest broker that the clients in Flink's connector connect to
 
     def __init__(self, config: Settings) -> None:
         super().__init__(config)
@@ -73,6 +75,17 @@ class KafkaBroker(Service):
                 return any(not broker["is_fenced"] for broker in brokers)
         except KafkaError:
             return False
+
+    def version(self) -> tuple[int, ...]:
+        """The version that the broker's API implies; () if no Kafka answers."""
+        from kafka.errors import KafkaError
+
+        try:
+            with closing(self._admin()) as admin:
+                node = admin.describe_cluster()["brokers"][0]["broker_id"]
+                return tuple(admin.get_broker_version_data(node).broker_version)
+        except KafkaError:
+            return ()
 
     def clear(self) -> str:
         """Delete all topics but Kafka's own; return their names, '' if there were none."""

@@ -41,7 +41,7 @@ def received(broker: KafkaBroker) -> list[bytes]:
 
 
 def test_events_survive_a_restart_of_the_broker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" * 16))  # an id of "-Pj4…"
     with private_kafka(tmp_path) as broker:
@@ -53,6 +53,12 @@ def test_events_survive_a_restart_of_the_broker(
         process = broker.pid_file.process()
         assert process is not None
         assert listening_addresses(process) == {"127.0.0.1"}
+        with pytest.raises(
+            UserError, match=rf"^Kafka [\d.]+ listens on {broker.address}, started by"
+        ):
+            up(["kafka"], config.model_copy(update={"kafka_port": broker.port}))
+        named = {"kafka_port": broker.port, "kafka_bootstrap": broker.address}
+        up(["kafka"], config.model_copy(update=named))
     assert not process.is_running()
 
 

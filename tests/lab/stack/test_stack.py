@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -90,14 +91,56 @@ def test_a_foreign_redis_is_named_and_never_touched(
 ) -> None:
     with private_redis(tmp_path / "foreign") as foreign:
         config = config.model_copy(update={"redis_port": foreign.port})
-        with pytest.raises(UserError, match=rf"port {foreign.port}: redis-server \(pid \d+\)") as e:
+        with pytest.raises(UserError, match=rf"^Redis [\d.]+ listens on {foreign.address}") as e:
             up(["redis"], config)
+        assert re.search(r"redis-server \(pid \d+\)", e.value.problem)
+        assert f"export LAB_REDIS_URL=redis://{foreign.address}` to use it" in str(e.value)
         assert "export LAB_REDIS_PORT=" in str(e.value)
         down(config)
         found, running = redis_status(config), foreign.pid_file.process()
         assert running is not None
         assert (found.state, found.pid) == ("foreign", running.pid)
         assert foreign.answers()
+
+
+def test_a_redis_of_the_users_is_used_and_neither_stopped_nor_emptied(
+    config: Settings, tmp_path: Path, redis_status: Status
+) -> None:
+    with private_redis(tmp_path / "own") as own:
+        named = {"redis_port": own.port, "redis_url": f"redis://localhost:{own.port}"}
+        config = config.model_copy(update=named)
+        up(["redis"], config)
+        found = redis_status(config)
+        assert (found.state, found.how, found.address) == ("up", "yours", own.address)
+        down(config)
+        assert own.answers()
+        own.client().config_set("requirepass", "secret")
+        with pytest.raises(UserError, match=f"no Redis answers on {own.address}, or it requires"):
+            up(["redis"], config)
+        with redis.Redis(port=own.port, password="secret") as client:
+            client.config_set("requirepass", "")
+    with pytest.raises(UserError, match="no Redis answers") as caught:
+        up(["redis"], config)
+    assert caught.value.next_step == "start it, or `unset LAB_REDIS_URL`"
+
+
+@pytest.mark.parametrize(("version", "is_too_old"), [("5.0.14", True), ("6.0.0", False)])
+def test_a_redis_that_is_too_old_is_not_left_running(
+    config: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    redis_status: Status,
+    version: str,
+    is_too_old: bool,
+) -> None:
+    parts = tuple(map(int, version.split(".")))
+    monkeypatch.setattr(RedisServer, "version", lambda _server: parts)
+    if not is_too_old:
+        up(["redis"], config)
+        return
+    with pytest.raises(UserError, match=r"^Redis 5.0.14 on 127.0.0.1:\d+ is too old") as caught:
+        up(["redis"], config)
+    assert caught.value.next_step == "install Redis 6.0 or newer"
+    assert redis_status().state == "down"
 
 
 def test_a_service_is_known_again_after_the_clock_was_set(

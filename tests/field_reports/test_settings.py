@@ -1,0 +1,56 @@
+"""LAB_* variables as people set them: addresses of servers that they run, and mistakes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+# Hosting services print Redis as a URL and Kafka as bootstrap servers, and Compose files do.
+ADDRESSES = [
+    ("LAB_REDIS_PORT", "6390", "redis_port", 6390),
+    ("LAB_REDIS_URL", "redis://localhost:6390", "redis_port", 6390),
+    ("LAB_REDIS_URL", "redis://127.0.0.1:6390/0", "redis_port", 6390),
+    ("LAB_REDIS_URL", "redis://localhost", "redis_port", 6379),
+    ("LAB_KAFKA_BOOTSTRAP", "127.0.0.1:9192", "kafka_port", 9192),
+    ("LAB_KAFKA_BOOTSTRAP", "localhost:9192", "kafka_port", 9192),
+]
+MISTAKES = [
+    ("LAB_REDIS_PORT", "abc", "valid integer"),
+    ("LAB_REDIS_URL", "rediss://localhost:6390", "without TLS, password and database number"),
+    ("LAB_REDIS_URL", "redis://:secret@localhost:6390", "without TLS, password"),
+    ("LAB_REDIS_URL", "redis://localhost:6390/3", "database number"),
+    ("LAB_REDIS_URL", "redis://redis.example.org:6379", "redis.example.org is not 127.0.0.1"),
+    ("LAB_KAFKA_BOOTSTRAP", "localhost:", "the port is missing"),
+    ("LAB_KAFKA_BOOTSTRAP", "a:9092,b:9092", "one address"),
+    ("LAB_KAFKA_BOOTSTRAP", "localhost:99999", "Port out of range"),
+    ("LAB_AS_OF", "yesterday", "valid datetime"),
+    ("LAB_AS_OF", "2026-01-01T00:00:00", "timezone"),
+    ("LAB_API_WORKERS", "0", "greater than or equal to 1"),
+]
+
+
+def output_with(variable: str, value: str, code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"from lab.settings import settings; {code}"],
+        env=os.environ | {variable: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(("variable", "value", "field", "port"), ADDRESSES)
+def test_an_address_is_read(variable: str, value: str, field: str, port: int) -> None:
+    done = output_with(variable, value, f"print(settings.{field})")
+    assert (done.returncode, done.stdout) == (0, f"{port}\n"), done.stderr
+
+
+@pytest.mark.parametrize(("variable", "value", "reason"), MISTAKES)
+def test_a_mistake_is_one_sentence(variable: str, value: str, reason: str) -> None:
+    done = output_with(variable, value, "print(settings)")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {variable} has a wrong value: ")
+    assert reason in done.stderr
+    assert done.stderr.endswith(f"\n  next: unset {variable}\n")
+    assert "secret" not in done.stderr
