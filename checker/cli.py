@@ -21,6 +21,7 @@ from lab.cli import console
 from lab.errors import OUR_ERROR, USER_ERROR, UserError
 from lab.settings import ROOT
 
+EXERCISES = "[Ee]xercise[!a-z]*"
 SOME_FAILED, STOPPED = 1, 128 + signal.SIGTERM
 
 Out = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output")]
@@ -55,7 +56,12 @@ def check(
     number: Annotated[
         int | None, typer.Argument(min=1, max=6, help="One exercise; without it all 35")
     ] = None,
-    submission: Annotated[Path, typer.Option(help="The folder of a solution")] = ROOT,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of a solution; without it the one you are in, or the reference"
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replay the hidden data of a verdict")] = None,
     form: Annotated[Form | None, typer.Option("--format", help="Also write this form")] = None,
     out: Out = None,
@@ -76,11 +82,12 @@ def check(
     if out is not None and form is None:
         raise UserError("--out needs --format", "lab check --format html --out scorecard.html")
     reader = Console(stderr=form is not None and out is None)
+    folder = submission or folder_with_exercises(Path.cwd())
     if watch:
         with suppress(KeyboardInterrupt):
-            checking.watch(submission, number, seed, config, reader)
+            checking.watch(folder, number, seed, config, reader)
         return
-    card = checking.check(submission, number, seed, config, reader)
+    card = checking.check(folder, number, seed, config, reader)
     if form is not None:
         deliver(card, form, out)
     sys.exit(exit_status(card))
@@ -92,9 +99,7 @@ def new(folder: Annotated[Path, typer.Argument(help="A folder that is not there 
     from checker.submission.workspace import make_workspace
 
     make_workspace(folder)
-    console.print(
-        f"made {folder}\n  next: cd {folder} && lab check --submission .", highlight=False
-    )
+    console.print(f"made {folder}\n  next: cd {folder} && lab check", highlight=False)
 
 
 @app.command()
@@ -173,6 +178,12 @@ def compare(
     config = CheckerSettings.from_environment()
     columns = comparison.compare(scorecards, reference or last_run(config), out)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
+
+
+def folder_with_exercises(start: Path) -> Path:
+    """Return the nearest folder, from `start` upwards, that holds exercises; else the reference."""
+    folders = (start, *start.parents)
+    return next((f for f in folders if any(map(Path.is_dir, f.glob(EXERCISES)))), ROOT)
 
 
 def last_run(config: CheckerSettings) -> Path | None:

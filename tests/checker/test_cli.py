@@ -1,0 +1,23 @@
+"""Which folder `lab check` grades when none is named."""
+
+from pathlib import Path
+
+import pytest
+
+from checker.cli import folder_with_exercises
+from lab.settings import ROOT
+
+
+@pytest.mark.parametrize("exercise", ["exercise_04_serving", "exercise-1", "Exercise 2"])
+def test_it_is_the_folder_that_holds_exercises(tmp_path: Path, exercise: str) -> None:
+    inside = tmp_path / "mine" / exercise / "app"
+    inside.mkdir(parents=True)
+    assert folder_with_exercises(inside) == tmp_path / "mine"
+    assert folder_with_exercises(tmp_path / "mine") == tmp_path / "mine"
+
+
+def test_elsewhere_it_is_the_reference(tmp_path: Path) -> None:
+    (tmp_path / "exercise_1.zip").touch()
+    (tmp_path / "exercises_2026").mkdir()
+    assert folder_with_exercises(tmp_path) == ROOT
+    assert folder_with_exercises(ROOT / "exercise_05_streaming" / "production") == ROOT
