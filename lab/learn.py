@@ -5,18 +5,17 @@ are those of the workspace that holds the working directory, and the ports the u
 """
 
 import json
-import os
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
-from pydantic import AliasChoices, AwareDatetime, BeforeValidator, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lab.errors import UserError, exit_with, run_script
+from lab.variables import Port, port_or_address, wrong_variable
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -43,35 +42,6 @@ def _workspace() -> Path:
 
 
 WORKSPACE = _workspace()
-ADDRESSES = {"LAB_REDIS_PORT": "LAB_REDIS_URL", "LAB_KAFKA_PORT": "LAB_KAFKA_BOOTSTRAP"}
-
-
-def port_of(address: object) -> object:
-    """Return the port of `redis://127.0.0.1:6379` or `127.0.0.1:9092`; a number is one already.
-
-    Raises ValueError for a server that the exercises do not connect to.
-    """
-    text = str(address)
-    if ":" not in text:
-        return address
-    if "," in text:
-        raise ValueError("one address of a server on this machine is wanted")
-    url = urlsplit(text if "://" in text else f"//{text}")
-    if url.scheme not in ("redis", "") or "@" in url.netloc or url.path not in ("", "/", "/0"):
-        raise ValueError("the exercises connect without TLS, password and database number")
-    if url.hostname not in ("127.0.0.1", "localhost"):
-        raise ValueError(f"{url.hostname} is not 127.0.0.1; a tunnel brings its port here")
-    if not url.scheme and url.port is None:
-        raise ValueError("the port is missing, as in 127.0.0.1:9092")
-    return url.port or 6379
-
-
-Port = Annotated[int, BeforeValidator(port_of)]
-
-
-def variable_or_address(port: str) -> AliasChoices:
-    """Return the variables that a port is read from; the first that is set counts."""
-    return AliasChoices(port, ADDRESSES[port])
 
 
 class LearnerSettings(BaseSettings):
@@ -88,8 +58,8 @@ class LearnerSettings(BaseSettings):
 
     host: Literal["127.0.0.1"] = "127.0.0.1"
     # In place of a port, LAB_REDIS_URL or LAB_KAFKA_BOOTSTRAP: a server that the user runs
-    redis_port: Port = Field(6379, validation_alias=variable_or_address("LAB_REDIS_PORT"))
-    kafka_port: Port = Field(9092, validation_alias=variable_or_address("LAB_KAFKA_PORT"))
+    redis_port: Port = Field(6379, validation_alias=port_or_address("LAB_REDIS_PORT"))
+    kafka_port: Port = Field(9092, validation_alias=port_or_address("LAB_KAFKA_PORT"))
     api_port: int = 8000
 
     tile_s: int = 300  # the running window of exercise 5; shorter for a demonstration
@@ -106,12 +76,7 @@ class LearnerSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            first = error.errors()[0]
-            variable = f"LAB_{str(first['loc'][0]).upper().removeprefix('LAB_')}"
-            if variable not in os.environ:
-                variable = ADDRESSES.get(variable, variable)
-            reason = first["msg"].removeprefix("Value error, ")
-            exit_with(UserError(f"{variable} has a wrong value: {reason}", f"unset {variable}"))
+            exit_with(wrong_variable(error))
 
     @property
     def redis_address(self) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from lab.errors import UserError
-from lab.learn import port_of
 from lab.stack.ports import holder, is_taken, next_free
 from lab.stack.service import Service
+from lab.variables import port_of
 
 
 class Server(Service):
