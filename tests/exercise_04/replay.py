@@ -33,7 +33,7 @@ RUN_AT = timedelta(minutes=25)  # of each hour: its rows arrive at 20 past
 class Clock:
     """The present of the API."""
 
-    now: datetime = datetime.min.replace(tzinfo=UTC)
+    now: datetime
     steps: Iterator[int] = field(default_factory=partial(count, step=2))
 
     def utc_now(self) -> datetime:
@@ -50,7 +50,7 @@ class Clock:
 @contextmanager
 def clock_of_the_api() -> Iterator[Clock]:
     """Both floors take the time from one clock."""
-    clock = Clock()
+    clock = Clock(datetime.now(UTC))
     module = SimpleNamespace(**vars(time) | {"time": clock.time, "monotonic": clock.monotonic})
     with pytest.MonkeyPatch.context() as patch:
         for name in ("app.features", "production.local_cache", "production.prediction_log"):

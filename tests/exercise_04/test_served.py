@@ -1,7 +1,8 @@
 """1,000 payments, served at their own moments and logged: equal to a join, and to what is true."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
@@ -49,39 +51,48 @@ def shop(new_shop: NewShop) -> Iterator[Shop]:
 
 @dataclass(frozen=True)
 class Served:
-    """The payments with their inputs at t, and the logs: alive, without a writer, production's."""
+    """Payments with their inputs at t, the runs they were served by, the scheduled ones, the logs.
+
+    `alive` and `dead` are the solution's logs, `traced` is production's, of the last payments.
+    """
 
     payments: pd.DataFrame
+    runs: pd.Series
+    scheduled: pd.Series
     alive: pd.DataFrame
     dead: pd.DataFrame
     traced: pd.DataFrame
     model: Model
-    streaming: list[str]
-
-    @property
-    def runs(self) -> pd.Series:
-        """The run before each payment, by the schedule."""
-        return self.payments["event_timestamp"].map(run_before)
+    quiet: dict[str, float]
 
 
 @pytest.fixture(scope="module")
 def served(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """Serve the payments, by production only the last; one of its runs does not happen."""
+    """Serve the payments hour by hour; one of the hourly materializations does not happen."""
     folder = tmp_path_factory.mktemp("served")
     rows = pd.read_parquet(settings.data_dir / "training_data.parquet").query("split == 'test'")
     payments = rows.sort_values("event_timestamp").head(PAYMENTS).reset_index(drop=True)
-    replay, runs = Replay(), payments["event_timestamp"].map(run_before)
-    missed = runs.iloc[-TRACED // 2]
+    scheduled = payments["event_timestamp"].map(run_before)
+    missed = scheduled.iloc[-TRACED // 2]
+    runs = scheduled.where(scheduled != missed, missed - timedelta(hours=1))
+    serve(payments, runs, folder)
+    reader = FeatureReader(open_store(), main.SERVICE)
+    logs = (logged(folder, name) for name in ("alive", "dead", "traced"))
+    model, quiet = load_model(settings.model_dir, reader), quiet_values(reader.streaming_features)
+    return Served(payments, runs, scheduled, *logs, model, quiet)
+
+
+def serve(payments: pd.DataFrame, runs: pd.Series, folder: Path) -> None:
+    """Send each payment at its moment; those of an hour once more while the writer is dead."""
+    replay = Replay()
     with ExitStack() as running:
         clock = running.enter_context(clock_of_the_api())
         running.enter_context(cold_start())
         alive, dead, traced = (
-            running.enter_context(api)
-            for api in (opened(folder / name) for name in ("alive", "dead", "traced"))
+            running.enter_context(logging_api(folder, name)) for name in ("alive", "dead", "traced")
         )
         for run, of_run in payments.groupby(runs):
-            if run != missed:
-                replay.materialize(run, of_run)
+            replay.materialize(run, of_run)
             clock.now = of_run["event_timestamp"].iloc[-1]
             replay.publish(clock.now - timedelta(seconds=MAX_PROGRESS_AGE_S + 1))
             predict(dead, of_run)
@@ -91,7 +102,97 @@ def served(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Served:
                 predict(alive, of_run.loc[[number]])
                 if number >= PAYMENTS - TRACED:
                     predict(traced, of_run.loc[[number]])
-    reader = FeatureReader(open_store(), main.SERVICE)
-    logs = (lines(folder / name) for name in ("alive", "dead", "traced"))
-    model = load_model(settings.model_dir, reader)
-    return Served(payments, *logs, model, reader.streaming_features)
+
+
+@contextmanager
+def logging_api(folder: Path, name: str) -> Iterator[TestClient]:
+    """The solution's API, or production's under the name of `traced`, with a log."""
+    with settings_in_force(prediction_log=folder / f"{name}.jsonl"):
+        app = create_app(PARTS) if name == "traced" else main.create_app()
+        with TestClient(app) as client:
+            yield client
+
+
+def logged(folder: Path, name: str) -> pd.DataFrame:
+    """Return the lines of a log."""
+    texts = (file.read_text() for file in sorted(folder.glob(f"{name}*.jsonl")))
+    return pd.DataFrame([json.loads(line) for text in texts for line in text.splitlines()])
+
+
+def inputs_of(log: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(list(log["inputs"])).astype("float64")
+
+
+def join(
+    payments: pd.DataFrame, times: pd.Series, views: Sequence[str], *, by_created: bool = True
+) -> pd.DataFrame:
+    """Return the features of views for each payment, as of its time in `times`."""
+    store = open_store()
+    names = exercise_2.service_features(store)
+    references = [f"{view}:{name}" for view in views for name in names[view]]
+    rows = payments[["user_id", "merchant_id", AMOUNT]].reset_index(drop=True)
+    rows = rows.assign(event_timestamp=[*times], row=range(len(rows)))
+    job = store.get_historical_features(rows, references, filter_by_created_timestamp=by_created)
+    joined = job.to_df().sort_values("row", ignore_index=True)
+    return joined[[name for view in views for name in names[view]]].astype("float64")
+
+
+def scores(model: Model, inputs: pd.DataFrame) -> NDArray[np.float64]:
+    return model.score(inputs[[*model.metadata.features]].to_numpy(np.float32))
+
+
+def pr_auc(served: Served, found: Sequence[float]) -> float:
+    return float(average_precision_score(served.payments["is_fraud"], found))
+
+
+# ---- A dead writer ---------------------------------------------------------------------------
+
+
+def test_without_a_writer_scores_stay_and_zeros_would_halve_them(served: Served) -> None:
+    alive, dead = (log["score"].mean() for log in (served.alive, served.dead))
+    unknown = inputs_of(served.dead)
+    assert unknown[list(served.quiet)].isna().all(axis=None)
+    naive = scores(served.model, unknown.fillna(served.quiet)).mean()
+    print(f"mean score, alive {alive:.4f}, dead {dead:.4f}, zeros in its place {naive:.4f}")
+    assert 0.75 < dead / alive < 1.25
+    assert naive / alive < 0.75
+
+
+def test_with_a_writer_pr_auc_is_that_of_the_offline_evaluation(served: Served) -> None:
+    offline = scores(served.model, served.payments)
+    served_pr_auc, offline_pr_auc = (pr_auc(served, s) for s in (served.alive["score"], offline))
+    print(f"PR-AUC, served {served_pr_auc:.3f}, offline {offline_pr_auc:.3f}")
+    assert served_pr_auc == pytest.approx(offline_pr_auc, abs=0.02)
+
+
+# ---- Equality --------------------------------------------------------------------------------
+
+
+def test_a_thousand_logged_requests_equal_the_join_as_of_what_was_served(served: Served) -> None:
+    found = inputs_of(served.alive)
+    batch = join(served.payments, served.runs, (USER_VIEW, MERCHANT_VIEW, ON_DEMAND))
+    times = served.payments["event_timestamp"]
+    streaming = join(served.payments, times, [STREAMING_VIEW]).fillna(served.quiet)
+    expected = pd.concat([batch, streaming], axis=1)
+    expected[AMOUNT] = served.payments[AMOUNT].astype("float64")
+    pd.testing.assert_frame_equal(found, expected[found.columns], check_exact=True)
+    assert list(served.alive["score"]) == scores(served.model, expected).tolist()
+    at_t = served.payments[found.columns].astype("float64")
+    differs = ~((found == at_t) | (found.isna() & at_t.isna())).all(axis=1)
+    print(f"rows that differ from the join at t: {differs.mean():.0%}")
+    assert differs.mean() > 0.2
+
+
+def test_productions_log_names_what_was_served_when_a_run_was_missed(served: Served) -> None:
+    last = slice(PAYMENTS - TRACED, None)
+    payments, found = served.payments[last], inputs_of(served.traced)
+    times = pd.DataFrame(list(served.traced["event_times"])).apply(pd.to_datetime, utc=True)
+    users = join(payments, times[USER_VIEW].fillna(NEVER), (USER_VIEW, ON_DEMAND), by_created=False)
+    merchants = join(
+        payments, times[MERCHANT_VIEW].fillna(NEVER), [MERCHANT_VIEW], by_created=False
+    )
+    expected = pd.concat([users, merchants], axis=1)
+    columns = expected.columns
+    pd.testing.assert_frame_equal(found[columns], expected, check_exact=True)
+    by_schedule = join(payments, served.scheduled[last], (USER_VIEW, MERCHANT_VIEW, ON_DEMAND))
+    assert not found[columns].equals(by_schedule[columns])
