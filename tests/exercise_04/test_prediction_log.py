@@ -4,16 +4,26 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S
 from lab.learn import utc_now
-from tests.exercise_04.serving_shop import Body, cold_start, payments, running_api
-from tests.shop import Shop
+from tests.exercise_04.serving_shop import (
+    Body,
+    cache_database,
+    cold_start,
+    payments,
+    publish_progress,
+    running_api,
+)
+from tests.shop import PROJECT, Shop
 
-BOTH = pytest.mark.parametrize("production", [False, True], ids=["solution", "production"])
+each_service = pytest.mark.parametrize("production", [False, True], ids=["solution", "production"])
 NOBODY = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 10.0}
 
 
@@ -62,7 +72,7 @@ def test_a_refused_request_is_not_logged(logging_api: TestClient, tmp_path: Path
     assert lines(tmp_path) == []
 
 
-@BOTH
+@each_service
 def test_no_other_log_has_a_line(
     shop: Shop, tmp_path: Path, production: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -74,7 +84,7 @@ def test_no_other_log_has_a_line(
     assert "nobody" not in caplog.text
 
 
-@BOTH
+@each_service
 def test_a_full_disk_fails_no_prediction_and_shows_no_customer(
     shop: Shop,
     production: bool,
@@ -90,3 +100,57 @@ def test_a_full_disk_fails_no_prediction_and_shows_no_customer(
         assert client.post("/predict", json=NOBODY).status_code == 200
     assert "No space left on device" in caplog.text
     assert "nobody" not in caplog.text + "".join(capfd.readouterr())
+
+
+# ---- What production adds ----------------------------------------------------------------------
+
+
+@contextmanager
+def traced(tmp_path: Path, **changes: object) -> Iterator[TestClient]:
+    """Production's API with a log and an empty cache."""
+    cache_database().flushdb()
+    with cold_start(), running_api(prediction_log=tmp_path / "served.jsonl", **changes) as client:
+        yield client
+
+
+def last_flags(client: TestClient, folder: Path, payment: Body) -> list[str]:
+    """Return the flags of one more prediction."""
+    client.post("/predict", json=payment)
+    flags: list[str] = lines(folder)[-1]["flags"]
+    return flags
+
+
+def test_a_line_has_times_and_flags(shop: Shop, tmp_path: Path) -> None:
+    batch, redis = payments(50), shop.redis.client()
+    ends = f"materialized_until:{PROJECT}"
+    publish_progress()
+    with traced(tmp_path) as client:
+        client.post("/predict/batch", json={"transactions": batch})
+        line, payment = next(
+            pair for pair in zip(lines(tmp_path), batch, strict=True) if pair[0]["flags"] == []
+        )
+        stored = redis.hget(ends, "merchant_risk_features").decode()
+        assert line["materialized_until"]["merchant_risk_features"] == stored
+        times = line["event_times"]
+        assert times["user_streaming_features"] is None
+        assert times["merchant_risk_features"] <= stored
+        assert last_flags(client, tmp_path, payment) == ["cached"]
+        assert last_flags(client, tmp_path, NOBODY) == ["unknown"]
+    publish_progress(MAX_PROGRESS_AGE_S + 1)
+    redis.hset(ends, "merchant_risk_features", (utc_now() - timedelta(hours=4)).isoformat())
+    with traced(tmp_path) as client:
+        assert last_flags(client, tmp_path, payment) == ["unknown", "stale"]
+
+
+def test_old_files_of_all_processes_are_deleted(shop: Shop, tmp_path: Path) -> None:
+    for days, process in ((31, 7), (31, 8), (29, 7)):
+        (tmp_path / f"served-{utc_now() - timedelta(days=days):%Y-%m-%d}-{process}.jsonl").touch()
+    (tmp_path / "served-2026-notes.jsonl").touch()
+    with traced(tmp_path, prediction_log_days=30) as client:
+        client.post("/predict", json=NOBODY)
+    days = [utc_now() - timedelta(days=29), utc_now()]
+    names = [f"served-{d:%Y-%m-%d}-{p}.jsonl" for d, p in zip(days, (7, os.getpid()), strict=True)]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(
+        ["served-2026-notes.jsonl", *names]
+    )
+    assert (tmp_path / names[1]).stat().st_mode & 0o777 == 0o600
