@@ -28,7 +28,7 @@ ERRORS = Counter("prediction_log_errors", "Scored rows that were not logged")
 
 
 class NotingReader(CompiledReader):
-    """Adds notes to the features: each view's event time, and that no cache held them."""
+    """Adds notes to the features: each view's event time, and that no cache was used."""
 
     def __init__(
         self, store: FeatureStore, service_name: str, timeout_s: float, read_concurrency: int
@@ -118,7 +118,7 @@ class DailyFile(PrivateFile):
 
 
 class TracedLog(PredictionLog):
-    """A log whose lines say where each input came from."""
+    """A log whose lines name the source of each input."""
 
     def __init__(self, file: Path, days: int, reader: NotingReader) -> None:
         super().__init__(DailyFile(file, days))
