@@ -48,7 +48,7 @@ class Clock:
 
 @contextmanager
 def clock_of_the_api() -> Iterator[Clock]:
-    """Both floors take the time from one clock."""
+    """The solution and production take the time from one clock."""
     clock = Clock(datetime.now(UTC))
     module = SimpleNamespace(**vars(time) | {"time": clock.time, "monotonic": clock.monotonic})
     with pytest.MonkeyPatch.context() as patch:
