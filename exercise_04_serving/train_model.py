@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 
 from exercise_04_serving.app.features import FeatureReader
 from exercise_04_serving.app.model import AMOUNT, Metadata, Model, save_model
-from lab.learn import UserError, open_store, run_script, settings
+from lab.learn import UserError, open_store, run_script, settings, utc_now
 
 SERVICE, LABEL = "fraud_detection", "is_fraud"
 ALERT_SHARE = 0.02  # of payments, as many as can be reviewed
@@ -86,6 +86,7 @@ def main() -> None:
     threshold = choose_threshold(of_validation)
     print_quality(test[LABEL], of_test, threshold)
     metadata = Metadata(
+        version=utc_now().isoformat(timespec="seconds"),
         service=SERVICE,
         service_version=reader.version,
         features=tuple(features),

@@ -62,6 +62,8 @@ class LearnerSettings(BaseSettings):
     kafka_port: Port = Field(9092, validation_alias=port_or_address("LAB_KAFKA_PORT"))
     api_port: int = 8000
 
+    prediction_log: Path | None = None  # a file for the rows that exercise 4 scores; None is off
+
     tile_s: int = 300  # the running window of exercise 5; shorter for a demonstration
 
     as_of: AwareDatetime | None = None  # the present of the data; None for the current hour

@@ -1,8 +1,6 @@
 """The serving API: predict fraud from the features of the shared feature store.
 
-    python -m uvicorn app.main:app          # in this folder; then http://127.0.0.1:8000/docs
-
-One process, one event loop: Feast's SDK blocks, so it runs in threads.
+python -m uvicorn app.main:app          # in this folder; then http://127.0.0.1:8000/docs
 """
 
 import asyncio
@@ -22,6 +20,7 @@ from redis import RedisError
 from exercise_04_serving.app.cache import FeatureCache, Features
 from exercise_04_serving.app.features import FeatureReader, is_current
 from exercise_04_serving.app.model import AMOUNT, Model, load_model
+from exercise_04_serving.app.prediction_log import PredictionLog, open_log
 from exercise_04_serving.app.schema import (
     RESPONSES,
     BatchPredictionRequest,
@@ -53,14 +52,15 @@ class Serving:
     reader: FeatureReader
     cache: FeatureCache
     model: Model
+    log: PredictionLog | None = None
 
 
 def open_serving() -> Serving:
     """Open the feature store, the cache and the model."""
     store = open_store()
     reader = FeatureReader(store, SERVICE)
-    cache = FeatureCache(store.project, reader.features)
-    return Serving(reader, cache, load_model(settings.model_dir, reader))
+    cache, log = FeatureCache(store.project, reader.features), open_log(settings.prediction_log)
+    return Serving(reader, cache, load_model(settings.model_dir, reader), log)
 
 
 async def get_features_cached(serving: Serving, payments: Payments) -> list[Features]:
@@ -117,27 +117,27 @@ async def predict_fraud_batch(
     started = time.perf_counter()
     serving: Serving = request.app.state.serving
     payments, model = batch.transactions, serving.model
-    features = await get_features(serving, payments)
-    inputs = [
-        row | {AMOUNT: p.transaction_amount} for row, p in zip(features, payments, strict=True)
-    ]
+    rows = await get_features(serving, payments)
+    inputs = [row | {AMOUNT: p.transaction_amount} for row, p in zip(rows, payments, strict=True)]
     matrix = np.array([[row[n] for n in model.metadata.features] for row in inputs], np.float32)
-    scores = model.score(matrix)  # null became NaN; about 1 ms, less than a thread costs
+    scores = model.score(matrix).tolist()  # null became NaN; about 1 ms, less than a thread costs
     seconds = time.perf_counter() - started
     PREDICTIONS.inc(len(payments))
     LATENCY.observe(seconds)
     RESPONSES.labels(request.url.path, "200").inc()
+    if serving.log:
+        serving.log.write(request, model.metadata, zip(payments, inputs, scores, strict=True))
     predictions = [
         PredictionResponse(
             user_id=payment.user_id,
             merchant_id=payment.merchant_id,
             is_fraud=probability >= model.metadata.threshold,
             fraud_probability=probability,
-            features=row,
+            features={name: row[name] for name in serving.reader.features},
             missing=serving.reader.missing(row),
             latency_ms=seconds * 1000,
         )
-        for payment, probability, row in zip(payments, scores.tolist(), features, strict=True)
+        for payment, probability, row in zip(payments, scores, rows, strict=True)
     ]
     return BatchPredictionResponse(predictions=predictions, total_latency_ms=seconds * 1000)
 

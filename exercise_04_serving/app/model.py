@@ -2,7 +2,7 @@
 
 fraud_detector.pkl   the scikit-learn classifier. Loading a pickle runs code: load only models
                      that you trained
-fraud_detector.json  feature service and version, inputs in order, threshold
+fraud_detector.json  its version, feature service and version, inputs in order, threshold
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ AMOUNT = "transaction_amount"  # of the request; all other inputs are features o
 class Metadata(BaseModel):
     """Service and order of the inputs, and the probability from which a payment is an alert."""
 
+    version: str = ""  # the time of the training
     service: str
     service_version: str
     features: tuple[str, ...]

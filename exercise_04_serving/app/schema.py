@@ -30,6 +30,7 @@ class PredictionRequest(BaseModel):
     merchant_id: Identifier
     transaction_amount: float = Field(gt=0, le=1e9, allow_inf_nan=False, strict=True)
     timestamp: Annotated[datetime | None, BeforeValidator(require_text)] = None
+    transaction_id: Identifier | None = None  # for the log of predictions
 
 
 class PredictionResponse(BaseModel):

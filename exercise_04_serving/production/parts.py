@@ -3,7 +3,7 @@
 create_app({"online_reader", "onnx_model"})
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -14,12 +14,19 @@ from exercise_04_serving.app import main
 from exercise_04_serving.app.cache import FeatureCache
 from exercise_04_serving.app.features import FeatureReader
 from exercise_04_serving.app.model import Model, load_model
+from exercise_04_serving.app.prediction_log import open_log
 from exercise_04_serving.production.fast_route import use_fast_routes
 from exercise_04_serving.production.health import Probes
 from exercise_04_serving.production.local_cache import LocalCache, NoCache
 from exercise_04_serving.production.middleware import ApiKey, BodyLimit, LoadShedder
 from exercise_04_serving.production.online_reader import CompiledReader
 from exercise_04_serving.production.onnx_model import load_onnx_model
+from exercise_04_serving.production.prediction_log import (
+    NotingCache,
+    NotingLocalCache,
+    NotingReader,
+    TracedLog,
+)
 from exercise_04_serving.production.server import PARTS
 from lab import feature_store
 from lab.learn import open_store
@@ -52,15 +59,21 @@ def create_app(parts: Collection[str] = PARTS) -> FastAPI:
 def open_serving(parts: Collection[str]) -> main.Serving:
     """Open the parts of the service."""
     reader = open_reader(parts)
-    return main.Serving(reader, open_cache(reader.features, parts), open_model(reader, parts))
+    cache, model = open_cache(reader, parts), open_model(reader, parts)
+    if isinstance(reader, NotingReader) and settings.prediction_log:
+        log = TracedLog(settings.prediction_log, settings.prediction_log_days, reader)
+        return main.Serving(reader, cache, model, log)
+    return main.Serving(reader, cache, model, open_log(settings.prediction_log))
 
 
 def open_reader(parts: Collection[str]) -> FeatureReader:
-    """Open the reader of the online store."""
-    if "online_reader" not in parts:
-        return FeatureReader(open_store(), main.SERVICE)
+    """Open the reader of the online store; the log's part has a compiled one, too."""
     limits = settings.online_read_timeout_s, settings.max_reads_at_once
-    return CompiledReader(feature_store.open_store(), main.SERVICE, *limits)
+    if "prediction_log" in parts and settings.prediction_log:
+        return NotingReader(feature_store.open_store(), main.SERVICE, *limits)
+    if "online_reader" in parts:
+        return CompiledReader(feature_store.open_store(), main.SERVICE, *limits)
+    return FeatureReader(open_store(), main.SERVICE)
 
 
 def open_model(reader: FeatureReader, parts: Collection[str]) -> Model:
@@ -69,15 +82,17 @@ def open_model(reader: FeatureReader, parts: Collection[str]) -> Model:
     return load(settings.model_dir, reader)
 
 
-def open_cache(features: Sequence[str], parts: Collection[str]) -> FeatureCache:
+def open_cache(reader: FeatureReader, parts: Collection[str]) -> FeatureCache:
     """Open the cache of features, by the settings."""
     project = open_store().project
     if settings.feature_cache == "off":
         return NoCache(project)
+    has_notes = isinstance(reader, NotingReader)
+    names = reader.names if isinstance(reader, NotingReader) else reader.features
     if "local_cache" in parts:
         limits = settings.cache_entries_in_process, settings.cache_poll_s
-        return LocalCache(project, *limits, features)
-    return FeatureCache(project, features)
+        return (NotingLocalCache if has_notes else LocalCache)(project, *limits, names)
+    return (NotingCache if has_notes else FeatureCache)(project, names)
 
 
 def add_limits(app: FastAPI) -> None:

@@ -21,7 +21,7 @@ from lab.settings import settings
 
 PARTS = (
     *("online_reader", "local_cache", "onnx_model", "fast_route"),
-    *("middleware", "health", "server"),
+    *("middleware", "health", "server", "prediction_log"),
 )
 # The second is Feast's name for it: each worker would make a folder of its own.
 METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")

@@ -26,6 +26,7 @@ def save_a_model_of(
     """Save a fitted classifier of `inputs`; it accepts NaN; both runtimes must agree on `rows`."""
     reader = FeatureReader(open_store(), "fraud_detection")
     metadata = Metadata(
+        version="2026-06-01T09:30:00+00:00",
         service=reader.name,
         service_version=reader.version,
         features=tuple(inputs),

@@ -1,0 +1,157 @@
+"""The log of what was served: off by default, a line for each scored row, nothing elsewhere."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S
+from lab.learn import utc_now
+from tests.exercise_04.serving_shop import (
+    Body,
+    cache_database,
+    cold_start,
+    payments,
+    publish_progress,
+    running_api,
+)
+from tests.shop import PROJECT, Shop
+
+each_service = pytest.mark.parametrize("production", [False, True], ids=["solution", "production"])
+NOBODY = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 10.0}
+
+
+def lines(folder: Path) -> list[Body]:
+    """Return all lines of the log."""
+    files = sorted(folder.glob("served*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(params=[False, True], ids=["solution", "production"])
+def logging_api(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TestClient]:
+    file = tmp_path / "served.jsonl"
+    with cold_start(), running_api(request.param, prediction_log=file) as client:
+        yield client
+
+
+def test_a_line_for_each_scored_row(logging_api: TestClient, tmp_path: Path) -> None:
+    batch = [{**payment, "transaction_id": f"txn_{n}"} for n, payment in enumerate(payments(20))]
+    answer = logging_api.post("/predict/batch", json={"transactions": [*batch, NOBODY]}).json()
+    logged = lines(tmp_path)
+    for sent, found, line in zip([*batch, NOBODY], answer["predictions"], logged, strict=True):
+        assert line["inputs"] == found["features"] | {
+            "transaction_amount": sent["transaction_amount"]
+        }
+        assert line["score"] == found["fraud_probability"]
+        assert line["transaction_id"] == sent.get("transaction_id")
+        assert (line["user_id"], line["merchant_id"]) == (sent["user_id"], sent["merchant_id"])
+        assert line["service"] == "fraud_detection v2"
+        assert line["model"] == "2026-06-01T09:30:00+00:00"
+    assert logged[-1]["inputs"]["avg_transaction_amount"] is None
+    assert len({(line["request_id"], line["time"]) for line in logged}) == 1
+
+
+def test_the_callers_request_id_is_logged(logging_api: TestClient, tmp_path: Path) -> None:
+    logging_api.post("/predict", json=NOBODY, headers={"X-Request-ID": "gateway-7"})
+    logging_api.post("/predict", json=NOBODY)
+    first, second = lines(tmp_path)
+    assert first["request_id"] == "gateway-7"
+    assert len(second["request_id"]) == 32
+
+
+def test_a_refused_request_is_not_logged(logging_api: TestClient, tmp_path: Path) -> None:
+    answer = logging_api.post("/predict", json=NOBODY | {"transaction_amount": -1})
+    assert answer.status_code == 422
+    assert logging_api.post("/predict", json=NOBODY | {"transaction_id": ""}).status_code == 422
+    assert lines(tmp_path) == []
+
+
+@each_service
+def test_no_other_log_has_a_line(
+    shop: Shop, tmp_path: Path, production: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for file in (tmp_path / "served.jsonl", None):
+        with cold_start(), running_api(production, prediction_log=file) as client:
+            assert client.post("/predict", json=NOBODY).status_code == 200
+    assert len(lines(tmp_path)) == 1
+    assert "nobody" not in caplog.text
+
+
+@each_service
+def test_a_full_disk_fails_no_prediction_and_shows_no_customer(
+    shop: Shop,
+    production: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "served.jsonl"
+    todays = tmp_path / f"served-{utc_now():%Y-%m-%d}-{os.getpid()}.jsonl"
+    for name in (file, todays):
+        name.symlink_to("/dev/full")
+    with cold_start(), running_api(production, prediction_log=file) as client:
+        assert client.post("/predict", json=NOBODY).status_code == 200
+    assert "No space left on device" in caplog.text
+    assert "nobody" not in caplog.text + "".join(capfd.readouterr())
+
+
+# ---- What production adds ----------------------------------------------------------------------
+
+
+@contextmanager
+def traced(tmp_path: Path, **changes: Any) -> Iterator[TestClient]:
+    """Production's API with a log and an empty cache."""
+    cache_database().flushdb()
+    with cold_start(), running_api(prediction_log=tmp_path / "served.jsonl", **changes) as client:
+        yield client
+
+
+def last_flags(client: TestClient, folder: Path, payment: Body) -> list[str]:
+    """Return the flags of one more prediction."""
+    client.post("/predict", json=payment)
+    flags: list[str] = lines(folder)[-1]["flags"]
+    return flags
+
+
+def test_a_line_has_times_and_flags(shop: Shop, tmp_path: Path) -> None:
+    batch, redis = payments(50), shop.redis.client()
+    ends = f"materialized_until:{PROJECT}"
+    publish_progress()
+    with traced(tmp_path) as client:
+        client.post("/predict/batch", json={"transactions": batch})
+        line, payment = next(
+            pair for pair in zip(lines(tmp_path), batch, strict=True) if pair[0]["flags"] == []
+        )
+        stored = redis.hget(ends, "merchant_risk_features").decode()
+        assert line["materialized_until"]["merchant_risk_features"] == stored
+        times = line["event_times"]
+        assert times["user_streaming_features"] is None
+        assert times["merchant_risk_features"] <= stored
+        assert last_flags(client, tmp_path, payment) == ["cached"]
+        assert last_flags(client, tmp_path, NOBODY) == ["unknown"]
+    publish_progress(MAX_PROGRESS_AGE_S + 1)
+    redis.hset(ends, "merchant_risk_features", (utc_now() - timedelta(hours=4)).isoformat())
+    with traced(tmp_path) as client:
+        assert last_flags(client, tmp_path, payment) == ["unknown", "stale"]
+
+
+def test_old_files_of_all_processes_are_deleted(shop: Shop, tmp_path: Path) -> None:
+    def name(days: int, process: int) -> str:
+        return f"served-{utc_now() - timedelta(days=days):%Y-%m-%d}-{process}.jsonl"
+
+    for other in (name(31, 7), name(31, 8), name(29, 7), "served-2026-notes.jsonl"):
+        (tmp_path / other).touch()
+    with traced(tmp_path, prediction_log_days=30) as client:
+        client.post("/predict", json=NOBODY)
+    todays = name(0, os.getpid())
+    expected = {"served-2026-notes.jsonl", name(29, 7), todays}
+    assert {file.name for file in tmp_path.iterdir()} == expected
+    assert (tmp_path / todays).stat().st_mode & 0o777 == 0o600
