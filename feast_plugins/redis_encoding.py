@@ -65,8 +65,14 @@ def encode_varint(number: int) -> bytes:
 
 # ---- Keys ------------------------------------------------------------------------------------
 
-KEY_NUMBERS = {Kind.INT32: struct.Struct("<IIi"), Kind.INT64: struct.Struct("<IIq")}
 SIZED = struct.Struct("<II")
+KEY_NUMBERS = {
+    Kind.INT32: struct.Struct("<IIi"),
+    Kind.INT64: struct.Struct("<IIq"),
+    Kind.UNIX_TIMESTAMP: struct.Struct("<IIq"),
+}
+KEY_CONTENTS = {Kind.STRING, Kind.BYTES}
+KEY_KINDS = KEY_CONTENTS | set(KEY_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,12 @@ class KeyLayout:
 
 def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
     """The values of a join key as they stand in keys; raises ValueError as KeyLayout.keys does."""
-    if kind is Kind.STRING:
-        texts = [value.encode() if type(value) is str else _text(value) for value in values]
+    if kind in KEY_CONTENTS:
+        texts = [value.encode() if type(value) is str else _content(value) for value in values]
         pack_head, number = SIZED.pack, int(kind)
         return [pack_head(number, len(text)) + text for text in texts]
+    if kind is Kind.UNIX_TIMESTAMP:
+        values = [_seconds(value) for value in values]
     if kind not in KEY_NUMBERS:
         raise ValueError(f"a join key of type {kind.name} is not written by this layout")
     pack = KEY_NUMBERS[kind].pack
@@ -126,10 +134,17 @@ def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
         raise ValueError(f"not an {kind.name}: {error}") from error
 
 
-def _text(value: object) -> bytes:
+def _content(value: object) -> bytes:
     if value is None or value != value:
         raise ValueError("a join key is null")
-    return str(value).encode()
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _seconds(value: object) -> object:
+    """Return a datetime as whole seconds since 1970; one without a zone is in UTC."""
+    if not isinstance(value, datetime):
+        return value
+    return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
 
 
 def entity_key(project: str, join_key: str, entity: str | int, version: int = 3) -> bytes:

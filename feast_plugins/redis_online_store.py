@@ -10,11 +10,18 @@ from datetime import datetime
 from typing import Any
 
 from feast import FeatureView, RepoConfig, utils
-from feast.infra.online_stores.helpers import _mmh3, _redis_key
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from feast_plugins.feast_internals import (
+    async_redis_client,
+    entity_key_bytes,
+    redis_client,
+    stored_name,
+)
+from feast_plugins.redis_encoding import feature_field, time_field
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -25,12 +32,15 @@ FIELDS_PER_SCRIPT = 500
 # number of features, their fields, then for each row its event time and its values.
 WRITE_UNLESS_OLDER = """
 local function varint(bytes, at)
-  local value, scale = 0, 1
-  while true do
+  local value, complement, scale = 0, 0, 1
+  for place = 1, 10 do
     local byte = bytes:byte(at)
-    value = value + (byte % 128) * scale
-    at, scale = at + 1, scale * 128
+    at = at + 1
+    if place == 10 then return -complement - 1, at end  -- two's complement: a time before 1970
+    local bits = byte % 128
+    value, complement = value + bits * scale, complement + (127 - bits) * scale
     if byte < 128 then return value, at end
+    scale = scale * 128
   end
 end
 
@@ -92,7 +102,7 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
 
         Raises redis.ResponseError when Redis is out of memory.
         """
-        client = self._get_client(config.online_store)
+        client = redis_client(self, config)
         script = client.register_script(WRITE_UNLESS_OLDER)
         for keys, arguments in _script_calls(config, table, data):
             script(keys=keys, args=arguments)
@@ -107,7 +117,7 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         progress: Callable[[int], Any] | None,
     ) -> None:
         """The same for Feast's asynchronous push."""
-        client = await self._get_client_async(config.online_store)
+        client = await async_redis_client(self, config)
         script = client.register_script(WRITE_UNLESS_OLDER)
         for keys, arguments in _script_calls(config, table, data):
             await script(keys=keys, args=arguments)
@@ -126,13 +136,13 @@ def _script_calls(
     """Keys and arguments of each run; of equal event times the newest created is last."""
     names = [feature.name for feature in view.features]
     ttl = config.online_store.key_ttl_seconds or 0
-    header = [f"_ts:{view.name}", ttl, len(names), *(_mmh3(f"{view.name}:{n}") for n in names)]
+    stored = stored_name(view, config)
+    header = [time_field(stored), ttl, len(names), *(feature_field(stored, n) for n in names)]
     in_order = sorted(rows, key=lambda row: utils.make_tzaware(row[3] or row[2]))
     rows_at_once = rows_per_script(len(names))
     for start in range(0, len(in_order), rows_at_once):
         chunk = in_order[start : start + rows_at_once]
-        version = config.entity_key_serialization_version
-        keys = [_redis_key(config.project, row[0], version) for row in chunk]
+        keys = [entity_key_bytes(row[0], config) for row in chunk]
         values = [cell for row in chunk for cell in _cells(row, names)]
         yield keys, [*header, *values]
 
