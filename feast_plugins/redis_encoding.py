@@ -153,6 +153,28 @@ def entity_key(project: str, join_key: str, entity: str | int, version: int = 3)
     return KeyLayout(project, {join_key: kind}, version).keys([[entity]])[0]
 
 
+def join_keys_of(key: bytes, project: str) -> tuple[str, ...] | None:
+    """Return the join keys of a project's Redis key, None for any other key; needs version 3."""
+    try:
+        (count,) = struct.unpack_from("<I", key)
+        names, end = _sized_parts(key, 4, count)
+        _, end = _sized_parts(key, end, count)
+        return tuple(name.decode() for name in names) if key[end:] == project.encode() else None
+    except (struct.error, UnicodeDecodeError):
+        return None
+
+
+def _sized_parts(key: bytes, start: int, count: int) -> tuple[list[bytes], int]:
+    """Return `count` parts that follow their sizes, and where they end."""
+    parts = []
+    for _ in range(count):
+        _, size = SIZED.unpack_from(key, start)
+        start += SIZED.size
+        parts.append(key[start : start + size])
+        start += size
+    return parts, start
+
+
 def feature_field(view: str, feature: str) -> bytes:
     """The hash field of one feature."""
     return struct.pack("<I", mmh3.hash(f"{view}:{feature}", signed=False))

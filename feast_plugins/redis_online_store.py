@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from feast import FeatureView, RepoConfig, utils
+from feast import Entity, FeatureView, RepoConfig, utils
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -21,6 +21,8 @@ from feast_plugins.feast_internals import (
     redis_client,
     stored_name,
 )
+from feast_plugins.redis_address import connection_options
+from feast_plugins.redis_deletion import delete_project, delete_view
 from feast_plugins.redis_encoding import feature_field, time_field
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -89,6 +91,15 @@ class VersionedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 class VersionedRedisOnlineStore(RedisOnlineStore):
     """Writes a row unless a newer one is stored; on equal event times the last write wins."""
 
+    @staticmethod
+    def _parse_connection_string(connection_string: str) -> tuple[list[dict[str, Any]], Any]:
+        """Parse for Feast's clients; here a URL, `rediss://user:password@host:port/db`, is one too.
+
+        Overrides a private function of Feast, which reads a password of digits as a number.
+        """
+        nodes, options = connection_options(connection_string)
+        return [{"host": host, "port": port} for host, port in nodes], options
+
     def online_write_batch(
         self,
         config: RepoConfig,
@@ -104,7 +115,7 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         """
         client = redis_client(self, config)
         script = client.register_script(WRITE_UNLESS_OLDER)
-        for keys, arguments in _script_calls(config, table, data):
+        for keys, arguments in _script_calls(client, config, table, data):
             script(keys=keys, args=arguments)
             if progress:
                 progress(len(keys))
@@ -119,10 +130,24 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         """The same for Feast's asynchronous push."""
         client = await async_redis_client(self, config)
         script = client.register_script(WRITE_UNLESS_OLDER)
-        for keys, arguments in _script_calls(config, table, data):
+        for keys, arguments in _script_calls(client, config, table, data):
             await script(keys=keys, args=arguments)
             if progress:
                 progress(len(keys))
+
+    def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
+        """Delete a view with its versions and the precomputed vectors that hold its values."""
+        delete_view(redis_client(self, config), config, table)
+
+    def teardown(
+        self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
+    ) -> None:
+        """Delete every key of the project."""
+        delete_project(redis_client(self, config), config)
+        if config.entity_key_serialization_version < 3:  # its keys do not name their project
+            for table in tables:
+                self.delete_table(config, table)
+        super().teardown(config, [], [])
 
 
 def rows_per_script(features: int) -> int:
@@ -131,20 +156,28 @@ def rows_per_script(features: int) -> int:
 
 
 def _script_calls(
-    config: RepoConfig, view: FeatureView, rows: Sequence[Row]
+    client: Any, config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
-    """Keys and arguments of each run; of equal event times the newest created is last."""
+    """Keys and arguments of each run; of equal event times the newest created is last.
+
+    A run in a cluster has the keys of one slot.
+    """
     names = [feature.name for feature in view.features]
     ttl = config.online_store.key_ttl_seconds or 0
     stored = stored_name(view, config)
     header = [time_field(stored), ttl, len(names), *(feature_field(stored, n) for n in names)]
     in_order = sorted(rows, key=lambda row: utils.make_tzaware(row[3] or row[2]))
+    slot_of = getattr(client, "keyslot", lambda key: 0)
+    slots: dict[int, list[tuple[bytes, Row]]] = {}
+    for row in in_order:
+        key = entity_key_bytes(row[0], config)
+        slots.setdefault(slot_of(key), []).append((key, row))
     rows_at_once = rows_per_script(len(names))
-    for start in range(0, len(in_order), rows_at_once):
-        chunk = in_order[start : start + rows_at_once]
-        keys = [entity_key_bytes(row[0], config) for row in chunk]
-        values = [cell for row in chunk for cell in _cells(row, names)]
-        yield keys, [*header, *values]
+    for keyed in slots.values():
+        for start in range(0, len(keyed), rows_at_once):
+            chunk = keyed[start : start + rows_at_once]
+            values = [cell for _, row in chunk for cell in _cells(row, names)]
+            yield [key for key, _ in chunk], [*header, *values]
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[bytes]:
