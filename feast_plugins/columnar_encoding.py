@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from feast_plugins.redis_encoding import (
+    KEY_CONTENTS,
     KEY_NUMBERS,
     NULL,
     SIZED,
@@ -34,7 +35,7 @@ SECONDS_TAG, NANOS_TAG = b"\x08", b"\x10"  # the fields of a protobuf Timestamp
 def encode_features(column: pa.Array, declared: "ValueType | Kind") -> list[bytes]:
     """A feature's column as serialized Values; a null or NaN is Feast's null, no bytes.
 
-    Raises pyarrow.ArrowInvalid for a number that the declared type cannot hold.
+    Raises ValueError for a number that the declared type cannot hold; the message names it.
     """
     kind = Kind(declared.value)
     if kind in INTEGERS:
@@ -87,10 +88,11 @@ def _own_kind(column: pa.Array) -> Kind:
 
 
 def _key_values(column: pa.Array, kind: Kind) -> pa.Array:
-    if kind is Kind.STRING:
+    if kind in KEY_CONTENTS:
         content = _binary(column)
         return _joined(_heads(content, lambda size: SIZED.pack(kind, size)), content)
-    numbers = column.cast(INTEGERS[kind]).to_numpy()
+    is_time = kind is Kind.UNIX_TIMESTAMP
+    numbers = _seconds(column) if is_time else _cast(column, INTEGERS[kind]).to_numpy()
     head = SIZED.pack(kind, KEY_NUMBERS[kind].size - SIZED.size)
     return _cut(_constant(head, len(numbers)), _fixed(numbers))
 
@@ -100,8 +102,10 @@ def _key_values(column: pa.Array, kind: Kind) -> pa.Array:
 
 def _integers(column: pa.Array, kind: Kind) -> pa.Array:
     if pa.types.is_floating(column.type):  # integers with nulls, as pandas writes them
-        column = pc.trunc(pc.if_else(pc.is_nan(column), None, column))
-    column = column.cast(INTEGERS[kind]).cast(pa.int64())
+        column = pc.if_else(pc.is_nan(column), None, column)
+    if kind is Kind.BOOL:
+        column = _cast(column, pa.int64()).cast(pa.bool_())
+    column = _cast(column, INTEGERS[kind]).cast(pa.int64())
     numbers = column.fill_null(0).to_numpy()
     encoded = _cut(_constant(kind.tag, len(numbers)), _varints(numbers))
     return pc.if_else(column.is_valid(), encoded, NULL)
@@ -115,11 +119,34 @@ def _floats(column: pa.Array, kind: Kind) -> pa.Array:
 
 def _instants(column: pa.Array) -> pa.Array:
     """Seconds since 1970; a null is numpy's NaT, as in Feast."""
-    seconds = column.to_numpy(zero_copy_only=False).astype("datetime64[s]").astype(np.int64)
+    seconds = _seconds(column)
     return _cut(_constant(Kind.UNIX_TIMESTAMP.tag, len(seconds)), _varints(seconds))
 
 
+def _seconds(column: pa.Array) -> NDArray[np.int64]:
+    return column.to_numpy(zero_copy_only=False).astype("datetime64[s]").astype(np.int64)
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Cast numbers without a loss; raise ValueError with the first value that has no place."""
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid as error:
+        wrong = next(value for value in column if not _has_place(value, kind))
+        raise ValueError(f"{wrong.as_py()} has no place in {kind}") from error
+
+
+def _has_place(value: pa.Scalar, kind: pa.DataType) -> bool:
+    try:
+        value.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def _binary(column: pa.Array) -> pa.Array:
+    if pa.types.is_large_binary(column.type) or pa.types.is_fixed_size_binary(column.type):
+        return column.cast(pa.binary())
     return column if column.type == pa.binary() else column.cast(pa.string()).cast(pa.binary())
 
 

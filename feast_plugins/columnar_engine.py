@@ -8,15 +8,12 @@ In feature_store.yaml:
 It takes Parquet sources and a Redis online store; anything else goes to Feast's local engine.
 """
 
+import logging
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from feast import FeatureView
 from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.common.materialization_job import MaterializationJobStatus, MaterializationTask
@@ -26,26 +23,16 @@ from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisType
 from feast.infra.registry.base_registry import BaseRegistry
 
+from feast_plugins.asof_offline_store import AsofOfflineStore
 from feast_plugins.columnar_encoding import encode_features, encode_times, entity_keys
-from feast_plugins.duckdb_session import connect
-from feast_plugins.feature_source import check_source, source_columns, source_path
-from feast_plugins.parquet_files import parquet_files
-from feast_plugins.redis_encoding import Kind
+from feast_plugins.columnar_rows import SourceRows
+from feast_plugins.feast_internals import redis_client, stored_name
+from feast_plugins.feature_source import SourceError, check_source, source_columns, source_path
+from feast_plugins.redis_encoding import KEY_KINDS, Kind
 from feast_plugins.redis_writer import RowWriter
 
-ROWS_PER_PARTITION = 4_000_000
-ROWS_PER_BATCH = 20_000
-
-# Feast asks for the rows that happened in the interval. Those that happened before and arrived
-# since its start belong to it as well: no other run would ask for them. Rows that arrive after
-# $known are not there yet.
-NEWEST = """
-SELECT {columns}
-FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
-WHERE {happened} <= $end AND ({happened} >= $start OR {created} > $start)
-  AND {created} <= $known AND {has_key} AND {partition}
-QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest_first}) = 1
-"""
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class ColumnarEngineConfig(LocalComputeEngineConfig):
@@ -69,12 +56,21 @@ class ColumnarEngine(LocalComputeEngine):
     ) -> LocalMaterializationJob:
         if not self._takes(task):
             return super()._materialize_one(registry, task, **kwargs)
-        job_id = f"{task.feature_view.name}-{task.start_time}-{task.end_time}"
+        try:
+            check_source(task.feature_view, self.repo_config)
+        except SourceError as error:
+            if isinstance(self.offline_store, AsofOfflineStore):  # it refuses the source as well
+                return _job(task, error)
+            job = super()._materialize_one(registry, task, **kwargs)
+            if job.status() is not MaterializationJobStatus.SUCCEEDED:
+                return _job(task, error)
+            log.warning("Feast's local engine has materialized what this one cannot: %s", error)
+            return job
         try:
             self._stream(task)
         except Exception as error:  # noqa: BLE001 - Feast raises what a job carries
-            return LocalMaterializationJob(job_id, MaterializationJobStatus.ERROR, error)
-        return LocalMaterializationJob(job_id, MaterializationJobStatus.SUCCEEDED)
+            return _job(task, error)
+        return _job(task)
 
     def _takes(self, task: MaterializationTask) -> bool:
         view, store = task.feature_view, self.online_store
@@ -84,6 +80,7 @@ class ColumnarEngine(LocalComputeEngine):
             and isinstance(view.batch_source, FileSource)
             and isinstance(store, RedisOnlineStore)
             and self.repo_config.online_store.redis_type == RedisType.redis
+            and {field.dtype.to_value_type().value for field in view.entity_columns} <= KEY_KINDS
             and {field.dtype.to_value_type().value for field in view.features} <= set(Kind)
             and task.only_latest
             and not task.disable_event_timestamp
@@ -91,77 +88,63 @@ class ColumnarEngine(LocalComputeEngine):
 
     def _stream(self, task: MaterializationTask) -> None:
         view, config = task.feature_view, self.repo_config
-        check_source(view, config)
-        store = config.online_store
+        rows = SourceRows(task, config, self._memory_limit)
         features = {field.name: field.dtype.to_value_type() for field in view.features}
         key_kinds = {key.name: Kind(key.dtype.to_value_type().value) for key in view.entity_columns}
-        client = self.online_store._get_client(store)
+        client = redis_client(self.online_store, config)
         version = config.entity_key_serialization_version
+        ttl_seconds = config.online_store.key_ttl_seconds or 0
+        name = stored_name(view, config)
         progress = _progress(task)
-        with RowWriter(client, view.name, list(features), store.key_ttl_seconds or 0) as writer:
-            for batch in self._newest_rows(task):
-                keys = {key: batch[key] for key in key_kinds}
+
+        def keys_of(batch: pa.RecordBatch) -> list[bytes]:
+            columns = {key: batch[key] for key in key_kinds}
+            return entity_keys(task.project, columns, version, key_kinds)
+
+        with RowWriter(client, name, list(features), ttl_seconds) as writer:
+            for batch in rows.newest():
                 writer.write(
-                    entity_keys(task.project, keys, version, key_kinds),
+                    self._encoded(view, ", ".join(key_kinds), keys_of, batch),
                     encode_times(batch[view.batch_source.timestamp_field]),
-                    [encode_features(batch[name], kind) for name, kind in features.items()],
+                    [
+                        self._encoded(view, feature, encode_features, batch[feature], kind)
+                        for feature, kind in features.items()
+                    ],
                 )
                 progress(len(batch))
             writer.finish()
+        _report_left_out(rows)
 
-    def _newest_rows(self, task: MaterializationTask) -> Iterator[pa.RecordBatch]:
-        """The newest row of each entity, in batches, one hash partition of the keys at a time."""
-        view = task.feature_view
-        files = parquet_files(Path(source_path(view, self.repo_config)))
-        rows = sum(pq.ParquetFile(file).metadata.num_rows for file in files)
-        partitions = 1 + rows // ROWS_PER_PARTITION
-        parameters = {
-            "files": [str(file) for file in files],
-            "start": task.start_time,
-            "end": task.end_time,
-            "known": _known_until(task),
-        }
-        with tempfile.TemporaryDirectory() as spill, connect() as connection:
-            connection.execute("SET memory_limit = ?", [self._memory_limit])
-            connection.execute("SET temp_directory = ?", [spill])
-            for partition in range(partitions):
-                query = _query(view, partition, partitions)
-                reader = connection.execute(query, parameters)
-                yield from reader.to_arrow_reader(ROWS_PER_BATCH)
+    def _encoded(self, view: FeatureView, column: str, encode: Callable[..., T], *of: Any) -> T:
+        """Call an encoder; raise SourceError that names the view, the column and the source."""
+        try:
+            return encode(*of)
+        except (ValueError, TypeError, AssertionError) as error:
+            own = source_columns(view).get(column, column)
+            path = source_path(view, self.repo_config)
+            raise SourceError(f"{view.name}: {own} of {path}: {error}") from error
 
 
-def _known_until(task: MaterializationTask) -> datetime:
-    """A row counts once it has arrived by the end of this run, or of any run before it.
+def _job(task: MaterializationTask, error: Exception | None = None) -> LocalMaterializationJob:
+    job_id = f"{task.feature_view.name}-{task.start_time}-{task.end_time}"
+    status = MaterializationJobStatus.ERROR if error else MaterializationJobStatus.SUCCEEDED
+    return LocalMaterializationJob(job_id, status, error)
 
-    So a run ignores what a later one will bring, and a backfill of an old interval sees the
-    corrections that are in the online store already.
-    """
-    last_run: datetime | None = task.feature_view.most_recent_end_time
-    end: datetime = task.end_time
-    return max(end, last_run) if last_run else end
+
+def _report_left_out(rows: SourceRows) -> None:
+    """Log how many rows of the interval had not arrived by the end of the run."""
+    count, latest = rows.left_out()
+    if count:
+        log.warning(
+            "%s: left out %d rows of the interval, created after %s; "
+            "a run that ends at %s or later takes them",
+            *(rows.task.feature_view.name, count, rows.known_until, latest),
+        )
 
 
 def _progress(task: MaterializationTask) -> Callable[[int], object]:
-    """Feast's progress bar, where somebody looks; how many entities come is not known before."""
+    """Return what updates Feast's progress bar; how many entities come is not known before."""
     if task.tqdm_builder is None or not sys.stderr.isatty():
         return lambda rows: None
     bar = task.tqdm_builder(None)
     return lambda rows: bar.update(rows)
-
-
-def _query(view: FeatureView, partition: int, partitions: int) -> str:
-    source, names = view.batch_source, source_columns(view)
-    keys = [f'"{names[key]}"' for key in view.join_keys]
-    times = [name for name in (source.timestamp_field, source.created_timestamp_column) if name]
-    in_utc = {name: f'CAST("{names[name]}" AS TIMESTAMPTZ)' for name in times}
-    happened = in_utc[times[0]]
-    plain = [f'"{own}" AS "{name}"' for name, own in names.items() if name not in in_utc]
-    return NEWEST.format(
-        columns=", ".join([*plain, *(f'{cast} AS "{name}"' for name, cast in in_utc.items())]),
-        happened=happened,
-        created=f"coalesce({in_utc[times[-1]]}, {happened})",
-        has_key=" AND ".join(f"{key} IS NOT NULL" for key in keys),
-        partition=f"hash({', '.join(keys)}) % {partitions} = {partition}",
-        keys=", ".join(keys),
-        newest_first=", ".join(f"{cast} DESC" for cast in in_utc.values()),
-    )

@@ -148,9 +148,14 @@ def _address(config: RepoConfig) -> RedisAddress:
     """Where the store is; raises UnreadableService for what is not Feast's layout in one Redis."""
     store = config.online_store
     if not isinstance(store, RedisOnlineStoreConfig) or store.redis_type != RedisType.redis:
-        raise UnreadableService(f"the online store is {store.type}, and not a single Redis")
+        kind = getattr(store, "redis_type", RedisType.redis).value
+        raise UnreadableService(
+            f"the online store is {store.type} of redis_type {kind}, and not a single Redis; "
+            f"read with store.get_online_features"
+        )
     if config.registry.enable_online_feature_view_versioning:
         raise UnreadableService(
-            "enable_online_feature_view_versioning is on: versions are not read"
+            "enable_online_feature_view_versioning is on: versions are not read; "
+            "read with store.get_online_features"
         )
     return RedisAddress.parse(store.connection_string)

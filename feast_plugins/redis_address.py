@@ -4,17 +4,34 @@ Commands are packed by hand and replies parsed by hiredis: the client's own pack
 takes longer than Redis.
 """
 
+import json
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import hiredis
+from redis.connection import SSLConnection, parse_url
 
 from feast_plugins.online_errors import RedisTimeout, RedisUnavailable
 
 OPTIONS = {"db", "username", "password", "ssl"}
+TLS_OPTIONS = {
+    *("ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile", "ssl_password"),
+    *("ssl_cert_reqs", "ssl_check_hostname"),
+}
+IGNORED = {  # of redis-py's own sockets
+    *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "retry_on_timeout"),
+    *("health_check_interval", "max_connections", "client_name"),
+}
+VERIFICATION = {
+    "required": ssl.CERT_REQUIRED,
+    "optional": ssl.CERT_OPTIONAL,
+    "none": ssl.CERT_NONE,
+    None: ssl.CERT_NONE,
+}
 
 
 def pack_argument(argument: bytes) -> bytes:
@@ -40,38 +57,64 @@ def first_error(replies: Iterable[Any]) -> hiredis.ReplyError | None:
     return next((reply for reply in replies if isinstance(reply, hiredis.ReplyError)), None)
 
 
+def connection_options(connection_string: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """Return the nodes and the options of "host:port,option=value,..." or of "rediss://...".
+
+    Feast knows the first form only, in which a password cannot hold a comma.
+    """
+    if "://" in connection_string:
+        options = parse_url(connection_string)
+        is_encrypted = options.pop("connection_class", None) is SSLConnection
+        node = options.pop("host", "localhost"), options.pop("port", 6379)
+        return [node], {**options, **({"ssl": True} if is_encrypted else {})}
+    parts = connection_string.split(",")
+    pairs = [part.partition(":") for part in parts if "=" not in part]
+    nodes = [(host, int(port or 6379)) for host, _, port in pairs]
+    given = dict(part.split("=", 1) for part in parts if "=" in part)
+    return nodes, {name: _option(name, text) for name, text in given.items()}
+
+
+def _option(name: str, text: str) -> Any:
+    """Return an option's value as Feast reads it; but a user and a password are always text."""
+    if name in ("username", "password"):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False}.get(text, text)
+
+
 @dataclass(frozen=True)
 class RedisAddress:
-    """A single Redis, and what it wants to hear first."""
+    """A single Redis, and how to log in; `tls` are redis-py's options `ssl_...`, None: no TLS."""
 
     host: str
     port: int
     db: int = 0
     username: str = ""
     password: str = ""
-    is_encrypted: bool = False
+    tls: Mapping[str, Any] | None = None
 
     @classmethod
     def parse(cls, connection_string: str) -> Self:
-        """Read "host:port,option=value,...".
+        """Read a connection string of Feast's store, or a URL; the reader has its own timeouts.
 
         Raises RedisUnavailable for several nodes, or an option that is not known here.
         """
-        parts = connection_string.split(",")
-        nodes = [part for part in parts if "=" not in part]
-        given = dict(part.split("=", 1) for part in parts if "=" in part)
-        if len(nodes) != 1 or set(given) - OPTIONS:
-            wrong = sorted(set(given) - OPTIONS) or f"{len(nodes)} nodes"
+        try:
+            nodes, given = connection_options(connection_string)
+            db = int(given.get("db", 0))
+        except ValueError as error:
+            raise RedisUnavailable(f"connection_string cannot be parsed: {error}") from error
+        unknown = sorted(set(given) - OPTIONS - TLS_OPTIONS - IGNORED)
+        if len(nodes) != 1 or unknown:
             raise RedisUnavailable(
-                f"connection_string has {wrong}: give one host:port, and of its options only "
-                f"{', '.join(sorted(OPTIONS))}"
+                f"connection_string has {unknown or f'{len(nodes)} nodes'}: give one host:port, "
+                f"and of its options only {', '.join(sorted(OPTIONS | TLS_OPTIONS))}"
             )
-        host, _, port = nodes[0].partition(":")
-        login = {name: given.get(name, "") for name in ("username", "password")}
-        is_encrypted = given.get("ssl", "").lower() == "true"
-        return cls(
-            host, int(port or 6379), int(given.get("db", 0)), is_encrypted=is_encrypted, **login
-        )
+        login = {name: given.get(name) or "" for name in ("username", "password")}
+        tls = {name: given[name] for name in TLS_OPTIONS & set(given)} if given.get("ssl") else None
+        return cls(*nodes[0], db, tls=tls, **login)
 
     @property
     def greeting(self) -> tuple[bytes, int]:
@@ -82,10 +125,21 @@ class RedisAddress:
         packed = [pack([part.encode() for part in command]) for command in commands]
         return b"".join(packed), len(packed)
 
-    @property
+    @cached_property
     def security(self) -> ssl.SSLContext | None:
         """How a connection is encrypted, if it is."""
-        return ssl.create_default_context() if self.is_encrypted else None
+        if self.tls is None:
+            return None
+        get = self.tls.get
+        context = ssl.create_default_context(
+            cafile=get("ssl_ca_certs"), capath=get("ssl_ca_path"), cadata=get("ssl_ca_data")
+        )
+        needed = get("ssl_cert_reqs", "required")
+        context.check_hostname = needed == "required" and get("ssl_check_hostname", True)
+        context.verify_mode = VERIFICATION[needed]
+        if certificate := get("ssl_certfile"):
+            context.load_cert_chain(certificate, get("ssl_keyfile"), get("ssl_password"))
+        return context
 
     @contextmanager
     def explained(self, timeout_s: float) -> Iterator[None]:

@@ -65,8 +65,14 @@ def encode_varint(number: int) -> bytes:
 
 # ---- Keys ------------------------------------------------------------------------------------
 
-KEY_NUMBERS = {Kind.INT32: struct.Struct("<IIi"), Kind.INT64: struct.Struct("<IIq")}
 SIZED = struct.Struct("<II")
+KEY_NUMBERS = {
+    Kind.INT32: struct.Struct("<IIi"),
+    Kind.INT64: struct.Struct("<IIq"),
+    Kind.UNIX_TIMESTAMP: struct.Struct("<IIq"),
+}
+KEY_CONTENTS = {Kind.STRING, Kind.BYTES}
+KEY_KINDS = KEY_CONTENTS | set(KEY_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,12 @@ class KeyLayout:
 
 def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
     """The values of a join key as they stand in keys; raises ValueError as KeyLayout.keys does."""
-    if kind is Kind.STRING:
-        texts = [value.encode() if type(value) is str else _text(value) for value in values]
+    if kind in KEY_CONTENTS:
+        texts = [value.encode() if type(value) is str else _content(value) for value in values]
         pack_head, number = SIZED.pack, int(kind)
         return [pack_head(number, len(text)) + text for text in texts]
+    if kind is Kind.UNIX_TIMESTAMP:
+        values = [_seconds(value) for value in values]
     if kind not in KEY_NUMBERS:
         raise ValueError(f"a join key of type {kind.name} is not written by this layout")
     pack = KEY_NUMBERS[kind].pack
@@ -126,16 +134,45 @@ def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
         raise ValueError(f"not an {kind.name}: {error}") from error
 
 
-def _text(value: object) -> bytes:
+def _content(value: object) -> bytes:
     if value is None or value != value:
         raise ValueError("a join key is null")
-    return str(value).encode()
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _seconds(value: object) -> object:
+    """Return a datetime as whole seconds since 1970; one without a zone is in UTC."""
+    if not isinstance(value, datetime):
+        return value
+    return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
 
 
 def entity_key(project: str, join_key: str, entity: str | int, version: int = 3) -> bytes:
     """The Redis key of an entity that has one join key, a string or an INT64."""
     kind = Kind.INT64 if isinstance(entity, int) else Kind.STRING
     return KeyLayout(project, {join_key: kind}, version).keys([[entity]])[0]
+
+
+def join_keys_of(key: bytes, project: str) -> tuple[str, ...] | None:
+    """Return the join keys of a project's Redis key, None for any other key; needs version 3."""
+    try:
+        (count,) = struct.unpack_from("<I", key)
+        names, end = _sized_parts(key, 4, count)
+        _, end = _sized_parts(key, end, count)
+        return tuple(name.decode() for name in names) if key[end:] == project.encode() else None
+    except (struct.error, UnicodeDecodeError):
+        return None
+
+
+def _sized_parts(key: bytes, start: int, count: int) -> tuple[list[bytes], int]:
+    """Return `count` parts that follow their sizes, and where they end."""
+    parts = []
+    for _ in range(count):
+        _, size = SIZED.unpack_from(key, start)
+        start += SIZED.size
+        parts.append(key[start : start + size])
+        start += size
+    return parts, start
 
 
 def feature_field(view: str, feature: str) -> bytes:

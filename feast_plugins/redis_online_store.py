@@ -9,12 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from feast import FeatureView, RepoConfig, utils
-from feast.infra.online_stores.helpers import _mmh3, _redis_key
+from feast import Entity, FeatureView, RepoConfig, utils
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from feast_plugins.feast_internals import (
+    async_redis_client,
+    entity_key_bytes,
+    redis_client,
+    stored_name,
+)
+from feast_plugins.redis_address import connection_options
+from feast_plugins.redis_deletion import delete_project, delete_view
+from feast_plugins.redis_encoding import feature_field, time_field
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -25,12 +34,15 @@ FIELDS_PER_SCRIPT = 500
 # number of features, their fields, then for each row its event time and its values.
 WRITE_UNLESS_OLDER = """
 local function varint(bytes, at)
-  local value, scale = 0, 1
-  while true do
+  local value, complement, scale = 0, 0, 1
+  for place = 1, 10 do
     local byte = bytes:byte(at)
-    value = value + (byte % 128) * scale
-    at, scale = at + 1, scale * 128
+    at = at + 1
+    if place == 10 then return -complement - 1, at end  -- two's complement: a time before 1970
+    local bits = byte % 128
+    value, complement = value + bits * scale, complement + (127 - bits) * scale
     if byte < 128 then return value, at end
+    scale = scale * 128
   end
 end
 
@@ -79,6 +91,15 @@ class VersionedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 class VersionedRedisOnlineStore(RedisOnlineStore):
     """Writes a row unless a newer one is stored; on equal event times the last write wins."""
 
+    @staticmethod
+    def _parse_connection_string(connection_string: str) -> tuple[list[dict[str, Any]], Any]:
+        """Parse for Feast's clients; here a URL, `rediss://user:password@host:port/db`, is one too.
+
+        Overrides a private function of Feast, which reads a password of digits as a number.
+        """
+        nodes, options = connection_options(connection_string)
+        return [{"host": host, "port": port} for host, port in nodes], options
+
     def online_write_batch(
         self,
         config: RepoConfig,
@@ -92,9 +113,9 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
 
         Raises redis.ResponseError when Redis is out of memory.
         """
-        client = self._get_client(config.online_store)
+        client = redis_client(self, config)
         script = client.register_script(WRITE_UNLESS_OLDER)
-        for keys, arguments in _script_calls(config, table, data):
+        for keys, arguments in _script_calls(client, config, table, data):
             script(keys=keys, args=arguments)
             if progress:
                 progress(len(keys))
@@ -107,12 +128,26 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         progress: Callable[[int], Any] | None,
     ) -> None:
         """The same for Feast's asynchronous push."""
-        client = await self._get_client_async(config.online_store)
+        client = await async_redis_client(self, config)
         script = client.register_script(WRITE_UNLESS_OLDER)
-        for keys, arguments in _script_calls(config, table, data):
+        for keys, arguments in _script_calls(client, config, table, data):
             await script(keys=keys, args=arguments)
             if progress:
                 progress(len(keys))
+
+    def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
+        """Delete a view with its versions and the precomputed vectors that hold its values."""
+        delete_view(redis_client(self, config), config, table)
+
+    def teardown(
+        self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]
+    ) -> None:
+        """Delete every key of the project."""
+        delete_project(redis_client(self, config), config)
+        if config.entity_key_serialization_version < 3:  # its keys do not name their project
+            for table in tables:
+                self.delete_table(config, table)
+        super().teardown(config, [], [])
 
 
 def rows_per_script(features: int) -> int:
@@ -121,20 +156,28 @@ def rows_per_script(features: int) -> int:
 
 
 def _script_calls(
-    config: RepoConfig, view: FeatureView, rows: Sequence[Row]
+    client: Any, config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
-    """Keys and arguments of each run; of equal event times the newest created is last."""
+    """Keys and arguments of each run; of equal event times the newest created is last.
+
+    A run in a cluster has the keys of one slot.
+    """
     names = [feature.name for feature in view.features]
     ttl = config.online_store.key_ttl_seconds or 0
-    header = [f"_ts:{view.name}", ttl, len(names), *(_mmh3(f"{view.name}:{n}") for n in names)]
+    stored = stored_name(view, config)
+    header = [time_field(stored), ttl, len(names), *(feature_field(stored, n) for n in names)]
     in_order = sorted(rows, key=lambda row: utils.make_tzaware(row[3] or row[2]))
+    slot_of = getattr(client, "keyslot", lambda key: 0)
+    slots: dict[int, list[tuple[bytes, Row]]] = {}
+    for row in in_order:
+        key = entity_key_bytes(row[0], config)
+        slots.setdefault(slot_of(key), []).append((key, row))
     rows_at_once = rows_per_script(len(names))
-    for start in range(0, len(in_order), rows_at_once):
-        chunk = in_order[start : start + rows_at_once]
-        version = config.entity_key_serialization_version
-        keys = [_redis_key(config.project, row[0], version) for row in chunk]
-        values = [cell for row in chunk for cell in _cells(row, names)]
-        yield keys, [*header, *values]
+    for keyed in slots.values():
+        for start in range(0, len(keyed), rows_at_once):
+            chunk = keyed[start : start + rows_at_once]
+            values = [cell for _, row in chunk for cell in _cells(row, names)]
+            yield [key for key, _ in chunk], [*header, *values]
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[bytes]:

@@ -1,6 +1,7 @@
 """Whole columns become the bytes that Feast's own functions make, value by value."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -103,8 +104,15 @@ def test_columns_of_another_type_than_declared(
 
 
 def test_a_number_too_large_for_its_type_is_refused() -> None:
-    with pytest.raises(pa.ArrowInvalid, match="not in range"):
+    with pytest.raises(ValueError, match="1099511627776 has no place in int32"):
         encode_features(pa.array([2**40]), ValueType.INT32)
+
+
+@pytest.mark.parametrize("declared", [ValueType.INT32, ValueType.INT64, ValueType.BOOL])
+@pytest.mark.parametrize("number", [1.5, float("inf"), Decimal("1.50")])
+def test_a_fraction_is_no_integer(declared: ValueType, number: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{number} has no place in"):
+        encode_features(pa.array([type(number)(1), None, number]), declared)
 
 
 @settings(deadline=None, max_examples=60)

@@ -244,7 +244,7 @@ async def test_a_password_and_a_database_are_given_first(repo: Repo, tmp_path: P
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(",ssl_cert_reqs=none", "ssl_cert_reqs"), (",127.0.0.1:7000", "2 nodes")],
+    [(",protocol=3", "protocol"), (",127.0.0.1:7000", "2 nodes"), (",db=x", "cannot be parsed")],
 )
 def test_an_unknown_connection_string_is_refused(
     repo: Repo, server: RedisServer, options: str, message: str

@@ -60,7 +60,7 @@ TYPES: dict[str, tuple[FeastType, pa.DataType, Callable[[int], Any]]] = {
 }
 
 
-def row(user: str, happened: float, value: int, created: float | None = None) -> Row:
+def row(user: str, happened: float, value: float, created: float | None = None) -> Row:
     """Return a row by its hours; without `created` it is created when it happens."""
     arrived = happened if created is None else created
     times = {"event_timestamp": at(happened), "created": at(arrived)}

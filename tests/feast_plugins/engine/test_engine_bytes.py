@@ -9,7 +9,7 @@ import redis
 from feast import FeatureView, Field, FileSource
 from feast.types import Int64
 
-from feast_plugins import columnar_engine
+from feast_plugins import columnar_rows
 from tests.feast_plugins.asof_repo import DAY, ROWS, START, USER, at, online, write_rows
 from tests.feast_plugins.engine.engine_repo import (
     END,
@@ -46,8 +46,8 @@ def test_partitions_leave_the_same(
     store.materialize(START, END)
     at_once = dump()
     client.flushall()
-    monkeypatch.setattr(columnar_engine, "ROWS_PER_PARTITION", 60)
-    monkeypatch.setattr(columnar_engine, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(columnar_rows, "ROWS_PER_PARTITION", 60)
+    monkeypatch.setattr(columnar_rows, "ROWS_PER_BATCH", 7)
     store.materialize(START, END)
     assert dump() == at_once
 

@@ -21,7 +21,7 @@ KILLED = """
 import os, signal, sys
 from datetime import datetime
 from feast import FeatureStore
-from feast_plugins import columnar_engine, redis_writer
+from feast_plugins import columnar_rows, redis_writer
 write, batches = redis_writer.RowWriter.write, []
 
 def write_twice(self, *columns):
@@ -31,7 +31,7 @@ def write_twice(self, *columns):
     if len(batches) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-columnar_engine.ROWS_PER_BATCH = 100
+columnar_rows.ROWS_PER_BATCH = 100
 redis_writer.RowWriter.write = write_twice
 store = FeatureStore(repo_path=sys.argv[1])
 store.materialize(datetime.fromisoformat(sys.argv[2]), datetime.fromisoformat(sys.argv[3]))

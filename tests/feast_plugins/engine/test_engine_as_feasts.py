@@ -1,0 +1,202 @@
+"""What Feast's own engine and Redis store take gives the same bytes here, or a better answer."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import redis
+from feast import Entity, ValueType
+from feast.types import FeastType, Int64, String, UnixTimestamp
+
+from feast_plugins.feature_source import SourceError
+from tests.feast_plugins.asof_repo import (
+    DAY,
+    HOUR,
+    ROWS,
+    START,
+    feature_view,
+    online,
+    source,
+    write_rows,
+)
+from tests.feast_plugins.engine.engine_repo import (
+    END,
+    ENGINE,
+    FEASTS_OWN,
+    Dump,
+    OpenStore,
+    row,
+    view_of,
+)
+
+BEFORE_1970 = datetime(1969, 12, 30, 23, 59, 58, 500_000, tzinfo=UTC)
+OVER_FEASTS = {**ENGINE, "offline_store": {"type": "duckdb"}}
+Materialized = Callable[..., Dump]
+
+
+@pytest.fixture
+def materialized(
+    open_store: OpenStore, dump: Callable[[], Dump], client: redis.Redis
+) -> Materialized:
+    """Return what a materialization leaves in an empty Redis."""
+
+    def run(*objects: Any, parts: dict[str, Any] = ENGINE, start: datetime = START) -> Dump:
+        client.flushall()
+        name = parts.get("batch_engine", {}).get("type", "local")
+        open_store(*objects, parts=parts, name=name).materialize(start, END)
+        return dump()
+
+    return run
+
+
+def keyed(file: Path, kind: ValueType, keys: pa.Array) -> list[Any]:
+    """An entity of a type and its view, over rows of these keys."""
+    times = pa.array([START + n * HOUR for n in range(len(keys))])
+    columns = {"key": keys, "event_timestamp": times, "created": times, "value": range(len(keys))}
+    pq.write_table(pa.table({name: pa.array(of) for name, of in columns.items()}), file)
+    entity = Entity(name="key", value_type=kind)
+    return [entity, feature_view("v", source(file), entity)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        (ValueType.BYTES, pa.array([b"a", b"", b"\xff\0", b"a"])),
+        (ValueType.UNIX_TIMESTAMP, pa.array([START, BEFORE_1970, BEFORE_1970 - DAY])),
+        (ValueType.UNIX_TIMESTAMP, pa.array([START.date(), BEFORE_1970.date()])),
+        (ValueType.INT32, pa.array([1, -(2**31)])),
+        (ValueType.INT64, pa.array([1.0, -2.0])),
+        (ValueType.STRING, pa.array([1, 2])),
+    ],
+    ids=["bytes", "timestamps", "dates", "narrowed integers", "floats", "numbers as strings"],
+)
+def test_a_key_of_any_type_that_feasts_engine_takes(
+    kind: ValueType, keys: pa.Array, materialized: Materialized, tmp_path: Path
+) -> None:
+    objects = keyed(tmp_path / "rows.parquet", kind, keys)
+    assert materialized(*objects) == materialized(*objects, parts=FEASTS_OWN)
+
+
+@pytest.mark.parametrize("kind", [ValueType.UUID, ValueType.DOUBLE, ValueType.BOOL])
+def test_a_key_type_that_redis_has_no_place_for_is_refused_by_feasts_engine(
+    kind: ValueType, materialized: Materialized, tmp_path: Path
+) -> None:
+    key = {ValueType.DOUBLE: 1.5, ValueType.BOOL: True}.get(kind, f"{0:032}")
+    objects = keyed(tmp_path / "rows.parquet", kind, pa.array([key]))
+    with pytest.raises(ValueError, match="Value type not supported for feast"):
+        materialized(*objects)
+
+
+@pytest.mark.parametrize(
+    ("declared", "values"),
+    [
+        (Int64, pa.array([Decimal("1.00"), Decimal("2.00")])),
+        (Int64, pa.array([True, None])),
+        (String, pa.array([1, 2])),
+        (UnixTimestamp, pa.array([START.date(), None])),
+    ],
+    ids=["decimals", "flags", "numbers as text", "dates"],
+)
+def test_what_the_engine_does_not_read_goes_to_feasts_engine(
+    declared: FeastType, values: pa.Array, materialized: Materialized, tmp_path: Path
+) -> None:
+    file = write_rows(tmp_path / "rows.parquet", [row("a", 0, 0), row("b", 0, 0)])
+    table = pq.read_table(file)
+    pq.write_table(table.set_column(table.schema.get_field_index("value"), "value", values), file)
+    view = feature_view("v", source(file), features={"value": declared})
+    theirs = materialized(view, parts=FEASTS_OWN)
+    assert len(theirs) == 2
+    assert materialized(view, parts=OVER_FEASTS) == theirs
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.date32()])
+def test_times_that_are_not_timestamps_go_to_feasts_engine(
+    kind: pa.DataType, materialized: Materialized, tmp_path: Path
+) -> None:
+    table = pq.read_table(write_rows(tmp_path / "rows.parquet", ROWS))
+    day = pa.array([START.date().isoformat()] * len(ROWS)).cast(kind)
+    pq.write_table(table.set_column(1, "event_timestamp", day), tmp_path / "rows.parquet")
+    view = view_of(tmp_path / "rows.parquet")
+    assert materialized(view, parts=OVER_FEASTS) == materialized(view, parts=FEASTS_OWN)
+
+
+def test_nan_is_null_and_a_fraction_is_named(
+    open_store: OpenStore, client: redis.Redis, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.parquet"
+    rows = [row("a", 0, 1), row("b", 0, 2)]
+    number = pa.float64()
+    write_rows(
+        file,
+        [{**each, "value": value} for each, value in zip(rows, [7.0, float("nan")], strict=True)],
+        value=number,
+    )
+    store = open_store(view_of(file))
+    store.materialize(START, END)
+    assert online(store, "a", "b") == [7, None]
+    write_rows(file, [{**row("a", 2, 1), "value": 1.5}], value=number)
+    with pytest.raises(
+        SourceError, match=r"v: value of .*rows\.parquet: 1\.5 has no place in int64"
+    ):
+        store.materialize(START, END)
+    assert online(store, "a") == [7]
+
+
+def test_rows_that_are_created_after_the_run_are_reported(
+    open_store: OpenStore, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    rows = [row("a", 0, 1, created=48), row("b", 0, 2, created=72), row("c", 0, 3)]
+    store = open_store(view_of(write_rows(tmp_path / "rows.parquet", rows)))
+    store.materialize(START, START + DAY)
+    (message,) = [each.getMessage() for each in caplog.records if "left out" in each.msg]
+    assert message.startswith("v: left out 2 rows of the interval, created after 2026-01-02")
+    assert "ends at 2026-01-04 00:00:00+00:00 or later" in message
+    caplog.clear()
+    store.materialize(START, START + 3 * DAY)
+    assert online(store, "a", "b", "c") == [1, 2, 3]
+    assert not [each for each in caplog.records if "left out" in each.msg]
+
+
+def test_the_newer_time_wins_before_1970_too(open_store: OpenStore, tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    store = open_store(view_of(write_rows(file, [row("a", 0, 0)])))
+    second = timedelta(seconds=1)
+    for value, (moment, expected) in enumerate(
+        [
+            (BEFORE_1970, 0),
+            (BEFORE_1970 - second, 0),
+            (BEFORE_1970 + second / 4, 2),
+            (BEFORE_1970 + 2 * DAY, 3),
+            (BEFORE_1970, 3),
+            (START, 5),
+        ]
+    ):
+        times = {"event_timestamp": moment, "created": moment}
+        write_rows(file, [{**row("a", 0, value), **times}])
+        store.materialize(moment - HOUR, moment + HOUR)
+        assert online(store, "a") == [expected]
+
+
+def test_each_version_of_a_view_is_stored_and_read(open_store: OpenStore, tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.parquet", [{**row("a", 0, 1), "more": 7}])
+    registry = {"path": str(tmp_path / "r.db"), "enable_online_feature_view_versioning": True}
+    parts = {**ENGINE, "registry": registry}
+    one, two = (
+        feature_view("v", source(file), features=dict.fromkeys(names, Int64))
+        for names in (["value"], ["value", "more"])
+    )
+    store = open_store(one, parts=parts)
+    store.materialize(START, END)
+    assert online(store, "a") == [1]
+    store = open_store(two, parts=parts)
+    write_rows(file, [{**row("a", 1, 2), "more": 8}])
+    store.materialize(START, END)
+    newest = store.get_online_features(["v:value", "v:more"], [{"user_id": "a"}]).to_dict()
+    assert (newest["value"], newest["more"]) == ([2], [8])
+    older = store.get_online_features(["v@v0:value"], [{"user_id": "a"}]).to_dict()
+    assert older["value"] == [1]
