@@ -1,6 +1,7 @@
 """Types of source columns: which may stand for a declared one, and how values are converted."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import polars as pl
 import pyarrow as pa
@@ -21,6 +22,9 @@ from feast.types import (
     UnixTimestamp,
     from_feast_to_pyarrow_type,
 )
+from polars.datatypes import DataTypeClass
+
+PolarsType: TypeAlias = pl.DataType | DataTypeClass
 
 BINARY = (Bytes, ImageBytes, PdfBytes)  # Feast's own table of Arrow types lacks them
 ONE_FORM = (Bool, Int32, Int64, Float32, Float64, String, UnixTimestamp)
@@ -126,7 +130,7 @@ def _decoded(found: pa.DataType) -> pa.DataType:
     return pa.timestamp(found.unit, "UTC") if pa.types.is_timestamp(found) else found
 
 
-def polars_type(arrow: pa.DataType) -> pl.DataType:
+def polars_type(arrow: pa.DataType) -> PolarsType:
     """Return the type in which polars holds a type of Arrow."""
     empty = pl.from_arrow(pa.array([], _decoded(arrow)))
     assert isinstance(empty, pl.Series)
@@ -134,7 +138,7 @@ def polars_type(arrow: pa.DataType) -> pl.DataType:
 
 
 def convert(
-    value: pl.Expr, found: pl.DataType, wanted: pl.DataType, *, strict: bool = True
+    value: pl.Expr, found: PolarsType, wanted: PolarsType, *, strict: bool = True
 ) -> pl.Expr:
     """Convert a column. NaN is no whole number but null; a number as a time is Unix seconds.
 
@@ -163,7 +167,7 @@ def convert(
 NAN = float("nan")
 
 
-def _is_plain(found: pl.DataType, wanted: pl.DataType) -> bool:
+def _is_plain(found: PolarsType, wanted: PolarsType) -> bool:
     """Whether a cast by polars alone converts as `convert` does."""
     is_number = found.is_float() or found.is_decimal()
     is_other = isinstance(wanted, pl.Datetime | pl.Struct)
