@@ -79,8 +79,8 @@ def takes(wanted: pa.DataType, found: pa.DataType) -> bool:
 
 def same_key_kind(one: pa.DataType, other: pa.DataType) -> bool:
     """Return whether keys of the two types can be equal; a column without values always may be."""
-    kinds = {"number" if kind(key) in NUMBERS else kind(key) for key in (one, other)}
-    return len(kinds - {"null"}) < 2
+    kinds = {kind(one), kind(other)} - {"null"}
+    return len(kinds) < 2 or kinds <= NUMBERS or kinds == {"date", "timestamp"}
 
 
 def kind(arrow: pa.DataType) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import FeatureService, FeatureStore, FeatureView, Field
+from feast.data_format import ParquetFormat
 from feast.types import Float32, Int32, Int64
 
 from tests.feast_plugins.asof_repo import (
@@ -213,3 +214,14 @@ def test_duckdb_cannot_materialize_a_view_without_entities(tmp_path: Path) -> No
         theirs.materialize(at(0), at(9))
     ours.materialize(at(0), at(9))
     assert ours.get_online_features(["v:value"], [{"__dummy_id": ""}]).to_dict()["value"] == [3]
+
+
+def test_duckdb_needs_a_pattern_for_a_folder_and_entity_rows(tmp_path: Path) -> None:
+    write_rows(tmp_path / "data" / "rows.parquet", ROWS)
+    view = feature_view("v", source(tmp_path / "data", file_format=ParquetFormat()))
+    theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
+    with pytest.raises(Exception, match="data"):
+        frame(theirs, asked(("a", 2)))
+    assert frame(ours, asked(("a", 2)))["value"].tolist() == [1]
+    with pytest.raises((TypeError, AttributeError)):
+        theirs.get_historical_features(features=["v:value"], end_date=at(2))
