@@ -91,6 +91,11 @@ def join(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.DataFra
 
     `asked` has the timeline's keys; `moments` is what `in_order` made of it.
     """
+    return of.rows.drop(TIME)[best_rows(asked, moments, of)]
+
+
+def best_rows(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.Series:
+    """The place in `of.rows` of the answer to each row of `asked`; null where no row counts."""
     types = of.moments.schema
     keys = asked.select(_alike(key, asked.schema[key], types[key]) for key in of.keys)
     questions = moments.with_columns(keys[key].gather(moments[ASKED]) for key in of.keys)
@@ -100,8 +105,7 @@ def join(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.DataFra
     if of.ttl is not None:
         is_alive = of.rows[TIME].gather(found[BEST]) >= pl.col(TIME) - of.ttl
         found = found.with_columns(pl.when(is_alive).then(BEST).alias(BEST))
-    best = pl.zeros(len(found), found.schema[BEST], eager=True).scatter(found[ASKED], found[BEST])
-    return of.rows.drop(TIME)[best]
+    return pl.zeros(len(found), found.schema[BEST], eager=True).scatter(found[ASKED], found[BEST])
 
 
 def _alike(key: str, asked: pl.DataType, wanted: pl.DataType) -> pl.Expr:

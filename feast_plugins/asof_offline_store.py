@@ -9,28 +9,22 @@ Sources are Parquet files or folders. What is neither read nor written here is F
 store's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
 import pyarrow as pa
 from feast import FeatureView, OnDemandFeatureView, RepoConfig
 from feast.data_source import DataSource
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
+from feast.utils import compute_non_entity_date_range, to_naive_utc
 
 from feast_plugins.entity_rows import Asked, EntityRows, entity_rows
-from feast_plugins.feature_source import (
-    SourceError,
-    check_columns,
-    file_path,
-    read_schema,
-)
-from feast_plugins.parquet_files import append_parquet, parquet_files
 from feast_plugins.retrieval_jobs import AsofJob, QueryJob
-from feast_plugins.view_join import view_join
+from feast_plugins.source_rows import append_rows, newest_rows, rows_between
+from feast_plugins.view_join import entities_at, view_join
 
 
 class AsofOfflineStoreConfig(DuckDBOfflineStoreConfig):
@@ -61,12 +55,11 @@ class AsofOfflineStore(DuckDBOfflineStore):
     ) -> AsofJob:
         """Read and order the views' sources; the join itself runs when the job is asked.
 
+        Without entity rows, join every entity that has features at `end_date`, by default now.
         Raises SourceError for a source that is not as declared, and EntityRowsError for entity rows
         that lack a column or have one of another type; both before anything is joined.
         """
-        if entity_df is None:
-            raise NotImplementedError("this store joins entity rows: give an entity_df, not dates")
-        entities = entity_rows(entity_df, config.repo_path)
+        entities = None if entity_df is None else entity_rows(entity_df, config.repo_path)
         joins = [
             view_join(
                 view,
@@ -79,7 +72,11 @@ class AsofOfflineStore(DuckDBOfflineStore):
             for view in feature_views
         ]
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
-        metadata = _metadata(entities, feature_refs)
+        metadata = _metadata(entities, feature_refs) if entities else None
+        if entities is None:
+            start, end = compute_non_entity_date_range(feature_views, **dates)
+            entities = entity_rows(entities_at(joins, to_naive_utc(end)), config.repo_path)
+            metadata = RetrievalMetadata(feature_refs, [], start, end)
         return AsofJob(entities, joins, config, metadata, on_demand, full_feature_names)
 
     @staticmethod
@@ -99,12 +96,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         """
         times = [name for name in (timestamp_field, created_timestamp_column) if name]
         columns = join_key_columns, feature_name_columns, times
-        rows, parameters = _rows(config, data_source, *columns, start_date, end_date)
-        newest_first = ", ".join(f'"{name}" DESC NULLS LAST' for name in times)
-        keys = ", ".join(f'"{key}"' for key in join_key_columns)
-        partition = f"PARTITION BY {keys}" if keys else ""
-        newest = f"{rows} QUALIFY row_number() OVER ({partition} ORDER BY {newest_first}) = 1"
-        return QueryJob(config, newest, parameters)
+        return newest_rows(config, data_source, *columns, start_date, end_date)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -120,8 +112,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         """Every row from `start_date` to `end_date`, both included; no date is no bound."""
         times = [name for name in (timestamp_field, created_timestamp_column) if name]
         columns = join_key_columns, feature_name_columns, times
-        rows, parameters = _rows(config, data_source, *columns, start_date, end_date)
-        return QueryJob(config, rows, parameters)
+        return rows_between(config, data_source, *columns, start_date, end_date)
 
     @staticmethod
     def offline_write_batch(
@@ -134,20 +125,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
 
         Raises SourceError for rows of other columns, or of values that its types cannot hold.
         """
-        path = file_path(feature_view.name, feature_view.batch_source, config)
-        source = read_schema(feature_view.name, path)
-        if set(table.column_names) != set(source.names):
-            raise SourceError(
-                f"{feature_view.name}: {path} has {', '.join(source.names)}; "
-                f"the rows have {', '.join(table.column_names)}"
-            )
-        try:
-            rows = table.select(source.names).cast(source)
-        except pa.ArrowInvalid as error:
-            raise SourceError(
-                f"{feature_view.name}: {path} cannot hold the rows: {error}"
-            ) from error
-        append_parquet(rows, path)
+        append_rows(feature_view.name, feature_view.batch_source, table, config)
         if progress:
             progress(len(table))
 
@@ -156,32 +134,3 @@ def _metadata(entities: EntityRows, feature_refs: list[str]) -> RetrievalMetadat
     oldest, newest = entities.time_range()
     keys = [name for name in entities.names if name != entities.event_time]
     return RetrievalMetadata(feature_refs, keys, oldest, newest)
-
-
-def _rows(
-    config: RepoConfig,
-    source: DataSource,
-    keys: Sequence[str],
-    features: Sequence[str],
-    times: Sequence[str],
-    start: datetime | None,
-    end: datetime | None,
-) -> tuple[str, list[Any]]:
-    """A query, and its parameters, for a source's rows in a range of event times.
-
-    The times come in UTC microseconds. Rows without keys get Feast's made-up one, under which it
-    materializes a view without entities. Raises SourceError.
-    """
-    path = file_path(source.name, source, config)
-    check_columns(source.name, source, [*keys, *features, *times], config)
-    key = [f'"{name}"' for name in keys] or [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
-    plain = [f'"{name}"' for name in features]
-    in_utc = [f'CAST("{name}" AS TIMESTAMPTZ) AS "{name}"' for name in times]
-    query = f"""
-        SELECT {", ".join([*key, *plain, *in_utc])}
-        FROM read_parquet(?, union_by_name = true, hive_partitioning = false)
-        WHERE CAST("{times[0]}" AS TIMESTAMPTZ)
-            BETWEEN CAST(? AS TIMESTAMPTZ) AND CAST(? AS TIMESTAMPTZ)
-    """
-    files = [str(file) for file in parquet_files(path)]
-    return query, [files, start or datetime.min, end or datetime.max]

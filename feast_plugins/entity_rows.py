@@ -1,5 +1,6 @@
 """The rows that features are asked for: a pandas frame, an Arrow table or a query for DuckDB."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +48,8 @@ def entity_rows(asked: Asked, repo_path: Path) -> EntityRows:
     EntityTimestampInferenceException where no column can be taken for them.
     """
     rows: EntityRows
+    if isinstance(asked, pd.DataFrame | pa.Table):
+        _check_names(asked)
     if isinstance(asked, str):
         rows = QueryRows(asked, repo_path)
     elif isinstance(asked, pa.Table):
@@ -59,6 +62,14 @@ def entity_rows(asked: Asked, repo_path: Path) -> EntityRows:
     if not pa.types.is_timestamp(kind):
         raise EntityRowsError(f"{rows.event_time} of the entity rows is {kind}, not a timestamp")
     return rows
+
+
+def _check_names(rows: pd.DataFrame | pa.Table) -> None:
+    names = rows.column_names if isinstance(rows, pa.Table) else rows.columns
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise EntityRowsError(f"the entity rows have more than one column {twice[0]}")
+    if unnamed := [name for name in names if not isinstance(name, str)]:
+        raise EntityRowsError(f"a column of the entity rows is called {unnamed[0]!r}, not a text")
 
 
 class TableRows:

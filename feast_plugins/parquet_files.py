@@ -1,18 +1,44 @@
-"""Parquet tables on disk: the files that a path stands for, and writes that happen whole or not."""
+"""Parquet tables: the files that a path stands for, and writes that happen whole or not at all."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from glob import glob
+from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector, FileSystem, FileType
 
 ROWS_PER_BATCH = 1_000_000
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file, or the folder's files in order of their names."""
-    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    """Return the file, the folder's files or those that match the pattern, in order of names.
+
+    Like Spark, Hive and pyarrow, leave out `.name` and `_name`, and all in folders of such names.
+    """
+    if path.is_dir():
+        files = (file for file in path.rglob("*") if file.is_file())
+        return sorted(file for file in files if _is_data(file.relative_to(path)))
+    if any(mark in str(path) for mark in "*?[") and not path.exists():
+        return sorted(Path(file) for file in glob(str(path), recursive=True))
+    return [path]
+
+
+def remote_files(filesystem: FileSystem, path: str) -> list[str]:
+    """Return the same for a file or a folder of another file system."""
+    if filesystem.get_file_info(path).type == FileType.File:
+        return [path]
+    found = filesystem.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
+    files = [PurePosixPath(info.path) for info in found if info.is_file]
+    return sorted(str(file) for file in files if _is_data(file.relative_to(path)))
+
+
+def _is_data(file: PurePosixPath | Path) -> bool:
+    """A name with `=` is a partition, whatever it begins with."""
+    return not any(
+        part.startswith(".") or (part.startswith("_") and "=" not in part) for part in file.parts
+    )
 
 
 def write_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
@@ -20,25 +46,68 @@ def write_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
 
     Raises IsADirectoryError where a folder is in the way.
     """
-    beside = path.with_name(f".{path.name}.{uuid4().hex}.new")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.new")
+    try:
+        _write(chunks, str(temporary))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_remote(chunks: Iterable[pa.Table], path: str, filesystem: FileSystem) -> None:
+    """Write a table in place of what another file system has there; a folder without `.parquet`.
+
+    An object appears when it is complete; those of before are deleted afterwards.
+    """
+    file = path if path.endswith(".parquet") else f"{path.rstrip('/')}/{uuid4().hex}.parquet"
+    old = remote_files(filesystem, path)
+    _write(chunks, file, filesystem)
+    for other in old:
+        if other != file:
+            filesystem.delete_file(other)
+
+
+def _write(chunks: Iterable[pa.Table], path: str, filesystem: FileSystem | None = None) -> None:
     chunks = iter(chunks)
     first = next(chunks)
-    try:
-        with pq.ParquetWriter(beside, first.schema) as writer:
-            writer.write_table(first)
-            for chunk in chunks:
-                writer.write_table(chunk)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with pq.ParquetWriter(path, first.schema, filesystem=filesystem) as writer:
+        writer.write_table(first)
+        for chunk in chunks:
+            writer.write_table(chunk)
 
 
 def append_parquet(rows: pa.Table, path: Path) -> None:
-    """Add rows to a table: to a folder as a file of their own, to a file by writing it anew."""
+    """Add rows to a table: to a folder as a file of their own, to a file by rewriting it."""
     if path.is_dir():
         write_parquet([rows], path / f"{uuid4().hex}.parquet")
     else:
         write_parquet(_followed_by(path, rows), path)
+
+
+def append_remote(rows: pa.Table, path: str, filesystem: FileSystem) -> None:
+    """Add rows to a table in another file system, in the same way."""
+    if filesystem.get_file_info(path).type == FileType.File:
+        old = pq.read_table(path, filesystem=filesystem)
+        _write([pa.concat_tables([old, rows.cast(old.schema)])], path, filesystem)
+    else:
+        _write([rows], f"{path.rstrip('/')}/{uuid4().hex}.parquet", filesystem)
+
+
+def replace_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
+    """Write a table in place of what is at `path`; a new name without `.parquet` is a folder.
+
+    Raises FileExistsError for a folder that holds anything but Parquet files: it is left alone.
+    """
+    if path.is_file() or (path.suffix == ".parquet" and not path.is_dir()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_parquet(chunks, path)
+    old = parquet_files(path) if path.exists() else []
+    if foreign := [file for file in old if file.suffix != ".parquet"]:
+        raise FileExistsError(f"{path} is a folder with other files, such as {foreign[0]}")
+    path.mkdir(parents=True, exist_ok=True)
+    write_parquet(chunks, path / f"{uuid4().hex}.parquet")
+    for file in old:
+        file.unlink()
 
 
 def _followed_by(path: Path, rows: pa.Table) -> Iterator[pa.Table]:

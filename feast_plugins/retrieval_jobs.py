@@ -1,6 +1,6 @@
 """What a question to the offline store gives back: rows in chunks, computed when asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from feast.saved_dataset import SavedDatasetStorage, ValidationReference
 from feast_plugins.asof_join import TIME, in_order
 from feast_plugins.duckdb_session import connect, tables
 from feast_plugins.entity_rows import EntityRows, FrameRows
-from feast_plugins.feature_source import as_utc
-from feast_plugins.parquet_files import write_parquet
+from feast_plugins.parquet_files import remote_files, replace_parquet, write_remote
+from feast_plugins.source_files import file_system
+from feast_plugins.source_types import as_utc
 from feast_plugins.view_join import ViewJoin
+
+ROWS = "source_rows"
 
 
 class ChunkedJob(RetrievalJob):
@@ -69,28 +72,42 @@ class ChunkedJob(RetrievalJob):
         allow_overwrite: bool = False,
         timeout: int | None = None,
     ) -> None:
-        """Write the rows to a Parquet file, chunk by chunk, whole or not at all.
+        """Write the rows as Parquet, chunk by chunk, in place of what is there.
 
         With on-demand views all rows are held at once: Feast computes those on whole tables.
         """
         if not isinstance(storage, SavedDatasetFileStorage):
-            raise NotImplementedError("a saved dataset of this store is a Parquet file")
-        uri = storage.file_options.uri
-        path = Path(FileSource.get_uri_for_file_path(self._config.repo_path, uri))
-        if path.exists() and not allow_overwrite:
-            raise SavedDatasetLocationAlreadyExists(location=uri)
-        write_parquet([self.to_arrow()] if self._on_demand else self._chunks(), path)
+            raise NotImplementedError("a saved dataset of this store is Parquet")
+        location = storage.file_options.uri
+        uri = FileSource.get_uri_for_file_path(self._config.repo_path, location)
+        filesystem, path = file_system(uri, storage.to_data_source())
+        exists = remote_files(filesystem, path) if filesystem else Path(path).exists()
+        if exists and not allow_overwrite:
+            raise SavedDatasetLocationAlreadyExists(location=location)
+        chunks = [self.to_arrow()] if self._on_demand else self._chunks()
+        if filesystem:
+            write_remote(chunks, path, filesystem)
+        else:
+            replace_parquet(chunks, Path(path))
 
 
 class QueryJob(ChunkedJob):
-    """A query of one source, run by DuckDB."""
+    """A query of one source, run by DuckDB; `read` gives the rows that it knows by ROWS."""
 
-    def __init__(self, config: RepoConfig, query: str, parameters: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        config: RepoConfig,
+        query: str,
+        parameters: Sequence[Any],
+        read: Callable[[], pa.Table] | None = None,
+    ) -> None:
         super().__init__(config)
-        self._query, self._parameters = query, parameters
+        self._query, self._parameters, self._read = query, parameters, read
 
     def _chunks(self) -> Iterator[pa.Table]:
         with connect() as connection:
+            if self._read:
+                connection.register(ROWS, self._read())
             answer = connection.execute(self._query, self._parameters)
             yield from tables(answer.to_arrow_reader(self._rows_per_chunk))
 

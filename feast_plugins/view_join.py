@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
 from feast import FeatureView, RepoConfig
 
-from feast_plugins.asof_join import Timeline, join, timeline
-from feast_plugins.entity_rows import EntityRows, EntityRowsError
+from feast_plugins.asof_join import TIME, Timeline, best_rows, in_order, join, timeline
+from feast_plugins.entity_rows import EVENT_TIME, EntityRows, EntityRowsError
 from feast_plugins.feature_source import (
-    arrow_type,
+    CheckedSource,
     check_source,
     read_source,
-    same_kind,
     source_columns,
 )
+from feast_plugins.source_types import same_key_kind
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,15 @@ class ViewJoin:
     timeline: Timeline
     entity_column: dict[str, str]
     output_name: dict[str, str]
-    declared: dict[str, pa.DataType]
+    types: dict[str, pa.DataType]
+
+    def entities_at(self, moment: datetime) -> pl.DataFrame:
+        """Return the entity columns of every entity that has features at a moment."""
+        keys = self.timeline.moments.select(self.timeline.keys).unique(maintain_order=True)
+        naive = moment.replace(tzinfo=None)
+        times = pl.select(pl.repeat(naive, len(keys), dtype=pl.Datetime("us")).alias(TIME))
+        alive = keys.filter(best_rows(keys, in_order(times), self.timeline).is_not_null())
+        return alive.cast({pl.Enum: pl.String}).rename(self.entity_column)
 
     def features_of(
         self, entities: pl.DataFrame, moments: pl.DataFrame
@@ -38,19 +47,19 @@ class ViewJoin:
         answers = join(entities.select(keys), moments, self.timeline)
         columns = answers.to_arrow(compat_level=pl.CompatLevel.oldest())
         for feature, name in self.output_name.items():
-            yield name, columns[feature].cast(self.declared[feature])
+            yield name, columns[feature].cast(self.types[feature])
 
 
 def view_join(
     view: FeatureView,
     feature_refs: Sequence[str],
-    entities: EntityRows,
+    entities: EntityRows | None,
     config: RepoConfig,
     *,
     full_feature_names: bool,
     known_only: bool,
 ) -> ViewJoin:
-    """Check a view against its source and the entity rows, then read and order its rows.
+    """Check a view against its source and entity rows, if there are, then read and order its rows.
 
     Raises SourceError and EntityRowsError.
     """
@@ -59,14 +68,34 @@ def view_join(
     output_name = {feature: f"{prefix}{feature}" for feature in features}
     renamed = view.projection.join_key_map
     entity_column = {k: renamed.get(k, k) for k in view.join_keys if k in source_columns(view)}
-    _check_entities(view, entity_column, list(output_name.values()), entities, config)
-    rows = read_source(view, features, config)
+    source, columns = check_source(view, config), source_columns(view)
+    if entities:
+        _check_entities(view, entity_column, list(output_name.values()), entities, source)
+    rows = read_source(view, features, source)
     return ViewJoin(
         timeline(rows, list(entity_column), view.ttl, known_only=known_only),
         entity_column,
         output_name,
-        {field.name: arrow_type(field.dtype) for field in view.features},
+        {feature: source.types[columns[feature]] for feature in features},
     )
+
+
+def entities_at(joins: Sequence[ViewJoin], moment: datetime) -> pa.Table:
+    """Return a row, at a moment in UTC, for each entity that has features of any view then.
+
+    Raises EntityRowsError for views of different keys: there is no entity that they share.
+    """
+    found = [view.entities_at(moment) for view in joins]
+    columns = {tuple(sorted(entities.columns)) for entities in found if entities.width}
+    if len(columns) > 1:
+        keys = " and ".join(", ".join(names) for names in sorted(columns))
+        raise EntityRowsError(f"without entity rows all views need the same keys, not {keys}")
+    names = next(iter(columns), ())
+    rows = [entities.select(names) for entities in found if entities.width]
+    every = pl.concat(rows, how="vertical_relaxed").unique().sort(names) if rows else pl.DataFrame()
+    table = every.to_arrow(compat_level=pl.CompatLevel.oldest())
+    times = pa.array([moment] * max(len(every), not rows), pa.timestamp("us", "UTC"))
+    return table.append_column(EVENT_TIME, times) if rows else pa.table({EVENT_TIME: times})
 
 
 def _requested(view: FeatureView, feature_refs: Sequence[str]) -> list[str]:
@@ -79,16 +108,16 @@ def _check_entities(
     entity_column: dict[str, str],
     outputs: Sequence[str],
     entities: EntityRows,
-    config: RepoConfig,
+    source: CheckedSource,
 ) -> None:
-    source, columns = check_source(view, config), source_columns(view)
+    columns = source_columns(view)
     for key, column in entity_column.items():
         if column not in entities.names:
             raise EntityRowsError(
                 f"{view.name}: the entity rows have no column {column}, by which it is joined"
             )
-        asked, found = entities.schema([column]).field(0).type, source.field(columns[key]).type
-        if not same_kind(asked, found):
+        asked, found = entities.schema([column]).field(0).type, source.types[columns[key]]
+        if not same_key_kind(asked, found):
             raise EntityRowsError(
                 f"{view.name}: {column} of the entity rows is {asked}, "
                 f"{columns[key]} of {view.batch_source.path} is {found}"

@@ -12,15 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import FeatureService, FeatureStore, FeatureView, Field
+from feast.data_format import ParquetFormat
 from feast.types import Float32, Int32, Int64
 
-from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
     DUCKDB,
     FILE,
     HOUR,
     MERCHANT,
-    MICROSECONDS,
     OURS,
     ROWS,
     USER,
@@ -28,6 +27,7 @@ from tests.feast_plugins.asof_repo import (
     asked,
     at,
     feature_view,
+    online,
     open_store,
     source,
     write_rows,
@@ -191,12 +191,16 @@ def test_duckdb_reads_paths_from_where_it_runs(
     assert frame(ours, asked(("a", 2)))["value"].tolist() == [1]
 
 
-def test_duckdb_joins_times_with_and_without_a_zone(tmp_path: Path) -> None:
-    """Which may be hours apart; here that is an error."""
-    theirs, ours = both(tmp_path, DUCKDB, event_timestamp=pa.timestamp("us"), created=MICROSECONDS)
-    assert frame(theirs, asked(("a", 2)))["value"].tolist() == [1]
-    with pytest.raises(SourceError, match="differ in their zone"):
-        frame(ours, asked(("a", 2)))
+@pytest.mark.parametrize("zoned", ["event_timestamp", "created"])
+def test_a_time_without_a_zone_is_utc_beside_one_that_has_one(tmp_path: Path, zoned: str) -> None:
+    """As in Feast's sample data."""
+    rows = [*ROWS, {**ROWS[0], "created": at(1.5), "value": 2}]
+    types = {"event_timestamp": pa.timestamp("us"), "created": pa.timestamp("us")}
+    types[zoned] = pa.timestamp("us", "Asia/Tokyo")
+    for store in both(tmp_path, DUCKDB, rows, **types):
+        assert frame(store, asked(("a", 2), ("b", 2)))["value"].tolist() == [2, 20]
+        store.materialize(at(0), at(2))
+        assert online(store, "a", "b") == [2, 20]
 
 
 def test_duckdb_cannot_materialize_a_view_without_entities(tmp_path: Path) -> None:
@@ -210,3 +214,14 @@ def test_duckdb_cannot_materialize_a_view_without_entities(tmp_path: Path) -> No
         theirs.materialize(at(0), at(9))
     ours.materialize(at(0), at(9))
     assert ours.get_online_features(["v:value"], [{"__dummy_id": ""}]).to_dict()["value"] == [3]
+
+
+def test_duckdb_needs_a_pattern_for_a_folder_and_entity_rows(tmp_path: Path) -> None:
+    write_rows(tmp_path / "data" / "rows.parquet", ROWS)
+    view = feature_view("v", source(tmp_path / "data", file_format=ParquetFormat()))
+    theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
+    with pytest.raises(Exception, match="data"):
+        frame(theirs, asked(("a", 2)))
+    assert frame(ours, asked(("a", 2)))["value"].tolist() == [1]
+    with pytest.raises((TypeError, AttributeError)):
+        theirs.get_historical_features(features=["v:value"], end_date=at(2))

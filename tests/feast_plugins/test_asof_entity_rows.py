@@ -1,15 +1,23 @@
 """Entity rows of every kind, joined by the as-of store: what comes back, and in what order."""
 
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from feast import Entity, FeatureStore, ValueType
 
+from feast_plugins.entity_rows import EntityRowsError
+from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
+    DUCKDB,
     MICROSECONDS,
+    OURS,
     ROWS,
     asked,
     at,
@@ -99,6 +107,69 @@ def test_keys_may_be_categories(store: FeatureStore) -> None:
     answer = store.get_historical_features(rows, ["v:value"]).to_df()
     assert answer["user_id"].dtype == "category"
     assert answer["value"].tolist() == [1, 20]
+
+
+DAYS = [date(2026, 1, 1), date(2026, 1, 2)]
+MIDNIGHTS = pd.DatetimeIndex(DAYS)
+KEYS: dict[str, tuple[pa.Array, Any]] = {
+    "bool": (pa.array([True, False]), [True, False]),
+    "nullable bool": (pa.array([True, False]), pd.array([True, False], "boolean")),
+    "bytes": (pa.array([b"1", b"2"]), [b"1", b"2"]),
+    "date": (pa.array(DAYS), DAYS),
+    "date, asked as a time": (pa.array(DAYS), MIDNIGHTS),
+    "time, asked as a date": (pa.array(MIDNIGHTS), DAYS),
+    "time": (pa.array(MIDNIGHTS, pa.timestamp("us")), MIDNIGHTS.tz_localize("UTC")),
+    "decimal": (pa.array([Decimal("1.0"), Decimal("2.5")]), [1.0, 2.5]),
+    "float": (pa.array([1.0, 2.5]), [1.0, 2.5]),
+    "int, asked as a decimal": (pa.array([1, 2]), [Decimal("1"), Decimal("2.0")]),
+    "unsigned": (pa.array([1, 2], pa.uint64()), pd.array([1, 2], "uint8")),
+    "category": (pa.array(["x", "y"]).dictionary_encode(), pd.Categorical(["x", "y"])),
+    "nullable int": (pa.array([1, 2], pa.int32()), pd.array([1, 2], "Int64")),
+    "pyarrow text": (pa.array(["x", "y"]), pd.array(["x", "y"], "string[pyarrow]")),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_of_every_type(tmp_path: Path, name: str) -> None:
+    stored, given = KEYS[name]
+    times = pa.array([at(1)] * 2, MICROSECONDS)
+    rows = pa.table({"k": stored, "event_timestamp": times, "value": [10, 20]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    key = Entity(name="k", join_keys=["k"], value_type=ValueType.STRING)
+    view = feature_view("v", source(tmp_path / "rows.parquet", created=""), key)
+    frame = pd.DataFrame({"k": given, "event_timestamp": [at(2)] * 2, "row": [0, 1]})
+    for offline in (DUCKDB, OURS):
+        answer = open_store(tmp_path, key, view, offline=offline)
+        found = answer.get_historical_features(frame.copy(), ["v:value"]).to_df()
+        assert found.sort_values("row")["value"].tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [
+        (pa.array(["1"]), [1]),
+        (pa.array([1]), ["1"]),
+        (pa.array([1]), [True]),
+        (pa.array(["1"]), [UUID(int=1)]),
+        (pa.array([1]), [[1]]),
+        (pa.array([1]), pd.period_range("2026", periods=1)),
+        (pa.array([[1]]), [[1]]),
+    ],
+    ids=["int", "text", "bool", "uuid", "list", "period", "stored list"],
+)
+def test_keys_that_cannot_be_equal_are_refused(
+    tmp_path: Path, stored: pa.Array, given: Any
+) -> None:
+    """In one sentence that names the column; duckdb's store refuses them, too."""
+    times = pa.array([at(1)], MICROSECONDS)
+    table = pa.table({"k": stored, "event_timestamp": times, "value": [10]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    key = Entity(name="k", join_keys=["k"], value_type=ValueType.STRING)
+    view = feature_view("v", source(tmp_path / "rows.parquet", created=""), key)
+    store = open_store(tmp_path, key, view)
+    frame = pd.DataFrame({"k": given, "event_timestamp": [at(2)]})
+    with pytest.raises((EntityRowsError, SourceError), match=r"k (of the entity rows|is list)"):
+        store.get_historical_features(frame, ["v:value"])
 
 
 @pytest.mark.parametrize(

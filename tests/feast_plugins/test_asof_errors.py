@@ -91,8 +91,22 @@ def test_a_query_that_gives_no_rows(store: FeatureStore, query: str) -> None:
         store.get_historical_features(query, ["v:value"])
 
 
-def test_no_entity_rows_at_all(store: FeatureStore) -> None:
-    with pytest.raises(NotImplementedError, match="entity_df"):
-        store.get_historical_features(features=["v:value"], start_date=at(0), end_date=at(9))
+def test_entity_rows_of_another_kind(store: FeatureStore) -> None:
     with pytest.raises(EntityRowsError, match="cannot be a list"):
         store.get_historical_features([{"user_id": "a"}], ["v:value"])
+
+
+def test_two_columns_of_one_name(store: FeatureStore) -> None:
+    frame = pd.concat([asked(("a", 2)), asked(("b", 2))[["user_id"]]], axis=1)
+    columns = [pa.array(["a"]), pa.array(["b"]), pa.array([at(2)])]
+    table = pa.Table.from_arrays(columns, ["user_id", "user_id", "event_timestamp"])
+    for rows in (frame, table):
+        with pytest.raises(EntityRowsError, match="more than one column user_id"):
+            store.get_historical_features(rows, ["v:value"])
+
+
+def test_a_column_whose_name_is_no_text(store: FeatureStore) -> None:
+    with pytest.raises(EntityRowsError, match="called 7"):
+        store.get_historical_features(
+            asked(("a", 2)).assign(**{"n": 1}).rename(columns={"n": 7}), ["v:value"]
+        )

@@ -14,6 +14,7 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.types import Int64
 
 from feast_plugins.feature_source import SourceError
+from feast_plugins.parquet_files import parquet_files
 from tests.feast_plugins.asof_repo import (
     DAY,
     HOUR,
@@ -117,6 +118,44 @@ def test_a_file_is_replaced_only_on_demand(store: FeatureStore, tmp_path: Path) 
         other.persist(storage)
     other.persist(storage, allow_overwrite=True)
     assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [20]
+
+
+def persist(store: FeatureStore, user: str, path: str, **options: Any) -> list[Any]:
+    """Persist one row of a user; return what a view of the data set would read."""
+    job = store.get_historical_features(asked((user, 9)), ["v:value"])
+    job.persist(SavedDatasetFileStorage(path), **options)
+    folder = Path(store.config.repo_path) / path
+    return [pq.read_table(file)["value"].to_pylist() for file in parquet_files(folder)]
+
+
+@pytest.mark.parametrize("path", ["new", "folder", "folder.parquet", "file", "deep/er/x.parquet"])
+def test_a_data_set_replaces_whatever_exists(
+    store: FeatureStore, tmp_path: Path, path: str
+) -> None:
+    """A folder, of Feast or Spark, or a file; a name without .parquet is a folder, as in Feast."""
+    if path.startswith("folder"):
+        for name in ("part-0.parquet", "part-1.parquet"):
+            write_rows(tmp_path / path / name, ROWS)
+        (tmp_path / path / "_SUCCESS").touch()
+    elif path == "file":
+        write_rows(tmp_path / path, ROWS)
+    assert persist(store, "a", path, allow_overwrite=True) == [[3]]
+    with pytest.raises(SavedDatasetLocationAlreadyExists):
+        persist(store, "b", path)
+    assert persist(store, "b", path, allow_overwrite=True) == [[20]]
+    assert (tmp_path / path).is_dir() == (path in ("new", "folder", "folder.parquet"))
+
+
+def test_an_empty_folder_may_be_there(store: FeatureStore, tmp_path: Path) -> None:
+    """Feast's own tests persist to one."""
+    (tmp_path / "empty").mkdir()
+    assert persist(store, "a", "empty", allow_overwrite=True) == [[3]]
+
+
+def test_a_folder_with_other_files_is_left_alone(store: FeatureStore, tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="is a folder with other files"):
+        persist(store, "a", ".", allow_overwrite=True)
+    assert (tmp_path / "rows.parquet").exists()
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""The Parquet files that a feature source stands for, on a disk or in S3."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast import RepoConfig
+from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
+from feast.infra.offline_stores.file_source import FileSource
+from pyarrow.fs import FileSystem
+
+from feast_plugins.parquet_files import parquet_files, remote_files
+
+OUT_OF_REACH = (OSError, pa.ArrowInvalid)  # missing, cut off, or not Parquet
+
+
+class SourceError(ValueError):
+    """A source cannot be read as declared; names the view, the file and the column."""
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """A source's files in order of their names; `filesystem` is None for the local disk."""
+
+    owner: str
+    path: str
+    names: tuple[str, ...]
+    filesystem: FileSystem | None = None
+
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Return the schema of each file; raises SourceError if there is none, or a broken one."""
+        if not self.names:
+            raise SourceError(f"{self.owner}: {self.path} has no files")
+        return {name: self._schema(name) for name in self.names}
+
+    def _schema(self, name: str) -> pa.Schema:
+        try:
+            return pq.read_metadata(name, filesystem=self.filesystem).schema.to_arrow_schema()
+        except OUT_OF_REACH as error:
+            raise SourceError(f"{self.owner}: {name} cannot be read: {error}") from error
+
+    def scan(self, name: str, columns: Sequence[str]) -> pl.LazyFrame:
+        """Return some columns of a file, read when the frame is collected; S3 is read at once."""
+        if self.filesystem is None:
+            return pl.scan_parquet(name, glob=False, hive_partitioning=False).select(columns)
+        table = pq.read_table(name, columns=list(columns), filesystem=self.filesystem)
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame.lazy()
+
+
+def source_files(owner: str, source: DataSource, config: RepoConfig) -> SourceFiles:
+    """Return the files of a source; `owner` is named by errors.
+
+    Raises SourceError for a source that is not Parquet, and for an S3 that cannot be reached.
+    """
+    uri = source_uri(owner, source, config)
+    filesystem, path = file_system(uri, source)
+    if filesystem is None:
+        return SourceFiles(owner, path, tuple(str(file) for file in parquet_files(Path(path))))
+    try:
+        return SourceFiles(owner, uri, tuple(remote_files(filesystem, path)), filesystem)
+    except OSError as error:
+        raise SourceError(f"{owner}: {uri} cannot be read: {error}") from error
+
+
+def source_uri(owner: str, source: DataSource, config: RepoConfig) -> str:
+    """Return the path or URI of a source; a relative path begins at the repository."""
+    if not isinstance(source, FileSource):
+        raise SourceError(f"{owner}: its source is a {type(source).__name__}, not a file")
+    if not isinstance(source.file_format, ParquetFormat | None):
+        raise SourceError(f"{owner}: {source.path} is not Parquet")
+    path = source.path.removeprefix("file://")
+    return str(FileSource.get_uri_for_file_path(config.repo_path, path))
+
+
+def file_system(uri: str, source: FileSource) -> tuple[FileSystem | None, str]:
+    """Return the file system of a URI, None for the local disk, and the path in it."""
+    credentials = source.resolve_credentials()
+    return FileSource.create_filesystem_and_path(uri, source.s3_endpoint_override, credentials)  # type: ignore[no-any-return]

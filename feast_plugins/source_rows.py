@@ -1,0 +1,111 @@
+"""The rows of a source: pulled for a materialization or a saved dataset, and appended."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from feast import RepoConfig
+from feast.data_source import DataSource
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
+
+from feast_plugins.feature_source import CheckedSource, check_columns, promoted_type, read_columns
+from feast_plugins.parquet_files import append_parquet, append_remote
+from feast_plugins.retrieval_jobs import ROWS, QueryJob
+from feast_plugins.source_files import SourceError, source_files
+
+
+def newest_rows(
+    config: RepoConfig,
+    source: DataSource,
+    keys: Sequence[str],
+    features: Sequence[str],
+    times: Sequence[str],
+    start: datetime,
+    end: datetime,
+) -> QueryJob:
+    """Return the newest row of each entity in a range of event times; raises SourceError."""
+    query, parameters, read = _rows(config, source, keys, features, times, start, end)
+    newest_first = ", ".join(f'"{name}" DESC NULLS LAST' for name in times)
+    partition = f"PARTITION BY {', '.join(map(_quoted, keys))}" if keys else ""
+    newest = f"{query} QUALIFY row_number() OVER ({partition} ORDER BY {newest_first}) = 1"
+    return QueryJob(config, newest, parameters, read)
+
+
+def rows_between(
+    config: RepoConfig,
+    source: DataSource,
+    keys: Sequence[str],
+    features: Sequence[str],
+    times: Sequence[str],
+    start: datetime | None,
+    end: datetime | None,
+) -> QueryJob:
+    """Return every row in a range of event times; raises SourceError."""
+    return QueryJob(config, *_rows(config, source, keys, features, times, start, end))
+
+
+def _rows(
+    config: RepoConfig,
+    source: DataSource,
+    keys: Sequence[str],
+    features: Sequence[str],
+    times: Sequence[str],
+    start: datetime | None,
+    end: datetime | None,
+) -> tuple[str, list[Any], Callable[[], pa.Table] | None]:
+    """Return a query, its parameters, and what reads the rows where DuckDB does not.
+
+    Times are UTC microseconds. Rows without keys get Feast's dummy key, under which it
+    materializes a view without entities.
+    """
+    checked = check_columns(source.name, source, [*keys, *features, *times], config)
+    key = [*map(_quoted, keys)] or [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
+    in_utc = [f'CAST("{name}" AS TIMESTAMPTZ) AS "{name}"' for name in times]
+    is_simple = checked.files.filesystem is None and checked.is_alike
+    query = f"""
+        SELECT {", ".join([*key, *map(_quoted, features), *in_utc])}
+        FROM {"read_parquet(?, hive_partitioning = false)" if is_simple else ROWS}
+        WHERE CAST("{times[0]}" AS TIMESTAMPTZ)
+            BETWEEN CAST(? AS TIMESTAMPTZ) AND CAST(? AS TIMESTAMPTZ)
+    """
+    bounds = [start or datetime.min, end or datetime.max]
+    if is_simple:
+        return query, [list(checked.files.names), *bounds], None
+    return query, bounds, lambda: _promoted_rows(checked, [*keys, *features], times)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _promoted_rows(
+    checked: CheckedSource, columns: Sequence[str], times: Sequence[str]
+) -> pa.Table:
+    """Read the rows of files that differ, or that are in S3; all are held in memory."""
+    plain = [name for name in columns if name not in times]
+    types = {name: promoted_type(checked, name) for name in plain}
+    source = CheckedSource(checked.files, checked.schemas, types)
+    rows = read_columns(source, {n: n for n in plain}, {n: n for n in times})
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConfig) -> None:
+    """Add rows to a source; raises SourceError for rows of other columns, or that do not fit."""
+    files = source_files(owner, source, config)
+    schema = next(iter(files.schemas().values()))
+    if set(rows.column_names) != set(schema.names):
+        raise SourceError(
+            f"{owner}: {files.path} has {', '.join(schema.names)}; "
+            f"the rows have {', '.join(rows.column_names)}"
+        )
+    try:
+        rows = rows.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise SourceError(f"{owner}: {files.path} cannot hold the rows: {error}") from error
+    if files.filesystem:
+        append_remote(rows, files.path.removeprefix("s3://"), files.filesystem)
+    else:
+        append_parquet(rows, Path(files.path))
