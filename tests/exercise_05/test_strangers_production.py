@@ -12,9 +12,9 @@ from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from exercise_05_streaming.production.refusals import PERIOD_S, RefusalReport, dead_letters
-from exercise_05_streaming.production.verify import events_of, recompute_tiles
+from exercise_05_streaming.production.verify import accepted_events, read_log
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
-from exercise_05_streaming.verify import read_log
+from exercise_05_streaming.verify import recompute_tiles
 from lab.settings import utc_now
 from tests.exercise_05.payments import milliseconds, payment, record
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
@@ -94,7 +94,7 @@ def test_what_does_not_count_is_a_dead_letter_with_its_place(scene: Scene) -> No
 def test_job_and_recomputations_agree(scene: Scene) -> None:
     made = in_order(scene.pipeline.tiles().values())
     assert made == tiles(scene.messages)
-    assert made == recompute_tiles(read_log(events_of)).rows(named=True)
+    assert made == recompute_tiles(accepted_events(read_log())).rows(named=True)
 
 
 def test_ids_are_per_user_and_a_blank_one_is_none(scene: Scene) -> None:

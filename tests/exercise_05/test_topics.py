@@ -1,16 +1,27 @@
 """The topics' options on a broker: Kafka's clock for the log, bounds for the tiles."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from exercise_05_streaming.produce_events import send
-from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS, create_topics
+from exercise_05_streaming.production.preflight import options_of, report_other_options
+from exercise_05_streaming.topics import (
+    PARTITIONS,
+    TILES,
+    TOPICS,
+    TRANSACTIONS,
+    create_topics,
+    known_topics,
+)
+from lab.errors import UserError
 from lab.settings import settings
 from lab.stack.kafka import KafkaBroker, private_kafka
+from lab.stack.ports import free_port
 from tests.settings_in_force import settings_in_force
 from tests.waiting import PATIENCE_S, eventually
 
@@ -18,6 +29,7 @@ pytestmark = pytest.mark.kafka
 
 HOUR = timedelta(hours=1)
 LONGEST_WINDOW, LONGEST_STOP = 25 * HOUR, 24 * HOUR
+CALLERS = 8
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -34,14 +46,9 @@ def admin(broker: KafkaBroker) -> Iterator[AdminClient]:
     with settings_in_force(kafka_port=broker.port):
         yield admin
         for deleted in admin.delete_topics([TRANSACTIONS, TILES]).values():
-            deleted.result(PATIENCE_S)
-    eventually(lambda: TRANSACTIONS not in admin.list_topics(timeout=PATIENCE_S).topics)
-
-
-def options_of(admin: AdminClient, topic: str) -> dict[str, str]:
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    found = admin.describe_configs([resource])[resource].result(PATIENCE_S)
-    return {name: entry.value for name, entry in found.items()}
+            deleted.exception(PATIENCE_S)  # a test may have created none
+    topics = {TRANSACTIONS, TILES}
+    eventually(lambda: topics.isdisjoint(admin.list_topics(timeout=PATIENCE_S).topics))
 
 
 def create_with_defaults(admin: AdminClient) -> None:
@@ -51,7 +58,7 @@ def create_with_defaults(admin: AdminClient) -> None:
 
 def test_the_record_time_of_the_log_is_kafkas(admin: AdminClient, broker: KafkaBroker) -> None:
     create_topics()
-    options = options_of(admin, TRANSACTIONS)
+    options = options_of(TRANSACTIONS)
     assert options["message.timestamp.type"] == "LogAppendTime"
     assert options["retention.ms"] == "-1"
     producer = Producer({"bootstrap.servers": broker.bootstrap})
@@ -67,7 +74,7 @@ def test_the_record_time_of_the_log_is_kafkas(admin: AdminClient, broker: KafkaB
 
 def test_the_topic_of_tiles_is_bounded(admin: AdminClient) -> None:
     create_topics()
-    options = options_of(admin, TILES)
+    options = options_of(TILES)
     assert sorted(options["cleanup.policy"].split(",")) == ["compact", "delete"]
     assert int(options["segment.ms"]) * MILLISECOND == HOUR
     assert int(options["max.compaction.lag.ms"]) * MILLISECOND <= 3 * HOUR
@@ -75,25 +82,43 @@ def test_the_topic_of_tiles_is_bounded(admin: AdminClient) -> None:
     assert needed <= int(options["retention.ms"]) * MILLISECOND <= 2 * needed
 
 
-def test_a_log_by_the_producers_clock_is_reported_and_works(
+def test_a_log_by_the_producers_clock_is_reported_in_production_and_works(
     admin: AdminClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     create_with_defaults(admin)
     create_topics()
+    report_other_options(TOPICS)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("Topic transactions exists with")
-    assert "message.timestamp.type=CreateTime" in line
+    assert line.startswith("Topic transactions has message.timestamp.type=CreateTime, retention.ms")
     assert "producers' clocks may decide what is late" in line
-    assert line.endswith("next: python -m exercise_05_streaming.topics --alter")
-    assert options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "CreateTime"
+    assert line.endswith("message.timestamp.type=[LogAppendTime],retention.ms=[-1]")
+    assert options_of(TRANSACTIONS)["message.timestamp.type"] == "CreateTime"
     assert send([("ann", "{}")]) == 1
 
 
-def test_options_are_altered_on_request(
+def test_topics_of_our_own_are_not_reported(
     admin: AdminClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create_with_defaults(admin)
-    create_topics(alter=True)
-    eventually(lambda: options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "LogAppendTime")
     create_topics()
-    assert capsys.readouterr().out == "", "nothing differs any more"
+    report_other_options(TOPICS)
+    assert capsys.readouterr().out == ""
+
+
+def test_processes_that_create_the_topics_at_once_all_find_them(admin: AdminClient) -> None:
+    """Right after the creation a broker answers UNKNOWN_TOPIC_OR_PART."""
+
+    def create(_: int) -> set[str]:
+        create_topics()
+        return known_topics(AdminClient({"bootstrap.servers": settings.kafka_address}))
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        found = list(callers.map(create, range(CALLERS)))
+    assert all({TRANSACTIONS, TILES} <= known for known in found)
+
+
+def test_no_broker_is_one_sentence() -> None:
+    with (
+        settings_in_force(kafka_port=free_port()),
+        pytest.raises(UserError, match=r"Kafka at 127\.0\.0\.1"),
+    ):
+        create_topics()
