@@ -1,4 +1,4 @@
-"""Report when a topic exists with other options than those of `create_topics`."""
+"""Report topics that exist with other options than those of `create_topics`."""
 
 from collections.abc import Mapping
 
@@ -10,20 +10,11 @@ RISK = "producers' clocks may decide what is late, and records may stay or expir
 
 
 def report_other_options(topics: Mapping[str, dict[str, str]]) -> None:
-    """Print a line for each topic whose options differ, with the command that changes them."""
-    for name, wanted in topics.items():
-        found = options_of(name)
-        if other := {option for option, value in wanted.items() if found[option] != value}:
-            has = ", ".join(f"{option}={found[option]}" for option in sorted(other))
-            change = ",".join(f"{option}=[{wanted[option]}]" for option in sorted(other))
-            command = f"kafka-configs.sh --bootstrap-server {settings.kafka_address} --alter"
-            arguments = f"--entity-type topics --entity-name {name} --add-config {change}"
-            print(f"Topic {name} has {has}: {RISK}; next: {command} {arguments}", flush=True)
-
-
-def options_of(topic: str) -> dict[str, str]:
-    """Return the options of a topic."""
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    """Print a line for each topic with other options, and how to change them."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
-    found = admin.describe_configs([resource])[resource].result(settings.kafka_timeout_s)
-    return {name: entry.value for name, entry in found.items()}
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+    for resource, future in admin.describe_configs(resources).items():
+        found, wanted = future.result(settings.kafka_timeout_s), topics[resource.name]
+        if other := [option for option in wanted if found[option].value != wanted[option]]:
+            has = ", ".join(f"{option}={found[option].value}" for option in other)
+            print(f"Topic {resource.name} has {has}: {RISK}; next: kafka-configs.sh --alter")
