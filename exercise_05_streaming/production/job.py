@@ -30,14 +30,7 @@ from exercise_05_streaming.flink_streaming_features import (
     define_sink,
     run_features,
 )
-from exercise_05_streaming.production.checkpoints import (
-    age_s,
-    checkpoint_folder,
-    forget_checkpoints,
-    generation_of,
-    id_of_log,
-    resume_point,
-)
+from exercise_05_streaming.production import checkpoints
 from exercise_05_streaming.production.lag import LagExceeded, LagLimit, group_lags, state_ttl
 from exercise_05_streaming.production.preflight import report_other_options
 from exercise_05_streaming.production.refusals import RefusalReport
@@ -221,7 +214,7 @@ def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
     except BaseException as error:
         job.cancel()
         if isinstance(error, LagExceeded):
-            forget_checkpoints(folder)
+            checkpoints.forget_checkpoints(folder)
         raise
     try:
         print(f"Stopped; the savepoint is {job.stop(folder / 'savepoints')}")
@@ -241,15 +234,15 @@ def main(
     if "job" not in parts:
         run_features(writer)
         return
-    folder = checkpoint_folder(id_of_log())
+    folder = checkpoints.checkpoint_folder(checkpoints.id_of_log())
     options = cluster_options() if cluster else {}
     with locked(folder, timeout_s=settings.socket_timeout_s):
-        start = resume_point(folder, definition())
+        start = checkpoints.resume_point(folder, definition())
         start = None if fresh else start
-        limit = LagLimit(group_lags, stopped_s=age_s(start) if start else 0)
+        limit = LagLimit(group_lags, stopped_s=checkpoints.age_s(start) if start else 0)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)
-        define_job(t_env, generation_of(folder, is_new=start is None))
+        define_job(t_env, checkpoints.generation_of(folder, is_new=start is None))
         job = start_job(t_env)
         print(f"Job {job.id} is running; Ctrl-C stops it with a savepoint", flush=True)
         run(job, writer, limit, folder)

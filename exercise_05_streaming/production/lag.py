@@ -85,6 +85,5 @@ def _lag(partition: int, offset: int, end: int) -> float | None:
     record = record_after(partition, offset)
     if record is None:
         return None
-    if record.error():  # only the marker of a transaction is left
-        return 0
-    return max(0, time.time() - record.timestamp()[1] / 1_000)
+    is_marker = record.error() is not None  # of a transaction, with no record behind it
+    return 0 if is_marker else max(0, time.time() - record.timestamp()[1] / 1_000)

@@ -6,8 +6,6 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 
 from lab.settings import settings
 
-RISK = "producers' clocks may decide what is late, and records may stay or expire"
-
 
 def report_other_options(topics: Mapping[str, dict[str, str]]) -> None:
     """Print a line for each topic with other options, and how to change them."""
@@ -17,4 +15,5 @@ def report_other_options(topics: Mapping[str, dict[str, str]]) -> None:
         found, wanted = future.result(settings.kafka_timeout_s), topics[resource.name]
         if other := [option for option in wanted if found[option].value != wanted[option]]:
             has = ", ".join(f"{option}={found[option].value}" for option in other)
-            print(f"Topic {resource.name} has {has}: {RISK}; next: kafka-configs.sh --alter")
+            risk = "a producer's clock may decide what is late, or records expire"
+            print(f"Topic {resource.name} has {has}: {risk}; next: kafka-configs.sh --alter")

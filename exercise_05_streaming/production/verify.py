@@ -5,6 +5,7 @@ python -m exercise_05_streaming.production.verify
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 
 import polars as pl
 import redis
@@ -20,14 +21,12 @@ from lab.settings import settings
 
 def event_of(record: bytes | None) -> bytes | None:
     """Return the scalar fields of a record that is one object, or None."""
-    try:
+    with suppress(ValueError, RecursionError):
         found = json.loads(record or b"", parse_float=str, parse_constant=int)  # int refuses NaN
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    fields = {name: v for name, v in found.items() if not isinstance(v, dict | list)}
-    return json.dumps(fields).encode()
+        if isinstance(found, dict):
+            fields = {name: v for name, v in found.items() if not isinstance(v, dict | list)}
+            return json.dumps(fields).encode()
+    return None
 
 
 def read_log() -> pl.DataFrame:

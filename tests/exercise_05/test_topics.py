@@ -89,7 +89,7 @@ def test_a_log_by_the_producers_clock_is_reported_in_production_and_works(
     report_other_options(TOPICS)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("Topic transactions has retention.ms=")
-    assert "message.timestamp.type=CreateTime: producers' clocks may decide what is late" in line
+    assert "message.timestamp.type=CreateTime: a producer's clock may decide what is late" in line
     assert options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "CreateTime"
     assert send([("ann", "{}")]) == 1
 
