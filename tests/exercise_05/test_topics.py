@@ -11,10 +11,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 from exercise_05_streaming.produce_events import send
 from exercise_05_streaming.production.preflight import report_other_options
 from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
-from lab.errors import UserError
 from lab.settings import settings
 from lab.stack.kafka import KafkaBroker, private_kafka
-from lab.stack.ports import free_port
 from tests.settings_in_force import settings_in_force
 from tests.waiting import PATIENCE_S, eventually
 
@@ -113,11 +111,3 @@ def test_processes_that_create_the_topics_at_once_all_find_them(admin: AdminClie
     with ThreadPoolExecutor(CALLERS) as callers:
         found = list(callers.map(create, range(CALLERS)))
     assert all({TRANSACTIONS, TILES} <= known for known in found)
-
-
-def test_no_broker_is_one_sentence() -> None:
-    with (
-        settings_in_force(kafka_port=free_port()),
-        pytest.raises(UserError, match=r"Kafka at 127\.0\.0\.1"),
-    ):
-        create_topics()
