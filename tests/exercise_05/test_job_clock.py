@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.drills]
 EVENTS = 500
 MAX_LAG_S, STALL_S = 8, 12
 LATENESS, TTL = timedelta(seconds=12), timedelta(seconds=40)
-SHORT = {"allowed_lateness": LATENESS, "allowed_ahead": timedelta(seconds=1)}
-SHORT |= {"tile_s": 2, "max_lag": timedelta(seconds=20)}  # the TTL is the sum: 35 s
+SECOND = timedelta(seconds=1)
+SHORT = {"allowed_lateness": LATENESS, "allowed_ahead": SECOND, "max_lag": 20 * SECOND}
 
 
 def wait_until_exact(pipeline: Pipeline) -> None:
@@ -129,7 +129,7 @@ def test_a_checkpoint_that_cannot_be_restored_is_an_error(new_pipeline: NewPipel
 def test_state_expires_and_no_payment_counts_twice_or_is_lost(new_pipeline: NewPipeline) -> None:
     """Flink forgets ids and tiles when the next payment, or a copy, is too late anyway."""
     pipeline = new_pipeline()
-    pipeline.settings |= SHORT
+    pipeline.settings |= SHORT | {"tile_s": 2}  # with it, the TTL is 35 s
     with pipeline.job("--fresh") as job:
         job.wait_until_running()
         start = utc_now()
@@ -137,7 +137,7 @@ def test_state_expires_and_no_payment_counts_twice_or_is_lost(new_pipeline: NewP
         second = payment("ann", start, transaction_id="second")
         pipeline.send([record(first, start)])
         eventually(lambda: counts(pipeline) == [1])
-        eventually(lambda: utc_now() > start + LATENESS - timedelta(seconds=1))
+        eventually(lambda: utc_now() > start + LATENESS - SECOND)
         pipeline.send([record(second, start + LATENESS)])  # on time, in the same tile
         eventually(lambda: counts(pipeline) == [2])
         eventually(lambda: utc_now() > start + TTL)
