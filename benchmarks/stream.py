@@ -36,10 +36,12 @@ class Sizes:
     users: int = 10_000
     fresh_rate: int = 1_000
     fresh_s: int = 40
+    day_users: int = 10_000
+    day_tiles: int = 72  # of each user: six hours of payments in every five minutes
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """Throughput, then freshness."""
+    """Throughput, then freshness, then the start of a writer."""
     with TemporaryDirectory(prefix="bench_streaming_") as folder:
         with private_kafka(Path(folder)) as kafka:
             ours = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
@@ -47,6 +49,8 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
         with private_kafka(Path(folder) / "live") as kafka:
             ours = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
             yield from freshness(ours, sizes)
+            start_s = run(ours, "start", sizes.day_users, sizes.day_tiles)
+            yield Figure("stream_writer_start_s", start_s, "s")
 
 
 def throughput(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:

@@ -16,7 +16,7 @@ from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
 from exercise_05_streaming import topics
 from exercise_05_streaming.progress import GROUP, LOGS, JobWatch, forget_offsets
-from exercise_05_streaming.windows import TILE_S
+from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer, clock_ms
 from lab.learn import UserError, run_script, settings
 
@@ -33,11 +33,7 @@ FEATURE_JOB = {
     # that is written twice has the same key and value.
     "execution.checkpointing.interval": "3 s",  # the progress time waits for one
     "execution.checkpointing.dir": f"file://{settings.build_dir.resolve()}/flink/checkpoints",
-    "restart-strategy.type": "exponential-delay",
-    "restart-strategy.exponential-delay.attempts-before-reset-backoff": "20",
 }
-# A start of the job reads the longest window and the events that may come late.
-LOOK_BACK_MS = (25 * 60 + 15) * 60_000
 
 
 def create_environment(options: dict[str, str]) -> TableEnvironment:
@@ -63,27 +59,22 @@ def create_environment(options: dict[str, str]) -> TableEnvironment:
 TIME = f"REPLACE(REGEXP_EXTRACT(event_time, '{topics.EVENT_TIME}', 1), 'T', ' ')"
 EVENT_AT = f"TRY_CAST({TIME} AS TIMESTAMP(3))"
 DOLLARS = f"TRY_CAST(REGEXP_EXTRACT(amount, '{topics.AMOUNT}') AS DECIMAL(12, 2))"
-NEW_EVENTS = "'scan.startup.mode' = 'latest-offset'"
-EVENTS_SINCE = "'scan.startup.mode' = 'timestamp', 'scan.startup.timestamp-millis' = '{}'"
 
 
-def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "") -> None:
-    """Create the table of the topic `transactions`.
-
-    Malformed JSON is skipped, and a field is its text. `record_time` is Kafka's own time.
-    """
+def define_source(t_env: TableEnvironment, start_ms: int, more_columns: str = "") -> None:
+    """Create the table of the topic `transactions`; `record_time` is Kafka's own time."""
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
             user_id STRING, amount STRING, is_approved STRING, event_time STRING,
-            record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL
-            {more_columns}
+            record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL {more_columns}
         ) WITH (
             'connector' = 'kafka',
             'topic' = '{topics.TRANSACTIONS}',
             'properties.bootstrap.servers' = '{settings.kafka_address}',
             'properties.group.id' = '{GROUP}',
             'properties.isolation.level' = 'read_committed',
-            {startup},
+            'scan.startup.mode' = 'timestamp',
+            'scan.startup.timestamp-millis' = '{start_ms}',
             'scan.topic-partition-discovery.interval' = '5 s',
             'format' = 'json',
             'json.ignore-parse-errors' = 'true'
@@ -97,13 +88,13 @@ def define_source(t_env: TableEnvironment, startup: str, more_columns: str = "")
 def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, delay: int) -> Table:
     """Return the query of all windows over the live topic; lengths in seconds.
 
-    A window is emitted once, when the watermark passes its end; an event after that is dropped. The
-    watermark is the newest time of the slowest partition minus `delay`.
+    A window is emitted once, when the watermark passes its end; an event after that is dropped.
+    The watermark is the newest time of the slowest partition minus `delay`.
     """
     time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
     watermark = f"LEAST(event_at, record_time) - {seconds(delay)}"  # no time of the future
     columns = f"dollars AS {DOLLARS}, event_at AS COALESCE({EVENT_AT}, record_time)"
-    define_source(t_env, NEW_EVENTS, f", {columns}, WATERMARK FOR event_at AS {watermark}")
+    define_source(t_env, clock_ms(), f", {columns}, WATERMARK FOR event_at AS {watermark}")
     events = "TABLE transaction_events"
     windows = {
         "TUMBLE": f"TUMBLE({events}, {time}, {seconds(size)})",
@@ -201,7 +192,7 @@ def run_features(writer: Writer) -> None:
     """Define and start the job of chapter 2."""
     t_env, now_ms = create_environment(FEATURE_JOB), clock_ms()
     forget_offsets()
-    define_source(t_env, EVENTS_SINCE.format(now_ms - LOOK_BACK_MS))
+    define_source(t_env, now_ms - LOOK_BACK_MS)
     accept_events(t_env)
     compute_features(t_env, generation=now_ms)
     define_sink(t_env)

@@ -7,7 +7,7 @@ who paid nothing, and a job that stands still, look alike in Redis.
 import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,16 +15,15 @@ import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from py4j.protocol import Py4JError
 
-from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.topics import TIMEOUT_S, TRANSACTIONS
 from lab.learn import UserError, settings
 
 if TYPE_CHECKING:
     from pyflink.common.job_client import JobClient
 
 GROUP = "flink-features"  # the job commits its offsets under this name
-TIMEOUT_S, NOTES = 10, 60
+NOTES = 60
 LOGS = settings.build_dir / "flink" / "log"
-FAILURE = r" to FAILED with failure cause:\s+(.*?)\n(?=\d{4}-|$)"  # until the next line with a time
 Offsets = dict[int, int]  # by partition
 
 
@@ -37,19 +36,15 @@ def admin(address: str) -> AdminClient:
 def forget_offsets(group: str = GROUP) -> None:
     """Delete the offsets of an earlier job: one without a checkpoint has read nothing yet."""
     deadline = time.monotonic() + TIMEOUT_S
-    while failure := deletion_failure(group):
+    client = admin(settings.kafka_address)
+    while failure := client.delete_consumer_groups([group])[group].exception():
+        error = failure.args[0]
+        if error.code() == kafka.KafkaError.GROUP_ID_NOT_FOUND:
+            return
         if time.monotonic() > deadline:
-            problem = f"the offsets of {group} cannot be deleted: {failure.str()}"
+            problem = f"the offsets of {group} cannot be deleted: {error.str()}"
             raise UserError(problem, "stop the job that runs")
         time.sleep(0.1)  # a broker that has just started loads the groups
-
-
-def deletion_failure(group: str) -> kafka.KafkaError | None:
-    """Delete the offsets of a group; return the reason when that fails."""
-    future = admin(settings.kafka_address).delete_consumer_groups([group])[group]
-    failure = future.exception(TIMEOUT_S)
-    error: kafka.KafkaError | None = failure.args[0] if failure else None
-    return error if error and error.code() != kafka.KafkaError.GROUP_ID_NOT_FOUND else None
 
 
 def end_offsets(topic: str, *, uncommitted: bool = False) -> Offsets:
@@ -64,6 +59,30 @@ def end_offsets(topic: str, *, uncommitted: bool = False) -> Offsets:
     return {place.partition: future.result().offset for place, future in found.items()}
 
 
+@cache
+def group(address: str) -> kafka.Consumer:
+    """Return a client that reads the offsets of the job's group and is no member of it."""
+    options = {"bootstrap.servers": address, "group.id": GROUP, "enable.auto.commit": "false"}
+    options |= {"enable.partition.eof": "true", "auto.offset.reset": "earliest"}
+    return kafka.Consumer(options | {"fetch.wait.max.ms": "50", "log_level": "0"})
+
+
+def committed_offsets(partitions: Iterable[int]) -> Offsets:
+    """Return the job's offset in each partition of the log, negative for none."""
+    places = [kafka.TopicPartition(TRANSACTIONS, number) for number in partitions]
+    found = group(settings.kafka_address).committed(places, TIMEOUT_S)
+    return {place.partition: place.offset for place in found}
+
+
+def record_after(partition: int, offset: int) -> kafka.Message | None:
+    """Return the first record of the log from an offset on, a message of its end, or None."""
+    consumer = group(settings.kafka_address)
+    consumer.assign([kafka.TopicPartition(TRANSACTIONS, partition, offset)])
+    found = consumer.poll(1)
+    consumer.unassign()
+    return found
+
+
 class Progress:
     """The newest note, a time and the end of the log then, that the job has reached.
 
@@ -73,10 +92,6 @@ class Progress:
     """
 
     def __init__(self, clock_ms: Callable[[], int]) -> None:
-        options = {"bootstrap.servers": settings.kafka_address, "group.id": GROUP}
-        options |= {"enable.auto.commit": "false", "enable.partition.eof": "true"}
-        options |= {"auto.offset.reset": "earliest"}
-        self._consumer = kafka.Consumer(options | {"fetch.wait.max.ms": "50", "log_level": "0"})
         self._clock_ms, self._reached_ms = clock_ms, 0
         self._notes: deque[tuple[int, Offsets]] = deque(maxlen=NOTES)
         self._counted: Offsets = {}
@@ -86,19 +101,13 @@ class Progress:
 
         In milliseconds since 1970. Raises KafkaException.
         """
-        now_ms = self._clock_ms()
-        self._notes.append((now_ms, end_offsets(TRANSACTIONS, uncommitted=True)))
-        self._read_committed()
+        now_ms, ends = self._clock_ms(), end_offsets(TRANSACTIONS, uncommitted=True)
+        self._notes.append((now_ms, ends))
+        for partition, offset in committed_offsets(ends).items():
+            self._counted[partition] = max(offset, self._counted.get(partition, 0))
         while self._notes and all(self._is_counted(*place) for place in self._notes[0][1].items()):
             self._reached_ms = self._notes.popleft()[0]
         return self._reached_ms
-
-    def _read_committed(self) -> None:
-        """Read the job's offsets, which cost no membership in its group."""
-        places = [kafka.TopicPartition(TRANSACTIONS, number) for number in self._notes[-1][1]]
-        for place in self._consumer.committed(places, TIMEOUT_S):
-            known = self._counted.get(place.partition, 0)
-            self._counted[place.partition] = max(known, place.offset)
 
     def _is_counted(self, partition: int, end: int) -> bool:
         """Return whether each record before an offset is counted.
@@ -106,21 +115,19 @@ class Progress:
         No offset is committed past the marker that ends a transaction, nor for a partition whose
         records have expired: a gap without a record is counted.
         """
-        start = self._counted[partition]
-        if start < end:
-            self._consumer.assign([kafka.TopicPartition(TRANSACTIONS, partition, start)])
-            found = self._consumer.poll(1)
-            self._consumer.unassign()
+        if self._counted[partition] < end:
+            found = record_after(partition, self._counted[partition])
             error = found.error() if found else None
             if found and error and error.code() == kafka.KafkaError._PARTITION_EOF:
-                self._counted[partition] = max(start, found.offset() or 0)
+                self._counted[partition] = found.offset() or 0
         return self._counted[partition] >= end
 
 
 def first_cause(trace: str) -> str:
     """Return the innermost cause of a Java stack trace, which is what went wrong first."""
     causes = re.findall(r"^(?:Caused by)?: (.+)", trace, re.MULTILINE)
-    return str([*trace.split("\n", 1)[:1], *causes][-1])
+    causes = causes or re.findall(r"failure cause:\s+(.+)", trace)
+    return causes[-1] if causes else trace.partition("\n")[0]
 
 
 class JobWatch:
@@ -152,9 +159,6 @@ class JobWatch:
         return "no failure"
 
     def cause_in_log(self) -> str:
-        """Return the first cause of the first failure since the job was restarted last."""
-        for log in LOGS.glob("*.log"):
-            run = log.read_text(errors="replace").rpartition(" from state RESTARTING to RUNNING")[2]
-            if failure := re.search(FAILURE, run, re.DOTALL):
-                return first_cause(failure[1])
-        return "no failure is in its log"
+        """Return the first cause of a failure since the job was restarted last."""
+        log = "".join(log.read_text(errors="replace") for log in LOGS.glob("*.log"))
+        return first_cause(log.rpartition(" from state RESTARTING to RUNNING")[2])

@@ -1,21 +1,15 @@
-"""Create the topics: `python -m exercise_05_streaming.topics`; `--alter` changes existing ones."""
+"""Create the topics: `python -m exercise_05_streaming.topics`."""
 
-import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Set
 
-from confluent_kafka import KafkaError
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewTopic,
-)
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from lab.learn import UserError, run_script, settings
 
 TRANSACTIONS, TILES = "transactions", "user_tiles"
-PARTITIONS = 4
+PARTITIONS, TIMEOUT_S = 4, 10
 # What an event's texts may be: ISO 8601 in UTC, with or without a zone, and an amount under ten
 # billion. The exponent is limited, because a cast of 1e300000000 takes minutes.
 EVENT_TIME = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?\z"
@@ -40,38 +34,38 @@ TOPICS = {
         "max.compaction.lag.ms": str(2 * 3_600_000),
     },
 }
-ALTER = "python -m exercise_05_streaming.topics --alter"
 
 
-def create_topics(topics: Mapping[str, dict[str, str]] = TOPICS, alter: bool = False) -> None:
-    """Create the topics that do not exist yet; report, or alter, options of those that do."""
+def create_topics(topics: Mapping[str, dict[str, str]] = TOPICS) -> None:
+    """Create the topics that do not exist yet; return when the broker knows all of them."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
     new = [NewTopic(name, PARTITIONS, config=config) for name, config in topics.items()]
-    created = admin.create_topics(new, operation_timeout=10, request_timeout=10)
-    for name, future in created.items():
-        failure = future.exception()
-        if failure and failure.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            check_options(admin, name, topics[name], alter)
-        elif failure:
-            problem = f"Kafka at {settings.kafka_address}: {failure.args[0].str()}"
-            raise UserError(problem, "lab up kafka") from failure
+    try:
+        for future in admin.create_topics(new, request_timeout=TIMEOUT_S).values():
+            failure = future.exception()
+            if failure and failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise failure
+        wait_for_topics(admin, topics.keys())
+    except KafkaException as error:
+        problem = f"Kafka at {settings.kafka_address}: {error.args[0].str()}"
+        raise UserError(problem, "lab up kafka") from error
 
 
-def check_options(admin: AdminClient, name: str, wanted: dict[str, str], alter: bool) -> None:
-    """Report the options of an existing topic that differ, or alter them."""
-    topic = ConfigResource(ConfigResource.Type.TOPIC, name)
-    found = admin.describe_configs([topic], request_timeout=10)[topic].result()
-    different = {o: found[o].value for o, value in wanted.items() if found[o].value != value}
-    if different and not alter:
-        options = ", ".join(f"{option}={value}" for option, value in different.items())
-        risk = "producers' clocks may decide what is late, and records may stay or expire"
-        print(f"Topic {name} exists with {options}: {risk}; next: {ALTER}", flush=True)
-    elif different:
-        for option in different:
-            entry = ConfigEntry(option, wanted[option], incremental_operation=AlterConfigOpType.SET)
-            topic.add_incremental_config(entry)
-        admin.incremental_alter_configs([topic], request_timeout=10)[topic].result()
+def wait_for_topics(admin: AdminClient, topics: Set[str]) -> None:
+    """Wait until each partition has a leader, which takes some milliseconds after the creation."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while missing := topics - known_topics(admin):
+        if time.monotonic() > deadline:
+            raise UserError(f"Kafka at {settings.kafka_address} does not serve {missing}")
+        time.sleep(0.05)
+
+
+def known_topics(admin: AdminClient) -> set[str]:
+    """Return the topics whose partitions all have a leader. Raises KafkaException."""
+    found = admin.list_topics(timeout=TIMEOUT_S).topics
+    partitions = {name: topic.partitions.values() for name, topic in found.items()}
+    return {name for name, each in partitions.items() if each and not any(p.error for p in each)}
 
 
 if __name__ == "__main__":
-    run_script(lambda: create_topics(alter="--alter" in sys.argv))
+    run_script(create_topics)

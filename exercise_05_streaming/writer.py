@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import confluent_kafka as kafka
 import polars as pl
 import redis
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
 from exercise_05_streaming.progress import Offsets, Progress, end_offsets
@@ -66,24 +66,13 @@ class TopicReader:
                 raise kafka.KafkaException(error)
 
 
-Count = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Name = Annotated[str, Field(min_length=1, strict=True)]
+FIELDS: dict[str, Any] = {"user_id": Name, "generation": Count, **dict.fromkeys(INTEGERS, Count)}
+TileRecord = create_model("TileRecord", **FIELDS)  # any other record of the topic is malformed
 Tile = tuple[int, ...]  # the values of windows.INTEGERS
 Write = Callable[[pl.DataFrame, int], object]  # rows of windows.features, and their time in ms
 NO_PAYMENTS: Tile = (0,) * len(INTEGERS)  # in no window, but its user is known
-
-
-class TileRecord(BaseModel, strict=True):
-    """A record of the topic of tiles; any other is malformed."""
-
-    user_id: Annotated[str, Field(min_length=1)]
-    generation: int
-    tile_start: Count
-    transaction_count: Count
-    total_cents: Count
-    max_cents: Count
-    declined_count: Count
-    first_event: Count
-    last_event: Count
 
 
 def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:

@@ -1,6 +1,6 @@
 """One measurement of the streaming pipeline, on the Kafka and Redis of the settings.
 
-    python -m benchmarks.harness.stream_runs fill|blackhole|redis|plain|fresh N USERS
+    python -m benchmarks.harness.stream_runs fill|blackhole|redis|plain|fresh|start N M
 
 Prints one JSON value. A run is a process of its own, so that its settings are the environment's.
 """
@@ -20,8 +20,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from exercise_05_streaming.topics import PARTITIONS, TOPICS, TRANSACTIONS, create_topics
-from exercise_05_streaming.writer import VIEW
+from exercise_05_streaming.production.redis_sink import RedisSink
+from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.production.writer import ResilientWriter
+from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
+from exercise_05_streaming.windows import INTEGERS, TILE_S
+from exercise_05_streaming.writer import VIEW, TopicReader
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.feature_store import connect_redis, effective_config
 from lab.settings import settings, utc_now
@@ -99,6 +103,23 @@ def fresh(rate: int, seconds: int) -> list[float]:
                     readable[user] = time.monotonic()
             time.sleep(POLL_S)
     return [readable[user] - sent[user] for user in sent]
+
+
+def start(users: int, tiles: int) -> float:
+    """Seconds in which a writer reads `tiles` of each user, as far back as they go."""
+    create_topics()
+    producer, now_s = new_producer(), int(utc_now().timestamp()) // TILE_S * TILE_S
+    counts = dict.fromkeys(INTEGERS, 1) | {"generation": now_s * 1_000}
+    for number in range(users * tiles):
+        key = {"user_id": f"user_{number % users}", "tile_start": now_s - number // users * TILE_S}
+        while len(producer) > QUEUED:
+            producer.poll(POLL_S)
+        producer.produce(TILES, json.dumps(counts | key), json.dumps(key))
+    assert producer.flush(PATIENCE_S) == 0
+    begun, store = time.monotonic(), PackedTiles()
+    ResilientWriter(store, RedisSink(store), lambda: 0).advance(TopicReader(TILES))
+    assert len(store.users()) >= users
+    return time.monotonic() - begun
 
 
 def probe(producer: Producer) -> str:
@@ -235,7 +256,7 @@ def online() -> tuple[Redis, str]:
 
 
 RUNS: dict[str, Callable[[int, int], object]] = {
-    run.__name__: run for run in (fill, blackhole, redis, plain, fresh)
+    run.__name__: run for run in (fill, blackhole, redis, plain, fresh, start)
 }
 
 

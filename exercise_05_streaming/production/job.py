@@ -25,27 +25,20 @@ from pyflink.util.exceptions import JavaException
 
 from exercise_05_streaming.flink_streaming_features import (
     FEATURE_JOB,
-    LOOK_BACK_MS,
     compute_features,
     create_environment,
     define_sink,
     run_features,
 )
-from exercise_05_streaming.production.checkpoints import (
-    age_s,
-    checkpoint_folder,
-    forget_checkpoints,
-    generation_of,
-    id_of_log,
-    resume_point,
-)
-from exercise_05_streaming.production.lag import GroupLag, LagExceeded, LagLimit, state_ttl
+from exercise_05_streaming.production import checkpoints
+from exercise_05_streaming.production.lag import LagExceeded, LagLimit, group_lags, state_ttl
+from exercise_05_streaming.production.preflight import report_other_options
 from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, RunningJob
 from exercise_05_streaming.production.writer import new_writer
 from exercise_05_streaming.progress import LOGS, first_cause
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
-from exercise_05_streaming.windows import TILE_S
+from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
 from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
 from lab.errors import UserError, run_script
 from lab.settings import settings
@@ -87,6 +80,7 @@ def job_options() -> dict[str, str]:
         "table.exec.mini-batch.allow-latency": milliseconds(settings.flink_emit_delay),
         "table.exec.mini-batch.size": "50000",
         # A job that fails again and again ends and reports why.
+        "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.max-backoff": "10 s",
         "restart-strategy.exponential-delay.attempts-before-reset-backoff": str(
             settings.flink_restarts
@@ -190,7 +184,9 @@ def milliseconds(duration: timedelta) -> str:
 def prepare_services() -> None:
     """Require Java, Kafka and Redis, and create the topics."""
     require_java(needed_by="flink")
-    create_topics(TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}})
+    topics = TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}}
+    create_topics(topics)
+    report_other_options(topics)
     try:
         redis.Redis(settings.host, settings.redis_port).ping()
     except redis.RedisError as error:
@@ -218,7 +214,7 @@ def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
     except BaseException as error:
         job.cancel()
         if isinstance(error, LagExceeded):
-            forget_checkpoints(folder)
+            checkpoints.forget_checkpoints(folder)
         raise
     try:
         print(f"Stopped; the savepoint is {job.stop(folder / 'savepoints')}")
@@ -238,15 +234,15 @@ def main(
     if "job" not in parts:
         run_features(writer)
         return
-    folder = checkpoint_folder(id_of_log())
+    folder = checkpoints.checkpoint_folder(checkpoints.id_of_log())
     options = cluster_options() if cluster else {}
     with locked(folder, timeout_s=settings.socket_timeout_s):
-        start = resume_point(folder, definition())
+        start = checkpoints.resume_point(folder, definition())
         start = None if fresh else start
-        limit = LagLimit(GroupLag(), stopped_s=age_s(start) if start else 0)
+        limit = LagLimit(group_lags, stopped_s=checkpoints.age_s(start) if start else 0)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)
-        define_job(t_env, generation_of(folder, is_new=start is None))
+        define_job(t_env, checkpoints.generation_of(folder, is_new=start is None))
         job = start_job(t_env)
         print(f"Job {job.id} is running; Ctrl-C stops it with a savepoint", flush=True)
         run(job, writer, limit, folder)

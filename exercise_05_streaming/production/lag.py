@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
-from exercise_05_streaming.progress import GROUP
+from exercise_05_streaming.progress import committed_offsets, end_offsets, record_after
 from exercise_05_streaming.topics import TRANSACTIONS
 from exercise_05_streaming.windows import TILE_S
 from lab.errors import UserError
@@ -65,31 +65,25 @@ class LagLimit:
             raise LagExceeded(problem, "start it again: it reads the log from its beginning")
 
 
-class GroupLag:
-    """Age of the oldest record that the job's committed offsets have not reached."""
+def group_lags() -> Lags:
+    """Return the lag of each partition that has a committed offset and answers.
 
-    def __init__(self) -> None:
-        options = {"bootstrap.servers": settings.kafka_address, "group.id": GROUP}
-        options |= {"enable.auto.commit": "false", "enable.partition.eof": "true"}
-        self._consumer = Consumer(options | {"fetch.wait.max.ms": "50", "log_level": "0"})
+    The lag is the age of the oldest record that the job's offset has not reached.
+    """
+    try:
+        ends = end_offsets(TRANSACTIONS)
+        offsets = committed_offsets(ends)
+        lags = {n: _lag(n, offsets[n], end) for n, end in ends.items() if offsets[n] >= 0}
+    except KafkaException:
+        return {}
+    return {number: lag for number, lag in lags.items() if lag is not None}
 
-    def __call__(self) -> Lags:
-        """Return the lag of each partition with a committed offset; none without Kafka."""
-        timeout_s = settings.kafka_timeout_s
-        try:
-            topic = self._consumer.list_topics(TRANSACTIONS, timeout_s).topics[TRANSACTIONS]
-            places = [TopicPartition(TRANSACTIONS, number) for number in topic.partitions]
-            committed = self._consumer.committed(places, timeout_s)
-            return {place.partition: self._lag(place) for place in committed if place.offset >= 0}
-        except KafkaException:
-            return {}
 
-    def _lag(self, place: TopicPartition) -> float:
-        if place.offset >= self._consumer.get_watermark_offsets(place, settings.kafka_timeout_s)[1]:
-            return 0
-        self._consumer.assign([place])
-        record = self._consumer.poll(settings.kafka_timeout_s)
-        self._consumer.unassign()
-        if record is None or record.error():  # only the marker of a transaction is left
-            return 0
-        return max(0, time.time() - record.timestamp()[1] / 1_000)
+def _lag(partition: int, offset: int, end: int) -> float | None:
+    if offset >= end:
+        return 0
+    record = record_after(partition, offset)
+    if record is None:
+        return None
+    is_marker = record.error() is not None  # of a transaction, with no record behind it
+    return 0 if is_marker else max(0, time.time() - record.timestamp()[1] / 1_000)

@@ -24,7 +24,7 @@ from exercise_05_streaming.produce_events import generate_transaction_event
 from exercise_05_streaming.production.scene import new_scene
 from exercise_05_streaming.production.verify import stored_features
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
-from exercise_05_streaming.verify import classify, read_log
+from exercise_05_streaming.verify import accepted_events, read_log
 from exercise_05_streaming.windows import TILE_S
 from exercise_05_streaming.writer import clock_ms
 from lab.errors import UserError, run_script
@@ -84,7 +84,7 @@ def textbook() -> None:
     t_env = solution.create_environment(options | {"table.exec.source.idle-timeout": "5 s"})
     watermark = "WATERMARK FOR event_at AS event_at - INTERVAL '1' SECOND"
     columns = f", event_at AS {solution.EVENT_AT}, {watermark}"
-    solution.define_source(t_env, "'scan.startup.mode' = 'earliest-offset'", columns)
+    solution.define_source(t_env, 0, columns)
     tile = f"TUMBLE(event_at, INTERVAL '{TILE_S}' SECOND)"
     query = f"SELECT user_id, COUNT(*) FROM transaction_events GROUP BY user_id, {tile}"
     store = redis.Redis(settings.host, settings.redis_port)
@@ -160,7 +160,7 @@ def record(picture: Path) -> None:
             pay(producer, *(USERS[1:] if int(second) in SILENT else USERS))
     finally:
         send_signal(jobs, signal.SIGKILL)
-    events = classify(read_log()).filter(pl.col("reason").is_null(), user_id=str(USER))
+    events = accepted_events(read_log()).filter(user_id=str(USER))
     report(compare(readings, events.select("ms", "record_ms").rows()), picture)
 
 

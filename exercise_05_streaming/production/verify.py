@@ -4,7 +4,8 @@ python -m exercise_05_streaming.production.verify
 """
 
 import json
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 import polars as pl
 import redis
@@ -18,23 +19,28 @@ from lab.feature_store import effective_config
 from lab.settings import settings
 
 
-def events_of(record: bytes) -> list[Any]:
+def event_of(record: bytes | None) -> bytes | None:
     """Return the scalar fields of a record that is one object, or None."""
-    try:
-        found = json.loads(record, parse_float=str, parse_constant=int)  # int refuses NaN
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        return [None]
-    return [{name: v for name, v in found.items() if not isinstance(v, dict | list)}]
+    with suppress(ValueError, RecursionError):
+        found = json.loads(record or b"", parse_float=str, parse_constant=int)  # int refuses NaN
+        if isinstance(found, dict):
+            fields = {name: v for name, v in found.items() if not isinstance(v, dict | list)}
+            return json.dumps(fields).encode()
+    return None
 
 
-def recompute_tiles(log: pl.DataFrame) -> pl.DataFrame:
-    """Return every tile of a log, in which the first event of a user with an id counts."""
+def read_log() -> pl.DataFrame:
+    """Return the event and the time of every record of the log."""
+    log = verify.read_log()
+    events = [event_of(record) for record in log["value"]]
+    return log.with_columns(value=pl.Series(events, dtype=pl.Binary))
+
+
+def accepted_events(log: pl.DataFrame) -> pl.DataFrame:
+    """Return the events of a log that count; of a user's events with one id, the first."""
+    accepted = verify.accepted_events(log)
     has_no_id = pl.col("transaction_id").fill_null("").str.strip_chars() == ""
-    is_first = pl.struct("user_id", "transaction_id").is_first_distinct()
-    events = verify.classify(log).with_row_index().filter(pl.col("reason").is_null())
-    return verify.recompute_tiles(log[events.filter(has_no_id | is_first)["index"]])
+    return accepted.filter(has_no_id | pl.struct("user_id", "transaction_id").is_first_distinct())
 
 
 def stored_features(users: list[str]) -> pl.DataFrame:
@@ -50,9 +56,9 @@ def stored_features(users: list[str]) -> pl.DataFrame:
     return pl.DataFrame(named, schema=schema, orient="row")
 
 
-def differences(read: verify.Read = stored_features) -> list[str]:
+def differences(read: Callable[[list[str]], pl.DataFrame] = stored_features) -> list[str]:
     """Return the users whose stored features differ from the log, with both rows."""
-    return verify.differences(recompute_tiles, read, events_of)
+    return verify.differences(lambda: accepted_events(read_log()), read)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
     ),
     "single": lambda: single.measure(single.Sizes(transactions=2_000)),
     "stream": lambda: stream.measure(
-        stream.Sizes(events=2_000, users=50, fresh_rate=50, fresh_s=2)
+        stream.Sizes(events=2_000, users=50, fresh_rate=50, fresh_s=2, day_users=20)
     ),
     "stream_state": lambda: stream_state.measure(
         stream_state.Sizes(events=2_000, users=(50,), day_users=20)

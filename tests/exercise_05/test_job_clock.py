@@ -20,6 +20,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.drills]
 
 EVENTS = 500
 MAX_LAG_S, STALL_S = 8, 12
+LATENESS, TTL = timedelta(seconds=12), timedelta(seconds=40)
+SECOND = timedelta(seconds=1)
+SHORT = {"allowed_lateness": LATENESS, "allowed_ahead": SECOND, "max_lag": 20 * SECOND}
 
 
 def wait_until_exact(pipeline: Pipeline) -> None:
@@ -121,3 +124,31 @@ def test_a_checkpoint_that_cannot_be_restored_is_an_error(new_pipeline: NewPipel
         assert "error: " in job.output
         assert "with --fresh the log is read from its beginning" in job.output
         assert "Traceback" not in job.output
+
+
+def test_state_expires_and_no_payment_counts_twice_or_is_lost(new_pipeline: NewPipeline) -> None:
+    """Flink forgets ids and tiles when the next payment, or a copy, is too late anyway."""
+    pipeline = new_pipeline()
+    pipeline.settings |= SHORT | {"tile_s": 2}  # with it, the TTL is 35 s
+    with pipeline.job("--fresh") as job:
+        job.wait_until_running()
+        start = utc_now()
+        first = payment("ann", start, transaction_id="first")
+        second = payment("ann", start, transaction_id="second")
+        pipeline.send([record(first, start)])
+        eventually(lambda: counts(pipeline) == [1])
+        eventually(lambda: utc_now() > start + LATENESS - SECOND)
+        pipeline.send([record(second, start + LATENESS)])  # on time, in the same tile
+        eventually(lambda: counts(pipeline) == [2])
+        eventually(lambda: utc_now() > start + TTL)
+        pipeline.send([record(first, utc_now())])
+        eventually(lambda: reasons(pipeline) == ["too_late"])
+        assert counts(pipeline) == [2]
+
+
+def counts(pipeline: Pipeline) -> list[int]:
+    return [tile["transaction_count"] for tile in pipeline.tiles().values()]
+
+
+def reasons(pipeline: Pipeline) -> list[str]:
+    return [letter["reason"] for letter in pipeline.dead_letters().values()]

@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from exercise_05_streaming.verify import read_log, recompute_tiles
+from exercise_05_streaming.verify import accepted_events, read_log, recompute_tiles
 from exercise_05_streaming.windows import TILE
 from lab.settings import utc_now
+from tests.exercise_05.flink_json import as_flink_reads
 from tests.exercise_05.pipeline import NewPipeline
 from tests.exercise_05.strangers import GOOD_USERS, send_strangers
 from tests.exercise_05.tiles_by_hand import Event, tile_of
@@ -40,7 +41,7 @@ def outcome(new_pipeline: NewPipeline) -> Outcome:
     pipeline.command = [sys.executable, "-c", WITHOUT_REDIS]
     sent = send_strangers(pipeline.broker, seed=26, now=utc_now())
     with settings_in_force(kafka_port=pipeline.broker.port):
-        recomputed = recompute_tiles(read_log())
+        recomputed = recompute_tiles(accepted_events(as_flink_reads(read_log())))
 
     def tiles() -> pl.DataFrame:
         rows = [[tile[name] for name in TILE] for tile in pipeline.tiles().values()]

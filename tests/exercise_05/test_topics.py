@@ -1,6 +1,7 @@
 """The topics' options on a broker: Kafka's clock for the log, bounds for the tiles."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from exercise_05_streaming.produce_events import send
-from exercise_05_streaming.topics import PARTITIONS, TILES, TRANSACTIONS, create_topics
+from exercise_05_streaming.production.preflight import report_other_options
+from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
 from lab.settings import settings
 from lab.stack.kafka import KafkaBroker, private_kafka
 from tests.settings_in_force import settings_in_force
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.kafka
 
 HOUR = timedelta(hours=1)
 LONGEST_WINDOW, LONGEST_STOP = 25 * HOUR, 24 * HOUR
+CALLERS = 4
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -34,8 +37,9 @@ def admin(broker: KafkaBroker) -> Iterator[AdminClient]:
     with settings_in_force(kafka_port=broker.port):
         yield admin
         for deleted in admin.delete_topics([TRANSACTIONS, TILES]).values():
-            deleted.result(PATIENCE_S)
-    eventually(lambda: TRANSACTIONS not in admin.list_topics(timeout=PATIENCE_S).topics)
+            deleted.exception(PATIENCE_S)  # a test may have created none
+    topics = {TRANSACTIONS, TILES}
+    eventually(lambda: topics.isdisjoint(admin.list_topics(timeout=PATIENCE_S).topics))
 
 
 def options_of(admin: AdminClient, topic: str) -> dict[str, str]:
@@ -75,25 +79,35 @@ def test_the_topic_of_tiles_is_bounded(admin: AdminClient) -> None:
     assert needed <= int(options["retention.ms"]) * MILLISECOND <= 2 * needed
 
 
-def test_a_log_by_the_producers_clock_is_reported_and_works(
+def test_a_log_by_the_producers_clock_is_reported_in_production_and_works(
     admin: AdminClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     create_with_defaults(admin)
     create_topics()
+    report_other_options(TOPICS)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("Topic transactions exists with")
-    assert "message.timestamp.type=CreateTime" in line
-    assert "producers' clocks may decide what is late" in line
-    assert line.endswith("next: python -m exercise_05_streaming.topics --alter")
+    assert line.startswith("Topic transactions has retention.ms=")
+    assert "message.timestamp.type=CreateTime: a producer's clock may decide what is late" in line
     assert options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "CreateTime"
     assert send([("ann", "{}")]) == 1
 
 
-def test_options_are_altered_on_request(
+def test_topics_of_our_own_are_not_reported(
     admin: AdminClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create_with_defaults(admin)
-    create_topics(alter=True)
-    eventually(lambda: options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "LogAppendTime")
     create_topics()
-    assert capsys.readouterr().out == "", "nothing differs any more"
+    report_other_options(TOPICS)
+    assert capsys.readouterr().out == ""
+
+
+def test_processes_that_create_the_topics_at_once_all_find_them(admin: AdminClient) -> None:
+    """Right after the creation a broker answers UNKNOWN_TOPIC_OR_PART for some milliseconds."""
+    admin.list_topics(timeout=PATIENCE_S)  # it is connected, so it asks at once
+
+    def create(_: int) -> set[str]:
+        create_topics()
+        return set(admin.list_topics(timeout=PATIENCE_S).topics)
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        found = list(callers.map(create, range(CALLERS)))
+    assert all({TRANSACTIONS, TILES} <= known for known in found)

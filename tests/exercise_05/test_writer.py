@@ -12,10 +12,19 @@ from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming.production.redis_sink import RedisSink
 from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.production.writer import ResilientWriter, rebuild
-from exercise_05_streaming.topics import TILES
-from exercise_05_streaming.writer import BATCH, FeastSink, TileStore, TopicReader, Writer
+from exercise_05_streaming.progress import Progress
+from exercise_05_streaming.topics import TILES, create_topics
+from exercise_05_streaming.writer import (
+    BATCH,
+    FeastSink,
+    TileStore,
+    TopicReader,
+    Writer,
+    clock_ms,
+)
 from lab.errors import UserError
 from lab.settings import utc_now
+from lab.stack.kafka import private_kafka
 from lab.stack.redis import RedisServer, private_redis
 from tests.exercise_05.online_by_hand import stored
 from tests.exercise_05.pipeline import Pipeline
@@ -50,7 +59,7 @@ class Clock:
 class FollowingWriter:
     """A writer in this process, and its tiles."""
 
-    def __init__(self, clock: Clock, floor: str = "production") -> None:
+    def __init__(self, clock: Callable[[], int], floor: str = "production") -> None:
         self.store: TileStore = PackedTiles() if floor == "production" else TileStore()
         self.writer = (
             ResilientWriter(self.store, RedisSink(self.store), clock)
@@ -275,6 +284,27 @@ def test_what_came_while_redis_was_away_is_not_lost(
     follow_until(writer, lambda: len(stored(own_redis.client(), USERS)) == 2)
     follow_until(writer, lambda: own_redis.client().get(PROGRESS_KEY) == b"%d" % clock.now)
     assert stored(own_redis.client(), USERS) == values_at(events, NOON)
+
+
+def test_while_kafka_is_away_the_progress_time_stands_still(
+    pipeline: Pipeline,
+    tmp_path: Path,
+    point_settings: PointSettings,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A reader takes the values as unknown then; the writer goes on when Kafka is back."""
+    client = pipeline.redis.client()
+    with private_kafka(tmp_path) as kafka:
+        point_settings(kafka_port=kafka.port)
+        create_topics()
+        writer = FollowingWriter(Progress(clock_ms), "solution")
+        follow_until(writer, lambda: bool(client.exists(PROGRESS_KEY)))
+        kafka.stop()
+        before = client.get(PROGRESS_KEY)
+        follow_until(writer, lambda: "Kafka at" in capsys.readouterr().out)
+        assert client.get(PROGRESS_KEY) == before
+        kafka.start()
+        follow_until(writer, lambda: client.get(PROGRESS_KEY) != before)
 
 
 @pytest.fixture
