@@ -24,7 +24,7 @@ from feast.utils import compute_non_entity_date_range, to_naive_utc
 from feast_plugins.entity_rows import Asked, EntityRows, entity_rows
 from feast_plugins.retrieval_jobs import AsofJob, QueryJob
 from feast_plugins.source_rows import append_rows, newest_rows, rows_between
-from feast_plugins.view_join import entities_at, view_join
+from feast_plugins.view_join import entity_rows_at, view_join
 
 
 class AsofOfflineStoreConfig(DuckDBOfflineStoreConfig):
@@ -75,7 +75,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         metadata = _metadata(entities, feature_refs) if entities else None
         if entities is None:
             start, end = compute_non_entity_date_range(feature_views, **dates)
-            entities = entity_rows(entities_at(joins, to_naive_utc(end)), config.repo_path)
+            entities = entity_rows(entity_rows_at(joins, to_naive_utc(end)), config.repo_path)
             metadata = RetrievalMetadata(feature_refs, [], start, end)
         return AsofJob(entities, joins, config, metadata, on_demand, full_feature_names)
 

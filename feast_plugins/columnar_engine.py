@@ -78,6 +78,7 @@ class ColumnarEngine(LocalComputeEngine):
             type(view) is FeatureView
             and DUMMY_ENTITY_NAME not in view.entities
             and isinstance(view.batch_source, FileSource)
+            and not view.batch_source.path.startswith("s3://")
             and isinstance(store, RedisOnlineStore)
             and self.repo_config.online_store.redis_type == RedisType.redis
             and {field.dtype.to_value_type().value for field in view.entity_columns} <= KEY_KINDS

@@ -1,28 +1,23 @@
-"""Reads a feature view's Parquet source: its columns checked first, its types as declared."""
+"""Checks a feature view's Parquet source: its files, their columns, and the types to read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import polars as pl
 import pyarrow as pa
 from feast import FeatureView, Field, RepoConfig
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID
 
-from feast_plugins.asof_join import CREATED, TIME
 from feast_plugins.source_files import SourceError, SourceFiles, source_files, source_uri
 from feast_plugins.source_types import (
-    as_utc,
-    convert,
     declared_type,
     kind,
-    polars_type,
     promoted,
     returned_type,
     takes,
 )
 
-__all__ = ["SourceError", "check_source", "read_source", "source_columns", "source_path"]
+__all__ = ["SourceError", "check_source", "source_columns", "source_path"]
 
 
 @dataclass(frozen=True)
@@ -132,83 +127,3 @@ def _check_times(owner: str, file: str, schema: pa.Schema, source: DataSource) -
             raise SourceError(
                 f"{owner}: {original.get(name, name)} of {file} is {found}, not a timestamp"
             )
-
-
-def read_source(view: FeatureView, features: Sequence[str], source: CheckedSource) -> pl.DataFrame:
-    """Return the view's rows: join keys, `features` as declared, TIME and CREATED in UTC.
-
-    Raises SourceError for a value that has no place in the declared type.
-    """
-    columns, batch = source_columns(view), view.batch_source
-    names = [*(key for key in view.join_keys if key in columns), *features]
-    times = {TIME: batch.timestamp_field, CREATED: batch.created_timestamp_column}
-    return read_columns(
-        source,
-        {name: columns[name] for name in names},
-        {alias: columns[name] for alias, name in times.items() if name},
-    )
-
-
-def read_columns(
-    source: CheckedSource, columns: Mapping[str, str], times: Mapping[str, str]
-) -> pl.DataFrame:
-    """Return columns of all files under new names, converted; `times` in UTC without a zone."""
-    files = [_Rows(source, file, columns, times) for file in source.files.names]
-    try:
-        return pl.concat(file.frame() for file in files).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        for file in files:
-            file.raise_its_error()
-        raise SourceError(
-            f"{source.files.owner}: {source.files.path} cannot be read as declared: {error}"
-        ) from error
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of one file; new names by their columns."""
-
-    source: CheckedSource
-    file: str
-    columns: Mapping[str, str]
-    times: Mapping[str, str]
-
-    def frame(self) -> pl.LazyFrame:
-        scan = self._scan()
-        found = scan.collect_schema()
-        return scan.select(
-            *(as_utc(pl.col(column)).alias(name) for name, column in self.times.items()),
-            *(self._converted(found, column).alias(n) for n, column in self.columns.items()),
-        )
-
-    def raise_its_error(self) -> None:
-        """Raise a SourceError that names the file, and the value if it is one."""
-        try:
-            self.frame().collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            where = f"{self.source.files.owner}: {self.file} cannot be read as declared"
-            raise SourceError(f"{where}: {self._misfit() or error}") from error
-
-    def _misfit(self) -> str | None:
-        try:
-            found = self._scan().collect_schema()
-            for column in self.columns.values():
-                is_lost = self._converted(found, column, strict=False).is_null()
-                is_missing = pl.col(column).is_null()
-                if found[column].is_float():
-                    is_missing |= pl.col(column).is_nan()
-                lost = self._scan().filter(is_lost & ~is_missing).select(column).head(1).collect()
-                if len(lost):
-                    wanted = self.source.types[column]
-                    return f"{lost[column][0]!r} of {column} has no place in {wanted}"
-        except (pl.exceptions.PolarsError, OSError):
-            return None  # the rows themselves are broken: the caller reports that error
-        return None
-
-    def _scan(self) -> pl.LazyFrame:
-        columns = dict.fromkeys([*self.times.values(), *self.columns.values()])
-        return self.source.files.scan(self.file, list(columns))
-
-    def _converted(self, found: pl.Schema, column: str, *, strict: bool = True) -> pl.Expr:
-        wanted = polars_type(self.source.types[column])
-        return convert(pl.col(column), found[column], wanted, strict=strict)

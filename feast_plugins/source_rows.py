@@ -11,10 +11,11 @@ from feast import RepoConfig
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
-from feast_plugins.feature_source import CheckedSource, check_columns, promoted_type, read_columns
+from feast_plugins.feature_source import CheckedSource, check_columns, promoted_type
 from feast_plugins.parquet_files import append_parquet, append_remote
 from feast_plugins.retrieval_jobs import ROWS, QueryJob
 from feast_plugins.source_files import SourceError, source_files
+from feast_plugins.source_reader import read_columns
 
 
 def newest_rows(

@@ -13,9 +13,9 @@ from feast_plugins.entity_rows import EVENT_TIME, EntityRows, EntityRowsError
 from feast_plugins.feature_source import (
     CheckedSource,
     check_source,
-    read_source,
     source_columns,
 )
+from feast_plugins.source_reader import read_source
 from feast_plugins.source_types import same_key_kind
 
 
@@ -80,7 +80,7 @@ def view_join(
     )
 
 
-def entities_at(joins: Sequence[ViewJoin], moment: datetime) -> pa.Table:
+def entity_rows_at(joins: Sequence[ViewJoin], moment: datetime) -> pa.Table:
     """Return a row, at a moment in UTC, for each entity that has features of any view then.
 
     Raises EntityRowsError for views of different keys: there is no entity that they share.

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import FeatureService, FeatureStore, FeatureView, Field
-from feast.data_format import ParquetFormat
 from feast.types import Float32, Int32, Int64
 
+from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
     DUCKDB,
     FILE,
@@ -216,12 +216,19 @@ def test_duckdb_cannot_materialize_a_view_without_entities(tmp_path: Path) -> No
     assert ours.get_online_features(["v:value"], [{"__dummy_id": ""}]).to_dict()["value"] == [3]
 
 
-def test_duckdb_needs_a_pattern_for_a_folder_and_entity_rows(tmp_path: Path) -> None:
-    write_rows(tmp_path / "data" / "rows.parquet", ROWS)
-    view = feature_view("v", source(tmp_path / "data", file_format=ParquetFormat()))
-    theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
-    with pytest.raises(Exception, match="data"):
-        frame(theirs, asked(("a", 2)))
-    assert frame(ours, asked(("a", 2)))["value"].tolist() == [1]
+def test_duckdb_needs_entity_rows(tmp_path: Path) -> None:
+    theirs, ours = both(tmp_path, DUCKDB)
     with pytest.raises((TypeError, AttributeError)):
         theirs.get_historical_features(features=["v:value"], end_date=at(2))
+    found = ours.get_historical_features(features=["v:value"], end_date=at(2)).to_df()
+    assert found["value"].tolist() == [1, 20]
+
+
+def test_duckdb_reads_times_that_are_text(tmp_path: Path) -> None:
+    rows = [{**row, "event_timestamp": str(row["event_timestamp"])} for row in ROWS]
+    file = write_rows(tmp_path / "rows.parquet", rows, event_timestamp=pa.string())
+    view = feature_view("v", source(file, ""))
+    theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
+    assert frame(theirs, asked(("a", 2)))["value"].tolist() == [1]
+    with pytest.raises(SourceError, match="not a timestamp"):
+        frame(ours, asked(("a", 2)))

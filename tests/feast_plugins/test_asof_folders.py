@@ -10,6 +10,8 @@ from feast.types import Map, String
 
 from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
+    DUCKDB,
+    OURS,
     ROWS,
     Row,
     asked,
@@ -188,9 +190,8 @@ def test_nanoseconds_are_cut_to_the_microsecond_as_in_duckdb(tmp_path: Path) -> 
     types = {"event_timestamp": nanoseconds, "created": nanoseconds, "value": pa.string()}
     file = write_rows(tmp_path / "rows.parquet", rows, **types)
     view = feature_view("v", source(file), features={"value": String})
-    for offline in ("duckdb", None):
-        options = {"offline": offline} if offline else {}
-        store = open_store(tmp_path, view, **options)
+    for offline in (DUCKDB, OURS):
+        store = open_store(tmp_path, view, offline=offline)
         moments = asked(("a", 0), ("a", -1 / 3_600_000_000))
         found = store.get_historical_features(moments, ["v:value"]).to_df()
         found = found.sort_values("event_timestamp", ascending=False)["value"]
