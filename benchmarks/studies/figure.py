@@ -1,0 +1,71 @@
+"""The README's picture: PR-AUC by kind of feature, and by the age of the streaming features."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks.studies.payoff import AGES, DEAD
+from benchmarks.studies.study import KINDS, STREAMING
+
+THEMES = {
+    "light": {"ink": "#1f2328", "grid": "#d1d9e0", "batch": "#57606a", "streaming": "#0969da"},
+    "dark": {"ink": "#e6edf3", "grid": "#3d444d", "batch": "#9198a1", "streaming": "#4493f8"},
+}
+INK = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
+DEAD_AT = 4 * AGES["1 h"]
+
+Theme = dict[str, str]
+
+
+def draw(results: pd.DataFrame, freshness: float, folder: Path) -> None:
+    """Write payoff_light.svg and payoff_dark.svg."""
+    ages = results[results["table"].eq("ages") & results["column"].eq("PR-AUC")]
+    for name, theme in THEMES.items():
+        style = {"font.size": 11, "axes.edgecolor": theme["grid"], "svg.hashsalt": name}
+        with mpl.rc_context(style | dict.fromkeys(INK, theme["ink"])):
+            figure, panels = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True, layout="tight")
+            _draw_kinds(panels[0], results[results["table"] == "kinds"], theme)
+            _draw_ages(panels[1], ages, freshness, theme)
+            for axes in panels:
+                axes.grid(axis="y", color=theme["grid"], linewidth=0.6)
+                axes.spines[["top", "right"]].set_visible(False)
+                axes.tick_params(length=0)
+            panels[0].set_ylabel("PR-AUC")
+            panels[0].set_ylim(0, 1)
+            figure.savefig(folder / f"payoff_{name}.svg", transparent=True, metadata={"Date": None})
+            plt.close(figure)
+
+
+def _draw_kinds(axes: Axes, figures: pd.DataFrame, theme: Theme) -> None:
+    """Draw a dot for each kind and seed."""
+    for number, (_, of_seed) in enumerate(figures.groupby("column", sort=False)):
+        places = [place + 0.15 * (number - 1) for place in range(len(KINDS))]
+        is_last = of_seed["row"].eq(STREAMING).to_numpy()
+        _draw_dots(axes, places[:-1], of_seed[~is_last], theme["batch"])
+        _draw_dots(axes, places[-1:], of_seed[is_last], theme["streaming"])
+    labels = [kind.replace(" ", "\n").replace("+\n", "+ ") for kind in KINDS]
+    axes.set_xticks(range(len(KINDS)), labels)
+    axes.set_title("by kind of feature, three data sets", fontsize=11)
+
+
+def _draw_ages(axes: Axes, figures: pd.DataFrame, freshness: float, theme: Theme) -> None:
+    """Draw a line over the ages, the dead pipeline apart, and the freshness of exercise 5."""
+    is_dead = figures["row"].eq(DEAD)
+    _draw_dots(axes, list(AGES.values()), figures[~is_dead], theme["streaming"], "-")
+    _draw_dots(axes, [DEAD_AT], figures[is_dead], theme["batch"])
+    axes.axvline(freshness, color=theme["ink"], linewidth=1, linestyle=":")
+    axes.annotate(f" exercise 5: {freshness:.1f} s", (freshness, 0.04))
+    axes.set_xscale("log")
+    axes.set_xticks([*AGES.values(), DEAD_AT], [age.replace(" ", "\n") for age in (*AGES, DEAD)])
+    axes.minorticks_off()
+    axes.set_title("by age of the streaming features, one model", fontsize=11)
+
+
+def _draw_dots(
+    axes: Axes, places: list[float], figures: pd.DataFrame, color: str, line: str = "none"
+) -> None:
+    lengths = [figures["value"] - figures["low"], figures["high"] - figures["value"]]
+    axes.errorbar(places, figures["value"], lengths, fmt="o", ms=5, lw=1.2, color=color, ls=line)
