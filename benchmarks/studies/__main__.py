@@ -10,7 +10,6 @@ import sys
 import pandas as pd
 
 from benchmarks.studies import figure, report
-from benchmarks.studies.measure import measured_freshness
 from lab.learn import settings
 
 PAYMENTS = 1_000_000
@@ -35,7 +34,7 @@ def main() -> None:
     payments = int(sys.argv[1]) if sys.argv[1:] else PAYMENTS
     results = pd.concat([measure(parts, seed, payments) for parts, seed in STUDIES])
     report.write(results)
-    figure.draw(report.read_results(), measured_freshness(), report.STUDIES)
+    figure.draw(report.read_results(), report.measured_freshness(), report.STUDIES)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The README's picture: PR-AUC by kind of feature, and by the age of the streaming features."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import matplotlib as mpl
@@ -7,20 +8,17 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.studies.payoff import AGES, DEAD
-from benchmarks.studies.study import KINDS, STREAMING
-
 THEMES = {
     "light": {"ink": "#1f2328", "grid": "#d1d9e0", "batch": "#57606a", "streaming": "#0969da"},
     "dark": {"ink": "#e6edf3", "grid": "#3d444d", "batch": "#9198a1", "streaming": "#4493f8"},
 }
 INK = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
-DEAD_AT = 4 * AGES["1 h"]
+DEAD_AT = 4 * 3_600.0  # to the right of the oldest age
 
 Theme = dict[str, str]
 
 
-def draw(results: pd.DataFrame, freshness: float, folder: Path) -> None:
+def draw(results: pd.DataFrame, freshness: timedelta, folder: Path) -> None:
     """Write payoff_light.svg and payoff_dark.svg."""
     ages = results[results["table"].eq("ages") & results["column"].eq("PR-AUC")]
     for name, theme in THEMES.items():
@@ -40,28 +38,29 @@ def draw(results: pd.DataFrame, freshness: float, folder: Path) -> None:
 
 
 def _draw_kinds(axes: Axes, figures: pd.DataFrame, theme: Theme) -> None:
-    """Draw a dot for each kind and seed."""
+    """Draw a dot for each kind and seed; the last kind has the streaming features."""
     for number, (_, of_seed) in enumerate(figures.groupby("column", sort=False)):
-        places = [place + 0.15 * (number - 1) for place in range(len(KINDS))]
-        is_last = of_seed["row"].eq(STREAMING).to_numpy()
-        _draw_dots(axes, places[:-1], of_seed[~is_last], theme["batch"])
-        _draw_dots(axes, places[-1:], of_seed[is_last], theme["streaming"])
-    labels = [kind.replace(" ", "\n").replace("+\n", "+ ") for kind in KINDS]
-    axes.set_xticks(range(len(KINDS)), labels)
-    axes.set_title("by kind of feature, three data sets", fontsize=11)
+        places = [place + 0.15 * (number - 1) for place in range(len(of_seed))]
+        _draw_dots(axes, places[:-1], of_seed[:-1], theme["batch"])
+        _draw_dots(axes, places[-1:], of_seed[-1:], theme["streaming"])
+    kinds = figures["row"].unique()
+    axes.set_xticks(range(len(kinds)), [k.replace(" ", "\n").replace("+\n", "+ ") for k in kinds])
+    axes.set_title("by kind of feature; a dot for each seed", fontsize=11)
 
 
-def _draw_ages(axes: Axes, figures: pd.DataFrame, freshness: float, theme: Theme) -> None:
+def _draw_ages(axes: Axes, figures: pd.DataFrame, freshness: timedelta, theme: Theme) -> None:
     """Draw a line over the ages, the dead pipeline apart, and the freshness of exercise 5."""
-    is_dead = figures["row"].eq(DEAD)
-    _draw_dots(axes, list(AGES.values()), figures[~is_dead], theme["streaming"], "-")
-    _draw_dots(axes, [DEAD_AT], figures[is_dead], theme["batch"])
-    axes.axvline(freshness, color=theme["ink"], linewidth=1, linestyle=":")
-    axes.annotate(f" exercise 5: {freshness:.1f} s", (freshness, 0.04))
+    alive, dead = figures[:-1], figures[-1:]
+    places = [pd.Timedelta(age).total_seconds() for age in alive["row"]]
+    _draw_dots(axes, places, alive, theme["streaming"], "-")
+    _draw_dots(axes, [DEAD_AT], dead, theme["batch"])
+    measured = freshness.total_seconds()
+    axes.axvline(measured, color=theme["ink"], linewidth=1, linestyle=":")
+    axes.annotate(f" exercise 5: {measured:.1f} s", (measured, 0.04))
     axes.set_xscale("log")
-    axes.set_xticks([*AGES.values(), DEAD_AT], [age.replace(" ", "\n") for age in (*AGES, DEAD)])
+    axes.set_xticks([*places, DEAD_AT], [age.replace(" ", "\n") for age in figures["row"]])
     axes.minorticks_off()
-    axes.set_title("by age of the streaming features, one model", fontsize=11)
+    axes.set_title("by age of the streaming features; one model", fontsize=11)
 
 
 def _draw_dots(

@@ -15,10 +15,10 @@ FOLDS = 4
 LEAKS = {"the payments before": timedelta(0), "+ the payment itself": timedelta(microseconds=-2)}
 
 
-def payment_itself(study: Study, freshness: float) -> Figures:
+def payment_itself(study: Study, freshness: timedelta) -> Figures:
     """Count the payment itself in its windows, offline; both models are served the same values."""
     names = study.names(STREAMING)
-    served = with_streaming(study.test_inputs, study.test_rows, timedelta(seconds=freshness))
+    served = with_streaming(study.test_inputs, study.test_rows, freshness)
     for row, age in LEAKS.items():
         inputs = with_streaming(study.inputs, study.rows, age)
         offline, model = study.of_test(inputs), study.fit(names, inputs)

@@ -3,7 +3,6 @@
 python -m benchmarks.studies.measure PARTS PAYMENTS RESULT.csv   # parts: kinds,ages,... or real
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from threadpoolctl import threadpool_limits
 
 from benchmarks.studies import leaks, payoff
+from benchmarks.studies.report import measured_freshness
 from benchmarks.studies.scoring import Figures, as_frame
 from benchmarks.studies.study import Study
 from exercise_01_setup.setup_store import apply_definitions
@@ -23,14 +23,6 @@ from lab.settings import settings
 
 HISTORY, AS_OF = timedelta(days=300), datetime(2026, 6, 1, tzinfo=UTC)
 HINDSIGHT = timedelta(days=60)  # so that the labels of 60 days are known of every row
-FRESHNESS = re.compile(r"^\| stream_freshness_p95_s \| ([\d.]+) s", re.MULTILINE)
-
-
-def measured_freshness() -> float:
-    """Return the published seconds from a payment to its features in Redis; 95 % take less."""
-    found = FRESHNESS.search((settings.root / "docs" / "benchmarks.md").read_text())
-    assert found, "docs/benchmarks.md has no stream_freshness_p95_s"
-    return float(found[1])
 
 
 PARTS: dict[str, Callable[[Study], Figures]] = {

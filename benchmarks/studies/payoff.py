@@ -13,13 +13,9 @@ from exercise_02_pit_training.generate_training_data import AMOUNT, LABEL
 from lab.dataset import manifest
 from lab.learn import settings
 
-AGES = {
-    **{f"{s} s": s for s in (1, 5, 10, 20, 30)},
-    **{f"{minutes} min": 60 * minutes for minutes in (1, 2, 5)},
-    "1 h": 3600,
-}
+AGES = ("1 s", "5 s", "10 s", "20 s", "30 s", "1 min", "2 min", "5 min", "1 h")
 DEAD = "dead"
-BATCH_AGES_H = (0, 1, 24, 168)
+BATCH_AGES = ("0 h", "1 h", "24 h", "168 h")
 MATURITIES_D = (7, 30, 60)
 FALSE_ALARMS = 0.005
 
@@ -49,33 +45,36 @@ def kinds(study: Study) -> Figures:
 
 
 def real(study: Study) -> Figures:
-    """PR-AUC on data without thieves."""
+    """PR-AUC on data without fraud."""
     yield "real", "a coupon is redeemed", "by chance", study.scored.labels.mean()
     batch, streaming = study.pr_auc[study.best_batch], study.pr_auc[STREAMING]
     yield from _pair("real", "a coupon is redeemed", batch, streaming)
 
 
-def ages(study: Study, freshness: float) -> Figures:
+def ages(study: Study, freshness: timedelta) -> Figures:
     """PR-AUC of one model by the age of its features, each with the step from the fresher."""
 
     def at(inputs: pd.DataFrame) -> Estimate:
         return study.scored.pr_auc(study.models[STREAMING](inputs))
 
-    def aged(seconds: float) -> pd.DataFrame:
-        return with_streaming(study.test_inputs, study.test_rows, timedelta(seconds=seconds))
+    def aged(age: timedelta) -> pd.DataFrame:
+        return with_streaming(study.test_inputs, study.test_rows, age)
 
     def batch_at(inputs: pd.DataFrame, times: pd.Series) -> pd.DataFrame:
         older = join(study.test_rows, times)
         return inputs.assign(**{name: older[name].to_numpy() for name in study.names(BATCH)})
 
-    found = {age: at(aged(seconds)) for age, seconds in AGES.items()}
+    found = {age: at(aged(pd.Timedelta(age))) for age in AGES}
     found[DEAD] = at(study.test_inputs.assign(**dict.fromkeys(streaming_features(), np.nan)))
     yield from _with_steps("ages", found)
     times = study.test_rows[TIME]
-    older = {h: batch_at(study.test_inputs, times - pd.Timedelta(hours=h)) for h in BATCH_AGES_H}
-    yield from _with_steps("batch_ages", {f"{h} h": at(inputs) for h, inputs in older.items()})
+    older = {age: batch_at(study.test_inputs, times - pd.Timedelta(age)) for age in BATCH_AGES}
+    yield from _with_steps("batch_ages", {age: at(inputs) for age, inputs in older.items()})
     served = batch_at(aged(freshness), last_run(times))
-    yield from _with_steps("served", {"as known": study.pr_auc[STREAMING], "as served": at(served)})
+    yield from _with_steps(
+        "served",
+        {"as known at the payment": study.pr_auc[STREAMING], "as served online": at(served)},
+    )
 
 
 def _with_steps(table: str, found: dict[str, Estimate]) -> Figures:
@@ -114,11 +113,10 @@ def _pair(table: str, row: str, batch: Estimate, streaming: Estimate) -> Figures
 def _money_stopped(study: Study, is_fraud: Flags, scores: Floats) -> Estimate:
     """Share of stolen money from the first flag of a theft on, which blocks the card."""
     flags = is_fraud & (scores >= np.quantile(scores[~is_fraud], 1 - FALSE_ALARMS))
-    is_blocked = pd.Series(flags).groupby(study.test_rows["theft"].to_numpy()).cummax().to_numpy()
+    theft = study.test_rows["theft"].fillna(-1)  # honest payments, which have no flags
     stolen = study.test_rows[AMOUNT].to_numpy() * is_fraud
-    return study.scored.estimate(
-        lambda weights: float(weights @ (stolen * is_blocked) / (weights @ stolen))
-    )
+    stopped = stolen * pd.Series(flags).groupby(theft).cummax().to_numpy()
+    return study.scored.estimate(lambda weights: float(weights @ stopped / (weights @ stolen)))
 
 
 def maturity(study: Study) -> Figures:

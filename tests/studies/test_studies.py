@@ -150,7 +150,7 @@ def test_a_figure_that_was_edited_by_hand_is_found() -> None:
 
 
 def test_the_picture_is_drawn_light_and_dark(tmp_path: Path) -> None:
-    figure.draw(report.read_results(), measure.measured_freshness(), tmp_path)
+    figure.draw(report.read_results(), report.measured_freshness(), tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {"payoff_light.svg", "payoff_dark.svg"}
     assert {file.name for file in report.STUDIES.glob("*.svg")} >= {"payoff_light.svg"}
 
