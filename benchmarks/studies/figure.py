@@ -66,5 +66,6 @@ def _draw_ages(axes: Axes, figures: pd.DataFrame, freshness: timedelta, theme: T
 def _draw_dots(
     axes: Axes, places: list[float], figures: pd.DataFrame, color: str, line: str = "none"
 ) -> None:
-    lengths = [figures["value"] - figures["low"], figures["high"] - figures["value"]]
-    axes.errorbar(places, figures["value"], lengths, fmt="o", ms=5, lw=1.2, color=color, ls=line)
+    value, low, high = (figures[name].to_numpy() for name in ("value", "low", "high"))
+    lengths = value - low, high - value
+    axes.errorbar(places, value, lengths, fmt="o", ms=5, lw=1.2, color=color, ls=line)

@@ -15,33 +15,37 @@ from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_
 from exercise_02_pit_training.generate_training_data import (
     AMOUNT,
     KEYS,
-    LABEL_MATURITY,
     create_entity_df,
     get_training_data,
-    has_history,
     model_inputs,
     service_features,
 )
-from exercise_02_pit_training.splits import split_by_time
-from exercise_05_streaming.windows import TILE, features
+from exercise_05_streaming.windows import features
 from lab.dataset.tables import TRUTH
 from lab.learn import as_of, open_store, settings
 
 TIME = "event_timestamp"
 SCHEDULE = pd.Timedelta(hours=1)  # of the materialization
 SAME_THEFT = pd.Timedelta(hours=1)  # a burst takes minutes
-EVENTS = """
-    SELECT r.row, epoch_ms(r.t) AS now_ms, epoch_ms(e.event_timestamp) AS ms, e.is_approved,
-        round(e.amount * 100)::BIGINT AS cents
-    FROM asked AS r JOIN read_parquet('{file}') AS e USING (user_id)
-    WHERE e.event_timestamp < r.seen_until AND e.event_timestamp >= r.t - INTERVAL 24 HOUR
+# Exercise 5's tiles, for each row those that its windows can hold
+TILES = """
+    SELECT payment.row AS user_id, epoch_ms(t) AS now_ms, ms // 300_000 * 300 AS tile_start,
+        count(*) AS transaction_count, sum(cents) AS total_cents, max(cents) AS max_cents,
+        count(*) FILTER (NOT is_approved) AS declined_count,
+        min(ms) AS first_event, max(ms) AS last_event
+    FROM payment JOIN (
+        SELECT *, epoch_ms(event_timestamp) AS ms, round(amount * 100) AS cents
+        FROM read_parquet('{file}')
+    ) AS event USING (user_id)
+    WHERE event_timestamp < seen_until AND event_timestamp >= t - INTERVAL 24 HOUR
+    GROUP BY ALL ORDER BY payment.row, tile_start
 """
 
 
 def labelled_payments(hindsight: timedelta) -> pd.DataFrame:
     """Return exercise 2's rows that are older than `hindsight`, in the order of time.
 
-    A simulation adds `truth`, `kind`, `theft` (its number) and `is_first` of the theft.
+    A simulation adds `truth`, `theft` (its number), and `is_first` of the theft.
     """
     raw = pd.read_parquet(settings.data_dir / "transactions.parquet")
     rows = create_entity_df(raw.drop(columns="product_id", errors="ignore"))
@@ -60,22 +64,16 @@ def _with_truth(raw: pd.DataFrame) -> pd.DataFrame:
     stolen = known[known["kind"] == "theft"]
     pause = stolen.groupby("user_id")[TIME].diff()
     is_first = pause.isna() | (pause > SAME_THEFT)
-    known = known.assign(theft=is_first.cumsum(), is_first=is_first)
-    known["is_first"] = known["is_first"].eq(True)
-    return known[[*KEYS, "label_timestamp", "truth", "kind", "theft", "is_first"]]
-
-
-def split(inputs: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
-    """Return exercise 2's split of each row."""
-    return split_by_time(rows[TIME], has_history(inputs), LABEL_MATURITY)
+    known["theft"] = is_first.cumsum()
+    known["is_first"] = is_first.reindex(known.index, fill_value=False)
+    return known[[*KEYS, "label_timestamp", "truth", "theft", "is_first"]]
 
 
 def join(rows: pd.DataFrame, at: pd.Series | None = None, *, known: bool = True) -> pd.DataFrame:
     """Return the inputs of each row as known at its own time, or `at` another."""
-    asked = rows[[*KEYS, AMOUNT]]
-    asked = asked if at is None else asked.assign(**{TIME: at})
+    entity_rows = rows[[*KEYS, AMOUNT]]
     joined = get_training_data(
-        asked,
+        entity_rows if at is None else entity_rows.assign(**{TIME: at}),
         open_store("plugins"),
         filter_by_created_timestamp=known,
         rows_per_join=len(rows),
@@ -102,27 +100,15 @@ def with_streaming(inputs: pd.DataFrame, rows: pd.DataFrame, age: timedelta) -> 
 
 
 def windows(rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
-    """Return exercise 5's features by place in `rows`; rows without an event in 24 hours lack."""
-    asked = pd.DataFrame({"row": range(len(rows)), "user_id": rows["user_id"].to_numpy()})
-    asked = asked.assign(t=rows[TIME].to_numpy(), seen_until=(rows[TIME] - age).to_numpy())
+    """Return exercise 5's features by place in `rows`, of those with a payment in 24 hours."""
+    time = rows[TIME]
+    payment = pd.DataFrame({"row": range(len(rows)), "user_id": rows["user_id"].to_numpy()})
+    payment = payment.assign(t=time.to_numpy(), seen_until=(time - age).to_numpy())
+    file = settings.data_dir / "transactions.parquet"
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("asked", asked)
-        file = settings.data_dir / "transactions.parquet"
-        events = connection.execute(EVENTS.format(file=file)).pl()
-    tiles = (
-        events.group_by("row", "now_ms", (pl.col("ms") // 300_000 * 300).alias("tile_start"))
-        .agg(
-            pl.len().alias("transaction_count"),
-            pl.col("cents").sum().alias("total_cents"),
-            pl.col("cents").max().alias("max_cents"),
-            (~pl.col("is_approved")).sum().alias("declined_count"),
-            pl.col("ms").min().alias("first_event"),
-            pl.col("ms").max().alias("last_event"),
-        )
-        .rename({"row": "user_id"})  # each row is a user with a present of its own
-        .cast({name: kind for name, kind in TILE.items() if name != "user_id"})
-        .sort("user_id", "tile_start")
-    )
-    now_ms = cast(int, pl.col("now_ms"))  # the same arithmetic, for each row its own
+        connection.register("payment", payment)
+        tiles = connection.execute(TILES.format(file=file)).pl()
+    tiles = tiles.cast({name: pl.Int64 for name in tiles.columns})
+    now_ms = cast(int, pl.col("now_ms"))  # each row is a user with a present of its own
     return features(tiles, now_ms).to_pandas().set_index("user_id")
