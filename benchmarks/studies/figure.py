@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -22,7 +23,7 @@ def draw(results: pd.DataFrame, freshness: timedelta, folder: Path) -> None:
     """Write payoff_light.svg and payoff_dark.svg."""
     ages = results[results["table"].eq("ages") & results["column"].eq("PR-AUC")]
     for name, theme in THEMES.items():
-        style = {"font.size": 11, "axes.edgecolor": theme["grid"], "svg.hashsalt": name}
+        style: Any = {"font.size": 11, "axes.edgecolor": theme["grid"], "svg.hashsalt": name}
         with mpl.rc_context(style | dict.fromkeys(INK, theme["ink"])):
             figure, panels = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True, layout="tight")
             _draw_kinds(panels[0], results[results["table"] == "kinds"], theme)

@@ -73,8 +73,8 @@ class ScoredRows:
         numbers = {name: pd.factorize(rows[key])[0] for name, key in keys.items()}
         return cls(numbers, labels.to_numpy(np.int64), seed)
 
-    def subset(self, chosen: Flags) -> "ScoredRows":
-        """Keep the chosen rows."""
+    def subset(self, chosen: Flags | NDArray[np.intp]) -> "ScoredRows":
+        """Return the chosen rows, in their order."""
         entities = {name: numbers[chosen] for name, numbers in self.entities.items()}
         return ScoredRows(entities, self.labels[chosen], self.seed)
 
