@@ -82,6 +82,9 @@ def test_the_model_has_the_services_features_and_describes_itself(printed: str) 
     assert found
     assert float(found[1]) > 5 * float(found[2])
     assert "of payments raise an alert" in printed
+    gain = re.search(r"streaming features add ([\d.]+) \(([\d.]+) to ([\d.]+)\)", printed)
+    assert gain
+    assert 0 < float(gain[2]) < float(gain[1]) < float(gain[3])
 
 
 def test_both_runtimes_agree_on_the_trained_model(printed: str) -> None:

@@ -1,0 +1,1 @@
+"""What streaming features are worth, what late values cost, and leaks; `make payoff`."""

@@ -1,0 +1,155 @@
+"""The studies in a small, seeded form; the written results stand in the documents."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import average_precision_score
+from threadpoolctl import threadpool_limits
+
+from benchmarks.studies import figure, measure, report, scoring, study
+from benchmarks.studies.inputs import TIME, join, labelled_payments, streaming_features, windows
+from benchmarks.studies.scoring import ScoredRows, as_frame
+from exercise_01_setup.setup_store import apply_definitions
+from lab.dataset.simulate import simulate
+from lab.feature_store import feast_says_nothing
+from lab.settings import settings
+from tests.settings_in_force import settings_in_force
+
+AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
+HINDSIGHT = timedelta(days=10)
+
+
+def small_model(inputs: pd.DataFrame, labels: pd.Series) -> Any:
+    """Exercise 4's model with few trees."""
+    return HistGradientBoostingClassifier(max_iter=15).fit(inputs.to_numpy(), labels)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A simulated shop with the definitions applied; no service is needed."""
+    folder = tmp_path_factory.mktemp("studies")
+    history = timedelta(days=80)
+    simulate(folder, transactions=15_000, seed=3, as_of=AS_OF, history=history)
+    with settings_in_force(data_dir=folder, stores="plugins", seed=3), feast_says_nothing():
+        apply_definitions()
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def figures(data: Path) -> Iterator[pd.DataFrame]:
+    """All figures of the small shop."""
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+        patch.setattr(study, "train", small_model)
+        patch.setattr(scoring, "RESAMPLES", 5)
+        yield as_frame(measure.figures(list(measure.PARTS)[:-1], HINDSIGHT))
+
+
+def value(figures: pd.DataFrame, table: str, row: str, column: str) -> float:
+    """Return one figure."""
+    places = figures.set_index(["table", "row", "column"])["value"]
+    return float(places[table, row, column])
+
+
+def test_a_small_study_fills_every_place_of_the_documents(figures: pd.DataFrame) -> None:
+    places = {name for file in report.DOCUMENTS for name in report.places(file.read_text())}
+    assert places - set(figures["table"]) <= {"sentence", "real"}
+    intervals = figures.dropna(subset="low")
+    assert set(intervals["by"]) == {"users", "merchants"}
+    assert (intervals["low"] <= intervals["high"]).all()
+
+
+def test_only_the_vectors_show_that_a_payment_counts_itself(figures: pd.DataFrame) -> None:
+    differ = "vectors that differ"
+    assert value(figures, "itself", "the payments before", differ) < 0.05
+    assert value(figures, "itself", "+ the payment itself", differ) == 1
+
+
+def test_streaming_features_of_an_age_equal_the_stores_history(data: Path) -> None:
+    """The store's history at t is the windows of five seconds before."""
+    rows = labelled_payments(HINDSIGHT).tail(2_000).reset_index(drop=True)
+    then = rows.assign(**{TIME: rows[TIME] - settings.streaming_delay})
+    computed = windows(then, timedelta(0)).reindex(range(len(rows)))[streaming_features()]
+    stored = join(rows)[streaming_features()]
+    is_recent = computed.notna().any(axis=1).to_numpy()
+    assert is_recent.sum() > 100
+    assert (computed["transaction_count_1h"] > 0).sum() > 50
+    recent = computed[is_recent].astype("float32").rename_axis(None)
+    pd.testing.assert_frame_equal(recent, stored[is_recent], check_exact=True)
+
+
+def test_an_age_hides_the_payments_that_came_within_it(data: Path) -> None:
+    rows = labelled_payments(HINDSIGHT)
+    counts = [windows(rows, timedelta(seconds=s))["transaction_count_24h"].sum() for s in (0, 600)]
+    assert counts[0] > counts[1] > 0
+    with_itself = windows(rows, timedelta(microseconds=-2))
+    assert (with_itself["transaction_count_5m"] >= 1).all()
+    assert len(with_itself) == len(rows)
+
+
+# ---- Scores ----------------------------------------------------------------------------------
+
+
+def scored_rows(users: int = 40) -> tuple[ScoredRows, Any]:
+    random = np.random.default_rng(1)
+    number = 2_000
+    rows = pd.DataFrame({"user_id": random.integers(0, users, number), "merchant_id": 1})
+    rows["merchant_id"] = random.integers(0, 300, number)
+    labels = pd.Series((random.random(number) < 0.1).astype(int))
+    scores = np.round(labels + random.normal(0, 1, number), 1)  # with ties
+    return ScoredRows.of(rows, labels, seed=1), scores.to_numpy()
+
+
+def test_pr_auc_is_that_of_scikit_learn_for_every_resample() -> None:
+    rows, scores = scored_rows()
+    estimate = rows.pr_auc(scores)
+    assert estimate.value == pytest.approx(average_precision_score(rows.labels, scores))
+    for name, weights in rows._weights.items():
+        expected = [
+            average_precision_score(rows.labels, scores, sample_weight=draw[rows.entities[name]])
+            for draw in weights[:10]
+        ]
+        assert estimate.draws[name][:10] == pytest.approx(expected)
+
+
+def test_a_paired_difference_is_narrower_than_its_sides_and_none_to_itself() -> None:
+    rows, scores = scored_rows()
+    one, other = rows.pr_auc(scores), rows.pr_auc(scores + 0.01 * np.arange(len(scores)) / 2_000)
+    assert (one - one).interval()[:2] == (0, 0)
+    assert np.ptp((one - other).interval()[:2]) < np.ptp(one.interval()[:2]) / 5
+    assert (one / one).interval()[:2] == (1, 1)
+
+
+def test_the_wider_interval_counts() -> None:
+    """Labels that hang on few users, spread over many merchants."""
+    rows, _ = scored_rows(users=10)
+    labels = (rows.entities["users"] < 3).astype(np.int64)
+    of_users = ScoredRows(rows.entities, labels, seed=1)
+    share = of_users.estimate(lambda weights: float(weights @ labels / weights.sum()))
+    assert share.interval()[2] == "users"
+
+
+# ---- Written results -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", report.DOCUMENTS, ids=lambda file: file.parent.name)
+def test_figures_in_documents_are_the_written_results(document: Path) -> None:
+    text = document.read_text()
+    assert report.places(text)
+    assert report.fill(text, report.read_results()) == text
+
+
+def test_a_figure_that_was_edited_by_hand_is_found() -> None:
+    text = report.DOCUMENTS[-1].read_text().replace("0.0", "0.1", 1)
+    assert report.fill(text, report.read_results()) != text
+
+
+def test_the_picture_is_drawn_light_and_dark(tmp_path: Path) -> None:
+    figure.draw(report.read_results(), report.measured_freshness(), tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"payoff_light.svg", "payoff_dark.svg"}
+    assert {file.name for file in report.STUDIES.glob("*.svg")} >= {"payoff_light.svg"}
