@@ -124,7 +124,8 @@ def _instants(column: pa.Array) -> pa.Array:
 
 
 def _seconds(column: pa.Array) -> NDArray[np.int64]:
-    return column.to_numpy(zero_copy_only=False).astype("datetime64[s]").astype(np.int64)
+    times: NDArray[np.datetime64] = column.to_numpy(zero_copy_only=False).astype("datetime64[s]")
+    return times.astype(np.int64)
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -112,9 +112,9 @@ class RedisAddress:
                 f"connection_string has {unknown or f'{len(nodes)} nodes'}: give one host:port, "
                 f"and of its options only {', '.join(sorted(OPTIONS | TLS_OPTIONS))}"
             )
-        login = {name: given.get(name) or "" for name in ("username", "password")}
+        user, password = str(given.get("username") or ""), str(given.get("password") or "")
         tls = {name: given[name] for name in TLS_OPTIONS & set(given)} if given.get("ssl") else None
-        return cls(*nodes[0], db, tls=tls, **login)
+        return cls(*nodes[0], db, user, password, tls)
 
     @property
     def greeting(self) -> tuple[bytes, int]:

@@ -33,16 +33,22 @@ FIELDS_PER_SCRIPT = 500
 # KEYS: one hash per row. ARGV: the field of the event time, the key's TTL in seconds (0: none), the
 # number of features, their fields, then for each row its event time and its values.
 WRITE_UNLESS_OLDER = """
+local function negative(bytes, at)  -- ten bytes of two's complement: a time before 1970
+  local complement, scale = 0, 1
+  for place = at, at + 8 do
+    complement, scale = complement + (127 - bytes:byte(place) % 128) * scale, scale * 128
+  end
+  return -complement - 1
+end
+
 local function varint(bytes, at)
-  local value, complement, scale = 0, 0, 1
-  for place = 1, 10 do
+  local value, scale, start = 0, 1, at
+  while true do
     local byte = bytes:byte(at)
-    at = at + 1
-    if place == 10 then return -complement - 1, at end  -- two's complement: a time before 1970
-    local bits = byte % 128
-    value, complement = value + bits * scale, complement + (127 - bits) * scale
+    if at - start == 9 then return negative(bytes, start), at + 1 end
+    value = value + (byte % 128) * scale
+    at, scale = at + 1, scale * 128
     if byte < 128 then return value, at end
-    scale = scale * 128
   end
 end
 

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -70,7 +71,7 @@ def redis_cluster(folder: Path, masters: int = 3) -> Iterator[list[int]]:
         command = ["redis-cli", "--cluster", "create", *nodes, "--cluster-yes"]
         subprocess.run(command, check=True, capture_output=True)
         for port in ports:
-            eventually(lambda port=port: _is_whole(redis.Redis(port=port)))
+            eventually(partial(_is_whole, redis.Redis(port=port)))
         yield ports
 
 

@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 from feast import Entity, ValueType
-from feast.types import FeastType, Int64, String, UnixTimestamp
+from feast.types import Int64, String, UnixTimestamp
 
 from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
     DAY,
     HOUR,
-    ROWS,
     START,
     feature_view,
     online,
@@ -54,32 +53,31 @@ def materialized(
     return run
 
 
-def keyed(file: Path, kind: ValueType, keys: pa.Array) -> list[Any]:
+def keyed(folder: Path, name: str, kind: ValueType, keys: pa.Array) -> list[Any]:
     """An entity of a type and its view, over rows of these keys."""
     times = pa.array([START + n * HOUR for n in range(len(keys))])
-    columns = {"key": keys, "event_timestamp": times, "created": times, "value": range(len(keys))}
-    pq.write_table(pa.table({name: pa.array(of) for name, of in columns.items()}), file)
-    entity = Entity(name="key", value_type=kind)
-    return [entity, feature_view("v", source(file), entity)]
+    columns = {name: keys, "event_timestamp": times, "created": times, "value": range(len(keys))}
+    file = folder / f"{name}.parquet"
+    pq.write_table(pa.table({column: pa.array(of) for column, of in columns.items()}), file)
+    entity = Entity(name=name, value_type=kind)
+    return [entity, feature_view(f"of_{name}", source(file), entity)]
 
 
-@pytest.mark.parametrize(
-    ("kind", "keys"),
-    [
-        (ValueType.BYTES, pa.array([b"a", b"", b"\xff\0", b"a"])),
-        (ValueType.UNIX_TIMESTAMP, pa.array([START, BEFORE_1970, BEFORE_1970 - DAY])),
-        (ValueType.UNIX_TIMESTAMP, pa.array([START.date(), BEFORE_1970.date()])),
-        (ValueType.INT32, pa.array([1, -(2**31)])),
-        (ValueType.INT64, pa.array([1.0, -2.0])),
-        (ValueType.STRING, pa.array([1, 2])),
-    ],
-    ids=["bytes", "timestamps", "dates", "narrowed integers", "floats", "numbers as strings"],
-)
-def test_a_key_of_any_type_that_feasts_engine_takes(
-    kind: ValueType, keys: pa.Array, materialized: Materialized, tmp_path: Path
+def test_keys_of_any_type_that_feasts_engine_takes(
+    materialized: Materialized, tmp_path: Path
 ) -> None:
-    objects = keyed(tmp_path / "rows.parquet", kind, keys)
-    assert materialized(*objects) == materialized(*objects, parts=FEASTS_OWN)
+    kinds = {
+        "raw": (ValueType.BYTES, pa.array([b"a", b"", b"\xff\0", b"a"])),
+        "times": (ValueType.UNIX_TIMESTAMP, pa.array([START, BEFORE_1970, BEFORE_1970 - DAY])),
+        "dates": (ValueType.UNIX_TIMESTAMP, pa.array([START.date(), BEFORE_1970.date()])),
+        "narrowed": (ValueType.INT32, pa.array([1, -(2**31)])),
+        "floats": (ValueType.INT64, pa.array([1.0, -2.0])),
+        "numbers_as_text": (ValueType.STRING, pa.array([1, 2])),
+    }
+    objects = [of for name, kind in kinds.items() for of in keyed(tmp_path, name, *kind)]
+    theirs = materialized(*objects, parts=FEASTS_OWN)
+    assert len(theirs) == 14
+    assert materialized(*objects) == theirs
 
 
 @pytest.mark.parametrize("kind", [ValueType.UUID, ValueType.DOUBLE, ValueType.BOOL])
@@ -87,42 +85,33 @@ def test_a_key_type_that_redis_has_no_place_for_is_refused_by_feasts_engine(
     kind: ValueType, materialized: Materialized, tmp_path: Path
 ) -> None:
     key = {ValueType.DOUBLE: 1.5, ValueType.BOOL: True}.get(kind, f"{0:032}")
-    objects = keyed(tmp_path / "rows.parquet", kind, pa.array([key]))
+    objects = keyed(tmp_path, "odd", kind, pa.array([key]))
     with pytest.raises(ValueError, match="Value type not supported for feast"):
         materialized(*objects)
 
 
-@pytest.mark.parametrize(
-    ("declared", "values"),
-    [
-        (Int64, pa.array([Decimal("1.00"), Decimal("2.00")])),
-        (Int64, pa.array([True, None])),
-        (String, pa.array([1, 2])),
-        (UnixTimestamp, pa.array([START.date(), None])),
-    ],
-    ids=["decimals", "flags", "numbers as text", "dates"],
-)
 def test_what_the_engine_does_not_read_goes_to_feasts_engine(
-    declared: FeastType, values: pa.Array, materialized: Materialized, tmp_path: Path
+    materialized: Materialized, tmp_path: Path
 ) -> None:
-    file = write_rows(tmp_path / "rows.parquet", [row("a", 0, 0), row("b", 0, 0)])
-    table = pq.read_table(file)
-    pq.write_table(table.set_column(table.schema.get_field_index("value"), "value", values), file)
-    view = feature_view("v", source(file), features={"value": declared})
-    theirs = materialized(view, parts=FEASTS_OWN)
+    """Columns of another type than declared, and times that are not timestamps."""
+    stored = {
+        "decimals": (Int64, pa.array([Decimal("1.00"), Decimal("2.00")])),
+        "flags": (Int64, pa.array([True, None])),
+        "text": (String, pa.array([1, 2])),
+        "dates": (UnixTimestamp, pa.array([START.date(), None])),
+    }
+    views = []
+    for number, kind in enumerate((pa.timestamp("us", "UTC"), pa.string(), pa.date32())):
+        times = pa.array([START.replace(tzinfo=None)] * 2).cast(pa.date32()).cast(kind)
+        columns = {"user_id": ["a", "b"], "event_timestamp": times, "created": times}
+        columns |= {name: values for name, (_, values) in stored.items()}
+        file = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.table(columns), file)
+        features = {name: declared for name, (declared, _) in stored.items()}
+        views.append(feature_view(f"v{number}", source(file), features=features))
+    theirs = materialized(*views, parts=FEASTS_OWN)
     assert len(theirs) == 2
-    assert materialized(view, parts=OVER_FEASTS) == theirs
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.date32()])
-def test_times_that_are_not_timestamps_go_to_feasts_engine(
-    kind: pa.DataType, materialized: Materialized, tmp_path: Path
-) -> None:
-    table = pq.read_table(write_rows(tmp_path / "rows.parquet", ROWS))
-    day = pa.array([START.date().isoformat()] * len(ROWS)).cast(kind)
-    pq.write_table(table.set_column(1, "event_timestamp", day), tmp_path / "rows.parquet")
-    view = view_of(tmp_path / "rows.parquet")
-    assert materialized(view, parts=OVER_FEASTS) == materialized(view, parts=FEASTS_OWN)
+    assert materialized(*views, parts=OVER_FEASTS) == theirs
 
 
 def test_nan_is_null_and_a_fraction_is_named(

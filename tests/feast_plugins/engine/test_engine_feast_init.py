@@ -61,8 +61,8 @@ def test_a_new_repository_runs_to_its_end(repo: Path, monkeypatch: pytest.Monkey
     feature = "driver_hourly_stats:conv_rate"
     theirs = store.get_online_features([feature], rows).to_dict()["conv_rate"]
     assert all(0 <= rate <= 1 for rate in theirs)
-    only = {"views": ["driver_hourly_stats"], "timeout_s": 30}
-    with OnlineReader.open(store.config, "driver_activity_v1", **only) as reader:
+    views = ["driver_hourly_stats"]
+    with OnlineReader.open(store.config, "driver_activity_v1", views=views) as reader:
         assert reader.read(rows).values["conv_rate"] == theirs
     with pytest.raises(UnreadableService, match="its mode is pandas"):
         OnlineReader.open(store.config, "driver_activity_v1")
