@@ -14,9 +14,8 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
+from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
 from exercise_05_streaming.windows import features
-from exercise_05_streaming.writer import FeastSink
 from feast_plugins.online_reader import OnlineReader
 from lab.feature_store import connect_redis, open_store
 from lab.settings import settings
@@ -65,11 +64,16 @@ def run_before(moment: datetime, past_the_hour: timedelta = timedelta()) -> date
     return (moment - past_the_hour).replace(minute=0, second=0, microsecond=0) + past_the_hour
 
 
+def ms_of(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return int(moment.timestamp() * 1_000)
+
+
 class Replay:
     """Writes to Redis what a materialization and the stream have written by a moment."""
 
     def __init__(self) -> None:
-        self._store, self._sink, self._redis = open_store(), FeastSink(), connect_redis()
+        self._store, self._redis = open_store(), connect_redis()
         self._project = self._store.project
         self._transactions = pl.read_parquet(settings.data_dir / "transactions.parquet")
         self._of_user = self._transactions.partition_by("user_id", as_dict=True)
@@ -90,23 +94,27 @@ class Replay:
             self._redis.hset(f"materialized_until:{self._project}", view, end.isoformat())
         self._redis.incr(f"materialization_runs:{self._project}")
 
-    def stream(self, user: str, moment: datetime) -> None:
-        """Write a user's windows as the writer does, and publish the progress time."""
-        as_of = moment - settings.streaming_delay
-        now_ms = int(as_of.timestamp() * 1_000)
-        rows = features(tiles(before(self._of_user[user,], as_of)).sort("tile_start"), now_ms)
-        if len(rows):
-            self._sink.write(rows, now_ms)
-        self.publish(as_of)
+    def stream(self, payments: pd.DataFrame) -> None:
+        """Write the windows of users as the writer does, each as of its payment."""
+        moments = payments["event_timestamp"] - settings.streaming_delay
+        written = [
+            features(tiles(before(self._of_user[user,], moment)).sort("tile_start"), ms_of(moment))
+            .to_pandas()
+            .assign(event_timestamp=moment, created_timestamp=moment)
+            for user, moment in zip(payments["user_id"], moments, strict=True)
+        ]
+        rows = pd.concat(written).drop(columns="next_change")
+        self._store.write_to_online_store(STREAMING_VIEW, rows)
 
     def publish(self, progress: datetime) -> None:
-        self._redis.set(PROGRESS_KEY, int(progress.timestamp() * 1_000))
+        """Publish the progress time."""
+        self._redis.set(PROGRESS_KEY, ms_of(progress))
 
 
 def request_of(payment: pd.Series) -> dict[str, object]:
     """The request of a row of exercise 2."""
     names = ["user_id", "merchant_id", "transaction_amount"]
-    return {**payment[names], "transaction_id": f"txn_{payment.name}"}
+    return {**payment[names], "transaction_id": f"txn_{payment.name:04}"}
 
 
 def predict(api: TestClient, payments: pd.DataFrame) -> None:
