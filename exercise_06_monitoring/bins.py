@@ -35,6 +35,15 @@ def as_numbers(values: Any) -> pd.Series:
     return pd.to_numeric(read_column(values), errors="coerce")
 
 
+def independent_rows(entities: pd.Series) -> float:
+    """Return how many independent rows they are worth: the rows of an entity hang together.
+
+    It is Kish's effective size; 10 rows of each of 100 entities are worth 100.
+    """
+    rows = entities.value_counts()
+    return float(rows.sum() ** 2 / (rows**2).sum())
+
+
 def bin_counts(reference: Any, current: Any, bins: int = 10) -> NDArray[np.int64]:
     """Count the values of both sides (rows) in each bin (columns); nulls are in the last.
 

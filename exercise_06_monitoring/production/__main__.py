@@ -6,12 +6,12 @@ LAB_ALERTMANAGER_URL is the address of Alertmanager, http://127.0.0.1:9093 by de
 import os
 import sys
 
-from exercise_06_monitoring.alerts import AlertState
 from exercise_06_monitoring.feature_monitoring import Monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.production.large_tables import sampled_windows
 from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
 from exercise_06_monitoring.report import write_report
+from exercise_06_monitoring.state import AlertState
 from exercise_06_monitoring.windows import drift_windows
 from lab.learn import UserError, as_of, run_script
 

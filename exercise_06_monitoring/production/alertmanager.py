@@ -9,7 +9,8 @@ from typing import Any
 
 import requests
 
-from exercise_06_monitoring.alerts import AlertState, Check
+from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.state import AlertState
 from lab.learn import utc_now
 
 SOURCE = "feature_monitoring"

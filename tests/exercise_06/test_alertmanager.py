@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from exercise_06_monitoring.alerts import AlertState, Check
+from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production.alertmanager import Alertmanager
+from exercise_06_monitoring.state import AlertState
 from lab.learn import utc_now
 from lab.stack.ports import free_port
 from tests.exercise_06.web_hook import WebHook, web_hook

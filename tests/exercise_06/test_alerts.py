@@ -13,8 +13,9 @@ from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
 
 from exercise_06_monitoring import feature_monitoring
-from exercise_06_monitoring.alerts import REPEAT_AFTER, AlertState, Check, deliver
+from exercise_06_monitoring.alerts import Check, deliver
 from exercise_06_monitoring.feature_monitoring import send_alert
+from exercise_06_monitoring.state import REPEAT_AFTER, AlertState
 from lab.errors import UserError
 from lab.learn import utc_now
 from lab.settings import settings
@@ -232,7 +233,7 @@ def test_no_output_and_no_file_has_a_secret(
         monkeypatch.setitem(pagerduty.PAGERDUTY_API_LOOKUP, "us", nowhere)
     send_alert("serving", "redis", "it is down", severity="critical")
     printed = capsys.readouterr()
-    stored = (settings.data_dir / "monitoring" / "alerts.db").read_bytes().decode("latin-1")
+    stored = (settings.data_dir / "monitoring" / "state.db").read_bytes().decode("latin-1")
     everything = printed.out + printed.err + caplog.text + stored
     assert "redis" in everything
     assert "SECRET" not in everything
