@@ -191,11 +191,17 @@ def test_only_requests_since_the_last_run_count(api: Api) -> None:
     assert api_checks()["api"].message.startswith("300 requests"), "counters restart from zero"
 
 
-def test_few_requests_are_not_measured(api: Api) -> None:
-    api.answer(3, 0.09, status="500")
-    found = api_checks()
-    assert found["api"].passed
-    assert found["api.latency"].passed is found["api.error_rate"].passed is None
+def test_few_requests_wait_for_more(api: Api) -> None:
+    """All requests fail at low traffic: 40 an hour are found in the third hour."""
+    api.answer(200, 0.004)
+    api_checks()
+    found = []
+    for _ in range(3):
+        api.answer(40, 0.004, status="500")
+        found.append(api_checks())
+    assert [set(checks) for checks in found[:2]] == [{"api"}] * 2, "an idle hour is no alert"
+    assert found[2]["api.error_rate"].passed is False
+    assert found[2]["api"].message.startswith("120 requests")
 
 
 def test_an_unavailable_service_fails_once_it_was_there(
