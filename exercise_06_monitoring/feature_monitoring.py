@@ -36,6 +36,7 @@ from lab.learn import UserError, as_of, run_script, utc_now
 SIGNIFICANCE = 0.05
 KS_MIN_STATISTIC = 0.05  # a million rows make 0.002 significant
 PSI_MODERATE, PSI_SIGNIFICANT = 0.1, 0.25  # the brief's bands
+MAX_Q_VALUE = 0.01  # with few entities chance alone gives a PSI above 0.25
 PSI_CRITICAL = 2.5  # cents in place of dollars; prices that double stay below
 MAX_RATES = {"null_rate": 0.05, "outlier_rate": 0.10}  # the brief's
 HISTORY = timedelta(days=30)
@@ -79,13 +80,13 @@ def calculate_psi(reference_data: pd.Series, current_data: pd.Series, num_bins: 
 def measure_drift(
     feature: str, reference: pd.Series, current: pd.Series, units: tuple[float, float] | None = None
 ) -> dict[str, Any]:
-    """Return the statistics of one feature; the p-value is of chi-square over the PSI's bins.
+    """Return the statistics of one feature; the p-value is of chi-square over bins of both sides.
 
-    With few entities chance alone gives a PSI above 0.25, and the p-value is large. `units` are the
-    independent rows of each side, all of them by default. The KS test leaves out nulls and
+    Bins of the reference alone would favour it: no row of it lies above its own maximum. `units`
+    are the independent rows of each side, all of them by default. The KS test leaves out nulls and
     categories.
     """
-    counts = bin_counts(reference, current)
+    counts = bin_counts(reference, current, of_both=True)
     rows, filled = counts.sum(axis=1), counts[:, counts.any(axis=0)]
     weights = np.divide(units or rows, rows, where=rows > 0, out=np.zeros(2))
     scaled = filled * weights[:, None]
@@ -188,7 +189,7 @@ def grade_drift(rows: list[dict[str, Any]], baseline: str) -> pd.DataFrame:
     report = pd.DataFrame(rows).assign(baseline=baseline)
     measured = report["p_value"].notna()
     report.loc[measured, "q_value"] = stats.false_discovery_control(report["p_value"][measured])
-    is_certain = report["q_value"] < SIGNIFICANCE
+    is_certain = report["q_value"] < MAX_Q_VALUE
     report["has_drift"] = is_certain & (report["psi"] > PSI_SIGNIFICANT)
     cases = [~measured, report["has_drift"], is_certain & (report["psi"] > PSI_MODERATE)]
     report["severity"] = np.select(cases, ["unknown", "high", "medium"], "low")

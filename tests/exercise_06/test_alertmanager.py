@@ -142,6 +142,7 @@ def test_a_value_at_the_limit_is_one_message(tmp_path: Path) -> None:
             for passed in (False, True, False, True, False, True, None, False):
                 state.update(checks(passed)[:1], utc_now())
                 assert len(state.open_alerts()) == 1
+            wait_until(lambda: ("firing", 1) in statuses(hook))
             for passed in (True, None, True):
                 assert len(state.open_alerts()) == 1
                 state.update(checks(passed)[:1], utc_now())
