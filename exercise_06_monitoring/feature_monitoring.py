@@ -23,6 +23,7 @@ from exercise_06_monitoring.serving import check_api, check_flagged_users, check
 from exercise_06_monitoring.state import AlertState, check_measured, record_run
 from exercise_06_monitoring.windows import (
     DAY,
+    Tables,
     drift_windows,
     features_of,
     read_model,
@@ -42,6 +43,7 @@ MAX_RATES = {"null_rate": 0.05, "outlier_rate": 0.10}  # the brief's
 HISTORY = timedelta(days=30)
 
 Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
+MoreChecks = Callable[[Tables, datetime], Iterator[Check]]
 Publish = Callable[[datetime, list[Check], pd.DataFrame, list[Check]], Path]
 
 # ---- Step 1: drift detection ------------------------------------------------------------------
@@ -203,6 +205,7 @@ class Monitor:
     windows: Windows = drift_windows
     alerts: AlertState = field(default_factory=AlertState)
     publish: Publish = write_report
+    more_checks: tuple[MoreChecks, ...] = ()
 
     def run(self, now: datetime) -> None:
         """Check everything, open and resolve alerts, write the page.
@@ -222,6 +225,7 @@ class Monitor:
             drift = pd.concat([drift, drift_since_training(training, served)])
             checks.append(check_flagged_users(training, served, now))
         checks += drift_checks(drift)
+        checks += [check for more in self.more_checks for check in more(tables, now)]
         if is_newest:
             checks += [*check_redis(tables, now), *check_api()]
             checks += check_measured(checks)

@@ -17,7 +17,7 @@ from scipy import stats
 
 import exercise_01_setup.feature_repo.missing_values as streaming
 from exercise_06_monitoring.alerts import Check, monitoring_folder
-from exercise_06_monitoring.windows import DAY, MODEL, features_of, read_model
+from exercise_06_monitoring.windows import DAY, MODEL, Tables, features_of, read_model
 from lab.learn import open_store, settings
 
 MIN_REQUESTS = 100
@@ -91,7 +91,7 @@ def latency_ms(counts: Counter[str], share: float) -> float:
     return float(1000 * np.interp(share * filled[-1], [0, *filled], [0, *bounds]))
 
 
-def check_redis(tables: list[tuple[Any, pd.DataFrame]], now: datetime) -> list[Check]:
+def check_redis(tables: Tables, now: datetime) -> list[Check]:
     """Check the online values of every view; one failed check where Redis does not answer."""
     try:
         checks = [check for view, rows in tables for check in check_online(view, rows, now)]

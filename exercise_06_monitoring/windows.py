@@ -22,17 +22,14 @@ import pandas as pd
 from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
 from lab.learn import UserError, open_store, settings
 
+Tables = list[tuple[Any, pd.DataFrame]]  # views with their rows
+
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 REFERENCE_WEEKS = 4
 REFERENCE_START = timedelta(days=60)  # days -60 to -32: whole weeks within the brief's 60 to 30
 BURN_IN = timedelta(days=30)  # the longest feature window is still filling before
 MODEL, METADATA = "fraud_detector.pkl", "fraud_detector.json"  # of exercise 4
-REQUEST = {
-    "user_id": "user_id",
-    "merchant_id": "merchant_id",
-    "event_timestamp": "event_timestamp",
-    "amount": "transaction_amount",
-}
+REQUEST = ["user_id", "merchant_id", "event_timestamp", "amount"]
 MAX_REQUESTS = 10_000  # Feast's join needs 1.4 GiB for them
 
 # A row and its correction share an event time: the one that was created last counts.
@@ -122,16 +119,15 @@ def read_requests(now: datetime) -> pd.DataFrame:
     """
     since = [("event_timestamp", ">", now - WEEK), ("event_timestamp", "<=", now)]
     file = settings.data_dir / "transactions.parquet"
-    payments = pd.read_parquet(file, columns=[*REQUEST], filters=since).rename(columns=REQUEST)
+    payments = pd.read_parquet(file, columns=REQUEST, filters=since)
     place = pd.util.hash_array(payments["user_id"].to_numpy(dtype=object)) % max(len(payments), 1)
+    requests = payments[place < MAX_REQUESTS].rename(columns={"amount": "transaction_amount"})
     store = open_store()
     service = store.get_feature_service(read_model()["service"])
-    joined = store.get_historical_features(
-        payments[place < MAX_REQUESTS], service, filter_by_created_timestamp=True
-    ).to_df()
+    job = store.get_historical_features(requests, service, filter_by_created_timestamp=True)
     views = {view.name: view.features for view in service.feature_view_projections}
     quiet = quiet_values(field.name for field in views.get(STREAMING_VIEW, ()))
-    return joined.fillna({name: value for name, value in quiet.items() if value == 0})
+    return job.to_df().fillna({name: value for name, value in quiet.items() if value == 0})
 
 
 def _query(view: Any, query: str, **values: object) -> pd.DataFrame:

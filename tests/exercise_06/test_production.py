@@ -22,6 +22,7 @@ def test_each_part_can_be_used_alone(part: str) -> None:
     parts = {"all": set(PARTS), "none": set[str]()}.get(part, {part})
     monitor = build_monitor(parts)
     assert (monitor.windows is drift_windows) == ("large_tables" not in parts)
+    assert len(monitor.more_checks) == len(parts & {"outcomes", "volume"})
     expected = Alertmanager if "alertmanager" in parts else AlertState
     assert type(monitor.alerts) is expected
 

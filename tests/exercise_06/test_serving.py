@@ -22,7 +22,8 @@ from exercise_06_monitoring.serving import (
     check_redis,
     check_streaming,
 )
-from exercise_06_monitoring.windows import read_rows, read_views
+from exercise_06_monitoring.state import check_measured
+from exercise_06_monitoring.windows import features_of, read_rows, read_views
 from lab.feature_store import MATERIALIZED_VIEWS
 from lab.settings import settings
 from lab.stack.ports import free_port
@@ -71,6 +72,18 @@ def test_redis_that_falls_behind_fails(client: redis.Redis) -> None:
     initial_materialization()
     late = checks(AS_OF + MAX_ONLINE_AGE + timedelta(hours=1))
     assert late["merchant_risk_features.age"] is False
+
+
+def test_a_redis_that_was_emptied_is_an_alert_that_names_no_feature(client: redis.Redis) -> None:
+    initial_materialization()
+    client.set(PROGRESS_KEY, round(AS_OF.timestamp() * 1_000))
+    tables = [(view, read_rows(view, AS_OF - timedelta(days=30), AS_OF)) for view in read_views()]
+    assert all(check.passed for check in check_measured(check_redis(tables, AS_OF)))
+    client.flushall()
+    for _ in range(2):
+        (lost,) = check_measured(check_redis(tables, AS_OF))
+        assert (lost.passed, lost.severity) == (False, "critical")
+        assert not any(name in lost.text for view, _ in tables for name in features_of(view))
 
 
 def test_a_redis_without_values_is_not_measured(client: redis.Redis) -> None:
