@@ -100,10 +100,10 @@ def drift_windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]
 
 
 def read_model() -> dict[str, Any]:
-    """Return service, inputs and threshold of the model; empty without one."""
+    """Return service, features and threshold of exercise 4's model; empty without one."""
     file = settings.model_dir / METADATA
     model: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return model
+    return model if {"service", "features", "threshold"} <= model.keys() else {}
 
 
 def read_training() -> pd.DataFrame | None:
