@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words drills matrix seeds check production bench up down lock clean setup redis java
+.PHONY: run test quick lint size words drills matrix seeds check production bench incidents up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -46,6 +46,9 @@ production: setup redis java ## grade exercises 4 to 6 with their production par
 
 bench: setup redis java ## the figures beside their peers, into build/bench.json; ONLY=pit for some
 	.venv/bin/python -m benchmarks.run $(ONLY)
+
+incidents: setup ## replay incidents through the checks of exercise 6; DAYS=30 for more
+	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)
 
 up: setup redis ## start Redis
 	$(LAB) up redis

@@ -105,6 +105,6 @@ def check_outcomes(tables: Tables, now: datetime) -> Iterator[Check]:
 
 def compare(outcome: Outcome, usual: Outcome, declined: int = 0) -> Check:
     """Fail where even the upper end of the PR-AUC lies below the lower end of the usual one."""
-    passed = outcome.high >= usual.low if outcome.frauds >= FEWEST_FRAUDS else None
+    passed = bool(outcome.high >= usual.low) if outcome.frauds >= FEWEST_FRAUDS else None
     message = f"{outcome}; {declined} declined are left out; in the test PR-AUC {usual.pr_auc:.3f}"
     return Check("prediction", "outcomes", passed, message, "critical")

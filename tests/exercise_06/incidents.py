@@ -222,6 +222,6 @@ def replay(incident: Incident, days: int, seed: int = 7) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    days = int(sys.argv[1]) if sys.argv[1:] else 30
+    days = int(sys.argv[1]) if sys.argv[1:] else 20
     for name, incident in INCIDENTS.items():
         print(name, replay(incident, days), flush=True)
