@@ -60,7 +60,7 @@ def check_api() -> Iterator[Check]:
     is_same_process = before and all(counts[name] >= count for name, count in before.items())
     new = counts - before if before and is_same_process else counts
     served = sum(n for name, n in new.items() if name.startswith(RESPONSES))
-    yield Check("serving", "api", True, f"{served} requests to judge", "critical")
+    yield Check("serving", "api", True, f"{served} requests to evaluate", "critical")
     if before is None or served >= MIN_REQUESTS:
         file.write_text(json.dumps(counts))
     if served >= MIN_REQUESTS:
@@ -145,11 +145,11 @@ def check_flagged_users(training: pd.DataFrame, served: pd.DataFrame, now: datet
     A day's number of flagged users is beta-binomial: the share in validation and test is itself
     uncertain. Payments of one user hang together, so users are counted, not payments.
     """
-    held_out = training[training["split"] != "train"]
+    unseen = training[training["split"] != "train"]
     day = served[served["event_timestamp"] > now - DAY]
     if day.empty:
         return Check("prediction", "flagged_users", None, "no payment for a day", "critical")
-    usual, today = flagged_users(held_out), flagged_users(day)
+    usual, today = flagged_users(unseen), flagged_users(day)
     flagged, users = int(usual.sum()), len(usual)
     of_share = flagged + 0.5, users - flagged + 0.5
     low, high = stats.betabinom.interval(FLAGGED_INTERVAL, len(today), *of_share)

@@ -80,7 +80,7 @@ class AlertState:
             if check.passed is False:
                 self.open(check, now)
         results = {(check.type, check.feature): check for check in checks}
-        for alert in self.open_alerts("worst"):
+        for alert in self._read("worst"):
             result = results.get((alert.type, alert.feature), replace(alert, passed=None))
             if result.passed is None:
                 self.open(alert, now)
@@ -101,8 +101,12 @@ class AlertState:
             database.execute(update, (now.isoformat(), *key))
         return True
 
-    def open_alerts(self, severity: str = "severity") -> list[Check]:
-        """Return the open alerts, oldest first, with their present or their `worst` severity."""
+    def open_alerts(self) -> list[Check]:
+        """Return the open alerts, oldest first."""
+        return self._read("severity")
+
+    def _read(self, severity: str) -> list[Check]:
+        """Return the open alerts with their present severity, or the `worst` they had."""
         query = f"SELECT type, feature, message, {severity} FROM alerts ORDER BY rowid"
         with open_database() as database:
             rows = database.execute(query).fetchall()

@@ -1,6 +1,6 @@
-"""Judge the model by outcomes: damage that no input shows, as thieves who pay like customers.
+"""Evaluate the model by outcomes: fraudsters who pay like customers change no input.
 
-Payments are judged by the week of the payment, once the youngest is older than the labels'
+Payments are grouped by the week of the payment, once the youngest is older than the labels'
 maturity, labelled or not. Frauds are labelled first: by the date of the label the newest week has a
 fraud share of 100 %. Declined payments never get a label; they are left out, and counted.
 """
@@ -51,8 +51,8 @@ class Outcome:
         )
 
 
-def judge(payments: pd.DataFrame, threshold: float) -> Outcome:
-    """Judge payments: user_id, score, is_fraud. Users are resampled: theirs hang together."""
+def evaluate(payments: pd.DataFrame, threshold: float) -> Outcome:
+    """Evaluate payments: user_id, score, is_fraud. Users are resampled: theirs hang together."""
     users, names = pd.factorize(payments["user_id"])
     labels, scores = payments["is_fraud"].to_numpy(), payments["score"].to_numpy()
     random = np.random.default_rng(settings.seed)
@@ -68,7 +68,7 @@ def judge(payments: pd.DataFrame, threshold: float) -> Outcome:
 def mature_payments(now: datetime) -> tuple[pd.DataFrame, int]:
     """Return the newest mature weeks with label and score, and the number of declined payments.
 
-    Weeks are pooled until there are 100 frauds; with fewer, an interval says nothing.
+    Weeks are pooled until there are 100 frauds; with fewer, an interval is too wide.
     """
     raw = pd.read_parquet(settings.data_dir / "transactions.parquet")
     weeks: list[pd.DataFrame] = []
@@ -98,9 +98,9 @@ def check_outcomes(tables: Tables, now: datetime) -> Iterator[Check]:
     if training is None:
         return
     threshold = read_model()["threshold"]
-    usual = judge(scored(training[training["split"] == "test"]), threshold)
+    usual = evaluate(scored(training[training["split"] == "test"]), threshold)
     payments, declined = mature_payments(now)
-    yield compare(judge(payments, threshold), usual, declined)
+    yield compare(evaluate(payments, threshold), usual, declined)
 
 
 def compare(outcome: Outcome, usual: Outcome, declined: int = 0) -> Check:

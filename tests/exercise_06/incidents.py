@@ -26,7 +26,7 @@ from exercise_06_monitoring.feature_monitoring import (
     drift_checks,
     drift_since_training,
 )
-from exercise_06_monitoring.production.outcomes import Outcome, compare, judge
+from exercise_06_monitoring.production.outcomes import Outcome, compare, evaluate
 from exercise_06_monitoring.production.volume import check_volume
 from exercise_06_monitoring.quality import check_columns
 from exercise_06_monitoring.serving import check_api, check_flagged_users, check_streaming
@@ -91,7 +91,7 @@ def dead_writer(world: World, begin: datetime) -> None:
 
 
 def customers(world: World, begin: datetime) -> None:
-    """Thieves pay what their victims pay, and once."""
+    """Fraudsters pay what their victims pay, and once."""
     is_new = (world.history["event_timestamp"] > begin) & (world.history["is_fraud"] == 1)
     quiet = payments(begin, len(world.history) / A_DAY, 77).query("is_fraud == 0")
     for name in ("ratio", "amount", "burst"):
@@ -131,7 +131,7 @@ def old_echo(world: World, begin: datetime) -> None:
 
 INCIDENTS: dict[str, Incident] = {
     "dead streaming writer": dead_writer,
-    "thieves like customers": customers,
+    "fraudsters like customers": customers,
     "dead API": dead_api,
     "flushed Redis": flushed_redis,
     "60 % of the rows lost": rows_lost,
@@ -175,7 +175,7 @@ def daily_checks(
 
 
 def outcome_of(rows: pd.DataFrame) -> Outcome:
-    return judge(rows.assign(score=score(rows)), THRESHOLD)
+    return evaluate(rows.assign(score=score(rows)), THRESHOLD)
 
 
 @dataclass

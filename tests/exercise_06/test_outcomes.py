@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from exercise_06_monitoring.production import outcomes
-from exercise_06_monitoring.production.outcomes import Outcome, compare, judge, mature_payments
+from exercise_06_monitoring.production.outcomes import Outcome, compare, evaluate, mature_payments
 from exercise_06_monitoring.production.volume import check_volume
 from lab.settings import settings
 from tests.shop import AS_OF
@@ -34,7 +34,7 @@ def payments(seed: int, rows: int = 6_000, skill: float = 2, days: float = 7) ->
 
 
 def outcome(seed: int, skill: float = 2, rows: int = 6_000) -> Outcome:
-    return judge(payments(seed, rows, skill), threshold=0.3)
+    return evaluate(payments(seed, rows, skill), threshold=0.3)
 
 
 def test_an_unchanged_model_passes_and_a_worse_one_fails() -> None:
@@ -46,7 +46,7 @@ def test_an_unchanged_model_passes_and_a_worse_one_fails() -> None:
     assert "7 declined are left out" in check.message
 
 
-def test_few_frauds_are_not_judged() -> None:
+def test_few_frauds_are_not_measured() -> None:
     few = outcome(3, skill=0, rows=1_000)
     assert few.frauds < outcomes.FEWEST_FRAUDS
     assert compare(few, outcome(1)).passed is None
@@ -55,7 +55,7 @@ def test_few_frauds_are_not_judged() -> None:
 def test_a_user_with_many_payments_widens_the_interval() -> None:
     rows = payments(4)
     one_user = rows.assign(user_id=np.where(rows["is_fraud"] == 1, "thief", rows["user_id"]))
-    of_users, of_one = (judge(frame, 0.3) for frame in (rows, one_user))
+    of_users, of_one = (evaluate(frame, 0.3) for frame in (rows, one_user))
     assert of_one.high - of_one.low > 1.5 * (of_users.high - of_users.low)
 
 
