@@ -4,7 +4,7 @@ A schedule passes the run's own time as LAB_AS_OF: a clock read from the data wo
 the data stopped. Without it, "now" is the as-of time of the data.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -80,7 +80,7 @@ def calculate_psi(reference_data: pd.Series, current_data: pd.Series, num_bins: 
 
 
 def measure_drift(
-    feature: str, reference: pd.Series, current: pd.Series, units: tuple[float, float] | None = None
+    feature: str, reference: pd.Series, current: pd.Series, units: Sequence[float] | None = None
 ) -> dict[str, Any]:
     """Return the statistics of one feature; the p-value is of chi-square over bins of both sides.
 
@@ -176,9 +176,8 @@ def drift_since_training(training: pd.DataFrame, served: pd.DataFrame) -> pd.Dat
     keys = {name: view.join_keys[0] for view in read_views() for name in features_of(view)}
     sides, rows = (training[training["split"] == "train"], served), []
     for name in read_model()["features"]:
-        reference, current = (independent_rows(side[keys.get(name, "user_id")]) for side in sides)
-        values = (side[name] for side in sides)
-        rows.append(measure_drift(name, *values, units=(reference, current)))
+        units = [independent_rows(side[keys.get(name, "user_id")]) for side in sides]
+        rows.append(measure_drift(name, sides[0][name], sides[1][name], units))
     return grade_drift(rows, "training")
 
 
