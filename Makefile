@@ -1,7 +1,8 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words drills matrix seeds check production bench payoff up down lock clean setup redis java
+.PHONY: run test quick lint size words drills matrix seeds check production bench payoff incidents \
+	up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -49,6 +50,9 @@ bench: setup redis java ## the figures beside their peers, into build/bench.json
 
 payoff: setup ## what streaming features are worth, into docs/studies; half an hour
 	.venv/bin/python -m benchmarks.studies $(PAYMENTS)
+
+incidents: setup ## replay incidents through the checks of exercise 6; DAYS=30 for more
+	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)
 
 up: setup redis ## start Redis
 	$(LAB) up redis

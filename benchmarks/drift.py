@@ -15,12 +15,12 @@ from benchmarks.harness.evidently_peer import Answer, Evidently, evidently
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.timing import alternate, seconds
 from exercise_06_monitoring.feature_monitoring import (
-    PSI_MODERATE,
     calculate_psi,
     detect_drift_ks_test,
     measure_drift,
 )
 from exercise_06_monitoring.production.large_tables import ENTITIES, MEMORY_LIMIT, write_sample
+from exercise_06_monitoring.report import PSI_MODERATE
 
 EVIDENTLY = "Evidently"
 PSI_BORDER = PSI_MODERATE

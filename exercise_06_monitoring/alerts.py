@@ -1,4 +1,4 @@
-"""Store open alerts in SQLite, and send them to Slack, by mail and to PagerDuty.
+"""Send an alert to Slack, by mail and to PagerDuty.
 
 SLACK_WEBHOOK_URL, SMTP_HOST, SMTP_PORT, ALERT_EMAIL_TO and PAGERDUTY_ROUTING_KEY name the
 receivers. An address is a secret: none is printed, and apprise, which logs them, is silent.
@@ -6,10 +6,7 @@ receivers. An address is a secret: none is printed, and apprise, which logs them
 
 import logging
 import os
-import sqlite3
-from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,14 +17,6 @@ from tenacity import retry, stop_after_attempt, wait_exponential
 from lab.learn import settings
 
 SEVERITIES = ("info", "warning", "critical")
-REPEAT_AFTER = timedelta(days=7)
-TABLE = """CREATE TABLE IF NOT EXISTS open_alerts (
-    type TEXT, feature TEXT, severity TEXT, message TEXT, last_sent TEXT,
-    PRIMARY KEY (type, feature, severity)
-)"""
-STORE = """INSERT INTO open_alerts VALUES (?, ?, ?, ?, NULL)
-ON CONFLICT DO UPDATE SET message = excluded.message RETURNING last_sent"""
-OF_ALERT = "WHERE type = ? AND feature = ? AND severity = ?"
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
 
 
@@ -38,11 +27,16 @@ class Check:
     `passed` is None where nothing was measured: that opens no alert and resolves none.
     """
 
-    type: str  # drift, data_quality or serving
+    type: str  # drift, data_quality, serving, prediction or unmeasured
     feature: str
     passed: bool | None
     message: str
     severity: str = "warning"
+
+    @property
+    def view(self) -> str:
+        """The first part of the feature's name, as in view.feature."""
+        return self.feature.split(".")[0]
 
     @property
     def text(self) -> str:
@@ -55,54 +49,6 @@ def monitoring_folder() -> Path:
     folder = settings.data_dir / "monitoring"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-class AlertState:
-    """The table of open alerts; one is open for each type, feature and severity."""
-
-    def update(self, checks: list[Check], now: datetime) -> None:
-        """Open the alerts of the failed checks; send and delete those of the passed ones.
-
-        An open alert whose check was not measured stays open, and is sent as if it had failed.
-        """
-        for check in checks:
-            if check.passed is False:
-                self.open(check, now)
-        results = {(check.type, check.feature): check for check in checks}
-        for alert in self.open_alerts():
-            result = results.get((alert.type, alert.feature), replace(alert, passed=None))
-            if result.passed is None:
-                self.open(alert, now)
-            elif result.passed and notify(replace(result, severity=alert.severity)):
-                with open_database(TABLE) as database:
-                    key = alert.type, alert.feature, alert.severity
-                    database.execute(f"DELETE FROM open_alerts {OF_ALERT}", key)
-
-    def open(self, alert: Check, now: datetime) -> bool:
-        """Store an alert, and send it unless that was done within a week."""
-        key = alert.type, alert.feature, alert.severity
-        with open_database(TABLE) as database:
-            [(sent,)] = database.execute(STORE, (*key, alert.message)).fetchall()
-            is_recent = sent is not None and now - datetime.fromisoformat(sent) < REPEAT_AFTER
-            if is_recent or not notify(alert):
-                return False
-            update = f"UPDATE open_alerts SET last_sent = ? {OF_ALERT}"
-            database.execute(update, (now.isoformat(), *key))
-        return True
-
-    def open_alerts(self) -> list[Check]:
-        """Return the open alerts, oldest first."""
-        query = "SELECT type, feature, message, severity FROM open_alerts ORDER BY rowid"
-        with open_database(TABLE) as database:
-            rows = database.execute(query).fetchall()
-        return [Check(type_, feature, False, *rest) for type_, feature, *rest in rows]
-
-
-def open_database(table: str) -> closing[sqlite3.Connection]:
-    """Open the database of the monitoring, and create a table that is not there."""
-    database = sqlite3.connect(monitoring_folder() / "alerts.db", timeout=30, isolation_level=None)
-    database.execute(table)
-    return closing(database)
 
 
 def notify(alert: Check) -> bool:

@@ -35,22 +35,36 @@ def as_numbers(values: Any) -> pd.Series:
     return pd.to_numeric(read_column(values), errors="coerce")
 
 
-def bin_counts(reference: Any, current: Any, bins: int = 10) -> NDArray[np.int64]:
+def independent_rows(entities: pd.Series) -> float:
+    """Return how many independent rows they are worth: the rows of an entity hang together.
+
+    It is Kish's effective size; 10 rows of each of 100 entities are worth 100.
+    """
+    rows = entities.value_counts()
+    return float(rows.sum() ** 2 / (rows**2).sum())
+
+
+def bin_counts(
+    reference: Any, current: Any, bins: int = 10, of_both: bool = False
+) -> NDArray[np.int64]:
     """Count the values of both sides (rows) in each bin (columns); nulls are in the last.
 
-    Numbers have quantile bins of the reference, open at both ends; a value that fills a whole bin,
-    as zero often does, has its own. Categories have the 20 most frequent ones of both sides, so
-    that a new one has a bin, then all others.
+    Numbers have quantile bins of the reference, or of both sides, open at both ends; a value that
+    fills a whole bin, as zero often does, has its own. Categories have the 20 most frequent ones of
+    both sides, so that a new one has a bin, then all others and those that occur once.
     """
     reference, current = read_column(reference), read_column(current)
+    both = pd.concat([reference, current])
     if is_numeric_dtype(reference) and is_numeric_dtype(current):
-        quantiles = reference.dropna().quantile(np.linspace(0, 1, bins + 1)).to_numpy()
+        values = both if of_both else reference
+        quantiles = values.dropna().quantile(np.linspace(0, 1, bins + 1)).to_numpy()
         heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
         edges = np.unique([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])
         edges = edges[np.isfinite(edges)]
         numbers, nulls = [edges.searchsorted(side) for side in (reference, current)], len(edges) + 1
     else:
-        known = pd.concat([reference, current]).value_counts().index[:MAX_CATEGORIES]
+        frequent = both.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        known = frequent[frequent > 1].index[:MAX_CATEGORIES]
         nulls = len(known) + 1
         numbers = [known.get_indexer(side) % nulls for side in (reference, current)]
     sides = zip((reference, current), numbers, strict=True)

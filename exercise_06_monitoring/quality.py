@@ -17,7 +17,7 @@ from exercise_06_monitoring.windows import DAY, table_of
 from lab.learn import settings
 
 MAX_AGE_MINUTES = 25 * 60  # of a view without an expectation: a daily table
-MAX_UNSEEN_RATE = 0.05
+MAX_UNSEEN_RATE, UNSEEN_CHANCE = 0.05, 0.001
 HAS_TYPE = {
     "Int": arrow.is_integer,
     "Flo": arrow.is_floating,
@@ -72,15 +72,25 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
     types = {field.name: field.type for field in pyarrow.dataset.dataset(table_of(view)).schema}
     for field in view.features:
         yield check_type(view, field, types.get(field.name))
-        yield from check_values(view, field, new[field.name].dropna(), rows[field.name][~is_new])
+        yield from check_values(view, field, new, rows[~is_new])
 
 
-def check_values(view: Any, field: Any, values: pd.Series, earlier: pd.Series) -> Iterator[Check]:
-    """Check that categories were seen earlier, and numbers against the range of expectations."""
+def check_values(
+    view: Any, field: Any, new: pd.DataFrame, earlier: pd.DataFrame
+) -> Iterator[Check]:
+    """Check that categories were seen earlier, and numbers against the range of expectations.
+
+    Where many values belong to one entity, as ids do, unseen ones are usual: the share of such
+    entities estimates how many (Good and Turing), and more than chance makes of them is a fault.
+    """
+    values = new[field.name].dropna()
     if str(field.dtype) == "String" and len(earlier):
-        unseen = (~values.isin(earlier)).mean()
-        message = f"{unseen:.1%} were not seen in the month before"
-        passed = unseen <= MAX_UNSEEN_RATE if len(values) else None
+        entities = earlier.groupby(field.name)["entity"].nunique()
+        usual = ((entities == 1).sum() + 1) / (entities.sum() + 1)
+        unseen = int((~values.isin(entities.index)).sum())
+        most = stats.binom.isf(UNSEEN_CHANCE, len(values), max(MAX_UNSEEN_RATE, usual))
+        message = f"{unseen} of {len(values)} were not seen in the month before; limit {most:.0f}"
+        passed = unseen <= most if len(values) else None
         yield check_of(view, f"{field.name}.unseen_rate", passed, message)
     limit = expectations(view).get("features", {}).get(field.name, {})
     if "min" in limit or "max" in limit:

@@ -1,14 +1,49 @@
-"""Write the page of a day: open alerts, drift of every feature, quality and serving checks."""
+"""Grade the measured drift, and write the page of a day: open alerts, drift, all checks."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
+from scipy import stats
 
 from exercise_06_monitoring.alerts import Check, monitoring_folder
 
 PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+PSI_MODERATE, PSI_SIGNIFICANT = 0.1, 0.25  # the brief's bands
+MAX_Q_VALUE = 0.01  # with few entities chance alone gives a PSI above 0.25
+PSI_CRITICAL = 2.5  # cents in place of dollars; prices that double stay below
+
+
+def grade_drift(rows: list[dict[str, Any]], baseline: str) -> pd.DataFrame:
+    """Return measured features with q_value, has_drift and severity.
+
+    P-values are corrected for the number of features (Benjamini and Hochberg). Severity: high is
+    drift; medium is a PSI above 0.1; unknown is a window without rows.
+    """
+    report = pd.DataFrame(rows).assign(baseline=baseline)
+    measured = report["p_value"].notna()
+    report.loc[measured, "q_value"] = stats.false_discovery_control(report["p_value"][measured])
+    is_certain = report["q_value"] < MAX_Q_VALUE
+    report["has_drift"] = is_certain & (report["psi"] > PSI_SIGNIFICANT)
+    cases = [~measured, report["has_drift"], is_certain & (report["psi"] > PSI_MODERATE)]
+    report["severity"] = np.select(cases, ["unknown", "high", "medium"], "low")
+    return report
+
+
+def drift_checks(report: pd.DataFrame) -> Iterator[Check]:
+    """Yield a check for each feature of a drift report; it fails if one of its baselines does."""
+    for feature, rows in report.groupby("feature", sort=False):
+        known = rows[rows["severity"] != "unknown"]
+        drifted = known[known["has_drift"]]
+        passed = None if known.empty else drifted.empty
+        severity = "critical" if drifted["psi"].max() > PSI_CRITICAL else "warning"
+        pairs = zip(rows["psi"], rows["baseline"], strict=True)
+        psi = ", ".join(f"{psi:.2f} since {baseline}" for psi, baseline in pairs)
+        yield Check("drift", feature, passed, f"PSI {psi}; limit {PSI_SIGNIFICANT}", severity)
 
 
 def write_report(

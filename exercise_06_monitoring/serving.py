@@ -1,4 +1,4 @@
-"""Check the serving side: the API's latency, errors and hit rate, and the values in Redis."""
+"""Check the API's latency, errors and hit rate, the values in Redis, and the flagged users."""
 
 import json
 from collections import Counter
@@ -7,21 +7,24 @@ from datetime import datetime, timedelta
 from math import nan
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis, RedisError
+from scipy import stats
 
 import exercise_01_setup.feature_repo.missing_values as streaming
 from exercise_06_monitoring.alerts import Check, monitoring_folder
-from exercise_06_monitoring.windows import features_of
+from exercise_06_monitoring.windows import DAY, MODEL, Tables, features_of, read_model
 from lab.learn import open_store, settings
 
 MIN_REQUESTS = 100
 P95_LIMIT_MS, ERROR_RATE_LIMIT, HIT_RATE_MIN = 15.0, 0.01, 0.70
 SAMPLE = 100  # entities of a view
 MAX_ONLINE_AGE = timedelta(hours=3)
+FLAGGED_INTERVAL = 0.999
 LATENCY, RESPONSES = "prediction_latency_seconds_bucket", "http_responses_total"
 HITS, MISSES = "feature_cache_hits_total", "feature_cache_misses_total"
 
@@ -43,24 +46,26 @@ def read_counts() -> Counter[str] | None:
 
 
 def check_api() -> Iterator[Check]:
-    """Compare the requests since the last run with the limits.
+    """Compare the requests since the last measurement with the limits.
 
-    An API that never answered is not measured; a restart resets counters.
+    Fewer than 100 wait for the next run: an idle night is no fault, and one failed request of three
+    no error rate. An API that never answered is not measured; a restart resets counters.
     """
     file, counts = monitoring_folder() / "api_counts.json", read_counts()
-    before = json.loads(file.read_text()) if file.exists() else None
+    before = Counter[str](json.loads(file.read_text())) if file.exists() else None
     if counts is None:
         passed = None if before is None else False
         yield Check("serving", "api", passed, "the API does not answer", "critical")
         return
-    file.write_text(json.dumps(counts))
-    if before and all(counts[name] >= count for name, count in before.items()):
-        counts.subtract(before)
-    served = sum(n for name, n in counts.items() if name.startswith(RESPONSES))
-    yield Check("serving", "api", True, f"{served} requests since the last run", "critical")
-    for name, passed, message in compare_with_limits(counts, served):
-        is_known = passed if served >= MIN_REQUESTS else None
-        yield Check("serving", f"api.{name}", is_known, message)
+    is_same_process = before and all(counts[name] >= count for name, count in before.items())
+    new = counts - before if before and is_same_process else counts
+    served = sum(n for name, n in new.items() if name.startswith(RESPONSES))
+    yield Check("serving", "api", True, f"{served} requests to evaluate", "critical")
+    if before is None or served >= MIN_REQUESTS:
+        file.write_text(json.dumps(counts))
+    if served >= MIN_REQUESTS:
+        for name, passed, message in compare_with_limits(new, served):
+            yield Check("serving", f"api.{name}", passed, message)
 
 
 def compare_with_limits(counts: Counter[str], served: int) -> Iterator[tuple[str, bool, str]]:
@@ -86,7 +91,7 @@ def latency_ms(counts: Counter[str], share: float) -> float:
     return float(1000 * np.interp(share * filled[-1], [0, *filled], [0, *bounds]))
 
 
-def check_redis(tables: list[tuple[Any, pd.DataFrame]], now: datetime) -> list[Check]:
+def check_redis(tables: Tables, now: datetime) -> list[Check]:
     """Check the online values of every view; one failed check where Redis does not answer."""
     try:
         checks = [check for view, rows in tables for check in check_online(view, rows, now)]
@@ -132,3 +137,32 @@ def check_online(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check
     message = f"{wrong} of {len(both)} sampled entities differ from the offline store"
     passed = None if both.empty else wrong == 0
     yield Check("serving", f"{view.name}.online_offline", passed, message, "critical")
+
+
+def check_flagged_users(training: pd.DataFrame, served: pd.DataFrame, now: datetime) -> Check:
+    """Compare the users with a payment above the operating threshold with their usual share.
+
+    A day's number of flagged users is beta-binomial: the share in validation and test is itself
+    uncertain. Payments of one user hang together, so users are counted, not payments.
+    """
+    unseen = training[training["split"] != "train"]
+    day = served[served["event_timestamp"] > now - DAY]
+    if day.empty:
+        return Check("prediction", "flagged_users", None, "no payment for a day", "critical")
+    usual, today = flagged_users(unseen), flagged_users(day)
+    flagged, users = int(usual.sum()), len(usual)
+    of_share = flagged + 0.5, users - flagged + 0.5
+    low, high = stats.betabinom.interval(FLAGGED_INTERVAL, len(today), *of_share)
+    passed = bool(low <= today.sum() <= high)
+    message = f"{today.sum()} of {len(today)} users have a payment above the threshold of the model"
+    usually = f"{low:.0f} to {high:.0f} are usual"
+    return Check("prediction", "flagged_users", passed, f"{message}; {usually}", "critical")
+
+
+def flagged_users(payments: pd.DataFrame) -> pd.Series:
+    """Return for each day and user whether a payment reached the model's threshold."""
+    model, classifier = read_model(), joblib.load(settings.model_dir / MODEL)
+    inputs = payments[model["features"]].astype("float32").to_numpy()
+    is_flagged = pd.Series(classifier.predict_proba(inputs)[:, 1] >= model["threshold"])
+    day = payments["event_timestamp"].dt.floor("D")
+    return is_flagged.groupby([day.to_numpy(), payments["user_id"].to_numpy()]).max()

@@ -1,11 +1,17 @@
 """Read feature values from the offline store, as they were known at a moment.
 
+Drift has two questions, and so two pairs of windows. *Since last month*: the snapshots of the
+entities. *Since training*: the rows that the model learned from, and the payments of the last week,
+one row a payment with the values that its request got. A frequent user has many payments and one
+snapshot, so the two kinds of rows do not compare.
+
 Snapshots repeat the same entities, so their rows are not independent, and a test over all rows
 finds drift where there is none. Each entity therefore has one row in a window. In the reference it
 comes from one of four weeks, chosen by the entity's hash: every weekday has the same weight on both
 sides, and the sample is the same in every run.
 """
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +19,18 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
 from lab.learn import UserError, open_store, settings
+
+Tables = list[tuple[Any, pd.DataFrame]]  # views with their rows
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 REFERENCE_WEEKS = 4
 REFERENCE_START = timedelta(days=60)  # days -60 to -32: whole weeks within the brief's 60 to 30
 BURN_IN = timedelta(days=30)  # the longest feature window is still filling before
+MODEL, METADATA = "fraud_detector.pkl", "fraud_detector.json"  # of exercise 4
+REQUEST = ["user_id", "merchant_id", "event_timestamp", "amount"]
+MAX_REQUESTS = 10_000  # Feast's join needs 1.4 GiB for them
 
 # A row and its correction share an event time: the one that was created last counts.
 KNOWN_ROWS = """
@@ -85,6 +97,37 @@ def drift_windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]
         sample = {"weeks": weeks, "burn_in": BURN_IN}
         windows.append(_query(view, ONE_ROW_OF_AN_ENTITY, **known, **sample))
     return windows[0], windows[1]
+
+
+def read_model() -> dict[str, Any]:
+    """Return service, features and threshold of exercise 4's model; empty without one."""
+    file = settings.model_dir / METADATA
+    model: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return model if {"service", "features", "threshold"} <= model.keys() else {}
+
+
+def read_training() -> pd.DataFrame | None:
+    """Return the rows that the model learned from or was tested on; None without a model."""
+    file = settings.data_dir / "training_data.parquet"
+    return pd.read_parquet(file) if file.exists() and read_model() else None
+
+
+def read_requests(now: datetime) -> pd.DataFrame:
+    """Return the payments of the last week with the features that their requests got.
+
+    Of more than 10,000 payments, those of a sample of users.
+    """
+    since = [("event_timestamp", ">", now - WEEK), ("event_timestamp", "<=", now)]
+    file = settings.data_dir / "transactions.parquet"
+    payments = pd.read_parquet(file, columns=REQUEST, filters=since)
+    place = pd.util.hash_array(payments["user_id"].to_numpy(dtype=object)) % max(len(payments), 1)
+    requests = payments[place < MAX_REQUESTS].rename(columns={"amount": "transaction_amount"})
+    store = open_store()
+    service = store.get_feature_service(read_model()["service"])
+    job = store.get_historical_features(requests, service, filter_by_created_timestamp=True)
+    views = {view.name: view.features for view in service.feature_view_projections}
+    quiet = quiet_values(field.name for field in views.get(STREAMING_VIEW, ()))
+    return job.to_df().fillna({name: value for name, value in quiet.items() if value == 0})
 
 
 def _query(view: Any, query: str, **values: object) -> pd.DataFrame:

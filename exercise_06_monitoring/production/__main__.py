@@ -6,16 +6,19 @@ LAB_ALERTMANAGER_URL is the address of Alertmanager, http://127.0.0.1:9093 by de
 import os
 import sys
 
-from exercise_06_monitoring.alerts import AlertState
 from exercise_06_monitoring.feature_monitoring import Monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.production.large_tables import sampled_windows
 from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
+from exercise_06_monitoring.production.outcomes import check_outcomes
+from exercise_06_monitoring.production.volume import check_volumes
 from exercise_06_monitoring.report import write_report
+from exercise_06_monitoring.state import AlertState
 from exercise_06_monitoring.windows import drift_windows
 from lab.learn import UserError, as_of, run_script
 
-PARTS = ("alertmanager", "large_tables", "metrics_exposition")
+CHECKS = {"outcomes": check_outcomes, "volume": check_volumes}
+PARTS = ("alertmanager", "large_tables", "metrics_exposition", *CHECKS)
 ALERTMANAGER_URL = "http://127.0.0.1:9093"
 
 
@@ -27,7 +30,8 @@ def build_monitor(parts: set[str]) -> Monitor:
     url = os.environ.get("LAB_ALERTMANAGER_URL", ALERTMANAGER_URL)
     alerts = Alertmanager(url) if "alertmanager" in parts else AlertState()
     publish = write_metrics_and_report if "metrics_exposition" in parts else write_report
-    return Monitor(windows, alerts, publish)
+    more_checks = tuple(check for part, check in CHECKS.items() if part in parts)
+    return Monitor(windows, alerts, publish, more_checks)
 
 
 def main() -> None:

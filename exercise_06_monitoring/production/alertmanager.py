@@ -1,7 +1,8 @@
 """Post alerts to Prometheus's Alertmanager, which groups, repeats, silences and routes them.
 
-Its configuration names the receivers: Slack, mail, PagerDuty. An alert stays open until a run posts
-its end, or until nobody has confirmed it for a day.
+Its configuration names the receivers: Slack, mail, PagerDuty. An alert stays open until two runs in
+a row found it gone, so that a value at the limit is not opened and closed all day, or until nobody
+has confirmed it for a day: a dead job resolves nothing.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,13 @@ from typing import Any
 
 import requests
 
-from exercise_06_monitoring.alerts import AlertState, Check
+from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.state import AlertState
 from lab.learn import utc_now
 
 SOURCE = "feature_monitoring"
 VALID_FOR = timedelta(days=1)  # longer than a check may remain unmeasured
+CLEAN_RUNS = 2
 TIMEOUT_S = 5
 
 
@@ -24,29 +27,41 @@ class Alertmanager(AlertState):
         self._alerts = f"{url.rstrip('/')}/api/v2/alerts"
 
     def update(self, checks: list[Check], now: datetime) -> None:
-        """Post the failed checks, the open alerts that were not measured, and the end of others."""
-        measured = {(check.type, check.feature): check.passed for check in checks}
-        failed = [check for check in checks if check.passed is False]
-        ended = []
-        for alert in self.open_alerts():
-            passed = measured.get((alert.type, alert.feature))
-            if passed is None:
-                failed.append(alert)
-            elif passed:
-                ended.append(alert)
-        body = [posted(check, utc_now() + VALID_FOR) for check in failed]
-        self._request("POST", json=body + [posted(check, utc_now()) for check in ended])
+        """Post the failed checks, the open alerts that were not measured, and the end of others.
+
+        The severity is a label, and so part of the identity: an alert of another severity than its
+        check has now is over.
+        """
+        results = {(check.type, check.feature): check for check in checks}
+        body = [posted(check, VALID_FOR) for check in checks if check.passed is False]
+        for alert, clean_runs in self._open():
+            result = results.get((alert.type, alert.feature))
+            if result is None or result.passed is None:
+                body.append(posted(alert, VALID_FOR, clean_runs))
+            elif result.passed:
+                valid_for = VALID_FOR if clean_runs + 1 < CLEAN_RUNS else timedelta()
+                body.append(posted(alert, valid_for, clean_runs + 1))
+            elif result.severity != alert.severity:
+                body.append(posted(alert, timedelta()))
+        self._request("POST", json=body)
 
     def open_alerts(self) -> list[Check]:
         """Return the open alerts, oldest first; none where Alertmanager is unavailable."""
+        return [alert for alert, _ in self._open()]
+
+    def _open(self) -> list[tuple[Check, int]]:
+        """Return each open alert, and how many runs in a row found it gone."""
         found = self._request("GET", params={"filter": f'source="{SOURCE}"'})
         return [
-            Check(
-                alert["labels"]["alertname"],
-                alert["labels"]["feature"],
-                False,
-                alert["annotations"]["summary"],
-                alert["labels"]["severity"],
+            (
+                Check(
+                    alert["labels"]["alertname"],
+                    alert["labels"]["feature"],
+                    False,
+                    alert["annotations"]["summary"],
+                    alert["labels"]["severity"],
+                ),
+                int(alert["annotations"].get("clean_runs", 0)),
             )
             for alert in sorted(found, key=lambda alert: str(alert["startsAt"]))
         ]
@@ -61,11 +76,11 @@ class Alertmanager(AlertState):
         return list(response.json()) if response.content else []
 
 
-def posted(check: Check, ends_at: datetime) -> dict[str, Any]:
+def posted(check: Check, valid_for: timedelta, clean_runs: int = 0) -> dict[str, Any]:
     """Return a check in the form of Alertmanager's API."""
     labels = {"alertname": check.type, "feature": check.feature, "severity": check.severity}
     return {
         "labels": labels | {"source": SOURCE},
-        "annotations": {"summary": check.message},
-        "endsAt": ends_at.astimezone(UTC).isoformat(),
+        "annotations": {"summary": check.message, "clean_runs": str(clean_runs)},
+        "endsAt": (utc_now() + valid_for).astimezone(UTC).isoformat(),
     }

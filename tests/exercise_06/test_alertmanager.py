@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from exercise_06_monitoring.alerts import AlertState, Check
+from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production.alertmanager import Alertmanager
+from exercise_06_monitoring.state import AlertState
 from lab.learn import utc_now
 from lab.stack.ports import free_port
 from tests.exercise_06.web_hook import WebHook, web_hook
@@ -21,6 +22,15 @@ PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager"
 CONFIGURATION = """
 route: {{receiver: hook, group_by: [alertname], group_wait: 1s, group_interval: 1s}}
 receivers: [{{name: hook, webhook_configs: [{{url: "{url}"}}]}}]
+"""
+WITH_ON_CALL = """
+route:
+  receiver: team
+  group_wait: 0s
+  routes: [{{receiver: on_call, matchers: [severity="critical"]}}]
+receivers:
+  - {{name: team}}
+  - {{name: on_call, webhook_configs: [{{url: "{url}"}}]}}
 """
 TIMEOUT_S = 20
 needs_alertmanager = pytest.mark.skipif(
@@ -34,10 +44,12 @@ def checks(passed: bool | None) -> list[Check]:
 
 
 @contextmanager
-def running(hook: WebHook, folder: Path, port: int) -> Iterator[None]:
+def running(
+    hook: WebHook, folder: Path, port: int, configuration: str = CONFIGURATION
+) -> Iterator[None]:
     """Run Alertmanager until the block ends."""
     file = folder / "alertmanager.yml"
-    file.write_text(CONFIGURATION.format(url=hook.url))
+    file.write_text(configuration.format(url=hook.url))
     command = [
         str(PROGRAM),
         f"--config.file={file}",
@@ -95,10 +107,47 @@ def test_thirty_alerts_are_one_message_and_so_is_their_end(tmp_path: Path) -> No
             state.update(checks(None)[1:], utc_now())
             assert len(state.open_alerts()) == 30, "an alert that was not measured stays open"
             assert max(before) < min(ends(port)), "its end is a day after this run"
-            state.update([*checks(True), Check("drift", "never open", True, "")], utc_now())
+            for _ in range(2):
+                assert len(state.open_alerts()) == 30, "one clean run ends nothing"
+                state.update([*checks(True), Check("drift", "never open", True, "")], utc_now())
             wait_until(lambda: ("resolved", 30) in statuses(hook))
             assert state.open_alerts() == []
         assert len(hook.posts) <= 4, statuses(hook)
+
+
+@needs_alertmanager
+def test_a_critical_alert_reaches_the_receiver_on_call(tmp_path: Path) -> None:
+    """And its end, when it becomes a warning; of a warning the receiver hears nothing."""
+    with web_hook() as hook:
+        port = free_port()
+        state = Alertmanager(f"http://127.0.0.1:{port}")
+        with running(hook, tmp_path, port, WITH_ON_CALL):
+            others = checks(False)[1:]
+            for severity in ("critical", "warning"):
+                state.update([*others, Check("drift", "a", False, "moved", severity)], utc_now())
+                wait_until(lambda: len(state.open_alerts()) == 30)
+                if severity == "critical":
+                    wait_until(lambda: hook.posts)
+            assert [alert.severity for alert in state.open_alerts()] == ["warning"] * 30
+        (post,) = hook.posts
+        assert [alert["labels"]["feature"] for alert in post["alerts"]] == ["a"]
+
+
+@needs_alertmanager
+def test_a_value_at_the_limit_is_one_message(tmp_path: Path) -> None:
+    with web_hook() as hook:
+        port = free_port()
+        state = Alertmanager(f"http://127.0.0.1:{port}")
+        with running(hook, tmp_path, port):
+            for passed in (False, True, False, True, False, True, None, False):
+                state.update(checks(passed)[:1], utc_now())
+                assert len(state.open_alerts()) == 1
+            wait_until(lambda: ("firing", 1) in statuses(hook))
+            for passed in (True, None, True):
+                assert len(state.open_alerts()) == 1
+                state.update(checks(passed)[:1], utc_now())
+            wait_until(lambda: ("resolved", 1) in statuses(hook))
+        assert statuses(hook) == [("firing", 1), ("resolved", 1)]
 
 
 def test_the_solution_sends_thirty_messages(

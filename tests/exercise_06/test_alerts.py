@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -13,8 +14,9 @@ from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
 
 from exercise_06_monitoring import feature_monitoring
-from exercise_06_monitoring.alerts import REPEAT_AFTER, AlertState, Check, deliver
+from exercise_06_monitoring.alerts import Check, deliver
 from exercise_06_monitoring.feature_monitoring import send_alert
+from exercise_06_monitoring.state import REPEAT_AFTER, AlertState, check_measured
 from lab.errors import UserError
 from lab.learn import utc_now
 from lab.settings import settings
@@ -198,6 +200,58 @@ def test_a_critical_alert_that_became_a_warning_is_resolved_where_it_was_sent(
     assert state.open_alerts() == []
 
 
+def test_a_drift_that_goes_up_and_down_is_two_messages_and_one_end(hook: WebHook) -> None:
+    """It is not resolved twice, and the page has its present severity."""
+    state = AlertState()
+    severities = ["warning", "critical", "warning", "critical"] * 5
+    for hour, severity in enumerate(severities):
+        state.update([drift("a", False, severity)], AS_OF + timedelta(hours=hour))
+        assert [alert.severity for alert in state.open_alerts()] == [severity]
+    state.update([drift("a", True)], AS_OF + timedelta(days=1))
+    assert [text.split("]")[0] for text in hook.texts] == ["[WARNING", "[CRITICAL", "[RESOLVED"]
+
+
+def test_a_page_that_only_one_receiver_got_is_resolved_there(hook: WebHook, pager: WebHook) -> None:
+    state = AlertState()
+    hook.statuses = [503] * ATTEMPTS
+    state.update([drift("a", False, "critical")], AS_OF)
+    state.update([drift("a", False)], AS_OF)
+    state.update([drift("a", True)], AS_OF)
+    assert [post["event_action"] for post in pager.posts] == ["trigger", "resolve"]
+
+
+def test_an_unchanged_drift_of_three_weeks_is_four_messages(hook: WebHook) -> None:
+    state = AlertState()
+    for hour in range(21 * 24 + 1):
+        state.update([drift("a", False)], AS_OF + timedelta(hours=hour))
+    assert len(hook.posts) == 4
+
+
+def measured(*checks: Check) -> list[Check]:
+    return list(check_measured(list(checks)))
+
+
+def test_checks_that_lose_their_values_fail_and_name_no_feature(hook: WebHook) -> None:
+    state = AlertState()
+    online = [Check("serving", f"users.{name}", True, "", "critical") for name in ("age", "rows")]
+    flushed = [replace(check, passed=None) for check in online]
+    assert [check.passed for check in measured(*flushed)] == [True], "they were never measured"
+    for checks in (online, flushed, flushed, online):
+        state.update([*checks, *measured(*checks)], AS_OF)
+    lost, ended = hook.texts
+    assert lost.startswith("[CRITICAL] unmeasured: serving: 2 checks that earlier runs measured")
+    assert ended.startswith("[RESOLVED] unmeasured: serving")
+    assert "users" not in lost
+
+
+def test_what_a_failed_check_of_the_view_explains_is_not_sent_twice() -> None:
+    keys = Check("data_quality", "users.key", True, "")
+    stopped = Check("data_quality", "users.freshness", False, "no row for a day", "critical")
+    measured(keys)
+    assert all(check.passed for check in measured(stopped, replace(keys, passed=None)))
+    assert not all(check.passed for check in measured(replace(keys, passed=None)))
+
+
 def test_a_new_check_on_an_open_subject_is_sent(hook: WebHook) -> None:
     for kind in ("drift", "drift", "data_quality"):
         AlertState().update([Check(kind, "a", False, "it moved")], AS_OF)
@@ -232,7 +286,7 @@ def test_no_output_and_no_file_has_a_secret(
         monkeypatch.setitem(pagerduty.PAGERDUTY_API_LOOKUP, "us", nowhere)
     send_alert("serving", "redis", "it is down", severity="critical")
     printed = capsys.readouterr()
-    stored = (settings.data_dir / "monitoring" / "alerts.db").read_bytes().decode("latin-1")
+    stored = (settings.data_dir / "monitoring" / "state.db").read_bytes().decode("latin-1")
     everything = printed.out + printed.err + caplog.text + stored
     assert "redis" in everything
     assert "SECRET" not in everything

@@ -20,7 +20,13 @@ ALERTS = [Check("drift", "avg_transaction_amount", False, "PSI 0.41, the limit i
 NAN = float("nan")
 DRIFT = [
     dict(zip(("feature", "severity", "has_drift", "psi"), row, strict=True))
-    | {"ks": 0.1, "q_value": 0.2, "rows_reference": 900, "rows_current": 800}
+    | {
+        "baseline": "training",
+        "ks": 0.1,
+        "q_value": 0.2,
+        "rows_reference": 900,
+        "rows_current": 800,
+    }
     for row in [
         ("avg_transaction_amount", "high", True, 0.41),
         ("transaction_count_30d", "low", False, 0.02),

@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 from croniter import croniter
 
-from exercise_06_monitoring.alerts import AlertState
-from exercise_06_monitoring.runs import record_run
+from exercise_06_monitoring.state import AlertState, record_run
 from lab.learn import utc_now
 from lab.settings import settings
 from lab.stack.ports import free_port

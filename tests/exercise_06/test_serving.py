@@ -22,7 +22,8 @@ from exercise_06_monitoring.serving import (
     check_redis,
     check_streaming,
 )
-from exercise_06_monitoring.windows import read_rows, read_views
+from exercise_06_monitoring.state import check_measured
+from exercise_06_monitoring.windows import features_of, read_rows, read_views
 from lab.feature_store import MATERIALIZED_VIEWS
 from lab.settings import settings
 from lab.stack.ports import free_port
@@ -71,6 +72,18 @@ def test_redis_that_falls_behind_fails(client: redis.Redis) -> None:
     initial_materialization()
     late = checks(AS_OF + MAX_ONLINE_AGE + timedelta(hours=1))
     assert late["merchant_risk_features.age"] is False
+
+
+def test_a_redis_that_was_emptied_is_an_alert_that_names_no_feature(client: redis.Redis) -> None:
+    initial_materialization()
+    client.set(PROGRESS_KEY, round(AS_OF.timestamp() * 1_000))
+    tables = [(view, read_rows(view, AS_OF - timedelta(days=30), AS_OF)) for view in read_views()]
+    assert all(check.passed for check in check_measured(check_redis(tables, AS_OF)))
+    client.flushall()
+    for _ in range(2):
+        (lost,) = check_measured(check_redis(tables, AS_OF))
+        assert (lost.passed, lost.severity) == (False, "critical")
+        assert not any(name in lost.text for view, _ in tables for name in features_of(view))
 
 
 def test_a_redis_without_values_is_not_measured(client: redis.Redis) -> None:
@@ -191,11 +204,17 @@ def test_only_requests_since_the_last_run_count(api: Api) -> None:
     assert api_checks()["api"].message.startswith("300 requests"), "counters restart from zero"
 
 
-def test_few_requests_are_not_measured(api: Api) -> None:
-    api.answer(3, 0.09, status="500")
-    found = api_checks()
-    assert found["api"].passed
-    assert found["api.latency"].passed is found["api.error_rate"].passed is None
+def test_few_requests_wait_for_more(api: Api) -> None:
+    """All requests fail at low traffic: 40 an hour are found in the third hour."""
+    api.answer(200, 0.004)
+    api_checks()
+    found = []
+    for _ in range(3):
+        api.answer(40, 0.004, status="500")
+        found.append(api_checks())
+    assert [set(checks) for checks in found[:2]] == [{"api"}] * 2, "an idle hour is no alert"
+    assert found[2]["api.error_rate"].passed is False
+    assert found[2]["api"].message.startswith("120 requests")
 
 
 def test_an_unavailable_service_fails_once_it_was_there(

@@ -1,0 +1,196 @@
+"""Drift since training and flagged users: one row a request, which hang together by entity."""
+
+import json
+import math
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from exercise_06_monitoring import feature_monitoring
+from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.bins import independent_rows
+from exercise_06_monitoring.feature_monitoring import (
+    drift_since_training,
+    generate_drift_report,
+    measure_drift,
+)
+from exercise_06_monitoring.report import drift_checks, grade_drift
+from exercise_06_monitoring.serving import check_flagged_users
+from exercise_06_monitoring.windows import MODEL, read_requests, read_training
+from lab.settings import settings
+from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF
+
+DAY = timedelta(days=1)
+THRESHOLD = 0.7
+
+
+class FirstInput:
+    """A classifier whose score is its first input."""
+
+    def predict_proba(self, inputs: np.ndarray) -> np.ndarray:
+        return np.column_stack([1 - inputs[:, 0], inputs[:, 0]])
+
+
+@pytest.fixture
+def model(tmp_path: Path, point_settings: PointSettings) -> Path:
+    """The folder of a model over `amount` and `rate`."""
+    point_settings(model_dir=tmp_path)
+    joblib.dump(FirstInput(), tmp_path / MODEL)
+    metadata = {"service": "fraud_detection", "features": ["amount", "rate"]}
+    file = tmp_path / "fraud_detector.json"
+    file.write_text(json.dumps(metadata | {"threshold": THRESHOLD}))
+    return tmp_path
+
+
+def payments(days: float, seed: int, merchants: int = 200) -> pd.DataFrame:
+    """Payments until the as-of; `rate` is the merchant's and hardly changes."""
+    random = np.random.default_rng(seed)
+    rows = round(500 * days)
+    merchant = random.zipf(1.5, rows) % merchants
+    rates = np.random.default_rng([seed, 1]).lognormal(0, 1, merchants)
+    return pd.DataFrame(
+        {
+            "user_id": [f"user_{n}" for n in random.integers(0, 1_000, rows)],
+            "merchant_id": [f"merchant_{n}" for n in merchant],
+            "event_timestamp": AS_OF - pd.to_timedelta(random.uniform(0, days, rows), "D"),
+            "amount": random.beta(1, 2, rows),
+            "rate": rates[merchant],
+        }
+    )
+
+
+def training_frame(seed: int) -> pd.DataFrame:
+    frame = payments(40, seed)
+    frame["event_timestamp"] -= 10 * DAY
+    age = AS_OF - frame["event_timestamp"]
+    return frame.assign(split=np.where(age > 30 * DAY, "train", "test"))
+
+
+@pytest.fixture
+def merchant_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = SimpleNamespace(join_keys=["merchant_id"], features=[SimpleNamespace(name="rate")])
+    monkeypatch.setattr(feature_monitoring, "read_views", lambda: [view])
+
+
+def test_rows_of_an_entity_are_worth_one() -> None:
+    assert independent_rows(pd.Series([*"ab"] * 50)) == 2
+    assert independent_rows(pd.Series(["a"] * 90 + [*"bcdefghijk"])) == pytest.approx(
+        1.23, abs=0.01
+    )
+
+
+def test_a_merchants_many_payments_are_no_evidence(model: Path, merchant_view: None) -> None:
+    """200 merchants with other rates: PSI above 0.25 with nothing planted, and no alarm."""
+    found = [drift_since_training(training_frame(s), payments(7, s + 50)) for s in range(10)]
+    rates = pd.concat([report[report["feature"] == "rate"] for report in found])
+    assert (rates["psi"] > 0.25).sum() > 5
+    assert not pd.concat(found)["has_drift"].any()
+
+
+def test_what_changed_since_training_is_found(model: Path, merchant_view: None) -> None:
+    served = payments(7, 2).assign(amount=lambda rows: rows["amount"] ** 0.3)
+    report = drift_since_training(training_frame(1), served).set_index("feature")
+    assert report.loc["amount", "has_drift"]
+    assert set(report["baseline"]) == {"training"}
+
+
+def test_equal_rates_of_another_precision_are_no_drift() -> None:
+    rates = pd.Series(np.random.default_rng(7).integers(1, 9, 5_000) / 9)
+    assert measure_drift("rate", rates, rates.astype("float32"))["psi"] == 0
+
+
+def report_of(psi: dict[str, float]) -> pd.DataFrame:
+    """The report of one feature against each baseline."""
+    parts = []
+    for baseline, value in psi.items():
+        row = {"feature": "a", "psi": value, "p_value": np.nan if np.isnan(value) else 0.001}
+        parts.append(grade_drift([row], baseline))
+    return pd.concat(parts)
+
+
+@pytest.mark.parametrize(
+    ("psi", "passed", "severity"),
+    [
+        ({"last month": 0.1, "training": 0.2}, True, "warning"),
+        ({"last month": 0.1, "training": 0.4}, False, "warning"),
+        ({"last month": 0.4, "training": 0.4}, False, "warning"),
+        ({"last month": 5.0, "training": 0.4}, False, "critical"),
+        ({"last month": math.nan, "training": 0.1}, True, "warning"),
+        ({"last month": math.nan}, None, "warning"),
+    ],
+)
+def test_a_feature_has_one_check_and_its_severity_follows_size(
+    psi: dict[str, float], passed: bool | None, severity: str
+) -> None:
+    (check,) = drift_checks(report_of(psi))
+    assert (check.passed, check.severity) == (passed, severity)
+
+
+# ---- Flagged users ---------------------------------------------------------------------------
+
+
+def flagged(served: pd.DataFrame, seed: int = 1) -> Check:
+    return check_flagged_users(training_frame(seed), served, AS_OF)
+
+
+def test_quiet_days_of_other_seeds_do_not_page(model: Path) -> None:
+    results = [flagged(payments(1, seed), seed=seed % 5).passed for seed in range(20)]
+    assert results == [True] * 20
+
+
+@pytest.mark.parametrize("factor", [0.2, 2.5])
+def test_many_more_or_fewer_flagged_users_page(model: Path, factor: float) -> None:
+    """Decile PSI of the score would read 0.02."""
+    random, day = np.random.default_rng(7), payments(1, 9)
+    is_flagged = random.random(len(day)) < factor * (1 - THRESHOLD) ** 2
+    day["amount"] = np.where(is_flagged, 0.95, day["amount"].clip(upper=0.69))
+    check = flagged(day)
+    assert (check.passed, check.severity) == (False, "critical")
+    assert "users have a payment above the threshold" in check.message
+
+
+def test_a_user_who_tries_a_hundred_times_is_one(model: Path) -> None:
+    day = payments(1, 9)
+    thief = day.head(1).assign(user_id="thief", amount=0.99)
+    assert flagged(pd.concat([day, *[thief] * 100], ignore_index=True)).passed
+
+
+def test_a_day_without_payments_is_not_measured(model: Path) -> None:
+    assert flagged(payments(9, 1).assign(event_timestamp=AS_OF - DAY)).passed is None
+
+
+# ---- What was served -------------------------------------------------------------------------
+
+
+def test_a_request_has_the_values_as_of_its_moment(
+    shop: Path, model: Path, point_settings: PointSettings
+) -> None:
+    point_settings(data_dir=shop, as_of=AS_OF)
+    served = read_requests(AS_OF)
+    raw = pd.read_parquet(shop / "transactions.parquet")
+    week = raw[raw["event_timestamp"] > AS_OF - 7 * DAY]
+    assert sorted(served["event_timestamp"]) == sorted(week["event_timestamp"])
+    assert served["transaction_count_5m"].notna().all(), "a quiet user's count is 0"
+    assert served["avg_amount_5m"].isna().any(), "a quiet user's mean is unknown"
+    assert served["amount_vs_avg_ratio"].notna().any(), "on-demand features are there"
+    table = pd.read_parquet(shop / "user_stats.parquet").sort_values("event_timestamp")
+    row = served.sort_values("event_timestamp").iloc[len(served) // 2]
+    known = table[(table["user_id"] == row["user_id"])]
+    known = known[known["created_timestamp"] <= row["event_timestamp"]]
+    assert known["transaction_count_30d"].iloc[-1] == row["transaction_count_30d"]
+
+
+def test_without_a_model_there_is_no_training_baseline(
+    shop: Path, tmp_path: Path, point_settings: PointSettings
+) -> None:
+    pd.DataFrame({"split": ["train"]}).to_parquet(shop / "training_data.parquet")
+    point_settings(data_dir=shop, model_dir=tmp_path)
+    assert read_training() is None
+    assert set(generate_drift_report(["refund_rate"], AS_OF)["baseline"]) == {"last month"}
+    assert settings.model_dir == tmp_path
