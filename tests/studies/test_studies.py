@@ -144,6 +144,13 @@ def test_figures_in_documents_are_the_written_results(document: Path) -> None:
     assert report.fill(text, report.read_results()) == text
 
 
+def test_the_written_results_are_as_required() -> None:
+    results = report.read_results().set_index(["table", "row"]).sort_index()
+    assert results.loc[("sizes", "thefts in the test rows"), "value"].min() >= 500
+    assert results.loc[("steps", "streaming over best batch kind"), "value"].min() >= 1.2
+    assert results.loc[("steps", "streaming minus best batch kind"), "low"].min() > 0.10
+
+
 def test_a_figure_that_was_edited_by_hand_is_found() -> None:
     text = report.DOCUMENTS[-1].read_text().replace("0.0", "0.1", 1)
     assert report.fill(text, report.read_results()) != text
