@@ -67,7 +67,7 @@ def incremental_materialization(as_of: datetime | None = None) -> float:
         materialize(store, view, min(start, end), end)
         _set_last_end(store, view, newest)
         if last is not None and newest <= last:
-            console.print(f"  {view}: no row is newer than the last run, {last:%d %B %H:%M} UTC")
+            console.print(f"  {view}: no row is newer than {last:%d %B %H:%M} UTC")
     return time.perf_counter() - started
 
 
