@@ -1,1 +1,1 @@
-"""What Feast lacks and several exercises use; depends on feast, and on nothing else here."""
+"""Extensions of Feast that several exercises share; this package depends on feast only."""

@@ -1,8 +1,8 @@
-"""A point-in-time join on polars: for each asked row, the row that was newest at its moment.
+"""A point-in-time join on polars: for each entity row, the newest feature row at its time.
 
-Of a view's rows with the asked keys: the newest with time <= t and time >= t - TTL; of two rows of
-one time the one created last. With `known_only` a row counts from the moment it was created.
-Knows nothing of Feast.
+Of a view's rows with the same keys: the newest with time <= t and time >= t - TTL; of two rows of
+one time the one created last. With `known_only` a row counts from its created time.
+Uses no Feast objects.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ PLACE, AGE, BEST = "__place", "__age", "__best"
 
 @dataclass(frozen=True)
 class Timeline:
-    """A view's rows, ready to be asked.
+    """A view's rows, ordered for lookup.
 
     `moments` has the join keys and TIME (when a row begins to count), in order of TIME. `rows` has
     the features and TIME (the event time); row `BEST` of it is the answer from that moment on.
@@ -49,13 +49,13 @@ def timeline(
 
 
 def _coded(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    """Keys that are text as codes: these are cheaper to move and to compare."""
+    """Return text keys as codes, which are cheaper to move and to compare."""
     texts = [key for key in keys if rows.schema[key] == pl.String]
     return rows.with_columns(pl.col(key).cast(pl.Enum(rows[key].unique())) for key in texts)
 
 
 def _oldest_first(rows: pl.DataFrame) -> pl.Series:
-    """The places of the rows in order of TIME, then CREATED (null first), then place.
+    """Return the positions of the rows in order of TIME, then CREATED (null first), then position.
 
     Two stable sorts by one column: polars takes several times as long for one sort by two.
     """
@@ -67,7 +67,7 @@ def _oldest_first(rows: pl.DataFrame) -> pl.Series:
 
 
 def _when_known(oldest_first: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    """From each arrival on, the newest row that had arrived: rows need not arrive in order."""
+    """Return, from each arrival on, the newest row so far; rows may arrive in any order."""
     arrivals = (
         oldest_first.with_columns(pl.max_horizontal(TIME, CREATED).alias(TIME))
         .with_row_index(AGE)
@@ -79,23 +79,23 @@ def _when_known(oldest_first: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame
 
 
 def in_order(asked: pl.DataFrame) -> pl.DataFrame:
-    """The moments of asked rows, TIME, in order, each with its place, ASKED; for any join of them.
+    """Return the times of the entity rows, TIME, in order, each with its position, ASKED.
 
-    TIME is in UTC microseconds.
+    TIME is in UTC microseconds; the result serves any join of these rows.
     """
     return asked.select(TIME).with_row_index(ASKED).sort(TIME)
 
 
 def join(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.DataFrame:
-    """The features of each row of `asked`, in its order; null where no row counts.
+    """Return the features of each row of `asked`, in its order; null where no row counts.
 
-    `asked` has the timeline's keys; `moments` is what `in_order` made of it.
+    `asked` has the timeline's keys; `moments` is the result of `in_order` for it.
     """
     return of.rows.drop(TIME)[best_rows(asked, moments, of)]
 
 
 def best_rows(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.Series:
-    """The place in `of.rows` of the answer to each row of `asked`; null where no row counts."""
+    """Return each row's match in `of.rows`, by position; null where no row counts."""
     types = of.moments.schema
     keys = asked.select(_alike(key, asked.schema[key], types[key]) for key in of.keys)
     questions = moments.with_columns(keys[key].gather(moments[ASKED]) for key in of.keys)
@@ -109,7 +109,7 @@ def best_rows(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.Se
 
 
 def _alike(key: str, asked: pl.DataType, wanted: pl.DataType) -> pl.Expr:
-    """A key in the timeline's type; null, which no row has, if that type has no such value."""
+    """Return a key in the timeline's type; null, which no row has, if that type lacks the value."""
     if asked == wanted:
         return pl.col(key)
     if isinstance(wanted, pl.Enum):

@@ -5,8 +5,8 @@ In feature_store.yaml:
     offline_store:
       type: feast_plugins.asof_offline_store.AsofOfflineStore
 
-Sources are Parquet files or folders. What is neither read nor written here is Feast's duckdb
-store's.
+Sources are Parquet files or folders. All other operations are inherited from Feast's duckdb
+store.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class AsofOfflineStoreConfig(DuckDBOfflineStoreConfig):
 
 
 class AsofOfflineStore(DuckDBOfflineStore):
-    """Point-in-time joins by as-of join; what Feast reads back has the declared types."""
+    """Point-in-time joins by as-of join; the results have the declared types."""
 
     supports_filter_by_created_timestamp = True
 
@@ -53,11 +53,11 @@ class AsofOfflineStore(DuckDBOfflineStore):
         filter_by_created_timestamp: bool = False,
         **dates: datetime,
     ) -> AsofJob:
-        """Read and order the views' sources; the join itself runs when the job is asked.
+        """Read and order the views' sources; the join itself runs when the job is executed.
 
         Without entity rows, join every entity that has features at `end_date`, by default now.
         Raises SourceError for a source that is not as declared, and EntityRowsError for entity rows
-        that lack a column or have one of another type; both before anything is joined.
+        that lack a column or have one of another type; both before the join.
         """
         entities = None if entity_df is None else entity_rows(entity_df, config.repo_path)
         joins = [
@@ -90,7 +90,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> QueryJob:
-        """The newest row of each entity from `start_date` to `end_date`, both included.
+        """Return the newest row of each entity from `start_date` to `end_date`, both included.
 
         Raises SourceError for a source without the columns; so does pull_all.
         """
@@ -109,7 +109,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> QueryJob:
-        """Every row from `start_date` to `end_date`, both included; no date is no bound."""
+        """Return every row from `start_date` to `end_date`, both included; None is no bound."""
         times = [name for name in (timestamp_field, created_timestamp_column) if name]
         columns = join_key_columns, feature_name_columns, times
         return rows_between(config, data_source, *columns, start_date, end_date)

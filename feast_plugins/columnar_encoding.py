@@ -24,7 +24,7 @@ from feast_plugins.redis_encoding import (
 if TYPE_CHECKING:
     from feast import ValueType
 
-# Each row's bytes, and which of them it has.
+# The bytes of each row, and a mask of the rows that have any.
 Cells: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 INTEGERS = {Kind.INT32: pa.int32(), Kind.INT64: pa.int64(), Kind.BOOL: pa.bool_()}
@@ -33,7 +33,7 @@ SECONDS_TAG, NANOS_TAG = b"\x08", b"\x10"  # the fields of a protobuf Timestamp
 
 
 def encode_features(column: pa.Array, declared: "ValueType | Kind") -> list[bytes]:
-    """A feature's column as serialized Values; a null or NaN is Feast's null, no bytes.
+    """Encode a feature's column as serialized Values; a null or NaN becomes Feast's null, no bytes.
 
     Raises ValueError for a number that the declared type cannot hold; the message names it.
     """
@@ -56,7 +56,7 @@ def encode_features(column: pa.Array, declared: "ValueType | Kind") -> list[byte
 
 
 def encode_times(column: pa.Array) -> list[bytes]:
-    """Event times, in UTC, as serialized Timestamps; raises ValueError for a null."""
+    """Encode event times, in UTC, as serialized Timestamps; raises ValueError for a null."""
     if column.null_count:
         raise ValueError(f"{column.null_count} event times are null")
     microseconds = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
@@ -71,7 +71,7 @@ def entity_keys(
     version: int,
     kinds: Mapping[str, Kind] | None = None,
 ) -> list[bytes]:
-    """The Redis key of each row's entity, from its join keys.
+    """Return the Redis key of each row's entity, from its join keys.
 
     `kinds` are the declared types; without them a column's own type decides.
     """
@@ -118,7 +118,7 @@ def _floats(column: pa.Array, kind: Kind) -> pa.Array:
 
 
 def _instants(column: pa.Array) -> pa.Array:
-    """Seconds since 1970; a null is numpy's NaT, as in Feast."""
+    """Return seconds since 1970; a null becomes numpy's NaT, as in Feast."""
     seconds = _seconds(column)
     return _cut(_constant(Kind.UNIX_TIMESTAMP.tag, len(seconds)), _varints(seconds))
 
@@ -129,7 +129,7 @@ def _seconds(column: pa.Array) -> NDArray[np.int64]:
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Cast numbers without a loss; raise ValueError with the first value that has no place."""
+    """Cast numbers without a loss; raise ValueError with the first value that does not fit."""
     try:
         return column.cast(kind)
     except pa.ArrowInvalid as error:
@@ -152,7 +152,7 @@ def _binary(column: pa.Array) -> pa.Array:
 
 
 def _heads(content: pa.Array, head: Callable[[int], bytes]) -> pa.Array:
-    """What stands before each text, by its length."""
+    """Return the bytes before each text, by its length."""
     lengths = pc.binary_length(content).dictionary_encode()
     heads = pa.array([head(length) for length in lengths.dictionary.to_pylist()], pa.binary())
     return heads.take(lengths.indices)
@@ -167,13 +167,13 @@ def _constant(content: bytes, rows: int) -> Cells:
 
 
 def _fixed(numbers: NDArray[np.generic]) -> Cells:
-    """Numbers as they lie in memory."""
+    """Return numbers as their bytes in memory."""
     cells = np.ascontiguousarray(numbers)[:, None].view(np.uint8)
     return cells, np.ones(cells.shape, np.bool_)
 
 
 def _varints(numbers: NDArray[np.int64]) -> Cells:
-    """Numbers in protobuf's wire format: seven bits a byte, the lowest first."""
+    """Return numbers in protobuf's wire format: seven bits a byte, the lowest first."""
     unsigned = numbers.view(np.uint64)
     width = max(1, -(-int(unsigned.max(initial=0)).bit_length() // 7))
     rest = unsigned[:, None] >> np.arange(0, 7 * width, 7, dtype=np.uint64)
@@ -185,14 +185,14 @@ def _varints(numbers: NDArray[np.int64]) -> Cells:
 
 
 def _but_zero(tag: bytes, numbers: NDArray[np.int64]) -> tuple[Cells, Cells]:
-    """A field of a message, which protobuf leaves out where it is zero."""
+    """Return a field of a message; protobuf leaves it out where it is zero."""
     has = (numbers != 0)[:, None]
     (tags, _), (cells, used) = _constant(tag, len(numbers)), _varints(numbers)
     return (tags, has), (cells, used & has)
 
 
 def _cut(*parts: Cells) -> pa.Array:
-    """Each row's cells as one value."""
+    """Return each row's cells as one value."""
     cells = np.concatenate([cells for cells, _ in parts], axis=1)
     used = np.concatenate([used for _, used in parts], axis=1)
     offsets = np.zeros(len(cells) + 1, np.int32)
@@ -202,7 +202,7 @@ def _cut(*parts: Cells) -> pa.Array:
 
 
 def _joined(*parts: pa.Array | bytes) -> pa.Array:
-    """Values one after the other; null where one of them is."""
+    """Join values; null where one of them is null."""
     return pc.binary_join_element_wise(*parts, NULL)
 
 

@@ -45,7 +45,7 @@ class ColumnarEngineConfig(LocalComputeEngineConfig):
 
 
 class ColumnarEngine(LocalComputeEngine):
-    """Streams the newest row of each entity from Parquet to Redis."""
+    """A batch engine that streams the newest row of each entity from Parquet to Redis."""
 
     def __init__(self, *, memory_limit: str = "512MB", **kwargs: Any) -> None:
         super().__init__(**{name: v for name, v in kwargs.items() if name != "type"})
@@ -59,7 +59,7 @@ class ColumnarEngine(LocalComputeEngine):
         try:
             check_source(task.feature_view, self.repo_config)
         except SourceError as error:
-            if isinstance(self.offline_store, AsofOfflineStore):  # it refuses the source as well
+            if isinstance(self.offline_store, AsofOfflineStore):  # it rejects the source as well
                 return _job(task, error)
             job = super()._materialize_one(registry, task, **kwargs)
             if job.status() is not MaterializationJobStatus.SUCCEEDED:
@@ -144,7 +144,7 @@ def _report_left_out(rows: SourceRows) -> None:
 
 
 def _progress(task: MaterializationTask) -> Callable[[int], object]:
-    """Return what updates Feast's progress bar; how many entities come is not known before."""
+    """Return the callback of Feast's progress bar; the total is not known in advance."""
     if task.tqdm_builder is None or not sys.stderr.isatty():
         return lambda rows: None
     bar = task.tqdm_builder(None)

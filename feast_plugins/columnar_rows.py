@@ -1,4 +1,4 @@
-"""Reads the rows of a materialization from Parquet: the newest one of each entity, in batches."""
+"""Read the rows of a materialization from Parquet: the newest row of each entity, in batches."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ from feast_plugins.parquet_files import parquet_files
 ROWS_PER_PARTITION = 4_000_000
 ROWS_PER_BATCH = 20_000
 
-# Feast selects the rows that happened in the interval. Those that happened before and arrived
+# Feast selects the rows that happened in the interval. Rows that happened before and arrived
 # since its start belong to it as well: no other run would select them. Rows that arrive after
-# $known are not there yet.
+# $known are not visible yet.
 NEWEST = """
 SELECT {columns}
 FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
@@ -41,7 +41,7 @@ WHERE {happened} BETWEEN $start AND $end AND {created} > $known AND {has_key}
 
 @dataclass(frozen=True)
 class SourceRows:
-    """The rows of a view's source that one run takes; DuckDB uses `memory_limit` at most."""
+    """The rows of a view's source that one run reads; DuckDB uses `memory_limit` at most."""
 
     task: MaterializationTask
     config: RepoConfig
@@ -49,10 +49,10 @@ class SourceRows:
 
     @property
     def known_until(self) -> datetime:
-        """The latest time by which a row has been created to be taken.
+        """Return the latest created time of the rows that this run reads.
 
-        It is the end of this run, or of any run before it. So a run ignores what a later one will
-        bring, and a backfill of an old interval sees the corrections that are stored already.
+        It is the end of this run, or of any run before it. So a run ignores the rows of a later one
+        and a backfill of an old interval reads the corrections that are stored already.
         """
         last_run: datetime | None = self.task.feature_view.most_recent_end_time
         end: datetime = self.task.end_time

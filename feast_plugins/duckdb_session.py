@@ -1,4 +1,4 @@
-"""DuckDB in UTC, for the plug-ins that pull rows or take SQL."""
+"""DuckDB in UTC, for the plug-ins that pull rows or accept SQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 
 def connect(repo_path: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB session in UTC; with `repo_path`, relative files are looked for there first."""
+    """Return a DuckDB session in UTC; with `repo_path`, it looks for relative files there first."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     if repo_path:
@@ -17,6 +17,6 @@ def connect(repo_path: Path | None = None) -> duckdb.DuckDBPyConnection:
 
 
 def tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Each batch as a table; one without rows if there is none, so that the columns are known."""
+    """Yield each batch as a table, then an empty table, so that the columns are known."""
     yield from (pa.Table.from_batches([batch]) for batch in batches if batch.num_rows)
     yield batches.schema.empty_table()

@@ -1,4 +1,4 @@
-"""The rows that features are asked for: a pandas frame, an Arrow table or a query for DuckDB."""
+"""Entity rows, to which features are joined: a pandas frame, an Arrow table or a DuckDB query."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,29 +23,29 @@ class EntityRowsError(ValueError):
 
 
 class EntityRows(Protocol):
-    """Entity rows in their order. `event_time` is the column of their moments; no zone is UTC."""
+    """Entity rows in their order. `event_time` is the column of their times; no zone is UTC."""
 
     names: list[str]
     event_time: str
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
-        """Arrow's types of `columns`."""
+        """Return Arrow's types of `columns`."""
         ...
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """Some columns of the rows, at most `rows` at a time; at least one chunk."""
+        """Yield some columns of the rows, at most `rows` at a time; at least one chunk."""
         ...
 
     def time_range(self) -> tuple[datetime | None, datetime | None]:
-        """The first and the last moment, in UTC; None where there is none."""
+        """Return the first and the last time, in UTC; None where there is none."""
         ...
 
 
 def entity_rows(asked: Asked, repo_path: Path) -> EntityRows:
-    """What the user gave, ready to be joined.
+    """Return the user's input as entity rows.
 
-    Raises EntityRowsError for moments that are not times, and Feast's
-    EntityTimestampInferenceException where no column can be taken for them.
+    Raises EntityRowsError for times of another type, and Feast's
+    EntityTimestampInferenceException where no column qualifies as the time.
     """
     rows: EntityRows
     if isinstance(asked, pd.DataFrame | pa.Table):
@@ -98,7 +98,7 @@ class TableRows:
 
 
 class FrameRows(TableRows):
-    """Entity rows in pandas. A column is converted whole, and only if somebody asks for it."""
+    """Entity rows in pandas. A column is converted whole, and only when a join reads it."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = _with_parsed_times(frame.reset_index(drop=True))
@@ -120,7 +120,7 @@ class FrameRows(TableRows):
 
 
 class QueryRows:
-    """Entity rows out of a query, which runs anew each time, and of which one chunk is held."""
+    """Entity rows of a query, which runs again for each read; one chunk is in memory at a time."""
 
     def __init__(self, query: str, repo_path: Path) -> None:
         self._query, self._repo_path = query, repo_path
@@ -165,7 +165,7 @@ def _event_time(schema: pa.Schema) -> str:
 
 
 def _with_parsed_times(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its moments parsed, where they are text or Python's own."""
+    """Return the frame with its times parsed, where they are text or Python's own."""
     if EVENT_TIME not in frame:
         return frame
     times = frame[EVENT_TIME].infer_objects()

@@ -1,4 +1,4 @@
-"""Checks a feature view's Parquet source: its files, their columns, and the types to read."""
+"""Check a feature view's Parquet source: its files, their columns, and the types to read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class CheckedSource:
 
     @property
     def is_alike(self) -> bool:
-        """Whether every file stores the columns in the same types."""
+        """Return True if every file stores the columns in the same types."""
         return all(len(set(self.types_of(name).values())) == 1 for name in self.types)
 
     def types_of(self, column: str) -> dict[str, pa.DataType]:

@@ -1,4 +1,4 @@
-"""What can go wrong with an online read; each message says what, where, and what next."""
+"""Errors of an online read; each message names what failed, where, and the next step."""
 
 
 class OnlineReadError(Exception):
@@ -10,7 +10,7 @@ class UnknownService(OnlineReadError):
 
 
 class UnreadableService(OnlineReadError):
-    """The service, or its store, asks for what the reader does not do."""
+    """The service, or its store, needs a feature that the reader does not support."""
 
 
 class RequestError(OnlineReadError, ValueError):
@@ -18,7 +18,7 @@ class RequestError(OnlineReadError, ValueError):
 
 
 class RedisUnavailable(OnlineReadError):
-    """Redis cannot be reached, or refuses."""
+    """Redis cannot be reached, or rejects a command."""
 
 
 class RedisTimeout(RedisUnavailable):

@@ -1,4 +1,4 @@
-"""What an online read gives back."""
+"""The result of an online read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a feature's value comes from; every status but the first two is filled by a default.
+    """Source of a feature's value; a default replaces every status but the first two.
 
-    A null is filled as well: it is a value that was stored as unknown.
+    A default replaces a null as well: a null is a value that was stored as unknown.
     """
 
     PRESENT = "present"
@@ -21,11 +21,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OnlineFeatures:
-    """One value per asked row for each feature, in the service's order.
+    """One value per row for each feature, in the service's order.
 
-    `statuses` has the same keys as `values`, and tells what was stored before defaults filled it.
+    `statuses` has the same keys as `values`: the status in Redis, before defaults are applied.
     `event_times` has, for each stored view, the event time of each row, None where there is no row.
-    `sources` tells which view a feature is of, and what it is called there.
+    `sources` has each feature's view, and the feature's name in that view.
     """
 
     values: dict[str, list[object]]

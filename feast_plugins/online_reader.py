@@ -1,9 +1,9 @@
-"""Reads a Feast feature service from Redis: compiled once, then one round trip for each read.
+"""Read a Feast feature service from Redis: compiled once, then one round trip for each read.
 
     with OnlineReader.open(RepoConfig(...), "fraud_detection") as reader:
         reader.read({"user_id": ["u1", "u2"], "transaction_amount": [9.5, 20.0]})
 
-What it guarantees, and where it differs from Feast's SDK: docs/plugins/online_reader.md.
+Guarantees, and differences from Feast's SDK: docs/plugins/online_reader.md.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,20 +30,20 @@ TIMEOUT_S = 1.0
 
 
 def utc_now() -> datetime:
-    """The time of the machine."""
+    """Return the machine's time."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class ReaderState:
-    """How its plan stands to the registry, and how often a read was sent again."""
+    """State of the plan relative to the registry, and the number of repeated reads."""
 
     registry: WatchState
     retries: int
 
 
 class OnlineReader:
-    """Reads one feature service; any number of threads and tasks may share it."""
+    """Reader of one feature service; any number of threads and tasks may share it."""
 
     def __init__(
         self, watch: RegistryWatch, pool: RedisPool, tasks: RedisTasks, now: Callable[[], datetime]
@@ -63,12 +63,12 @@ class OnlineReader:
         timeout_s: float = TIMEOUT_S,
         now: Callable[[], datetime] = utc_now,
     ) -> Self:
-        """Compile `service`; Redis is first asked by the first read.
+        """Compile `service`; the first read is the first query to Redis.
 
-        `views` are those of the service to read, all unless given. `defaults` stand for values
-        that are missing, null, expired or of another type, before on-demand views are computed.
-        The registry is read again every `refresh_s`; a read takes `timeout_s` at most. Open it
-        after a process has forked, not before.
+        `views` are those of the service to read, all by default. `defaults` replace values that are
+        missing, null, expired or of another type, before on-demand views are computed.
+        The registry is read again every `refresh_s`; a read takes `timeout_s` at most. In a forked
+        process, open the reader after the fork.
 
         Raises UnknownService, UnreadableService, RegistryUnavailable.
         """
@@ -84,7 +84,7 @@ class OnlineReader:
         return cls(watch, RedisPool(address, timeout_s), RedisTasks(address, timeout_s), now)
 
     def read(self, rows: Rows) -> OnlineFeatures:
-        """The features of each row; `rows` are columns of join keys and request data.
+        """Return the features of each row; `rows` are columns of join keys and request data.
 
         Raises RequestError, RedisUnavailable, RedisTimeout.
         """
@@ -93,32 +93,32 @@ class OnlineReader:
         return self.answer(asked, self._pool.ask(b"".join(commands), len(commands)))
 
     async def read_async(self, rows: Rows) -> OnlineFeatures:
-        """The same in asyncio."""
+        """Do the same in asyncio."""
         asked = self.ask(rows)
         return self.answer(asked, await self.fetch(asked.commands))
 
     def ask(self, rows: Rows) -> Asked:
-        """The first step of a read: its `commands`, one for each entity. Raises RequestError."""
+        """Step 1 of a read: return its `commands`, one for each entity. Raises RequestError."""
         return self._watch.plan.ask(rows)
 
     async def fetch(self, commands: Sequence[bytes]) -> list[Reply]:
-        """The second step: the replies to commands of any reader of this store, in one round trip.
+        """Step 2: fetch the replies to commands of any reader of this store, in one round trip.
 
-        Who keeps replies fetches only what is not known. Raises RedisUnavailable, RedisTimeout.
+        A client with a cache fetches only missing replies. Raises RedisUnavailable, RedisTimeout.
         """
         return await self._tasks.ask(b"".join(commands), len(commands))
 
     def answer(self, asked: Asked, replies: Sequence[Reply]) -> OnlineFeatures:
-        """The third step: what the replies to all commands of `asked` mean by now."""
+        """Step 3: decode the replies to all commands of `asked`, at the present time."""
         return asked.plan.answer(asked, replies, self._now())
 
     def refresh(self) -> bool:
-        """Read the registry now; whether the service has changed."""
+        """Read the registry now; return True if the service has changed."""
         return self._watch.check()
 
     @property
     def state(self) -> ReaderState:
-        """For a health check."""
+        """Return the reader's state, for a health check."""
         return ReaderState(self._watch.state, self._pool.retries + self._tasks.retries)
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class OnlineReader:
 
 
 def _address(config: RepoConfig) -> RedisAddress:
-    """Where the store is; raises UnreadableService for what is not Feast's layout in one Redis."""
+    """Return the store's address; raises UnreadableService for another layout, or several Redis."""
     store = config.online_store
     if not isinstance(store, RedisOnlineStoreConfig) or store.redis_type != RedisType.redis:
         kind = getattr(store, "redis_type", RedisType.redis).value

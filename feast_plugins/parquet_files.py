@@ -1,4 +1,4 @@
-"""Parquet tables: the files that a path stands for, and writes that happen whole or not at all."""
+"""Parquet tables: the files of a path, and atomic writes."""
 
 from collections.abc import Iterable, Iterator
 from glob import glob
@@ -35,14 +35,14 @@ def remote_files(filesystem: FileSystem, path: str) -> list[str]:
 
 
 def _is_data(file: PurePosixPath | Path) -> bool:
-    """A name with `=` is a partition, whatever it begins with."""
+    """Return True for a data file; a name with `=` is a partition, whatever it begins with."""
     return not any(
         part.startswith(".") or (part.startswith("_") and "=" not in part) for part in file.parts
     )
 
 
 def write_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
-    """Write chunks of one schema to one file, whole or not at all.
+    """Write chunks of one schema to one file, atomically.
 
     Raises IsADirectoryError where a folder is in the way.
     """
@@ -55,9 +55,9 @@ def write_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
 
 
 def write_remote(chunks: Iterable[pa.Table], path: str, filesystem: FileSystem) -> None:
-    """Write a table in place of what another file system has there; a folder without `.parquet`.
+    """Replace a table in another file system; a path without `.parquet` is a folder.
 
-    An object appears when it is complete; those of before are deleted afterwards.
+    An object is visible when it is complete; older objects are deleted afterwards.
     """
     file = path if path.endswith(".parquet") else f"{path.rstrip('/')}/{uuid4().hex}.parquet"
     old = remote_files(filesystem, path)
@@ -94,9 +94,9 @@ def append_remote(rows: pa.Table, path: str, filesystem: FileSystem) -> None:
 
 
 def replace_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
-    """Write a table in place of what is at `path`; a new name without `.parquet` is a folder.
+    """Replace the table at `path`; a new name without `.parquet` is a folder.
 
-    Raises FileExistsError for a folder that holds anything but Parquet files: it is left alone.
+    Raises FileExistsError for a folder that holds other files than Parquet; it stays unchanged.
     """
     if path.is_file() or (path.suffix == ".parquet" and not path.is_dir()):
         path.parent.mkdir(parents=True, exist_ok=True)

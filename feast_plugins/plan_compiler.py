@@ -1,4 +1,4 @@
-"""Compiles a feature service into a ReadPlan."""
+"""Compile a feature service into a ReadPlan."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ EntityKey = tuple[tuple[str, Kind, str], ...]  # each join key, its type, the re
 
 @dataclass(frozen=True)
 class StoredView:
-    """A view as the service calls it, and what is read of it."""
+    """A view under its name in the service, and the features to read of it."""
 
     name: str
     view: FeatureView
@@ -37,7 +37,7 @@ class StoredView:
 
     @property
     def entity(self) -> EntityKey:
-        """What its Redis keys are made of."""
+        """The components of its Redis keys."""
         return tuple(
             (key.name, kind_of(self.name, key), self.join_key_map.get(key.name, key.name))
             for key in sorted(self.view.entity_columns, key=lambda key: key.name)
@@ -45,7 +45,7 @@ class StoredView:
 
 
 def kind_of(view: str, column: Any) -> Kind:
-    """The type of a Feast field; raises UnreadableService for one that the layout lacks."""
+    """Return the type of a Feast field; raises UnreadableService for one that the layout lacks."""
     declared = column.dtype.to_value_type()
     try:
         return Kind(declared.value)
@@ -57,14 +57,14 @@ def kind_of(view: str, column: Any) -> Kind:
 
 @dataclass(frozen=True)
 class PlanCompiler:
-    """Makes plans for one store; `defaults` are by the names of features in the answer."""
+    """Compiler of plans for one store; `defaults` are by the names of features in the answer."""
 
     config: RepoConfig
     defaults: Mapping[str, object] = field(default_factory=dict)
     full_feature_names: bool = False
 
     def compile(self, service: ServiceDefinition) -> ReadPlan:
-        """The plan for reading a service.
+        """Return the plan for reading a service.
 
         Raises UnreadableService for names that collide, a default of no feature, an unknown type.
         """
@@ -121,7 +121,7 @@ class PlanCompiler:
         )
 
     def _view_read(self, stored: StoredView, places: dict[bytes, int]) -> ViewRead:
-        """How a view's fields are read, which are added to `places` unless they are there."""
+        """Return the read of a view's fields, and add missing fields to `places`."""
         view, declared = stored.view, {column.name: column for column in stored.view.features}
         if absent := [name for name in stored.features if name not in declared]:
             raise UnreadableService(f"{view.name} has no feature {', '.join(absent)} any more")
@@ -143,7 +143,7 @@ class PlanCompiler:
 
 
 def _stored_views(service: ServiceDefinition) -> list[StoredView]:
-    """The stored views, those of one name as one: Feast does the same."""
+    """Return the stored views, those of one name merged into one, as Feast does."""
     projections: dict[str, list[Any]] = {}
     for projection in service.stored:
         projections.setdefault(projection.name_to_use(), []).append(projection)
@@ -176,7 +176,7 @@ def _calls(
 def _inputs(
     view: OnDemandFeatureView, columns: Sequence[str], stored: Sequence[Column]
 ) -> dict[str, Column]:
-    """What Feast passes: the request, and by two names what is read of the declared views."""
+    """Return Feast's inputs: the request, and the declared views' features under two names."""
     declared = {source.name_to_use() for source in sources_of(view)}
     features = [column for column in stored if column[0] in declared]
     return {
@@ -197,7 +197,7 @@ _PLAIN: dict[ValueType, Callable[[Any], object]] = {
 
 
 def finisher(declared: ValueType) -> Callable[[Sequence[Any]], list[object]]:
-    """A function that makes of computed values what Feast's SDK gives for the declared type."""
+    """Return a function that converts computed values to the declared type, as Feast's SDK does."""
     if (plain := _PLAIN.get(declared)) is not None:
         return lambda values: [
             None if value is None or value != value else plain(value) for value in values

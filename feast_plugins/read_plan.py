@@ -1,6 +1,6 @@
-"""A compiled feature service: what to ask Redis for some rows, and what its replies mean.
+"""A compiled feature service: the commands to Redis for some rows, and the decoding of replies.
 
-Knows Feast's layout and nothing of Feast's objects; plan_compiler makes plans.
+Depends on Feast's layout but not on its objects; plan_compiler makes plans.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +16,14 @@ from feast_plugins.redis_encoding import KeyLayout
 from feast_plugins.stored_view import ViewRead
 
 Rows = Mapping[str, Sequence[Any]]
-Reply = Sequence[bytes | None]  # the fields that a command asked for
+Reply = Sequence[bytes | None]  # the fields in a command
 Column = tuple[str, str]  # a view and its feature; of a request, "" and the column
 REQUEST = ""
 
 
 @dataclass(slots=True)
 class Found:
-    """What a request has so far, by column."""
+    """Features of a request that are read so far, by column."""
 
     columns: dict[Column, list[object]]
     statuses: dict[Column, list[Status]] = field(default_factory=dict)
@@ -44,12 +44,12 @@ class EntityRead:
 
     @cached_property
     def _command(self) -> tuple[bytes, bytes]:
-        """What stands before and after the key's length and the key in a packed HMGET."""
+        """Return the packed HMGET's bytes before the key's length, and those after the key."""
         head = b"*%d\r\n" % (len(self.fields) + 2) + pack_argument(b"HMGET") + b"$"
         return head, b"\r\n" + b"".join(pack_argument(field) for field in self.fields)
 
     def ask(self, columns: Rows, commands: dict[bytes, int]) -> list[int]:
-        """The number of each row's command, added to `commands` unless it is there already."""
+        """Return the number of each row's command; add new commands to `commands`."""
         try:
             keys = self.layout.keys([columns[name] for name in self.columns])
         except ValueError as error:
@@ -64,7 +64,7 @@ class EntityRead:
         """Add the features of all views; `places` has the number of each row's reply."""
         if len(places) == 1:
             return self._read_one(replies[places[0]], now, found)
-        # An entity that stands in many rows is decoded once.
+        # An entity in many rows is decoded once.
         numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
         rows = [numbers[place] for place in places]
         columns = zip(*[replies[place] for place in numbers], strict=True)
@@ -80,7 +80,7 @@ class EntityRead:
                 found.statuses[column] = [statuses[row] for row in rows]
 
     def _read_one(self, reply: Reply, now: datetime, found: Found) -> None:
-        """The same for a single row, the most frequent read: no columns to go through."""
+        """Do the same for a single row, the most frequent read: no columns to go through."""
         for view in self.views:
             moment, state = view.judge_one(reply[view.time_place], now)
             found.event_times[view.name] = [moment]
@@ -93,7 +93,7 @@ class EntityRead:
 
 @dataclass(frozen=True, slots=True)
 class OnDemandCall:
-    """A function over columns: what it calls each input, and how each output is finished."""
+    """A function over columns, with each input's name, and the finisher of each output."""
 
     view: str
     function: Callable[[dict[str, Any]], dict[str, Any]]
@@ -130,7 +130,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """How a service is read; `outputs` maps the name of each feature to its column."""
+    """The plan of a service's read; `outputs` maps the name of each feature to its column."""
 
     entities: tuple[EntityRead, ...]
     on_demand: tuple[OnDemandCall, ...]
@@ -139,14 +139,14 @@ class ReadPlan:
     outputs: Mapping[str, Column]
 
     def ask(self, rows: Rows) -> Asked:
-        """The commands for a request; raises RequestError."""
+        """Return the commands for a request; raises RequestError."""
         columns, count = self._checked(rows)
         commands: dict[bytes, int] = {}
         places = [entity.ask(columns, commands) for entity in self.entities]
         return Asked(self, columns, count, tuple(commands), places)
 
     def answer(self, asked: Asked, replies: Sequence[Reply], now: datetime) -> OnlineFeatures:
-        """The features of a request, given the replies to its commands."""
+        """Return the features of a request, given the replies to its commands."""
         found = Found({(REQUEST, name): list(values) for name, values in asked.columns.items()})
         for entity, places in zip(self.entities, asked.places, strict=True):
             entity.read(replies, places, now, found)

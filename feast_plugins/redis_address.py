@@ -1,6 +1,6 @@
-"""Where a Redis is, by the connection string of Feast's store, and how to talk to it.
+"""The address of a Redis, from the connection string of Feast's store, and its protocol.
 
-Commands are packed by hand and replies parsed by hiredis: the client's own packing and parsing
+Commands are packed by hand and hiredis parses the replies: the client's own packing and parsing
 takes longer than Redis.
 """
 
@@ -35,25 +35,25 @@ VERIFICATION = {
 
 
 def pack_argument(argument: bytes) -> bytes:
-    """A part of a command in Redis's protocol."""
+    """Return a part of a command in Redis's protocol."""
     return b"$%d\r\n%b\r\n" % (len(argument), argument)
 
 
 def pack(command: Sequence[bytes]) -> bytes:
-    """A command in Redis's protocol."""
+    """Return a command in Redis's protocol."""
     arguments = [b"$%d\r\n%b\r\n" % (len(part), part) for part in command]  # a call each is slow
     return b"*%d\r\n" % len(command) + b"".join(arguments)
 
 
 def parsed(reader: hiredis.Reader, received: bytes) -> Iterator[Any]:
-    """The replies that are complete by now; one may be a hiredis.ReplyError."""
+    """Return the replies that are complete; one may be a hiredis.ReplyError."""
     reader.feed(received)
     while (reply := reader.gets()) is not False:
         yield reply
 
 
 def first_error(replies: Iterable[Any]) -> hiredis.ReplyError | None:
-    """The first reply by which Redis refuses a command."""
+    """Return the first reply by which Redis rejects a command."""
     return next((reply for reply in replies if isinstance(reply, hiredis.ReplyError)), None)
 
 
@@ -86,7 +86,7 @@ def _option(name: str, text: str) -> Any:
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """A single Redis, and how to log in; `tls` are redis-py's options `ssl_...`, None: no TLS."""
+    """A single Redis, and its credentials; `tls` are redis-py's options `ssl_...`, None: no TLS."""
 
     host: str
     port: int
@@ -99,7 +99,7 @@ class RedisAddress:
     def parse(cls, connection_string: str) -> Self:
         """Read a connection string of Feast's store, or a URL; the reader has its own timeouts.
 
-        Raises RedisUnavailable for several nodes, or an option that is not known here.
+        Raises RedisUnavailable for several nodes, or an unknown option.
         """
         try:
             nodes, given = connection_options(connection_string)
@@ -118,7 +118,7 @@ class RedisAddress:
 
     @property
     def greeting(self) -> tuple[bytes, int]:
-        """The packed commands that begin a connection, and how many they are."""
+        """Return the packed commands that begin a connection, and their number."""
         login = [part for part in ("AUTH", self.username, self.password) if part]
         commands = [login] if self.password else []
         commands += [["SELECT", str(self.db)]] if self.db else []
@@ -127,7 +127,7 @@ class RedisAddress:
 
     @cached_property
     def security(self) -> ssl.SSLContext | None:
-        """How a connection is encrypted, if it is."""
+        """Return the connection's TLS context, None without TLS."""
         if self.tls is None:
             return None
         get = self.tls.get
@@ -143,7 +143,7 @@ class RedisAddress:
 
     @contextmanager
     def explained(self, timeout_s: float) -> Iterator[None]:
-        """Turn what goes wrong on the network into one sentence that names this Redis.
+        """Translate a network error into one sentence that names this Redis.
 
         Raises RedisTimeout, RedisUnavailable.
         """

@@ -1,4 +1,4 @@
-"""Deletes views and projects from Redis: all of their keys and fields, and nothing of others.
+"""Delete views and projects from Redis: all of their keys and fields, and none of others.
 
 Feast's own store matches keys by the end of their names, so that tearing down the project `shop`
 empties `coffee_shop` too, and leaves views without entities and precomputed vectors behind.
@@ -81,7 +81,7 @@ def _keys(
     head = b"" if join_keys is None else layout.head
     pattern = _escaped(head) + b"*" + _escaped(config.project.encode())
     for key in client.scan_iter(pattern, count=KEYS_PER_ROUND_TRIP):
-        if version < 3 and join_keys is not None:  # such a key does not say where its parts end
+        if version < 3 and join_keys is not None:  # such a key does not show where its parts end
             yield key
             continue
         found = join_keys_of(key, config.project)

@@ -1,7 +1,7 @@
 """Feast's Redis layout: one hash per entity key, shared by all its views.
 
 Key: the serialized entity key, then the project. Field: murmur3_32 of "view:feature", four bytes,
-little-endian. Value: a protobuf Value. Beside them `_ts:<view>` holds a protobuf Timestamp.
+little-endian. Value: a protobuf Value. Field `_ts:<view>` holds a protobuf Timestamp.
 Source: Feast's documentation, docs/specs/online_store_format.md. Needs no Feast object.
 """
 
@@ -20,13 +20,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NULL_TIME = -(2**63)  # Feast stores a missing UNIX_TIMESTAMP as numpy's NaT
-KNOWN = 10_000  # decoded values that are remembered
+KNOWN = 10_000  # cached decoded values
 NULL = b""
 NULLS = (NULL, b"\x98\x01\0")  # a Value without content, and one whose content is a null
 
 
 class Kind(IntEnum):
-    """The types that this layout is written for: Feast's ValueType, and the fields of its Value."""
+    """A type that this layout supports: Feast's ValueType, and the field of its Value."""
 
     BYTES = 1
     STRING = 2
@@ -47,7 +47,7 @@ class Kind(IntEnum):
 
     @cached_property
     def tag(self) -> bytes:
-        """The first bytes of a serialized Value of this type."""
+        """Return the first bytes of a serialized Value of this type."""
         fixed = {Kind.DOUBLE: 1, Kind.FLOAT: 5}
         varint = (Kind.INT32, Kind.INT64, Kind.BOOL, Kind.UNIX_TIMESTAMP)
         wire_type = fixed.get(self, 0 if self in varint else 2)
@@ -55,7 +55,7 @@ class Kind(IntEnum):
 
 
 def encode_varint(number: int) -> bytes:
-    """A number of protobuf's wire format, from 0 to 2**64 - 1."""
+    """Return a number in protobuf's wire format, from 0 to 2**64 - 1."""
     parts = []
     while number > 127:
         parts.append(number % 128 + 128)
@@ -77,7 +77,7 @@ KEY_KINDS = KEY_CONTENTS | set(KEY_NUMBERS)
 
 @dataclass(frozen=True)
 class KeyLayout:
-    """How the entities of some join keys are written; `kinds` has the type of each join key.
+    """Layout of the keys of some join keys; `kinds` has the type of each join key.
 
     `version` is Feast's entity_key_serialization_version, 2 or 3.
     """
@@ -88,12 +88,12 @@ class KeyLayout:
 
     @cached_property
     def join_keys(self) -> tuple[str, ...]:
-        """The join keys in the order in which a key holds them."""
+        """Return the join keys in the order in which a key holds them."""
         return tuple(sorted(self.kinds))
 
     @cached_property
     def head(self) -> bytes:
-        """The begin of every key."""
+        """Return the first bytes of every key."""
         names = [name.encode() for name in self.join_keys]
         if self.version < 3:
             return b"".join(struct.pack("<I", Kind.STRING) + name for name in names)
@@ -101,7 +101,7 @@ class KeyLayout:
         return struct.pack("<I", len(names)) + b"".join(sized)
 
     def keys(self, columns: Sequence[Sequence[object]]) -> list[bytes]:
-        """One key per row; `columns` are values in the order of `join_keys`.
+        """Return one key per row; `columns` are values in the order of `join_keys`.
 
         Raises ValueError for a value that is null or not of its join key's type.
         """
@@ -109,7 +109,7 @@ class KeyLayout:
         return self.assemble([key_values(self.kinds[name], column) for name, column in named])
 
     def assemble(self, values: Sequence[Sequence[bytes]]) -> list[bytes]:
-        """One key per row, out of encoded values."""
+        """Return one key per row, assembled from encoded values."""
         head, tail = self.head, self.project.encode()
         if len(values) == 1:
             return [head + value + tail for value in values[0]]
@@ -117,7 +117,7 @@ class KeyLayout:
 
 
 def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
-    """The values of a join key as they stand in keys; raises ValueError as KeyLayout.keys does."""
+    """Return a join key's values as encoded in keys; raises ValueError as KeyLayout.keys does."""
     if kind in KEY_CONTENTS:
         texts = [value.encode() if type(value) is str else _content(value) for value in values]
         pack_head, number = SIZED.pack, int(kind)
@@ -148,7 +148,7 @@ def _seconds(value: object) -> object:
 
 
 def entity_key(project: str, join_key: str, entity: str | int, version: int = 3) -> bytes:
-    """The Redis key of an entity that has one join key, a string or an INT64."""
+    """Return the Redis key of an entity that has one join key, a string or an INT64."""
     kind = Kind.INT64 if isinstance(entity, int) else Kind.STRING
     return KeyLayout(project, {join_key: kind}, version).keys([[entity]])[0]
 
@@ -176,12 +176,12 @@ def _sized_parts(key: bytes, start: int, count: int) -> tuple[list[bytes], int]:
 
 
 def feature_field(view: str, feature: str) -> bytes:
-    """The hash field of one feature."""
+    """Return the hash field of one feature."""
     return struct.pack("<I", mmh3.hash(f"{view}:{feature}", signed=False))
 
 
 def time_field(view: str) -> bytes:
-    """The hash field of a view's event time."""
+    """Return the hash field of a view's event time."""
     return f"_ts:{view}".encode()
 
 
@@ -194,23 +194,23 @@ FLOATS = {Kind.FLOAT: struct.Struct("<cf").unpack, Kind.DOUBLE: struct.Struct("<
 
 
 class WrongType(ValueError):
-    """What is stored is not a value of the declared type."""
+    """A stored value is not of the declared type."""
 
 
 def decoder(kind: Kind) -> Decoder:
-    """A function from a stored Value to what Feast's SDK makes of it; None for a null.
+    """Return a function that decodes a stored Value as Feast's SDK does; None for a null.
 
     The function raises WrongType for anything but a null or a value of this type.
     """
     if kind in FLOATS:
         return _decode_float(kind)
     decode = _decode_message(kind)
-    # Counts are small and come again and again: to look one up is faster than to parse it.
+    # Counts are small and repeat often: a lookup is faster than parsing.
     return lru_cache(KNOWN)(decode) if kind in INTEGERS else decode
 
 
 def column_decoder(kind: Kind) -> ColumnDecoder:
-    """The same for many values at once; a null may also be of the wrong type here."""
+    """Return the same for many values at once; a null may also be of the wrong type here."""
     return _decode_floats(kind) if kind in FLOATS else _decode_messages(kind)
 
 
@@ -297,7 +297,7 @@ _FINISH: dict[Kind, Callable[..., object]] = {
 
 
 def decode_value(stored: bytes | None) -> Any:
-    """The value of a feature of any type; None where it is missing or null, times as numbers."""
+    """Decode a feature of any type; None where it is missing or null, times as numbers."""
     from feast.protos.feast.types.Value_pb2 import Value
 
     if stored is None:
@@ -312,7 +312,7 @@ def decode_value(stored: bytes | None) -> Any:
 
 @lru_cache(KNOWN)  # rows that were written together often have the same time
 def decode_time(stored: bytes | None) -> datetime | None:
-    """The event time of a view's row; None where there is no row."""
+    """Decode the event time of a view's row; None where there is no row."""
     if stored is None:
         return None
     time = Timestamp.FromString(stored)

@@ -1,4 +1,4 @@
-"""Feast's Redis online store, with the decision which row is newer made inside Redis.
+"""Feast's Redis online store, in which Redis itself compares the event times of rows.
 
 Feast's own store reads the stored event time, compares in Python and then writes: two writers race,
 and a corrected value under the same event time is dropped. Here a script compares and writes in one
@@ -95,7 +95,7 @@ class VersionedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 
 class VersionedRedisOnlineStore(RedisOnlineStore):
-    """Writes a row unless a newer one is stored; on equal event times the last write wins."""
+    """A store that writes a row unless a newer one is stored; on equal times the last write wins."""
 
     @staticmethod
     def _parse_connection_string(connection_string: str) -> tuple[list[dict[str, Any]], Any]:
@@ -115,7 +115,7 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
     ) -> None:
         """Write `data`, a few rows a script.
 
-        A key's TTL is only ever lengthened: the hash is shared by all views of the entity.
+        A write only ever lengthens a key's TTL: all views of the entity share the hash.
 
         Raises redis.ResponseError when Redis is out of memory.
         """
@@ -133,7 +133,7 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """The same for Feast's asynchronous push."""
+        """Do the same for Feast's asynchronous push."""
         client = await async_redis_client(self, config)
         script = client.register_script(WRITE_UNLESS_OLDER)
         for keys, arguments in _script_calls(client, config, table, data):
@@ -157,14 +157,14 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
 
 
 def rows_per_script(features: int) -> int:
-    """How many rows of so many features one run of the script may write."""
+    """Return the number of rows, of so many features, that one run of the script may write."""
     return max(1, FIELDS_PER_SCRIPT // (features + 1))
 
 
 def _script_calls(
     client: Any, config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
-    """Keys and arguments of each run; of equal event times the newest created is last.
+    """Yield keys and arguments of each run; of equal event times the newest created is last.
 
     A run in a cluster has the keys of one slot.
     """

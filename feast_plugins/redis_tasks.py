@@ -1,7 +1,7 @@
-"""Reads from Redis in asyncio: one connection for an event loop, shared by all its tasks.
+"""Read from Redis in asyncio: one connection for an event loop, shared by all its tasks.
 
 Replies come in the order of the commands, so tasks need not wait for each other. A connection that
-was lost is replaced and what was asked on it is asked once more, so only reads may be asked here.
+was lost is replaced and its commands are sent once more, so send only read commands here.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from feast_plugins.redis_address import RedisAddress, first_error, parsed
 
 
 class SharedConnection(asyncio.Protocol):
-    """A connection on which many tasks may ask at once."""
+    """A connection on which many tasks may send commands at once."""
 
     def __init__(self) -> None:
         self._reader = hiredis.Reader()
@@ -23,7 +23,7 @@ class SharedConnection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether a command may be sent."""
+        """Return True while commands may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
     async def ask(self, packed: bytes, count: int) -> list[Any]:
@@ -42,7 +42,7 @@ class SharedConnection(asyncio.Protocol):
         return replies
 
     def close(self) -> None:
-        """Close the transport; what is outstanding is lost."""
+        """Close the transport; outstanding replies are lost."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -70,7 +70,7 @@ class SharedConnection(asyncio.Protocol):
 
 
 class LoopReader:
-    """Reads for the tasks of one event loop, over a connection made when it is needed."""
+    """Reads of the tasks of one event loop, over a connection made when it is needed."""
 
     def __init__(self, address: RedisAddress, timeout_s: float) -> None:
         self.retries = 0
@@ -100,7 +100,7 @@ class LoopReader:
                 raise
 
     def close(self) -> None:
-        """Close the connection; what is outstanding is lost."""
+        """Close the connection; outstanding replies are lost."""
         if self._connection is not None:
             self._connection.close()
 
@@ -113,7 +113,7 @@ class LoopReader:
             return self._connection
 
     def _retire(self, late: SharedConnection | None) -> None:
-        """Ask no more on a connection that is late; close it when its last task has given up."""
+        """Send nothing more on a late connection; close it when its last task has given up."""
         if late is not None and late is self._connection:
             self._connection = None
             asyncio.get_running_loop().call_later(self._timeout_s, late.close)
@@ -133,7 +133,7 @@ async def _connect(address: RedisAddress) -> SharedConnection:
 
 
 class RedisTasks:
-    """Reads for the tasks of any number of event loops, one connection each."""
+    """Reads of the tasks of any number of event loops, one connection each."""
 
     def __init__(self, address: RedisAddress, timeout_s: float) -> None:
         self._address = address
@@ -142,11 +142,11 @@ class RedisTasks:
 
     @property
     def retries(self) -> int:
-        """How often something was asked again on the loops that are running."""
+        """Return the number of repeated reads on the running loops."""
         return sum(reader.retries for reader in self._readers.values())
 
     async def ask(self, packed: bytes, count: int) -> list[Any]:
-        """As LoopReader.ask, on the loop that is running."""
+        """Send commands as LoopReader.ask does, on the running loop."""
         loop = asyncio.get_running_loop()
         reader = self._readers.get(loop)
         if reader is None:
@@ -157,7 +157,7 @@ class RedisTasks:
         return await reader.ask(packed, count)
 
     def close(self) -> None:
-        """Close every connection; what is outstanding is lost."""
+        """Close every connection; outstanding replies are lost."""
         for loop, reader in self._readers.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(reader.close)

@@ -1,7 +1,7 @@
-"""Reads from Redis in threads: a bounded pool of connections, every wait bounded.
+"""Read from Redis in threads: a bounded pool of connections, every wait bounded.
 
-A connection that was lost is replaced and what was asked on it is asked once more, so only reads
-may be asked here.
+A connection that was lost is replaced and its commands are sent once more, so send only read
+commands here.
 """
 
 import socket
@@ -30,7 +30,7 @@ class Connection:
         self.ask(*address.greeting, deadline)
 
     def ask(self, packed: bytes, count: int, deadline: float) -> list[Any]:
-        """Send `count` commands and wait for their replies; closes itself where that fails.
+        """Send `count` commands and wait for their replies; close the connection on an error.
 
         Raises OSError, hiredis.HiredisError.
         """
@@ -48,7 +48,7 @@ class Connection:
         return replies
 
     def close(self) -> None:
-        """Close the socket; what is outstanding is lost."""
+        """Close the socket; outstanding replies are lost."""
         self._socket.close()
 
     def _receive(self, deadline: float) -> bytes:
@@ -87,7 +87,7 @@ class RedisPool:
         return replies
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the idle connections."""
         for _ in range(POOL_SIZE):
             if (connection := self._place()) is not None:
                 connection.close()
@@ -102,7 +102,7 @@ class RedisPool:
     def _ask(
         self, idle: Connection | None, packed: bytes, count: int, deadline: float
     ) -> tuple[Connection, list[Any]]:
-        """The replies, and the connection that gave them: `idle`, or a new one if it was lost."""
+        """Return the replies and their connection: `idle`, or a new one if it was lost."""
         if idle is not None:
             try:
                 return idle, idle.ask(packed, count, deadline)

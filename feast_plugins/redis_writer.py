@@ -1,4 +1,4 @@
-"""Writes encoded rows to Redis by the compare-and-write script, many runs of it in flight."""
+"""Write encoded rows to Redis by the compare-and-write script, many runs of it in flight."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -15,7 +15,7 @@ RUNS_IN_FLIGHT = 16
 
 
 class RowWriter:
-    """Writes rows of one view; a context manager that holds one connection.
+    """Writer of one view's rows; a context manager that holds one connection.
 
     Commands are packed by hand: the client's own packing takes longer than Redis does.
     """
@@ -46,7 +46,7 @@ class RowWriter:
     def write(
         self, keys: Sequence[bytes], times: Sequence[bytes], columns: Sequence[Sequence[bytes]]
     ) -> None:
-        """Send rows, given by column; raises redis.ResponseError when Redis refuses."""
+        """Send rows, given by column; raises redis.ResponseError when Redis rejects them."""
         rows = zip(times, *columns, strict=True)
         cells = list(chain.from_iterable(rows))
         width = len(columns) + 1
@@ -59,7 +59,7 @@ class RowWriter:
             self._await_replies(RUNS_IN_FLIGHT)
 
     def finish(self) -> None:
-        """Wait until Redis has answered all of it."""
+        """Wait until Redis has answered all commands."""
         self._await_replies(0)
 
     def _await_replies(self, leave: int) -> None:

@@ -1,4 +1,4 @@
-"""Keeps a plan up to date with a registry, in a thread, beside those that read."""
+"""Keep a plan up to date with a registry, in a thread of its own."""
 
 import logging
 from collections.abc import Callable
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WatchState:
-    """How a plan stands to its registry; `checked_at` is when the registry was last read."""
+    """State of a plan relative to its registry; `checked_at` is when the registry was last read."""
 
     plans: int
     checked_at: datetime
@@ -42,7 +42,7 @@ class RegistryWatch:
         Thread(target=self._watch, args=[refresh_s], name="registry-watch", daemon=True).start()
 
     def check(self) -> bool:
-        """Read the registry now; whether it gave another plan."""
+        """Read the registry now; return True if it gave another plan."""
         with self._one_at_a_time:
             try:
                 definition = self._load()

@@ -1,4 +1,4 @@
-"""What a question to the offline store gives back: rows in chunks, computed when asked for."""
+"""Results of the offline store: rows in chunks, computed when they are read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ ROWS = "source_rows"
 
 
 class ChunkedJob(RetrievalJob):
-    """A job whose rows come in chunks, so that they can be written without holding them all."""
+    """A job whose rows come in chunks, so that writing them needs memory for one chunk."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ChunkedJob(RetrievalJob):
         self._full_feature_names = full_feature_names
 
     def _chunks(self) -> Iterator[pa.Table]:
-        """The rows before on-demand views, in order; at least one chunk."""
+        """Yield the rows before on-demand views, in order; at least one chunk."""
         raise NotImplementedError
 
     @property
@@ -72,9 +72,9 @@ class ChunkedJob(RetrievalJob):
         allow_overwrite: bool = False,
         timeout: int | None = None,
     ) -> None:
-        """Write the rows as Parquet, chunk by chunk, in place of what is there.
+        """Write the rows as Parquet, chunk by chunk, and replace the file that is there.
 
-        With on-demand views all rows are held at once: Feast computes those on whole tables.
+        With on-demand views all rows are in memory at once: Feast computes those on whole tables.
         """
         if not isinstance(storage, SavedDatasetFileStorage):
             raise NotImplementedError("a saved dataset of this store is Parquet")
@@ -92,7 +92,7 @@ class ChunkedJob(RetrievalJob):
 
 
 class QueryJob(ChunkedJob):
-    """A query of one source, run by DuckDB; `read` gives the rows that it knows by ROWS."""
+    """A query of one source, run by DuckDB; `read` returns the rows, which it reads as ROWS."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class AsofJob(ChunkedJob):
         validation_reference: ValidationReference | None = None,
         timeout: int | None = None,
     ) -> pd.DataFrame:
-        """The user's own pandas columns, untouched, with the features beside them."""
+        """Return the user's own pandas columns, untouched, joined with the features."""
         entities = self._entities
         if validation_reference or self._on_demand or not isinstance(entities, FrameRows):
             return super().to_df(validation_reference, timeout)

@@ -1,4 +1,4 @@
-"""What a Feast registry says about one feature service, and whether it can be read online."""
+"""The definition of one feature service in a Feast registry, checked for online reads."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class ServiceDefinition:
 
     @property
     def on_demand(self) -> list[tuple[FeatureViewProjection, OnDemandFeatureView]]:
-        """The on-demand views."""
+        """Return the on-demand views."""
         pairs = [(projection, self.views[projection.name]) for projection in self.projections]
         return [(projection, view) for projection, view in pairs if _is_on_demand(view)]
 
     @property
     def stored(self) -> list[FeatureViewProjection]:
-        """The projections of stored views; after the service's own, those of on-demand views."""
+        """Return the projections of stored views; the service's own first, then on-demand views'."""
         own = [p for p in self.projections if not _is_on_demand(self.views[p.name])]
         return [*own, *(source for _, view in self.on_demand for source in sources_of(view))]
 
@@ -41,12 +41,12 @@ def _is_on_demand(view: AnyView) -> bool:
 
 
 def sources_of(view: OnDemandFeatureView) -> list[FeatureViewProjection]:
-    """The projections of the stored views that an on-demand view reads."""
+    """Return the projections of the stored views that an on-demand view reads."""
     return list(view.source_feature_view_projections.values())
 
 
 def open_registry(config: RepoConfig) -> BaseRegistry:
-    """The registry of a repository; raises RegistryUnavailable."""
+    """Open the registry of a repository; raises RegistryUnavailable."""
     folder = str(config.repo_path) if config.repo_path else None
     try:
         return FeatureStore(repo_path=folder, config=config).registry
@@ -85,7 +85,7 @@ def load_service(
 def _chosen(
     service: FeatureService, only: Collection[str] | None
 ) -> Sequence[FeatureViewProjection]:
-    """The service's projections, or those of the views in `only`, by the service's names."""
+    """Return the service's projections, or those of the views in `only`, by the service's names."""
     projections: Sequence[FeatureViewProjection] = service.feature_view_projections
     if only is None:
         return projections
@@ -113,7 +113,7 @@ def _spec(view: AnyView) -> Any:
 
 
 def _check(service: ServiceDefinition) -> None:
-    """Raise UnreadableService for what the reader would read wrongly, or not at all."""
+    """Raise UnreadableService for a service that the reader would read wrongly, or not at all."""
     for projection in (*service.projections, *service.stored):
         if projection.version_tag is not None:
             raise UnreadableService(

@@ -1,4 +1,4 @@
-"""The Parquet files that a feature source stands for, on a disk or in S3."""
+"""The Parquet files of a feature source, on a disk or in S3."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reads the rows of a checked source into polars, each column in the type that was found."""
+"""Read the rows of a checked source into polars, each column in the type that the check found."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from feast_plugins.source_types import as_utc, convert, polars_type
 def read_source(view: FeatureView, features: Sequence[str], source: CheckedSource) -> pl.DataFrame:
     """Return the view's rows: join keys, `features` as declared, TIME and CREATED in UTC.
 
-    Raises SourceError for a value that has no place in the declared type.
+    Raises SourceError for a value that does not fit the declared type.
     """
     columns, batch = source_columns(view), view.batch_source
     names = [*(key for key in view.join_keys if key in columns), *features]

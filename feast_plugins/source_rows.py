@@ -57,7 +57,7 @@ def _rows(
     start: datetime | None,
     end: datetime | None,
 ) -> tuple[str, list[Any], Callable[[], pa.Table] | None]:
-    """Return a query, its parameters, and what reads the rows where DuckDB does not.
+    """Return a query, its parameters, and a reader of the rows where DuckDB does not read them.
 
     Times are UTC microseconds. Rows without keys get Feast's dummy key, under which it
     materializes a view without entities.
@@ -85,7 +85,7 @@ def _quoted(name: str) -> str:
 def _promoted_rows(
     checked: CheckedSource, columns: Sequence[str], times: Sequence[str]
 ) -> pa.Table:
-    """Read the rows of files that differ, or that are in S3; all are held in memory."""
+    """Read the rows of files that differ, or that are in S3; all are in memory."""
     plain = [name for name in columns if name not in times]
     types = {name: promoted_type(checked, name) for name in plain}
     source = CheckedSource(checked.files, checked.schemas, types)

@@ -124,7 +124,7 @@ def promoted(types: Mapping[str, pa.DataType]) -> pa.DataType:
 
 
 def _decoded(found: pa.DataType) -> pa.DataType:
-    """A column's type without its encoding; times are UTC, since no zone is UTC too."""
+    """Return a column's type without its encoding; times are UTC, since no zone is UTC too."""
     if pa.types.is_dictionary(found):
         return found.value_type
     return pa.timestamp(found.unit, "UTC") if pa.types.is_timestamp(found) else found
@@ -140,9 +140,9 @@ def polars_type(arrow: pa.DataType) -> PolarsType:
 def convert(
     value: pl.Expr, found: PolarsType, wanted: PolarsType, *, strict: bool = True
 ) -> pl.Expr:
-    """Convert a column. NaN is no whole number but null; a number as a time is Unix seconds.
+    """Convert a column. NaN as a whole number is null; a number as a time is Unix seconds.
 
-    Polars raises for a value that has no place in the type; if not `strict`, that is null.
+    Polars raises for a value that does not fit the type; if not `strict`, it becomes null.
     """
     if found == wanted:
         return value
@@ -168,7 +168,7 @@ NAN = float("nan")
 
 
 def _is_plain(found: PolarsType, wanted: PolarsType) -> bool:
-    """Whether a cast by polars alone converts as `convert` does."""
+    """Return True if a cast by polars alone converts as `convert` does."""
     is_number = found.is_float() or found.is_decimal()
     is_other = isinstance(wanted, pl.Datetime | pl.Struct)
     return not is_other and not (wanted.is_integer() and is_number)
@@ -189,5 +189,5 @@ def _convert_fields(
 
 
 def as_utc(times: pl.Expr, *, strict: bool = True) -> pl.Expr:
-    """Times as UTC microseconds without a zone; those that have no zone are UTC already."""
+    """Return times as UTC microseconds without a zone; those without a zone are UTC already."""
     return times.cast(pl.Datetime("us", "UTC"), strict=strict).dt.replace_time_zone(None)

@@ -1,4 +1,4 @@
-"""What a view's fields in Redis mean: values, and for each value where it comes from."""
+"""Decode a view's fields in Redis: values, and the status of each value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class StoredFeature:
     def read(
         self, stored: Sequence[bytes | None], states: Sequence[Status], here: Sequence[int]
     ) -> tuple[list[object], list[Status]]:
-        """Values and statuses, given each row's field and its state; `here` are those present."""
+        """Return values and statuses, given each row's field and state; `here` are those present."""
         if len(here) == len(states):
             return self._read_present(stored)
         values, statuses = self._read_present([stored[row] for row in here])
         return _spread(values, here, [self.default] * len(states)), _spread(statuses, here, states)
 
     def _read_present(self, stored: Sequence[bytes | None]) -> tuple[list[object], list[Status]]:
-        """The same for rows that are present."""
+        """Do the same for rows that are present."""
         if (values := self._all_values(stored)) is not None:
             return values, [Status.PRESENT] * len(values)
         full = [row for row, content in enumerate(stored) if content]
@@ -43,7 +43,7 @@ class StoredFeature:
         return [value for value, _ in pairs], [status for _, status in pairs]
 
     def _all_values(self, stored: Sequence[bytes | None]) -> list[object] | None:
-        """The values where every row has one, which is the rule, and worth a way of its own."""
+        """Return the values where every row has one: the common case, and a fast path."""
         if None in stored:
             return None
         try:
@@ -53,7 +53,7 @@ class StoredFeature:
         return None if None in values else values
 
     def read_one(self, stored: bytes | None, status: Status) -> tuple[object, Status]:
-        """Value and status, given a row's field and the status of the row as a whole."""
+        """Return value and status, given a row's field and the status of the row as a whole."""
         if status is not Status.PRESENT:
             return self.default, status
         if stored is None:
@@ -77,13 +77,13 @@ class ViewRead:
     def judge(
         self, stored: Sequence[bytes | None], now: datetime
     ) -> tuple[list[datetime | None], list[Status]]:
-        """Each row's event time, and whether the row is there and within its TTL."""
+        """Return each row's event time, and whether the row is there and within its TTL."""
         oldest = self._oldest(now)
         times = [decode_time(content) for content in stored]
         return times, [_status(time, oldest) for time in times]
 
     def judge_one(self, stored: bytes | None, now: datetime) -> tuple[datetime | None, Status]:
-        """The same for a single row."""
+        """Do the same for a single row."""
         time = decode_time(stored)
         return time, _status(time, self._oldest(now))
 
@@ -98,7 +98,7 @@ def _status(moment: datetime | None, oldest: datetime | None) -> Status:
 
 
 def _spread(some: Sequence[T], places: Sequence[int], others: Sequence[T]) -> list[T]:
-    """The `others`, and in their places those of `some`."""
+    """Return the `others`, and at their positions the values of `some`."""
     spread = list(others)
     for place, one in zip(places, some, strict=True):
         spread[place] = one

@@ -1,4 +1,4 @@
-"""One feature view's part in a point-in-time join: what is asked of it, and what it answers."""
+"""One feature view's part in a point-in-time join: its inputs and its features."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class ViewJoin:
     def features_of(
         self, entities: pl.DataFrame, moments: pl.DataFrame
     ) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        """The view's features by their output names, in the declared types and in order.
+        """Return the view's features by their output names, in the declared types and in order.
 
-        `moments` is what asof_join's `in_order` made of the entity rows.
+        `moments` is the result of asof_join's `in_order` for the entity rows.
         """
         keys = [pl.col(column).alias(key) for key, column in self.entity_column.items()]
         answers = join(entities.select(keys), moments, self.timeline)
