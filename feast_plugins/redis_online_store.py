@@ -95,7 +95,7 @@ class VersionedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 
 class VersionedRedisOnlineStore(RedisOnlineStore):
-    """A store that writes a row unless a newer one is stored; on equal times the last write wins."""
+    """A store that writes a row unless a newer one is stored; on equal times the last wins."""
 
     @staticmethod
     def _parse_connection_string(connection_string: str) -> tuple[list[dict[str, Any]], Any]:

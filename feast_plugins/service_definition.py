@@ -31,7 +31,7 @@ class ServiceDefinition:
 
     @property
     def stored(self) -> list[FeatureViewProjection]:
-        """Return the projections of stored views; the service's own first, then on-demand views'."""
+        """Return the projections of stored views; the service's own first, then on-demand ones."""
         own = [p for p in self.projections if not _is_on_demand(self.views[p.name])]
         return [*own, *(source for _, view in self.on_demand for source in sources_of(view))]
 

@@ -38,7 +38,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Say which services answer, and where."""
+    """Report which services answer, and where."""
     from lab import stack
 
     for service in stack.status():

@@ -26,8 +26,8 @@ RESULTS = ("figures.json", "load_test.png", "scorecard.json", "serving")
 def separate_datasets(config: Settings = settings) -> None:
     """Remove what was derived from another dataset than the present one; print a line for each.
 
-    Files are moved into build/earlier. A service that does not run is checked once it does. What
-    the user runs keeps its contents.
+    Files are moved into build/earlier. A service that is down is checked when it runs again. A
+    server that the user runs keeps its contents.
     """
     if not (config.data_dir / MANIFEST).exists():
         return

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, told apart from our own bugs."""
+"""Errors that the user can fix, separate from bugs of the lab."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Opens the shared Feast repository from any folder, with the ports and paths of the settings."""
+"""Open the shared Feast repository from any folder, with the ports and paths of the settings."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def open_store(stores: str | None = None) -> "FeatureStore":
 
 @dataclass(frozen=True)
 class ServiceDefinition:
-    """A feature service as the registry has it.
+    """A feature service as the registry defines it.
 
     `views` has the features of each view, on-demand views too, in the service's order, with their
     types.
@@ -52,7 +52,7 @@ class ServiceDefinition:
 
     @property
     def types(self) -> dict[str, str]:
-        """Type of each feature, in the service's order."""
+        """Return the type of each feature, in the service's order."""
         return {name: kind for view in self.views.values() for name, kind in view.items()}
 
 
@@ -72,7 +72,7 @@ def service_definition(store: "FeatureStore", name: str) -> ServiceDefinition:
 
 
 def connect_redis(db: int = 0) -> redis.Redis:
-    """A client of the settings' Redis that answers; UserError when none does."""
+    """Return a client of the settings' Redis; UserError when Redis does not answer."""
     client = redis.Redis(settings.host, settings.redis_port, db=db, socket_timeout=5)
     try:
         client.ping()
@@ -83,7 +83,7 @@ def connect_redis(db: int = 0) -> redis.Redis:
 
 
 def with_declared_types(frame: pd.DataFrame, store: "FeatureStore") -> pd.DataFrame:
-    """Every feature in the type that its view declares.
+    """Return every feature in the type that its view declares.
 
     Feast's offline stores give a nullable Int64 as float64; here it stays an integer, and is a
     plain int64 where nothing is null.
@@ -102,14 +102,14 @@ def with_declared_types(frame: pd.DataFrame, store: "FeatureStore") -> pd.DataFr
 
 @contextmanager
 def feast_says_nothing() -> Iterator[None]:
-    """Keep Feast's banners from the output: the scripts say themselves what they do."""
+    """Keep Feast's banners from the output: the scripts print their own messages."""
     with redirect_stdout(io.StringIO()):
         yield
 
 
 @contextmanager
 def out_of_memory_is_loud() -> Iterator[None]:
-    """Turn Redis's refusal to take more into a sentence that says what to do."""
+    """Turn Redis's out-of-memory error into a sentence with the next command."""
     try:
         yield
     except redis.OutOfMemoryError as error:

@@ -17,9 +17,9 @@ ENTITIES_PER_READ = 1_000
 def offline_values(
     store: "FeatureStore", view: str, moment: datetime, sample: int | None = None
 ) -> pd.DataFrame:
-    """What the offline store knew at `moment` of each entity that had not expired by then.
+    """Return the offline values at `moment` of each entity that had not expired by then.
 
-    Of `sample` of them, other ones at every moment and the same at the same one, if it is given.
+    With `sample`, return that many random entities, seeded by the moment.
     """
     entities = known_entities(store, view, moment)
     if sample is not None and sample < len(entities):
@@ -34,7 +34,7 @@ def offline_values(
 
 
 def online_values(store: "FeatureStore", view: str, entities: pd.Index) -> pd.DataFrame:
-    """What Redis holds of each of `entities`, read through Feast a thousand at a time."""
+    """Return the online values of `entities`, read through Feast a thousand at a time."""
     answers = []
     for start in range(0, len(entities), ENTITIES_PER_READ):
         asked = {entities.name: list(entities[start : start + ENTITIES_PER_READ])}
@@ -43,7 +43,7 @@ def online_values(store: "FeatureStore", view: str, entities: pd.Index) -> pd.Da
 
 
 def known_entities(store: "FeatureStore", view: str, moment: datetime) -> pd.Series:
-    """The keys of all entities with a row that had arrived at `moment`, and not expired."""
+    """Return the keys of all entities with a row that had arrived at `moment`, not expired."""
     definition = store.get_feature_view(view)
     (key,) = definition.join_keys
     time = definition.batch_source.timestamp_field
@@ -54,7 +54,7 @@ def known_entities(store: "FeatureStore", view: str, moment: datetime) -> pd.Ser
 
 
 def references(store: "FeatureStore", view: str) -> list[str]:
-    """A view's features as Feast is asked for them."""
+    """Return a view's features in the form of Feast's feature references."""
     return [f"{view}:{field.name}" for field in store.get_feature_view(view).features]
 
 
@@ -65,6 +65,6 @@ def _typed(values: pd.DataFrame, store: "FeatureStore", view: str) -> pd.DataFra
 
 
 def differing(offline: pd.DataFrame, online: pd.DataFrame) -> pd.Series:
-    """For each entity whether a value differs; two nulls agree."""
+    """Return, for each entity, whether a value differs; two nulls are equal."""
     equal = (offline == online).fillna(False).astype(bool) | (offline.isna() & online.isna())
     return ~equal.all(axis=1)

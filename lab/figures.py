@@ -1,4 +1,4 @@
-"""The figures that a run measures, kept in build/figures.json."""
+"""The measured figures of a run, stored in build/figures.json."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from lab.settings import settings
 
 
 def record(name: str, value: float, unit: str) -> None:
-    """Keep one figure; a later one of the same name replaces it."""
+    """Store one figure; a later one of the same name replaces it."""
     file = settings.build_dir / "figures.json"
     figures = json.loads(file.read_text()) if file.exists() else {}
     figures[name] = {"value": round(value, 4), "unit": unit}

@@ -1,4 +1,4 @@
-"""Files that replace others whole, or not at all."""
+"""Atomic replacement of files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -82,17 +82,17 @@ class LearnerSettings(BaseSettings):
 
     @property
     def redis_address(self) -> str:
-        """HOST:PORT of Redis."""
+        """Return HOST:PORT of Redis."""
         return f"{self.host}:{self.redis_port}"
 
     @property
     def kafka_address(self) -> str:
-        """HOST:PORT of Kafka, its bootstrap server."""
+        """Return HOST:PORT of Kafka, its bootstrap server."""
         return f"{self.host}:{self.kafka_port}"
 
     @property
     def api_url(self) -> str:
-        """URL of the serving API on this machine."""
+        """Return the URL of the serving API on this machine."""
         return f"http://{self.host}:{self.api_port}"
 
 
@@ -133,7 +133,7 @@ def store_config(stores: str | None = None) -> dict[str, Any]:
 
 
 def silence_known_warnings() -> None:
-    """Feast calls on-demand views experimental; ibis warns of DuckDB's next release."""
+    """Silence warnings: Feast's of on-demand views, ibis's of DuckDB's next release."""
     warnings.filterwarnings("ignore", message="On demand feature view is an experimental")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="ibis")
 

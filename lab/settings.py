@@ -103,7 +103,7 @@ class Settings(LearnerSettings):
 
     @property
     def flink_rest_url(self) -> str:
-        """URL of Flink's REST API."""
+        """Return the URL of Flink's REST API."""
         return f"http://{self.host}:{self.flink_rest_port}"
 
 

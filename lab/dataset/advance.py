@@ -1,4 +1,4 @@
-"""Time goes on: the same history, to a later as-of."""
+"""Advance the data in time: the same history, to a later as-of."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from lab.errors import UserError
 
 
 def advance(data_dir: Path, by: timedelta) -> Manifest:
-    """Move the dataset's as-of by that much: what was there stays, later events are added.
+    """Move the dataset's as-of by that much: existing rows stay, later events are added.
 
     Raises UserError if there is no dataset, or none of an imported one's events lies ahead.
     """

@@ -121,7 +121,7 @@ def features() -> None:
 
 @data_app.command()
 def show() -> None:
-    """What the data are, and as of when."""
+    """Print the data's source, row counts and as-of time."""
     describe(manifest.read(settings.data_dir))
 
 

@@ -12,7 +12,7 @@ PREFIX = b"txn_"
 
 
 def id_column(kind: str, numbers: Integers) -> pa.Array:
-    """user_0, user_1, ..."""
+    """Return ids such as user_0, user_1."""
     used = np.zeros(numbers.max(initial=-1) + 1, dtype=bool)
     used[numbers] = True
     names = pc.binary_join_element_wise(
@@ -22,7 +22,7 @@ def id_column(kind: str, numbers: Integers) -> pa.Array:
 
 
 def transaction_id_column(keys: Keys) -> pa.Array:
-    """txn_ and the key's 16 hexadecimal digits."""
+    """Return txn_ and the key's 16 hexadecimal digits."""
     pairs = keys.astype(">u8").view(np.uint8).reshape(-1, 8)
     width = len(PREFIX) + 16
     text = np.empty((len(keys), width), dtype=np.uint8)
@@ -34,5 +34,5 @@ def transaction_id_column(keys: Keys) -> pa.Array:
 
 
 def time_column(microseconds: Integers, unknown: Flags | None = None) -> pa.Array:
-    """Microseconds since 1970 as UTC timestamps."""
+    """Return microseconds since 1970 as UTC timestamps."""
     return pa.array(microseconds, mask=unknown).cast(UTC_MICROSECONDS)

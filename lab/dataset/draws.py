@@ -1,4 +1,4 @@
-"""Random numbers without a state: each is a hash of what it is for.
+"""Random numbers without a state: each is a hash of its key and its purpose.
 
 A draw depends on its key and its purpose only, never on what was drawn before, so that any part of
 a simulated history can be made again by itself.
@@ -26,7 +26,7 @@ def scramble(keys: Keys) -> Keys:
 
 
 def key(purpose: str, seed: int, *parts: Integers) -> Keys:
-    """One key per row of parts (arrays of one length)."""
+    """Return one key per row of parts (arrays of one length)."""
     keys = np.full(len(parts[0]), (crc32(purpose.encode()) << 32) ^ seed, dtype=np.uint64)
     for part in parts:
         keys = scramble(keys * GOLDEN + part.astype(np.uint64))
@@ -34,27 +34,27 @@ def key(purpose: str, seed: int, *parts: Integers) -> Keys:
 
 
 def uniform(keys: Keys, purpose: str) -> Floats:
-    """In [0, 1)."""
+    """Return numbers in [0, 1)."""
     salted = scramble((keys ^ np.uint64(crc32(purpose.encode()))) * GOLDEN)
     draws: Floats = (salted >> np.uint64(11)) * 2.0**-53
     return draws
 
 
 def normal(keys: Keys, purpose: str) -> Floats:
-    """Mean 0, variance 1 (Box and Muller)."""
+    """Return numbers of mean 0 and variance 1 (Box and Muller)."""
     radius = np.sqrt(-2 * np.log1p(-uniform(keys, purpose + " radius")))
     draws: Floats = radius * np.cos(2 * np.pi * uniform(keys, purpose + " angle"))
     return draws
 
 
 def counts(rates: Floats, keys: Keys, purpose: str) -> Integers:
-    """Whole numbers whose expectation is rates."""
+    """Return whole numbers whose expectation is rates."""
     draws: Integers = np.floor(rates + uniform(keys, purpose)).astype(np.int64)
     return draws
 
 
 def poisson(rates: Floats, keys: Keys, purpose: str) -> Integers:
-    """Poisson counts of rates up to about 10, by inversion of the distribution function."""
+    """Return Poisson counts of rates up to about 10, by inversion of the distribution function."""
     chance, probability = uniform(keys, purpose), np.exp(-rates)
     cumulative, draws = probability.copy(), np.zeros(len(rates), dtype=np.int64)
     for number in range(1, LARGEST_POISSON + 1):

@@ -42,7 +42,7 @@ def build_feature_tables(data_dir: Path, as_of: datetime) -> dict[str, int]:
 
 
 def set_variables(connection: duckdb.DuckDBPyConnection, data_dir: Path, as_of: datetime) -> None:
-    """What the macros need to know."""
+    """Set the variables that the macros read."""
     variables = {
         "present": [table for table in RAW_TABLES if (data_dir / f"{table}.parquet").exists()],
         "as_of_us": microseconds(as_of - EPOCH),
@@ -81,7 +81,7 @@ def write_table(connection: duckdb.DuckDBPyConnection, table: str, folder: Path)
 
 
 def entity_ranges(connection: duckdb.DuckDBPyConnection, entity: str) -> list[tuple[int, int]]:
-    """The numbers of the entities in parts [first, end), so many that memory holds each."""
+    """Return the numbers of the entities in ranges [first, end); each range fits into memory."""
     events = sum(count(connection, f"all_{table}") for table in EVENTS_OF[entity])
     entities = count(connection, f"{entity}s")
     parts = max(1, min(ceil(events / EVENTS_AT_ONCE), entities))

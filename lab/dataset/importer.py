@@ -1,4 +1,4 @@
-"""Anyone's table of transactions as our raw events. What the source lacks stays absent."""
+"""Import a table of transactions as raw events. What the source lacks stays absent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ SHOWN = 5  # rows of a preview
 
 @dataclass(frozen=True)
 class Preview:
-    """How a person's table would be taken, and which of its rows would not."""
+    """Preview of an import: the mapping, the first rows, and the rejected ones."""
 
     types: Mapping[str, str]
     columns: Columns
@@ -118,7 +118,7 @@ def read_table(
 
 
 def write_refused(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Write the refused rows with their reasons, then the lines that are no rows."""
+    """Write the rejected rows with their reasons, then the lines that are no rows."""
     connection.execute(
         f"""COPY (
             SELECT * EXCLUDE ({PARSED}) FROM refused JOIN source USING ({ROW})
@@ -131,7 +131,7 @@ def write_refused(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
 
 
 def import_complete_journey(data_dir: Path, as_of: datetime) -> Manifest:
-    """The real data beside this project: groceries, shifted to end in the week before as_of."""
+    """Import the real data of this project: groceries, shifted to end in the week before as_of."""
     with staging(data_dir) as stage, connect(stage) as connection:
         baskets = stage / "baskets.parquet"
         write_baskets(connection, settings.complete_journey, baskets)
@@ -158,7 +158,7 @@ def import_complete_journey(data_dir: Path, as_of: datetime) -> Manifest:
 def write_baskets(connection: duckdb.DuckDBPyConnection, lines: Path, file: Path) -> None:
     """Write one payment for each basket of grocery lines that has a value.
 
-    The amount is what the basket was worth before coupons: its paid amount would give away that a
+    The amount is the basket's value before coupons: its paid amount would reveal that a
     coupon was used. The product is the one of the most valuable line.
     """
     connection.execute(
@@ -179,7 +179,7 @@ def floor_hour(moment: datetime) -> datetime:
 
 
 def time_range(connection: duckdb.DuckDBPyConnection) -> tuple[datetime, datetime]:
-    """The first and the last moment of the mapped rows."""
+    """Return the first and the last time of the mapped rows."""
     found = connection.execute("SELECT min(time_utc), max(time_utc) FROM mapped").fetchone()
     assert found is not None
     first, last = found
@@ -215,7 +215,7 @@ def write_history(connection: duckdb.DuckDBPyConnection, shift: timedelta, file:
 
 
 def cut(connection: duckdb.DuckDBPyConnection, history: Path, stage: Path, as_of: datetime) -> None:
-    """Write what of an imported history happened before as_of as the transactions of stage."""
+    """Write the part of an imported history before as_of as the transactions of stage."""
     until = microseconds(as_of - EPOCH)
     connection.execute(
         f"""COPY (

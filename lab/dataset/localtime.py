@@ -1,4 +1,4 @@
-"""Local times as moments in UTC, by one rule where clocks change.
+"""Convert local times to UTC, by one rule where clocks change.
 
 A local time that happens twice (clocks go back) or not at all (clocks go forward) is read with the
 offset that was in force before the change: the first of the two, or an hour later than written.
@@ -51,7 +51,7 @@ def resolve_local_times(
 
 
 def offsets(slots: list[datetime], zone: ZoneInfo) -> pa.Table:
-    """The offset before any change, and what kind of time it is, of each local time."""
+    """Return, for each local time, the offset before any change, and the kind of time."""
     rows = []
     for slot in slots:
         before = slot.replace(tzinfo=zone, fold=0).utcoffset()

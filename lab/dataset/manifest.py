@@ -1,4 +1,4 @@
-"""The data's own description, dataset.json: what the files beside it are, and as of when."""
+"""The manifest of the data, dataset.json: source, row counts, and the as-of time."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ FEATURES_OF = {
 
 
 class Simulation(BaseModel):
-    """What was asked of the simulator: it fixes the rates, so that a history can go on."""
+    """Arguments of the simulator: they fix the rates, so that a history can continue."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class Simulation(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Written last, so that what it describes is there."""
+    """Manifest of a dataset; written last, so that the files that it describes exist."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,7 +52,7 @@ class Manifest(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def null_features(self) -> list[str]:
-        """The features that nothing is known of, for want of their raw table."""
+        """Return the features without any value, because their raw table is absent."""
         return [feature for table in self.absent for feature in FEATURES_OF.get(table, [])]
 
     @property
@@ -61,7 +61,7 @@ class Manifest(BaseModel):
 
 
 def read(data_dir: Path) -> Manifest:
-    """Raises UserError if there is no dataset in data_dir."""
+    """Read the manifest. Raises UserError if there is no dataset in data_dir."""
     file = data_dir / MANIFEST
     if not file.exists():
         raise UserError(f"no data yet: {file} is missing", "lab data simulate")
@@ -73,7 +73,7 @@ def write(manifest: Manifest, folder: Path) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of the raw tables' bytes."""
+    """Return a hash of the raw tables' bytes."""
     digest = hashlib.blake2b(digest_size=8)
     for table in RAW_TABLES:
         file = folder / f"{table}.parquet"

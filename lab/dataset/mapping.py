@@ -1,4 +1,4 @@
-"""Which columns of a person's table are which of ours, in SQL."""
+"""Map the columns of a user's table to ours, in SQL."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ MOMENT, HAS_ZONE = f"{PARSED}.moment", f"{PARSED}.has_zone"
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How a person's table is read.
+    """Options for reading a user's table.
 
     columns: our column -> the source's; one that is not named is looked for under our name. label:
     an SQL condition on the source's columns. timezone: of times without an offset. epoch: the unit
@@ -52,7 +52,7 @@ class Columns:
     names: Mapping[str, str]
     id_columns: Sequence[str]
     label: str | None
-    has_condition: bool  # whether the label is a condition that a person gave
+    has_condition: bool  # True if the label is a condition that the user gave
 
     @property
     def absent(self) -> list[str]:
@@ -64,13 +64,13 @@ class Columns:
 
     @property
     def unused(self) -> list[str]:
-        """The source's columns that nothing is taken from, but for a label's condition."""
+        """Return the source's columns that are not mapped; a label's condition may read them."""
         used = {*self.names.values(), *self.id_columns}
         return [column for column in self.source.columns if column not in used]
 
     @property
     def label_meaning(self) -> str:
-        """The label's condition or column, for the reader of a manifest."""
+        """Return the label's condition or column, for the reader of a manifest."""
         if self.label is None:
             return "none"
         return self.label if self.has_condition else f"the column {self.names['label']}"
@@ -84,7 +84,7 @@ class Columns:
 
     @property
     def row_id(self) -> str:
-        r"""The id of a row: `a|b` for two columns; a `|` or `\` inside is escaped by a `\`."""
+        r"""Return the id of a row: `a|b` for two columns; a `\` escapes a `|` or `\` inside."""
         if not self.id_columns:
             return f"'row_' || {ROW}"
         if len(self.id_columns) == 1:
@@ -168,7 +168,7 @@ def _letters(name: str) -> str:
 
 
 def parse_times(columns: Columns, epoch: str | None) -> None:
-    """Add the column PARSED to `source`, so that a time is parsed once."""
+    """Add the column PARSED to `source`, so that DuckDB parses each time once."""
     text = columns.text("event_timestamp")
     parsed = times.parsed_epoch(text, epoch) if epoch else times.parsed_iso(text)
     columns.source.connection.execute(
@@ -195,7 +195,7 @@ def mapped_rows(columns: Columns) -> str:
 
 
 def preview_rows(columns: Columns, limit: int) -> str:
-    """Return the query of the first rows that are taken, as a person reads them."""
+    """Return the query of the first rows that are taken, in a readable form."""
     hidden = ["row_number", "time_utc", "local_time"]
     hidden += [name.removeprefix("transactions.") for name in columns.absent if "." in name]
     return f"""

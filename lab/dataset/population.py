@@ -1,4 +1,4 @@
-"""Who takes part in the simulated shop: users, merchants and products, and their habits.
+"""Population of the simulated shop: users, merchants and products, and their habits.
 
 Sizes follow from the number of transactions: one customer per 100 of them, and merchants and
 products by its square root (200 and 500 for the default 200,000).
@@ -31,10 +31,10 @@ BREACH_DAYS = 4
 
 @dataclass(frozen=True)
 class Population:
-    """A fixed number of customers: when one leaves, a new user comes in the same place.
+    """A fixed number of customers: when one leaves, a new user takes the same place.
 
-    transactions: what the sizes follow from. an_hour: the rate of transactions. days: those since
-    1970 that users are asked for.
+    transactions: the sizes follow from it. an_hour: the rate of transactions. days: days since
+    1970 for which the simulation needs users.
     """
 
     seed: int
@@ -56,7 +56,7 @@ class Population:
 
     @cached_property
     def activity(self) -> Floats:
-        """How active each customer is in each period: an array of (PERIODS, customers).
+        """Return the activity of each customer in each period: an array of (PERIODS, customers).
 
         Heavy-tailed between customers; each has a favourite hour and a taste for weekends.
         """
@@ -71,7 +71,7 @@ class Population:
 
     @cached_property
     def rates(self) -> Floats:
-        """The square root of how active each customer is."""
+        """Return the square root of each customer's activity."""
         keys = key("customer", self.seed, np.arange(self.customers))
         rates: Floats = np.exp(0.5 * normal(keys, "rate"))
         return rates
@@ -82,14 +82,14 @@ class Population:
 
     @cached_property
     def period_activity(self) -> Floats:
-        """The share of each period in the activity of an average hour (mean 1 over a week)."""
+        """Return each period's share in the activity of an average hour (mean 1 over a week)."""
         totals = self.activity.sum(axis=1)
         week = 5 * totals[:HOURS_A_DAY].sum() + 2 * totals[HOURS_A_DAY:].sum()
         shares: Floats = totals * (7 * HOURS_A_DAY / week)
         return shares
 
     def users(self, hours: Integers, chances: Floats) -> Integers:
-        """A user for each (hour, chance in [0, 1)), by who is active at that hour."""
+        """Return a user for each (hour, chance in [0, 1)), weighted by activity at that hour."""
         period = periods(hours)
         ends = self.cumulative_activity[self.customers - 1 :: self.customers]
         starts = np.concatenate([[0.0], ends[:-1]])
@@ -99,13 +99,13 @@ class Population:
         return self.user_of(customer, hours // HOURS_A_DAY)
 
     def user_of(self, customer: Integers, day: Integers) -> Integers:
-        """The user in a customer's place on that day."""
+        """Return the user in a customer's place on that day."""
         generation: Integers = self._generations[day - self.days.start, customer]
         return customer + self.customers * generation
 
     @cached_property
     def _generations(self) -> Integers:
-        """How many left each customer's place before each of the days: (days, customers).
+        """Return how many left each customer's place before each of the days: (days, customers).
 
         The regulars never leave, so that user_0 is there in every history.
         """
@@ -126,7 +126,7 @@ class Population:
         return leaves
 
     def thefts(self, day: int) -> Flags:
-        """Whose card is stolen on that day: the more active, the more likely, less than in step."""
+        """Draw the customers whose card is stolen that day; the chance grows with their rate."""
         a_day = self.an_hour * HOURS_A_DAY * FRAUD_SHARE / MEAN_BURST
         chances = self.rates * (a_day / self.rates.sum())
         stolen: Flags = uniform(self._on(day), "theft") < chances
@@ -137,7 +137,7 @@ class Population:
         return key("customer", self.seed, customers, np.full(self.customers, day))
 
     def usual_amount(self, users: Integers) -> Floats:
-        """In dollars."""
+        """Return the usual amounts in dollars."""
         amounts: Floats = 35 * np.exp(0.7 * normal(key("user", self.seed, users), "usual amount"))
         return amounts
 
@@ -153,13 +153,13 @@ class Population:
 
     @cached_property
     def risky_merchants(self) -> Integers:
-        """Where stolen cards are used first."""
+        """Return the merchants where stolen cards are used first."""
         keys = key("merchant", self.seed, np.arange(self.merchants))
         number = ceil(RISKY_SHARE * self.merchants)
         return np.sort(np.argsort(uniform(keys, "risk"))[:number])
 
     def breached_merchant(self, day: Integers, chance: Floats) -> Integers:
-        """One of the lesser merchants whose card data leak on that day, for a few days only."""
+        """Return one of the lesser merchants whose card data leak that day, for a few days only."""
         leaks = ceil(self.merchants / 200)
         leak = (leaks * chance).astype(np.int64)
         keys = key("breach", self.seed, day // BREACH_DAYS, leak)
@@ -168,20 +168,20 @@ class Population:
 
 
 def weekdays(days: Integers) -> Integers:
-    """0 is Monday; 1970 began on a Thursday."""
+    """Return the weekday, 0 for Monday; 1970 began on a Thursday."""
     numbers: Integers = (days + 3) % 7
     return numbers
 
 
 def periods(hours: Integers) -> Integers:
-    """The period of each hour since 1970."""
+    """Return the period of each hour since 1970."""
     is_weekend = weekdays(hours // HOURS_A_DAY) >= 5
     period: Integers = np.where(is_weekend, HOURS_A_DAY, 0) + hours % HOURS_A_DAY
     return period
 
 
 def day_volume(days: Integers) -> Floats:
-    """The volume of each day since 1970 by weekday and end of month, relative to the mean day."""
+    """Return each day's volume relative to the mean day, by weekday and end of month."""
     month, later_month = (
         shifted.astype("datetime64[D]").astype("datetime64[M]")
         for shifted in (days, days + MONTH_END_DAYS)

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def track(items: Sequence[Item], what: str) -> Iterator[Item]:
-    """The items, with a bar on a terminal that shows how many of them are done."""
+    """Yield the items, with a bar on a terminal that shows how many of them are done."""
     console = Console(stderr=True)
     yield from rich_track(
         items, what, console=console, transient=True, disable=not console.is_terminal

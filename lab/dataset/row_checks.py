@@ -1,4 +1,4 @@
-"""What every row of a person's table must fulfil, and the sentence for those that do not."""
+"""Checks of every row of a user's table, and the sentence for rows that fail."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ AHEAD = timedelta(days=1)
 
 
 def checks(columns: Columns, options: ImportOptions, now: datetime) -> list[Check]:
-    """Return the checks of every row, in the order in which a reader would make them."""
+    """Return the checks of every row, in the order in which a user would make them."""
     return [
         *(
             Check(
@@ -94,7 +94,7 @@ def other_checks(columns: Columns) -> list[Check]:
 
 
 def require_none(file: Path, refused: Sequence[Refused]) -> None:
-    """Raise a UserError for the first kind of refused rows: how many, with three examples."""
+    """Raise a UserError for the first kind of rejected rows: how many, with three examples."""
     if not refused:
         return
     first = refused[0]

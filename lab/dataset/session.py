@@ -1,4 +1,4 @@
-"""DuckDB as the data layer uses it."""
+"""DuckDB sessions of the data layer."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from lab.settings import settings
 
 
 def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
-    """A session in UTC, bounded in memory, which spills into the folder scratch."""
+    """Return a session in UTC, bounded in memory, which spills into the folder scratch."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
@@ -18,17 +18,17 @@ def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
 
 
 def count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
-    """The number of rows of what may follow FROM."""
+    """Return the number of rows of a table, query or other expression after FROM."""
     counted = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
     assert counted is not None
     return int(counted[0])
 
 
 def quoted(name: str) -> str:
-    """A column's name in SQL."""
+    """Return a column's name, quoted in SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str | Path) -> str:
-    """A text in SQL."""
+    """Return a text as an SQL literal."""
     return "'" + str(text).replace("'", "''") + "'"

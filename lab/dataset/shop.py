@@ -1,4 +1,4 @@
-"""What happens in the simulated shop in a range of hours: purchases, fraud, and what follows.
+"""Events of the simulated shop in a range of hours: purchases, fraud, and their outcomes.
 
 Every number is drawn from a hash of (seed, hour, counter), so a range of hours can be made by
 itself and always comes out the same.
@@ -71,7 +71,7 @@ class Purchases:
 
 
 def joined(*parts: Purchases) -> Purchases:
-    """The rows of all parts."""
+    """Return the rows of all parts."""
     return Purchases(
         *(
             np.concatenate([getattr(part, column.name) for part in parts])
@@ -81,7 +81,7 @@ def joined(*parts: Purchases) -> Purchases:
 
 
 def purchases(people: Population, hours: Integers) -> Purchases:
-    """All transactions that begin in hours, and what follows them within LONGEST_BURST_HOURS."""
+    """Return all transactions that begin in hours, and those that follow in LONGEST_BURST_HOURS."""
     first = first_purchases(people, hours)
     honest = joined(first, errands(people, first))
     both = joined(honest, retries(people, honest), fraud_bursts(people, hours))
@@ -89,7 +89,7 @@ def purchases(people: Population, hours: Integers) -> Purchases:
 
 
 def first_purchases(people: Population, hours: Integers) -> Purchases:
-    """Honest purchases; errands and retries follow some of them."""
+    """Return honest purchases; errands and retries follow some of them."""
     day = hours // 24
     weather = np.exp(0.05 * normal(key("day", people.seed, day), "weather"))
     an_hour = people.an_hour * (1 - FRAUD_SHARE) / PAYMENTS_PER_PURCHASE
@@ -103,7 +103,7 @@ def first_purchases(people: Population, hours: Integers) -> Purchases:
 
 
 def errands(people: Population, first: Purchases) -> Purchases:
-    """Further honest payments of a user on the same errand, at a thief's pace."""
+    """Return further honest payments of a user on the same errand, at the pace of fraud."""
     more = 1 + (MOST_ERRANDS * uniform(first.key, "errands")).astype(np.int64)
     number = np.where(uniform(first.key, "errand") < ERRAND_SHARE, more, 0)
     before = first.take(np.repeat(np.arange(len(number)), number))
@@ -134,7 +134,7 @@ def honest_payments(
 
 
 def retries(people: Population, honest: Purchases) -> Purchases:
-    """Declined payments once more: the same but for the moment and the answer."""
+    """Return declined payments once more: all columns equal but the time and the approval."""
     attempts = [honest]
     for _ in range(MOST_RETRIES):
         last = attempts[-1]
@@ -153,13 +153,13 @@ def retries(people: Population, honest: Purchases) -> Purchases:
 
 
 def pace(keys: Keys) -> Floats:
-    """The mean time between payments of one burst, honest or not."""
+    """Return the mean time between payments of one burst, honest or not."""
     gaps: Floats = (20 + 160 * uniform(keys, "gap")) * SECOND
     return gaps
 
 
 def fraud_bursts(people: Population, hours: Integers) -> Purchases:
-    """A stolen card: several transactions within minutes, mostly far above its owner's amounts."""
+    """Return payments with stolen cards: several within minutes, mostly far above usual."""
     customer, burst_hour = thefts(people, hours)
     burst = key("burst", people.seed, customer, burst_hour)
     smallest, largest = BURST_SIZES
@@ -183,7 +183,7 @@ def fraud_bursts(people: Population, hours: Integers) -> Purchases:
 
 
 def fraud_merchant(people: Population, user: Integers, hour: Integers, keys: Keys) -> Integers:
-    """Most at a merchant breached just now, some at the risky ones, some anywhere."""
+    """Choose merchants: most just breached, some of the risky ones, some anywhere."""
     risky = people.risky_merchants
     place = (len(risky) * uniform(keys, "risky")).astype(np.int64)
     where = uniform(keys, "where")
@@ -195,7 +195,7 @@ def fraud_merchant(people: Population, user: Integers, hour: Integers, keys: Key
 
 
 def thefts(people: Population, hours: Integers) -> tuple[Integers, Integers]:
-    """The customers whose card is stolen in hours, and the hour in which it is used."""
+    """Return the customers whose card is stolen in hours, and the hour in which it is used."""
     days = np.unique(hours // 24)
     stolen = [np.flatnonzero(people.thefts(day)) for day in days]
     customer = np.concatenate(stolen)
@@ -207,13 +207,13 @@ def thefts(people: Population, hours: Integers) -> tuple[Integers, Integers]:
 
 
 def steps(sizes: Integers) -> Integers:
-    """0, 1, ... up to each size, one after the other."""
+    """Return 0, 1, ... up to each size, one after the other."""
     counted: Integers = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return counted
 
 
 def choose(people: Population, kind: str, number: int, user: Integers, keys: Keys) -> Integers:
-    """One of number things for each key: a favourite of the user's or any; low ones are popular."""
+    """Choose one of number items for each key: a user's favourite or any; low ones are popular."""
     place = (6 * uniform(keys, f"favourite {kind}") ** 2).astype(np.int64)
     favourite = uniform(key(f"taste in {kind}", people.seed, user, place), "rank")
     any_of_them = uniform(keys, f"any of the {kind}")
@@ -222,7 +222,7 @@ def choose(people: Population, kind: str, number: int, user: Integers, keys: Key
 
 
 def cents(amount: Floats) -> Floats:
-    """Dollars, rounded to whole cents and kept within reason."""
+    """Round dollars to whole cents, clipped to a plausible range."""
     rounded: Floats = np.round(np.clip(amount, 1.0, LARGEST_AMOUNT) * 100) / 100
     return rounded
 
@@ -235,7 +235,7 @@ class Views:
 
 
 def views(people: Population, bought: Purchases) -> Views:
-    """Product views before a purchase; thieves have fewer, and many honest purchases none."""
+    """Return product views before a purchase; fraudsters have fewer, many honest purchases none."""
     none = np.where(bought.fraud, NO_VIEW_SHARE_OF_THIEVES, NO_VIEW_SHARE)
     has_views = uniform(bought.key, "has views") >= none
     rates = np.where(has_views, people.views_per_purchase(bought.product), 0.0)
@@ -262,7 +262,7 @@ class Outcomes:
 
 
 def outcomes(people: Population, bought: Purchases) -> Outcomes:
-    """Most approved fraud is charged back after 1 to 7 days, some much later, some never."""
+    """Draw outcomes: most approved fraud is charged back after 1 to 7 days, some later or never."""
     maturity = settings.label_maturity // timedelta(microseconds=1)
     found_after = DAY + uniform(bought.key, "found") * 6 * DAY
     first, last = LATE_CHARGEBACK_DAYS
@@ -284,7 +284,7 @@ def outcomes(people: Population, bought: Purchases) -> Outcomes:
 
 @dataclass(frozen=True)
 class Labels:
-    """The label of each purchase as known at one moment; where known is false there is none."""
+    """Label of each purchase at one point in time; where `known` is false there is none."""
 
     known: Flags
     fraud: Flags
@@ -292,7 +292,7 @@ class Labels:
 
 
 def labels(bought: Purchases, follows: Outcomes, end: int) -> Labels:
-    """Fraud once charged back, honest once mature without that; declined payments have no label.
+    """Return labels: fraud once charged back, honest once mature; declined payments have none.
 
     A chargeback that comes after the maturity changes an honest label to fraud.
     """

@@ -72,7 +72,7 @@ def write_events(folder: Path, asked: Simulation, start: datetime, as_of: dateti
 
 
 def hours_around(begin: int, until: int) -> Integers:
-    """The hours in which what happens between two times began, or led to it."""
+    """Return the hours of all purchases that can cause an event between two times."""
     return np.arange(
         begin // shop.HOUR - shop.LONGEST_BURST_HOURS,
         -(-until // shop.HOUR) + shop.LONGEST_VIEW_HOURS,
@@ -90,7 +90,7 @@ def table_writer(folder: Path, table: str) -> pq.ParquetWriter:
 
 
 def transaction_table(bought: shop.Purchases, follows: shop.Outcomes, end: int) -> pa.Table:
-    """A label that is not known before the end is null, and so is its time."""
+    """Return the transactions; a label that is not known before the end is null, as is its time."""
     labels = shop.labels(bought, follows, end)
     columns = [
         transaction_id_column(bought.key),
@@ -127,7 +127,7 @@ def view_table(seen: shop.Views, begin: int, until: int) -> pa.Table:
 
 @dataclass
 class LaterEvents:
-    """Chargebacks and refunds known before the end: few, so they are kept until all are there."""
+    """Chargebacks and refunds known before the end: few, so memory holds them until the end."""
 
     end: int
     parts: dict[str, list[pa.Table]] = field(

@@ -1,4 +1,4 @@
-"""A person's table as the rows of `source`, and those of its rows that cannot be taken."""
+"""A user's table as the rows of `source`, and the rejected rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lab.dataset.session import count, literal, quoted
 from lab.errors import UserError
 
 EXAMPLES = 3
-# Names that no column of a person's table has
+# Names that no column of a user's table has
 ROW, CHECK, REASON = map(quoted, ("row of the file", "check of the lab", "why it is refused"))
 TYPES = {  # of a CSV column, the first that fits: DuckDB would cast 12.50 to an integer, too
     "BIGINT": r"regexp_full_match({0}, '-?\d{{1,18}}')",
@@ -24,7 +24,7 @@ NO_VALUE = ("", "nan", "null", "none", "na", "n/a", "<na>", "\\n")
 
 @dataclass(frozen=True)
 class Check:
-    """What no row may be: `bad` is a condition in SQL on the rows of `source`."""
+    """A check that rejects rows: `bad` is a condition in SQL on the rows of `source`."""
 
     column: str  # or several, joined by " + "
     bad: str
@@ -34,7 +34,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Refused:
-    """Rows that are refused by one check, with the first examples."""
+    """Rows that one check rejected, with the first examples."""
 
     column: str
     what: str
@@ -81,7 +81,7 @@ class Source:
 
     @property
     def rows(self) -> int:
-        """All rows of the file, the rejected lines included."""
+        """Return the number of all rows of the file, the rejected lines included."""
         return count(self.connection, "source") + count(self.connection, "rejected")
 
     def _read_parquet(self, file: Path) -> None:
@@ -111,7 +111,7 @@ class Source:
         return next((kind for kind, is_it in zip(TYPES, found, strict=True) if is_it), "VARCHAR")
 
     def _number(self, relation: str, types: dict[str, str]) -> None:
-        """Create `source`; NaN is no value, of a column of text the usual words for it neither."""
+        """Create `source`; NaN becomes null, and in a text column the usual words for no value."""
         described = self.connection.execute(f"DESCRIBE FROM {relation}").fetchall()
         selected = []
         for name, kind, *_ in described:
@@ -133,7 +133,7 @@ class Source:
     def refuse(self, checks: Sequence[Check]) -> list[Refused]:
         """Fill the table `refused`: ROW and REASON, the first check that a row fails.
 
-        Returns what was refused by each check, rejected lines first.
+        Returns the rejected rows of each check, rejected lines first.
         """
         cases = " ".join(f"WHEN {check.bad} THEN {n}" for n, check in enumerate(checks))
         self.connection.execute(

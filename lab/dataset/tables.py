@@ -1,4 +1,4 @@
-"""The tables' schemas, and how a set of files replaces another: whole, or not at all."""
+"""The tables' schemas, and atomic replacement of a set of files."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 
 def feature_schema(entity: str, **features: pa.DataType) -> pa.Schema:
-    """An entity, the moment the values describe, when they would have been there, the values."""
+    """Return the schema: an entity, event time, created time, the values."""
     times = {"event_timestamp": UTC_MICROSECONDS, "created_timestamp": UTC_MICROSECONDS}
     return pa.schema({entity: pa.string(), **times, **features})
 
@@ -21,7 +21,7 @@ def feature_schema(entity: str, **features: pa.DataType) -> pa.Schema:
 MANIFEST = "dataset.json"
 REGISTRY = "registry.db"
 IMPORTED = "imported"  # all of an imported table, while some of it is later than the as-of
-REFUSED = "refused.csv"  # rows of an imported file that were not taken, with the reasons
+REFUSED = "refused.csv"  # rows of an imported file that were rejected, with the reasons
 TRUTH = "truth"  # of a simulation; no raw table, for raw tables are copied into submissions
 TRUTH_SCHEMA = pa.schema(
     {"transaction_id": pa.string(), "is_fraud": pa.bool_(), "kind": pa.string()}
@@ -105,7 +105,7 @@ FEATURE_TABLES: dict[str, pa.Schema] = {
 
 @contextmanager
 def staging(data_dir: Path) -> Iterator[Path]:
-    """A folder inside data_dir to write beside the good data; it is gone afterwards."""
+    """Yield a temporary folder inside data_dir for new files; it is deleted afterwards."""
     data_dir.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=data_dir))
     try:
@@ -117,7 +117,7 @@ def staging(data_dir: Path) -> Iterator[Path]:
 def publish_dataset(stage: Path, data_dir: Path, *, replace: bool) -> None:
     """Put a whole dataset in place, the manifest last.
 
-    Replacing also removes what belonged to the old dataset only: its other tables, its registry.
+    Replacing also removes files of the old dataset alone: its other tables, its registry.
     """
     if replace:
         old = {f"{table}.parquet" for table in (*RAW_TABLES, *FEATURE_TABLES, IMPORTED, TRUTH)}

@@ -1,4 +1,4 @@
-"""A person's file as DuckDB reads it: Parquet as it is, text as UTF-8 with one kind of line end."""
+"""A user's file in a form that DuckDB reads: Parquet as it is, text as UTF-8 with line feeds."""
 
 import codecs
 import csv

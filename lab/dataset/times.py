@@ -1,4 +1,4 @@
-"""Times as people's programs write them, as moments, in SQL.
+"""Parse the time formats of common programs, in SQL.
 
 Accepted: ISO 8601 and RFC 3339, extended or basic, with or without a time zone, as printed by
 Python, JavaScript, Java (`[Europe/Berlin]` after the offset), Go (`+0100 CET`), C#, Ruby and

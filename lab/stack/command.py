@@ -1,4 +1,4 @@
-"""Programs that do one thing and end."""
+"""Run programs that do one thing and end."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ def run(
     timeout_s: float,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs a command to its end, its output in a log. Raises UserError if it fails or is late."""
+    """Run a command to its end, its output in a log. Raises UserError if it fails or is late."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         try:

@@ -17,23 +17,23 @@ CLIENTS = (("docker", "compose"), ("docker-compose",))
 
 @cache
 def client() -> tuple[str, ...]:
-    """The Compose command of this machine, version 2 before version 1; empty if there is none."""
+    """Return the Compose command of this machine, version 2 before version 1; empty without one."""
     return next((found for found in CLIENTS if _succeeds(*found, "version")), ())
 
 
 @cache
 def engine_answers() -> bool:
-    """Whether containers can be run here; asked once in a command, and bounded."""
+    """Return True if this machine can run containers; checked once per command, bounded."""
     return bool(client()) and _succeeds("docker", "info")
 
 
 def is_chosen(config: Settings) -> bool:
-    """Whether services are to run as containers."""
+    """Return True if services are to run as containers."""
     return config.stack_engine == "auto" and engine_answers()
 
 
 class Container:
-    """A service's other form, of the same name, port and health check."""
+    """A service's container form, of the same name, port and health check."""
 
     how: Final = "compose"
 
@@ -42,12 +42,12 @@ class Container:
         self.marker = service.directory / f"{service.name}.compose"  # the port, if started here
 
     def as_started(self) -> Server:
-        """The service at the port that it was started with, as far as it was started here."""
+        """Return the service at the port that it was started with; only if it was started here."""
         started_here = self.marker.exists()
         return self.service.at(int(self.marker.read_text())) if started_here else self.service
 
     def is_running(self) -> bool:
-        """Whether the project's container of this service runs, whoever started it."""
+        """Return True if the project's container of this service runs, wherever it was started."""
         if not is_chosen(self.service.config):
             return False
         listed = subprocess.run(
@@ -60,7 +60,7 @@ class Container:
         return self.service.name in listed.stdout.split()
 
     def start(self) -> None:
-        """Starts it and waits until it answers. Raises UserError, and then nothing is left."""
+        """Start it and wait until it answers. Raises UserError, and then nothing is left."""
         service = self.service
         field, port = next(iter(service.ports.items()))
         service.require_free_ports({field: port})
@@ -77,7 +77,7 @@ class Container:
             raise
 
     def stop(self) -> None:
-        """Removes the container if it was started from here; its volume stays."""
+        """Remove the container if it was started from here; its volume stays."""
         if self.marker.exists() and is_chosen(self.service.config):
             self._run("rm", "--stop", "--force")
         self.marker.unlink(missing_ok=True)

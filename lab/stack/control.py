@@ -1,4 +1,4 @@
-"""Brings the services up, takes them down, and tells how they are."""
+"""Start and stop the services, and report their status."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,7 +22,7 @@ SERVICES: dict[str, Callable[[Settings], Server]] = {"redis": RedisServer, "kafk
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How one service is. `foreign`: its port answers, but nothing that `up` started does so."""
+    """Status of one service. `foreign`: its port answers, but `up` did not start the process."""
 
     name: str
     state: State
@@ -33,9 +33,9 @@ class ServiceStatus:
 
 
 def up(services: Sequence[str], config: Settings = settings) -> None:
-    """Makes the named services answer; those that do already are left alone.
+    """Start the named services and wait until they answer; running ones stay as they are.
 
-    Raises UserError; whatever this call started is then stopped again.
+    Raises UserError; the services that this call started are then stopped again.
     """
     wanted = [_service(name, config) for name in services]
     with _alone(config), ExitStack() as undo:
@@ -49,7 +49,7 @@ def up(services: Sequence[str], config: Settings = settings) -> None:
 
 
 def down(config: Settings = settings) -> None:
-    """Stops what `up` started, and nothing else; the data stay. Raises UserError."""
+    """Stop the services that `up` started, and nothing else; the data stay. Raises UserError."""
     with _alone(config):
         for name in reversed(SERVICES):
             service = _service(name, config)
@@ -58,12 +58,12 @@ def down(config: Settings = settings) -> None:
 
 
 def status(config: Settings = settings) -> list[ServiceStatus]:
-    """How each service is."""
+    """Return the status of each service."""
     return [_status_of(_service(name, config)) for name in SERVICES]
 
 
 def running(config: Settings = settings) -> list[Server]:
-    """Return the services that `up` started, or that are the user's, and that answer now."""
+    """Return the services that answer now and that `up` started or the user runs."""
     named = [_service(name, config) for name in SERVICES]
     started = [form.as_started() for service in named for form in _running_forms(service)]
     users = [service for service in named if service.is_the_users]
@@ -87,7 +87,7 @@ def _service(name: str, config: Settings) -> Server:
 
 
 def _is_up(service: Server) -> bool:
-    """Adopts a service that runs from an earlier `up`; a half-started one is ended."""
+    """Adopt a service that runs from an earlier `up`; end a half-started one."""
     for form in _running_forms(service):
         address = form.as_started().address
         if address != service.address:

@@ -1,7 +1,7 @@
-"""Turns into a service: writes the service's pid file, then executes its program under that pid.
+"""Become a service: write the service's pid file, then execute its program under that pid.
 
 The service itself writes the file, so there is no moment at which killing the tool could leave a
-service that nobody knows. Run as a script, by `lab.stack.process`.
+service without a pid file. Run as a script, by `lab.stack.process`.
 """
 
 import json
@@ -13,7 +13,7 @@ import psutil
 
 
 def main() -> None:
-    """Arguments: the pid file, the port that the service will have, the command."""
+    """Run the program. Arguments: the pid file, the port of the service, the command."""
     record, port, *command = sys.argv[1:]
     os.setsid()
     os.chdir(Path(record).parent)

@@ -1,4 +1,4 @@
-"""One command at a time may change the services of a folder."""
+"""A lock: only one command at a time changes the services of a folder."""
 
 import fcntl
 import time
@@ -13,7 +13,7 @@ POLL_S = 0.1
 
 @contextmanager
 def locked(directory: Path, *, timeout_s: float) -> Iterator[None]:
-    """Waits for its turn. The system frees the lock when the process ends, however it ends."""
+    """Wait for the lock. The system frees it when the process ends, however it ends."""
     directory.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_s
     with (directory / "lock").open("w") as lock:

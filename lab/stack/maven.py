@@ -1,4 +1,4 @@
-"""Jars, fetched once by Maven and kept."""
+"""Jars, downloaded once by Maven and stored."""
 
 import shutil
 import tempfile
@@ -10,13 +10,13 @@ from lab.stack.preflight import require_program
 
 
 def fetch_jars(pom: Path, folder: Path, *, needed_by: str, timeout_s: float) -> Path:
-    """The folder of the jars that a pom.xml names. Needs Maven if they are not there yet."""
+    """Return the folder of the jars that a pom.xml names. Needs Maven if they are not there yet."""
     jars = folder.resolve()
     with locked(jars, timeout_s=timeout_s):
         complete = jars / pom.name
         if not complete.exists() or complete.read_bytes() != pom.read_bytes():
             _copy_jars(pom, jars, needed_by, timeout_s)
-            shutil.copyfile(pom, complete)  # last: it says that all the jars are there
+            shutil.copyfile(pom, complete)  # last: it marks the download as complete
     return jars
 
 

@@ -1,4 +1,4 @@
-"""Who has which port."""
+"""Ports: which process listens on a port, and which ports are free."""
 
 import random
 import socket
@@ -11,7 +11,7 @@ from lab.settings import settings
 
 
 def require_free_ports(service: str, host: str, ports: Mapping[str, int]) -> None:
-    """`ports` by their name in the settings."""
+    """Raise UserError if a process listens on one of `ports`, by their name in the settings."""
     for field, port in ports.items():
         if is_taken(host, port):
             raise UserError(
@@ -22,14 +22,14 @@ def require_free_ports(service: str, host: str, ports: Mapping[str, int]) -> Non
 
 
 def is_taken(host: str, port: int) -> bool:
-    """Whether someone listens there."""
+    """Return True if a process listens on the port."""
     with socket.socket() as probe:
         probe.settimeout(settings.socket_timeout_s)
         return probe.connect_ex((host, port)) == 0
 
 
 def listener(port: int) -> psutil.Process | None:
-    """Who listens on a port, if this user may know."""
+    """Return the process that listens on a port, if this user may see it."""
     try:
         pids = [
             found.pid
@@ -42,18 +42,18 @@ def listener(port: int) -> psutil.Process | None:
 
 
 def holder(port: int) -> str:
-    """The program that listens on a port, for a message."""
+    """Return the program that listens on a port, for a message."""
     process = listener(port)
     return f"{process.name()} (pid {process.pid})" if process else "another process"
 
 
 def next_free(host: str, ports: Mapping[str, int], port: int) -> int:
-    """The next higher port that nobody listens on and that is not one of `ports`."""
+    """Return the next higher free port that is not one of `ports`."""
     higher = (other for other in range(port + 1, 65_536) if other not in ports.values())
     return next(other for other in higher if not is_taken(host, other))
 
 
 def free_port() -> int:
-    """A port for a private server, outside the range of the system's outgoing connections."""
+    """Return a port for a private server, outside the system's range of outgoing connections."""
     candidates = random.SystemRandom().sample(range(*settings.private_ports), k=100)
     return next(port for port in candidates if not is_taken(settings.host, port))

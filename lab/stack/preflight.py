@@ -1,4 +1,4 @@
-"""What must hold before a service can start; each check's error names the next command."""
+"""Checks before a service starts; each check's error names the next command."""
 
 import os
 import re
@@ -19,7 +19,7 @@ HOMEBREW = {"redis-server": "redis", "java": OPENJDK, "javac": OPENJDK, "mvn": "
 
 
 def require_program(name: str, needed_by: str) -> str:
-    """The path of a program."""
+    """Return the path of a program."""
     found = shutil.which(name)
     if found is None:
         raise UserError(f"{needed_by} needs `{name}`, which is not on the PATH", install(name))
@@ -27,7 +27,7 @@ def require_program(name: str, needed_by: str) -> str:
 
 
 def require_java(needed_by: str) -> str:
-    """The path of a Java that is new enough for Kafka."""
+    """Return the path of a Java that is new enough for Kafka."""
     java = require_program("java", needed_by)
     answer = subprocess.run(
         [java, "-version"], capture_output=True, text=True, timeout=settings.stack_timeout_s
@@ -43,7 +43,7 @@ def require_java(needed_by: str) -> str:
 
 
 def install(program: str) -> str:
-    """The command that installs a program here."""
+    """Return the command that installs a program here."""
     if sys.platform == "darwin":
         return f"brew install {HOMEBREW[program]}"
     script = f"{settings.root / 'scripts' / 'system-packages'} {program}"
@@ -51,7 +51,7 @@ def install(program: str) -> str:
 
 
 def require_disk_space(config: Settings) -> None:
-    """Refuses to start a service that would soon fill the disk."""
+    """Reject the start of a service that would soon fill the disk."""
     free_mb = shutil.disk_usage(config.stack_dir).free // 2**20
     if free_mb < config.stack_min_free_mb:
         raise UserError(
@@ -64,7 +64,7 @@ def require_disk_space(config: Settings) -> None:
 
 @contextmanager
 def explained_write_errors(directory: Path) -> Iterator[None]:
-    """Says where and why nothing could be written, instead of a traceback."""
+    """Raise a UserError that names the path and the cause of a failed write."""
     try:
         yield
     except OSError as error:

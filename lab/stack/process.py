@@ -1,4 +1,4 @@
-"""Processes that outlive the tool and are known again by a pid file."""
+"""Processes that outlive the tool; a pid file identifies them again."""
 
 import json
 import os
@@ -15,12 +15,12 @@ TICK_S = 0.01  # start times are whole ticks
 
 @dataclass(frozen=True)
 class PidFile:
-    """What a service left behind about itself: pid, start time and port."""
+    """Record of a running service: pid, start time and port."""
 
     path: Path
 
     def process(self) -> psutil.Process | None:
-        """The process it tells of; none if that is gone, even if its pid is another's by now."""
+        """Return the process of the record; None if it has ended, even if its pid is reused."""
         if not self.path.exists():
             return None
         record = json.loads(self.path.read_text())
@@ -32,16 +32,16 @@ class PidFile:
         return process if same else None
 
     def port(self) -> int:
-        """The port that the service was started with."""
+        """Return the port that the service was started with."""
         return int(json.loads(self.path.read_text())["port"])
 
     def remove(self) -> None:
-        """Forgets it."""
+        """Delete the record."""
         self.path.unlink(missing_ok=True)
 
 
 def spawn(command: Sequence[str], pid_file: PidFile, port: int, log: Path) -> psutil.Process:
-    """Starts a command in a session of its own; it writes its pid file itself."""
+    """Start a command in a session of its own; it writes its pid file itself."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         launcher = [sys.executable, "-P", str(LAUNCHER), str(pid_file.path), str(port)]
@@ -62,12 +62,12 @@ def spawn(command: Sequence[str], pid_file: PidFile, port: int, log: Path) -> ps
 
 
 def started_after_boot_s(process: psutil.Process) -> float:
-    """Seconds from boot to the start of a process: the wall clock may be set meanwhile."""
+    """Return the seconds from boot to a process's start; the wall clock may be set meanwhile."""
     return float(process.create_time() - psutil.boot_time())
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs; one that ended and waits for its parent does not."""
+    """Return True if the process runs; a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -75,7 +75,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def end(process: psutil.Process, patience_s: float) -> None:
-    """Ends it, by force if it does not go within `patience_s`, and reaps it if it is a child."""
+    """End the process, by force after `patience_s`, and reap it if it is a child."""
     try:
         process.terminate()
         process.wait(patience_s)

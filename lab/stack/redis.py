@@ -19,7 +19,7 @@ REDIS_IMAGE = "redis:7.0.15"
 
 
 class RedisServer(Server):
-    """A Redis that keeps what it was told, but for the last second's writes."""
+    """A Redis that stores all writes on disk, except those of the last second."""
 
     name = "redis"
     address_setting = "redis_url"
@@ -28,11 +28,11 @@ class RedisServer(Server):
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """Its one port."""
+        """Return its one port."""
         return {"redis_port": self.config.redis_port}
 
     def prepare(self) -> Sequence[str]:
-        """The command; needs redis-server, or a Docker engine that has one."""
+        """Return the command; needs redis-server, or a Docker engine that has one."""
         in_container = shutil.which("redis-server") is None and engine_answers()
         options = {
             "bind": "0.0.0.0" if in_container else self.config.host,
@@ -51,7 +51,7 @@ class RedisServer(Server):
         return [require_program("redis-server", needed_by="redis"), *flags]
 
     def _container(self) -> Sequence[str]:
-        """Docker in the foreground: what ends the command ends the container."""
+        """Return the Docker command in the foreground: ending the command ends the container."""
         publish = f"{self.config.host}:{self.port}:{self.port}"
         user = f"{os.getuid()}:{os.getgid()}"
         volume = f"{self.directory}:{self.directory}"
@@ -59,7 +59,7 @@ class RedisServer(Server):
         return ["docker", "run", *options, REDIS_IMAGE]
 
     def client(self) -> redis.Redis:
-        """A client whose every wait is bounded."""
+        """Return a client whose every wait is bounded."""
         return redis.Redis(
             host=self.config.host,
             port=self.port,
@@ -68,7 +68,7 @@ class RedisServer(Server):
         )
 
     def answers(self) -> bool:
-        """Whether it serves requests: a Redis that loads its file does not, a full one does."""
+        """Return True if it serves requests: a loading Redis does not, a full one does."""
         with self.client() as client:
             try:
                 client.ping()
@@ -79,7 +79,7 @@ class RedisServer(Server):
         return True
 
     def version(self) -> tuple[int, ...]:
-        """The version of the Redis that answers; () if none does without a password."""
+        """Return the version of the Redis that answers; () if none does without a password."""
         with self.client() as client:
             try:
                 server: Any = client.info("server")
@@ -98,7 +98,7 @@ class RedisServer(Server):
 
 @contextmanager
 def private_redis(directory: Path, *, maxmemory: str = "256mb") -> Iterator[RedisServer]:
-    """A Redis with its own port and data, for tests and the grader."""
+    """Yield a Redis with its own port and data, for tests and the grader."""
     private = {"stack_dir": directory, "redis_port": free_port(), "redis_maxmemory": maxmemory}
     server = RedisServer(settings.model_copy(update=private))
     server.start()

@@ -11,7 +11,7 @@ from lab.variables import port_of
 
 
 class Server(Service):
-    """A server of the user's is used when a setting names its address, and never started."""
+    """A server; where a setting names a user's own server, the lab never starts one."""
 
     address_setting: ClassVar[str]
     scheme: ClassVar[str] = ""  # in front of the address in that setting
@@ -23,7 +23,7 @@ class Server(Service):
 
     @property
     def is_the_users(self) -> bool:
-        """Whether the setting names the server at this port."""
+        """Return True if the setting names the server at this port."""
         address = getattr(self.config, self.address_setting)
         return address is not None and port_of(address) == self.port
 
@@ -38,7 +38,7 @@ class Server(Service):
             raise UserError(problem, f"install {kind} {dotted(self.oldest)} or newer")
 
     def require_free_ports(self, ports: Mapping[str, int]) -> None:
-        """Raise UserError where another process listens; a server of this kind is named so."""
+        """Raise UserError where another process listens; it names a server of this kind."""
         host = self.config.host
         if is_taken(host, self.port) and (found := self.version()):
             port = f"LAB_{next(iter(self.ports)).upper()}={next_free(host, self.ports, self.port)}"

@@ -16,7 +16,7 @@ POLL_S = 0.05
 
 
 class Service(ABC):
-    """Has a folder of its own for its data, its log and its pid file."""
+    """A service with a folder of its own for its data, its log and its pid file."""
 
     name: ClassVar[str]
     how: Final = "process"
@@ -30,18 +30,18 @@ class Service(ABC):
     @property
     @abstractmethod
     def ports(self) -> Mapping[str, int]:
-        """Its ports by their name in the settings, the clients' one first."""
+        """Return its ports by their name in the settings, the clients' one first."""
 
     @abstractmethod
     def prepare(self) -> Sequence[str]:
-        """Sees to everything that the program needs; returns the command that runs it."""
+        """Prepare everything that the program needs; return the command that runs it."""
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it serves requests now; bounded."""
+        """Return True if it serves requests now; bounded."""
 
     def clear(self) -> str:
-        """Delete all that clients stored; return how much in words, '' if there was nothing."""
+        """Delete all stored data of clients; return how much in words, '' if there was nothing."""
         return ""
 
     def require_free_ports(self, ports: Mapping[str, int]) -> None:
@@ -50,29 +50,29 @@ class Service(ABC):
 
     @property
     def port(self) -> int:
-        """The port for clients."""
+        """Return the port for clients."""
         return next(iter(self.ports.values()))
 
     @property
     def address(self) -> str:
-        """Host and port for clients."""
+        """Return host and port for clients."""
         return f"{self.config.host}:{self.port}"
 
     def at(self, port: int) -> Self:
-        """The same service at another port."""
+        """Return the same service at another port."""
         return type(self)(self.config.model_copy(update={next(iter(self.ports)): port}))
 
     def as_started(self) -> Self:
-        """The service at the port that it was started with."""
+        """Return the service at the port that it was started with."""
         return self.at(self.pid_file.port())
 
     def is_running(self) -> bool:
-        """Whether a process started here lives."""
+        """Return True if a process started here lives."""
         found = self.pid_file.process()
         return found is not None and process.is_alive(found)
 
     def start(self) -> None:
-        """Starts it and waits until it answers. Raises UserError, and then nothing is left."""
+        """Start it and wait until it answers. Raises UserError, and then nothing is left."""
         self.require_free_ports(self.ports)
         self.directory.mkdir(parents=True, exist_ok=True)
         require_disk_space(self.config)
@@ -86,14 +86,14 @@ class Service(ABC):
             raise
 
     def stop(self) -> None:
-        """Ends the process that was started here, if there is one."""
+        """End the process that was started here, if there is one."""
         found = self.pid_file.process()
         if found is not None:
             process.end(found, self.config.stack_timeout_s)
         self.pid_file.remove()
 
     def answers_in_time(self, is_alive: Callable[[], bool]) -> bool:
-        """Waits until it answers; gives up when it is dead, or after `stack_timeout_s`."""
+        """Wait until it answers; return False when it is dead, or after `stack_timeout_s`."""
         deadline = time.monotonic() + self.config.stack_timeout_s
         while is_alive() and time.monotonic() < deadline:
             if self.answers():
@@ -102,7 +102,7 @@ class Service(ABC):
         return False
 
     def no_answer(self, *, is_alive: bool) -> UserError:
-        """The error of a service that did not come up, with the end of its log."""
+        """Return the error of a service that did not come up, with the end of its log."""
         late = f"did not answer on {self.address} within {self.config.stack_timeout_s:g} s"
         fate = late if is_alive else "died while starting"
         return UserError(
@@ -112,7 +112,7 @@ class Service(ABC):
 
 
 def end_of(log: Path, count: int = 5) -> str:
-    """A log's path and last lines, for an error; without Java's stack, which hides the cause."""
+    """Return a log's path and last lines, for an error, without Java's stack."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     told = [line for line in lines if line and not line.startswith("\tat ")][-count:]
     return "\n    ".join([f"the end of {log}:", *(told or ["(empty)"])])

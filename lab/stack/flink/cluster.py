@@ -1,4 +1,4 @@
-"""A Flink cluster out of PyFlink's own scripts: a JobManager, and TaskManagers that do the work."""
+"""A Flink cluster from PyFlink's own scripts: a JobManager, and TaskManagers that do the work."""
 
 import json
 import urllib.request
@@ -19,29 +19,29 @@ LOGGING = ("log4j-console.properties", "log4j.properties")
 
 
 class JobManager(Service):
-    """Takes jobs by its REST API, and restarts them when a TaskManager is gone."""
+    """The JobManager: accepts jobs by its REST API, restarts them when a TaskManager ends."""
 
     name = "flink-jobmanager"
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """That of the REST API, and that of the TaskManagers."""
+        """Return the ports of the REST API and of the TaskManagers."""
         return {
             "flink_rest_port": self.config.flink_rest_port,
             "flink_rpc_port": self.config.flink_rpc_port,
         }
 
     def prepare(self) -> Sequence[str]:
-        """The command; needs Java."""
+        """Return the command; needs Java."""
         return foreground("jobmanager", self.config, self.directory)
 
     def answers(self) -> bool:
-        """Whether the REST API is there."""
+        """Return True if the REST API answers."""
         return ask(self.config, "/overview") is not None
 
 
 class TaskManager(Service):
-    """A worker, of its own folder and port."""
+    """A TaskManager, with its own folder and port."""
 
     name = "flink-taskmanager"
 
@@ -53,23 +53,23 @@ class TaskManager(Service):
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """The JobManager's way to it."""
+        """Return the port of the JobManager's connection to it."""
         return {"taskmanager_rpc_port": self._port}
 
     def prepare(self) -> Sequence[str]:
-        """The command; needs Java."""
+        """Return the command; needs Java."""
         own = {"taskmanager.resource-id": self.id, "taskmanager.rpc.port": self._port}
         options = [f"-D{name}={value}" for name, value in own.items()]
         return [*foreground("taskmanager", self.config, self.directory), *options]
 
     def answers(self) -> bool:
-        """Whether the JobManager knows it."""
+        """Return True if the JobManager has registered it."""
         known = ask(self.config, "/taskmanagers") or {}
         return any(found["id"] == self.id for found in known.get("taskmanagers", []))
 
 
 class FlinkCluster:
-    """One JobManager, and as many TaskManagers as the settings say."""
+    """One JobManager, and as many TaskManagers as the settings define."""
 
     def __init__(self, config: Settings) -> None:
         self.config = config
@@ -78,7 +78,7 @@ class FlinkCluster:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Starts all of it, and ends all of it. Raises UserError."""
+        """Start all processes, and end them afterwards. Raises UserError."""
         with ExitStack() as undo:
             for service in (self.job_manager, *self.task_managers):
                 service.start()
@@ -86,13 +86,13 @@ class FlinkCluster:
             yield
 
     def ask(self, path: str) -> Any:
-        """What the REST API says, None when it does not answer."""
+        """Return the response of the REST API, None when it does not answer."""
         return ask(self.config, path)
 
 
 @contextmanager
 def private_flink(directory: Path) -> Iterator[FlinkCluster]:
-    """A cluster with its own ports and folders, for tests."""
+    """Yield a cluster with its own ports and folders, for tests."""
     ports = {"flink_rest_port": free_port(), "flink_rpc_port": free_port()}
     cluster = FlinkCluster(settings.model_copy(update={"stack_dir": directory, **ports}))
     with cluster.running():
@@ -100,7 +100,7 @@ def private_flink(directory: Path) -> Iterator[FlinkCluster]:
 
 
 def ask(config: Settings, path: str) -> Any:
-    """A JSON answer of the REST API, None when there is none in time."""
+    """Return a JSON response of the REST API, None when there is none in time."""
     url = f"{config.flink_rest_url}{path}"
     try:
         with urllib.request.urlopen(url, timeout=config.socket_timeout_s) as answer:
@@ -110,7 +110,7 @@ def ask(config: Settings, path: str) -> Any:
 
 
 def foreground(part: str, config: Settings, directory: Path) -> Sequence[str]:
-    """The command that runs a part of Flink, with a configuration and logs in `directory`."""
+    """Return the command that runs a part of Flink, with configuration and logs in `directory`."""
     require_java(needed_by="flink")
     home = flink_home()
     write_configuration(home, config, directory)
@@ -125,7 +125,7 @@ def foreground(part: str, config: Settings, directory: Path) -> Sequence[str]:
 
 
 def write_configuration(home: Path, config: Settings, directory: Path) -> None:
-    """config.yaml and the log's settings; what Java must open to Flink is as Flink ships it."""
+    """Write config.yaml and the log's settings; Java opens the packages that Flink ships."""
     shipped = yaml.safe_load((home / "conf" / "config.yaml").read_text())
     options = {
         "env": shipped["env"],
@@ -139,7 +139,7 @@ def write_configuration(home: Path, config: Settings, directory: Path) -> None:
         "taskmanager.host": config.host,
         "taskmanager.bind-host": config.host,
         "taskmanager.memory.process.size": "1536m",
-        # What runs on one TaskManager fits on the others when it is gone.
+        # The work of one TaskManager fits on the others after it ends.
         "taskmanager.numberOfTaskSlots": config.flink_parallelism,
         "heartbeat.interval": "1 s",
         "heartbeat.timeout": "5 s",

@@ -1,4 +1,4 @@
-"""The connector between Flink and Kafka, which PyFlink does not bring along."""
+"""The connector between Flink and Kafka, which PyFlink does not include."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,12 +12,12 @@ CONNECTOR = "flink-sql-connector-kafka-*.jar"
 
 
 def connector_jars(config: Settings) -> Sequence[Path]:
-    """The jars that a job needs; none where Flink's own libraries have the connector.
+    """Return the jars that a job needs; none where Flink's own libraries have the connector.
 
-    Raises UserError when they are not there and cannot be fetched.
+    Raises UserError when they are absent and cannot be downloaded.
     """
     if any((flink_home() / "lib").glob(CONNECTOR)):
-        return []  # twice on the class path, its classes would not know each other
+        return []  # twice on the class path, its classes would not be compatible
     jars = fetch_jars(
         POM, config.flink_jars_dir, needed_by="flink", timeout_s=config.download_timeout_s
     )
@@ -25,5 +25,5 @@ def connector_jars(config: Settings) -> Sequence[Path]:
 
 
 def flink_home() -> Path:
-    """The folder of PyFlink's bin, conf and lib, or what FLINK_HOME names."""
+    """Return the folder of PyFlink's bin, conf and lib, or the value of FLINK_HOME."""
     return Path(import_module("pyflink.find_flink_home")._find_flink_home())

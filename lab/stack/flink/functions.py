@@ -14,7 +14,7 @@ from lab.stack.preflight import JAVA, require_program
 
 
 def function_jar(source: Path, config: Settings) -> Path:
-    """The jar of one class, compiled once for each text of it. Raises UserError."""
+    """Return the jar of one class, compiled once for each source text. Raises UserError."""
     folder = (config.build_dir / "flink" / "functions").resolve()
     jar = folder / f"{source.stem}-{sha256(source.read_bytes()).hexdigest()[:16]}.jar"
     with locked(folder, timeout_s=config.stack_timeout_s):

@@ -32,7 +32,7 @@ ONE_NODE: Mapping[str, object] = {
 
 
 class KafkaBroker(Server):
-    """Serves clients and elects itself, both on the loopback interface."""
+    """A broker that is its own controller, both on the loopback interface."""
 
     name = "kafka"
     address_setting = "kafka_bootstrap"
@@ -44,7 +44,7 @@ class KafkaBroker(Server):
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """The clients' port and the controller's."""
+        """Return the clients' port and the controller's."""
         return {
             "kafka_port": self.config.kafka_port,
             "kafka_controller_port": self.config.kafka_controller_port,
@@ -52,11 +52,11 @@ class KafkaBroker(Server):
 
     @property
     def bootstrap(self) -> str:
-        """What a client takes as `bootstrap_servers`."""
+        """Return the address for a client's `bootstrap_servers`."""
         return self.address
 
     def prepare(self) -> Sequence[str]:
-        """Fetches the jars and formats the storage, each once; needs Java, and Maven to fetch."""
+        """Download the jars and format the storage, each once; needs Java, and Maven at first."""
         java = require_java(needed_by=self.name)
         program = [java, f"-Xmx{self.config.kafka_heap}", "-cp", f"{fetch(self.config)}/*"]
         if not self.data.exists():
@@ -64,7 +64,7 @@ class KafkaBroker(Server):
         return [*program, "kafka.Kafka", self._properties(self.data)]
 
     def answers(self) -> bool:
-        """Whether the broker is registered and open to clients."""
+        """Return True if the broker is registered and open to clients."""
         if not is_taken(self.config.host, self.port):
             return False  # the client would wait longer after each attempt, and log each
         from kafka.errors import KafkaError
@@ -77,7 +77,7 @@ class KafkaBroker(Server):
             return False
 
     def version(self) -> tuple[int, ...]:
-        """The version that the broker's API implies; () if no Kafka answers."""
+        """Return the version that the broker's API implies; () if no Kafka answers."""
         from kafka.errors import KafkaError
 
         try:
@@ -101,7 +101,7 @@ class KafkaBroker(Server):
         # Here, because four of the six exercises need no Kafka, and it takes 0.3 s.
         from kafka import KafkaAdminClient
 
-        # Feast lets everyone log at INFO; the client would log each attempt to connect.
+        # Feast lets all libraries log at INFO; the client would log each attempt to connect.
         logging.getLogger("kafka").setLevel(logging.WARNING)
         timeout_ms = int(self.config.socket_timeout_s * 1_000)
         return KafkaAdminClient(
@@ -114,7 +114,7 @@ class KafkaBroker(Server):
         beside = self.directory / "data.new"
         shutil.rmtree(beside, ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # With "=": an id may begin with a hyphen, which the tool would take for an option.
+        # With "=": an id may begin with a hyphen, which the tool would read as an option.
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
         run(
             [*program, *tool, self._properties(beside)],
@@ -125,7 +125,7 @@ class KafkaBroker(Server):
         beside.rename(self.data)
 
     def _properties(self, data: Path) -> str:
-        """The path of a server.properties that keeps its data there."""
+        """Write a server.properties for data in that folder; return its path."""
         host, controller = self.config.host, self.config.kafka_controller_port
         properties = {
             **ONE_NODE,
@@ -144,7 +144,7 @@ class KafkaBroker(Server):
 
 @contextmanager
 def private_kafka(directory: Path) -> Iterator[KafkaBroker]:
-    """A broker with its own ports and data, for tests and the grader; the jars are shared."""
+    """Yield a broker with its own ports and data, for tests and the grader; the jars are shared."""
     ports = {"kafka_port": free_port(), "kafka_controller_port": free_port()}
     broker = KafkaBroker(settings.model_copy(update={"stack_dir": directory, **ports}))
     broker.start()
