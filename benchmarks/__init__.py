@@ -1,1 +1,1 @@
-"""The project's figures beside a peer's, measured in one run: `make bench`, one module a family."""
+"""Figures of the project and its peers, measured in one run: `make bench`, a module a family."""

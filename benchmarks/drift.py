@@ -42,7 +42,7 @@ class Sizes:
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """One statistic on both sides, then all of ours at once, then memory."""
+    """Measure one statistic on both sides, then all of ours at once, then memory."""
     with TemporaryDirectory(prefix="bench_drift_") as temporary:
         folder = Path(temporary)
         write_windows(folder, sizes.features, sizes.rows)
@@ -60,7 +60,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 
 def load(folder: Path) -> Frames:
-    """Both windows."""
+    """Read both windows."""
     reference, current = (
         pd.read_parquet(folder / f"{side}.parquet") for side in ("reference", "current")
     )
@@ -68,17 +68,17 @@ def load(folder: Path) -> Frames:
 
 
 def psi_of_all(reference: pd.DataFrame, current: pd.DataFrame) -> Values:
-    """PSI of every feature."""
+    """Return the PSI of every feature."""
     return {name: calculate_psi(reference[name], current[name]) for name in reference}
 
 
 def measure_all(reference: pd.DataFrame, current: pd.DataFrame) -> list[dict[str, Any]]:
-    """All statistics of every feature."""
+    """Return all statistics of every feature."""
     return [measure_drift(name, reference[name], current[name]) for name in reference]
 
 
 def ks_of_all(reference: pd.DataFrame, current: pd.DataFrame) -> Values:
-    """The p-value of every feature."""
+    """Return the p-value of every feature."""
     return {name: detect_drift_ks_test(reference[name], current[name])[2] for name in reference}
 
 
@@ -90,7 +90,7 @@ def against(
     frames: Frames,
     repeats: int,
 ) -> Figure:
-    """Our time beside Evidently's for one statistic; both come to the same verdicts."""
+    """Compare our time with Evidently's for one statistic; both come to the same verdicts."""
     require_same_verdicts(statistic, ours(*frames), peer.report(statistic))
     medians = alternate(
         {
@@ -103,7 +103,7 @@ def against(
 
 
 def require_same_verdicts(statistic: str, ours: Values, theirs: Answer) -> None:
-    """AssertionError unless the p-values agree, and PSI tells drift from none as it should.
+    """Raise AssertionError unless p-values agree and PSI tells drift apart from no drift.
 
     Up to 10,000 rows Evidently's p-values are exact, ours asymptotic. Its PSI leaves nulls out, and
     may miss a drift of amounts: a few huge ones make its bins, of equal width, too wide.
@@ -120,12 +120,12 @@ def require_same_verdicts(statistic: str, ours: Values, theirs: Answer) -> None:
 
 
 def load_and_compare(folder: Path) -> None:
-    """Ours with all its statistics, as a process of its own."""
+    """Compute all our statistics in a process of its own."""
     measure_all(*load(folder))
 
 
 def in_bounded_memory(sizes: Sizes) -> Iterator[Figure]:
-    """Tables that would not fit: time and peak, on a sample of their entities."""
+    """Measure time and peak on a sample of the entities of tables that exceed the memory."""
     with TemporaryDirectory(prefix="bench_drift_") as temporary:
         folder = Path(temporary)
         for window in ("reference", "current"):
@@ -136,7 +136,7 @@ def in_bounded_memory(sizes: Sizes) -> Iterator[Figure]:
 
 
 def write_large(file: Path, window: str, rows: int) -> None:
-    """A key and ten columns of hashes: every feature is computed from one of them."""
+    """Write a key and ten columns of hashes: every feature is computed from one of them."""
     columns = ", ".join(
         f"(hash(row, {column}, '{window}') % 1_000_003)::DOUBLE AS c{column}"
         for column in range(LARGE_COLUMNS)

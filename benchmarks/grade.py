@@ -1,4 +1,4 @@
-"""`lab grade`: two submissions at a time beside one, the memory of a job, all 35 criteria of one.
+"""`lab grade`: two jobs compared with one, the memory of a job, all 35 criteria of one submission.
 
 Each submission is a copy of the reference, and must pass every criterion of its exercises.
 """
@@ -27,7 +27,7 @@ BUILT = shutil.ignore_patterns("__pycache__", "data", "models")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many submissions of which exercises; the exercises of the one that is graded whole."""
+    """Numbers of submissions by exercises; the exercises of the submission that is graded whole."""
 
     submissions: int = settings.bench_submissions
     exercises: Sequence[int] = (1, 2, 3)
@@ -36,14 +36,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Run:
-    """What a call of `lab grade` took: its time, and the most memory of all its processes."""
+    """Cost of a call of `lab grade`: its time, and the peak memory of all its processes."""
 
     seconds: float
     peak_gib: float
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """The speed-up by a second job, then one submission with all of its exercises."""
+    """Measure the speed-up of a second job, then one submission with all of its exercises."""
     with TemporaryDirectory(prefix="bench_grade_") as name:
         folder = Path(name)
         yield from two_jobs(folder, sizes)
@@ -54,7 +54,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 
 def two_jobs(folder: Path, sizes: Sizes) -> Iterator[Figure]:
-    """The same submissions by one job and by two, engines on one thread in both."""
+    """Grade the same submissions with one job and with two, engines on one thread in both."""
     sources = copies(folder / "class", sizes.submissions, sizes.exercises)
     one_thread = dict.fromkeys(ENGINE_THREADS, "1")
     runs = {
@@ -68,7 +68,7 @@ def two_jobs(folder: Path, sizes: Sizes) -> Iterator[Figure]:
 
 
 def copies(folder: Path, count: int, exercises: Sequence[int]) -> list[Path]:
-    """Copies of the reference's exercises, without what running them has left behind."""
+    """Copy the reference's exercises, without the files of earlier runs."""
     sources = [folder / f"submission_{number:03d}" for number in range(1, count + 1)]
     for source in sources:
         for exercise in exercises:
@@ -97,7 +97,7 @@ def graded(
 
 
 def run_to_its_end(command: Sequence[str], env: dict[str, str]) -> None:
-    """Run a command; when this process is stopped, so is the command, which ends what it began."""
+    """Run a command; a signal that stops this process stops the command too, which cleans up."""
     with subprocess.Popen(command, env=env, stdout=sys.stderr) as process:
         try:
             process.wait()
@@ -107,7 +107,7 @@ def run_to_its_end(command: Sequence[str], env: dict[str, str]) -> None:
 
 
 def assert_all_passed(scorecard: Path, exercises: Sequence[int]) -> None:
-    """A time is only that of grading if everything was graded."""
+    """Raise RuntimeError unless everything was graded and passed: only then does a time count."""
     status_of = read_scorecard(scorecard).status_of()
     asked = [criterion.id for criterion in CRITERIA if criterion.exercise in exercises]
     if others := [f"{i} {status_of[i]}" for i in asked if status_of[i] is not Status.PASS]:

@@ -43,7 +43,7 @@ class Sizes:
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """Against Feast's engine, the longest script, then memory and growth."""
+    """Measure against Feast's engine, then the longest script, memory and growth."""
     with TemporaryDirectory(prefix="bench_materialize_") as folder:
         table = write_snapshots("user", sizes.keys, sizes.rows, Path(folder))
         yield against_feast(table, sizes)
@@ -56,7 +56,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 
 def against_feast(table: Snapshots, sizes: Sizes) -> Figure:
-    """Our time beside the better of Feast's, as it is and tuned."""
+    """Compare our time with the better of Feast's two, default and tuned."""
     sides = {
         side: lambda stores=stores: once(stores, table, sizes)
         for side, stores in {"ours": OURS, **PEERS}.items()
@@ -68,7 +68,7 @@ def against_feast(table: Snapshots, sizes: Sizes) -> Figure:
 
 
 def once(stores: Stores, table: Snapshots, sizes: Sizes) -> float:
-    """The seconds of one materialization into an empty Redis of its own."""
+    """Return the seconds of one materialization into an empty Redis of its own."""
     with TemporaryDirectory(prefix="bench_redis_") as temporary:
         folder = Path(temporary)
         with private_redis(folder, maxmemory=sizes.redis_memory) as server:
@@ -79,17 +79,17 @@ def once(stores: Stores, table: Snapshots, sizes: Sizes) -> float:
 
 
 def require_all_keys(server: RedisServer, table: Snapshots) -> None:
-    """AssertionError unless Redis holds every key of the table, and no other."""
+    """Raise AssertionError unless Redis holds every key of the table, and no other."""
     with server.client() as client:
         held = client.dbsize()
     assert held == table.keys, f"Redis holds {held} keys of {table.keys}"
 
 
 def longest_script(table: Snapshots, sizes: Sizes) -> float:
-    """The milliseconds that the longest script of a run held Redis, by Redis's own slow log.
+    """Return the milliseconds of the longest script of a run, by Redis's own slow log.
 
-    The log counts wall-clock time: a Redis that waits for a processor seems to be held. So Redis
-    goes first, and of several runs the least disturbed counts.
+    The log counts wall-clock time: a Redis that waits for a processor seems to be busy. So Redis
+    has priority, and of several runs the least disturbed counts.
     """
     with TemporaryDirectory(prefix="bench_redis_") as temporary:
         folder = Path(temporary)
@@ -104,7 +104,7 @@ def longest_script(table: Snapshots, sizes: Sizes) -> float:
 
 
 def run_first(process: int) -> None:
-    """Let a process run whenever it can, where this one may ask for that."""
+    """Raise a process's priority, where this process may do that."""
     with suppress(PermissionError):
         os.sched_setscheduler(process, os.SCHED_FIFO, os.sched_param(1))
 
@@ -120,7 +120,7 @@ def log_scripts(client: redis.Redis) -> None:
 
 
 def cost_of(keys: int, rows: int, sizes: Sizes) -> Cost:
-    """What one materialization costs a process of its own, Redis not counted."""
+    """Return the cost of one materialization in a process of its own, Redis not counted."""
     with TemporaryDirectory(prefix="bench_materialize_") as temporary:
         folder = Path(temporary)
         table = write_snapshots("user", keys, rows, folder)
@@ -131,5 +131,5 @@ def cost_of(keys: int, rows: int, sizes: Sizes) -> Cost:
 
 
 def open_and_materialize(table: Snapshots, folder: Path, server: RedisServer) -> None:
-    """The whole of a child's work."""
+    """Do all work of a child process."""
     materialize(open_store(OURS, [table], folder, server), table)

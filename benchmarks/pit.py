@@ -37,7 +37,7 @@ Join = Callable[[], pd.DataFrame]
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """Against Feast's duckdb store and the bare join, then memory and growth."""
+    """Measure against Feast's duckdb store and the bare join, then memory and growth."""
     with TemporaryDirectory(prefix="bench_pit_") as temporary:
         folder = Path(temporary)
         tables = write_tables(sizes, sizes.days, folder)
@@ -56,20 +56,20 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 
 def write_tables(sizes: Sizes, days: int, folder: Path) -> list[Snapshots]:
-    """Daily snapshots of the users and the merchants."""
+    """Write daily snapshots of the users and the merchants."""
     keys = {"user": sizes.users, "merchant": sizes.merchants}
     return [write_snapshots(entity, count, count * days, folder) for entity, count in keys.items()]
 
 
 def make_payments(rows: int, sizes: Sizes, days: int, folder: Path) -> pd.DataFrame:
-    """Entity rows of those users and merchants."""
+    """Return entity rows of those users and merchants."""
     return read_payments(write_payments(rows, sizes.users, sizes.merchants, days, folder))
 
 
 def through_feast(
     stores: Stores, payments: pd.DataFrame, tables: Sequence[Snapshots], folder: Path
 ) -> Join:
-    """The join as a user of Feast runs it."""
+    """Return the join as a user of Feast runs it."""
     store, features = open_store(stores, tables, folder), references(tables)
     return lambda: store.get_historical_features(payments, features).to_df()
 
@@ -77,7 +77,7 @@ def through_feast(
 def against_feast(
     name: str, payments: pd.DataFrame, tables: Sequence[Snapshots], sizes: Sizes, folder: Path
 ) -> Figure:
-    """Our store's time beside Feast's; both give the same values."""
+    """Compare our store's time with Feast's; both give the same values."""
     sides = {
         "ours": through_feast(OURS, payments, tables, folder),
         FEAST: through_feast(FEASTS, payments, tables, folder),
@@ -90,7 +90,7 @@ def against_feast(
 def against_bare(
     name: str, payments: pd.DataFrame, tables: Sequence[Snapshots], sizes: Sizes, folder: Path
 ) -> Figure:
-    """Our store's time beside the better of two joins written by hand."""
+    """Compare our store's time with the better of two joins written by hand."""
     sides = {
         "ours": through_feast(OURS, payments, tables, folder),
         f"{BARE} in DuckDB": lambda: duckdb_join(payments, tables),
@@ -104,12 +104,12 @@ def against_bare(
 
 
 def timer(join: Join) -> Callable[[], float]:
-    """Measures one run of a join."""
+    """Return a function that measures one run of a join."""
     return lambda: seconds(join)
 
 
 def require_equal(answers: Sequence[pd.DataFrame]) -> None:
-    """AssertionError unless all answers hold the same values; Feast's own may reorder the rows."""
+    """Raise AssertionError unless all answers hold the same values; Feast may reorder the rows."""
     first, *others = [answer.sort_values("payment", ignore_index=True) for answer in answers]
     for other in others:
         pd.testing.assert_frame_equal(
@@ -118,7 +118,7 @@ def require_equal(answers: Sequence[pd.DataFrame]) -> None:
 
 
 def file_to_file(tables: Sequence[Snapshots], sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Time and peak memory of a join from Parquet to Parquet, for ten times as many rows each."""
+    """Measure time and peak memory of joins from Parquet to Parquet, each of ten times the rows."""
     for name, rows in sizes.in_files.items():
         payments = write_payments(rows, sizes.users, sizes.merchants, sizes.days, folder)
         cost = in_child(persist_join, payments, tables, folder)
@@ -127,7 +127,7 @@ def file_to_file(tables: Sequence[Snapshots], sizes: Sizes, folder: Path) -> Ite
 
 
 def persist_join(payments: Path, tables: Sequence[Snapshots], folder: Path) -> None:
-    """Join the payments of a file into a file beside it, by our store."""
+    """Join the payments of a file into a file next to it, by our store."""
     entities = f"SELECT * FROM read_parquet('{payments}')"
     job = open_store(OURS, tables, folder).get_historical_features(entities, references(tables))
     joined = folder / f"joined_{payments.name}"

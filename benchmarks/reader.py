@@ -37,7 +37,7 @@ class Sizes:
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """The processor time of one row, for ten times as many rows in one call each time."""
+    """Measure the processor time of one row, for ten times as many rows in one call each time."""
     with TemporaryDirectory(prefix="bench_reader_") as temporary:
         folder = Path(temporary)
         keys = {"user": sizes.users, "merchant": sizes.merchants}
@@ -56,12 +56,12 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 
 def shortly_after() -> datetime:
-    """A moment at which the snapshots are within their TTL, which the reader applies."""
+    """Return a time at which the snapshots are within their TTL, which the reader applies."""
     return START + 2 * DAY
 
 
 def add_service(store: FeatureStore, tables: Sequence[Snapshots]) -> FeatureService:
-    """A service of both views and of a view that is computed on demand, by a Python function."""
+    """Add a service of both views and of an on-demand view, computed by a Python function."""
     users, merchants = (store.get_feature_view(view_of(table)) for table in tables)
     amount = RequestSource(name="payment", schema=[Field(name="amount", dtype=Float64)])
 
@@ -80,12 +80,12 @@ def add_service(store: FeatureStore, tables: Sequence[Snapshots]) -> FeatureServ
 
 
 def through_sdk(store: FeatureStore, service: FeatureService) -> Read:
-    """Feast's read as its user has it: a service object, a warm registry, values at the end."""
+    """Return Feast's read as its users run it: a service object, a warm registry, values at the end."""
     return lambda rows: store.get_online_features(service, rows).to_dict()
 
 
 def request(rows: int, call: int, sizes: Sizes) -> Rows:
-    """Users and merchants that differ from call to call, and amounts."""
+    """Return users and merchants that differ from call to call, and amounts."""
     numbers = [(call * rows + row) * 7919 for row in range(rows)]
     return {
         "user_id": [f"user_{n % sizes.users}" for n in numbers],
@@ -95,7 +95,7 @@ def request(rows: int, call: int, sizes: Sizes) -> Rows:
 
 
 def compare(rows: int, requests: Sequence[Rows], ours: Read, sdk: Read, sizes: Sizes) -> Figure:
-    """Our processor time a row beside the SDK's; both give the same values."""
+    """Compare our processor time a row with the SDK's; both give the same values."""
     for asked in requests:
         require_equal(ours(asked), sdk(asked))
     sides = {"ours": block(ours, requests), SDK: block(sdk, requests)}
@@ -105,7 +105,7 @@ def compare(rows: int, requests: Sequence[Rows], ours: Read, sdk: Read, sizes: S
 
 
 def block(read: Read, requests: Sequence[Rows]) -> Callable[[], float]:
-    """Measures the processor seconds of all requests, one after the other."""
+    """Return a function that measures the processor seconds of all requests, one by one."""
 
     def all_requests() -> None:
         for asked in requests:
@@ -115,7 +115,7 @@ def block(read: Read, requests: Sequence[Rows]) -> Callable[[], float]:
 
 
 def require_equal(ours: Values, sdk: Values) -> None:
-    """AssertionError unless ours holds each feature as the SDK gives it, and none is missing."""
+    """Raise AssertionError unless ours has each feature with the SDK's value, and none missing."""
     for name, values in ours.items():
         assert None not in values, f"{name} was not found"
         assert list(values) == list(sdk[name]), f"{name} differs"

@@ -1,4 +1,4 @@
-"""Measures every family of figures, or the named ones: python -m benchmarks.run [pit …]"""
+"""Measure every family of figures, or the named ones: python -m benchmarks.run [pit …]"""
 
 import pkgutil
 import signal
@@ -19,13 +19,13 @@ SOME_FALL_SHORT, USER_ERROR, STOPPED = 1, 2, 128 + signal.SIGTERM
 
 
 def families() -> list[str]:
-    """The modules of this folder that measure something."""
+    """Return the modules of this folder that measure something."""
     modules = pkgutil.iter_modules(benchmarks.__path__)
     return [m.name for m in modules if not m.ispkg and m.name != "run"]
 
 
 def figures_of(names: Sequence[str]) -> Iterable[Figure]:
-    """The figures of the named families, each as soon as it is measured."""
+    """Yield the figures of the named families, each as soon as it is measured."""
     unknown = sorted(set(names) - set(families()))
     if unknown:
         known = ", ".join(families())
@@ -35,7 +35,7 @@ def figures_of(names: Sequence[str]) -> Iterable[Figure]:
 
 
 def run(figures: Iterable[Figure], file: Path, console: Console) -> int:
-    """Keep and show the figures; the exit status says whether all are as required."""
+    """Store and print the figures; the exit status is 0 if all are as required."""
     required, measured = read_required(), []
     for figure in figures:
         save(figure, file, required)
@@ -46,7 +46,7 @@ def run(figures: Iterable[Figure], file: Path, console: Console) -> int:
 
 
 def main() -> int:
-    """The entry point; a wrong name is one sentence and status 2, and what is stopped cleans up."""
+    """Measure and return the status; a wrong name prints one sentence, a signal cleans up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     try:
         console = Console(width=None if sys.stdout.isatty() else WIDTH)

@@ -1,4 +1,4 @@
-"""The serving API under load, beside `feast serve` and a bare FastAPI endpoint with one GET."""
+"""The serving API under load; peers are `feast serve` and a bare FastAPI endpoint of one GET."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ STREAMING = ("_5m", "_1h")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything; `rate` and `curve` are requests offered a second."""
+    """Sizes of the loads; `rate` and `curve` are requests offered a second."""
 
     transactions: int = 50_000
     payments: int = 20_000
@@ -51,7 +51,7 @@ class Sizes:
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """Throughput, latency at a rate, 1,000 at once, batches, the curve, and memory."""
+    """Measure throughput, latency at a rate, 1,000 at once, batches, the curve, and memory."""
     with serving_sides(sizes.transactions, sizes.payments, sizes.workers) as sides:
         require_equal_answers(sides)
         saturation = throughput(sides, sizes)
@@ -68,7 +68,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 def require_equal_answers(sides: Sides) -> None:
     """Raise AssertionError unless our sides and Feast's server give the same features.
 
-    Streaming features are left out: Feast's are null where ours know that the user is quiet.
+    Streaming features are left out: Feast returns null for a user without recent payments.
     """
     ours, cached, feasts = (
         sides.send_all(name, connections=1, count=COMPARED, keep=True).kept
@@ -82,13 +82,13 @@ def require_equal_answers(sides: Sides) -> None:
 
 
 def body(answer: bytes) -> dict[str, Any]:
-    """The JSON of an HTTP answer."""
+    """Return the JSON of an HTTP answer."""
     content: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
     return content
 
 
 def by_name(columns: dict[str, Any]) -> dict[str, float]:
-    """The one row of an answer of Feast's server."""
+    """Return the one row of an answer of Feast's server."""
     names = columns["metadata"]["feature_names"]
     return {name: c["values"][0] for name, c in zip(names, columns["results"], strict=True)}
 
@@ -97,7 +97,7 @@ def by_name(columns: dict[str, Any]) -> dict[str, float]:
 
 
 def throughput(sides: Sides, sizes: Sizes) -> dict[str, float]:
-    """Each side's requests a second, in a closed loop; the caches are warm where there are any."""
+    """Measure each side's requests a second, in a closed loop; any caches are warm."""
 
     def side(name: str) -> Callable[[], float]:
         return lambda: sides.send_all(name, seconds=sizes.seconds).per_second
@@ -109,7 +109,7 @@ def throughput(sides: Sides, sizes: Sizes) -> dict[str, float]:
 
 
 def against_peers(saturation: dict[str, float]) -> Iterator[Figure]:
-    """Our requests a second in those of the peers."""
+    """Compare our requests a second with those of the peers."""
     for figure, ours, peer in (
         ("serving_vs_feast_serve", OURS, FEAST),
         ("serving_cached_vs_feast_serve", CACHED, FEAST),
@@ -123,7 +123,7 @@ def against_peers(saturation: dict[str, float]) -> Iterator[Figure]:
 
 
 def latency_at_rate(sides: Sides, name: str, prefix: str, sizes: Sizes) -> Iterator[Figure]:
-    """The 95th percentiles at a rate: the client's, and the server's."""
+    """Measure the 95th percentiles at a rate: the client's, and the server's."""
     count = round(sizes.rate * sizes.rate_seconds)
     runs = [
         sides.send_all(name, rate=sizes.rate, count=count, keep=True) for _ in range(sizes.repeats)
@@ -134,13 +134,13 @@ def latency_at_rate(sides: Sides, name: str, prefix: str, sizes: Sizes) -> Itera
 
 
 def server_p95(answers: Answers) -> float:
-    """The 95th percentile of the server's own latency, its inference of 0.01 ms included."""
+    """Return the 95th percentile of the server's own latency, with its inference of 0.01 ms."""
     taken = [body(answer)["latency_ms"] for answer in answers.kept]
     return float(np.percentile(taken, 95, method="inverted_cdf"))
 
 
 def at_once(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
-    """All requests at the same moment, each on a connection of its own."""
+    """Send all requests at the same moment, each on a connection of its own."""
     runs = [
         sides.send(OURS, connections=sizes.at_once, count=sizes.at_once)
         for _ in range(sizes.repeats)
@@ -151,7 +151,7 @@ def at_once(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
 
 
 def latency_over_load(sides: Sides, saturation: dict[str, float], sizes: Sizes) -> Iterator[Figure]:
-    """The whole curve, up to and above saturation, and a picture of it."""
+    """Measure the whole curve, up to and above saturation, and draw it."""
     curves: dict[str, list[Point]] = {OURS: [], CACHED: []}
     for rate in sizes.curve:
         for name, points in curves.items():
@@ -167,10 +167,10 @@ def latency_over_load(sides: Sides, saturation: dict[str, float], sizes: Sizes) 
 
 
 def batch_against_singles(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
-    """The processor time of a batch of 100, in that of a single request.
+    """Compare the processor time of a batch of 100 with that of a single request.
 
-    First of requests that come one after the other, then of many at once, which share turns of the
-    event loop.
+    First with requests that come one after the other, then with many at once, which share turns of
+    the event loop.
     """
     starts = range(0, len(sides.payments), BATCH)
     bodies = [{"transactions": sides.payments[start : start + BATCH]} for start in starts]
@@ -193,7 +193,7 @@ def batch_against_singles(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
 
 
 def memory(sides: Sides, sizes: Sizes) -> Figure:
-    """The service's memory at the end of a long life, in that at a tenth of it; caches on."""
+    """Compare the memory at the end of a long life with that at a tenth of it; caches on."""
     server = sides.by_name[CACHED].server
     early = sizes.lifetime // 10
     sides.send_all(CACHED, count=early)

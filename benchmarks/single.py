@@ -1,4 +1,4 @@
-"""PR-AUC of simple features, each alone: no column of the raw tables may give fraud away.
+"""PR-AUC of simple features, each alone: no column of the raw tables may reveal fraud.
 
 Run it with `python -m benchmarks.single`. It reads the raw tables in the data folder and prints the
 ten features that rank labelled fraud best. Each feature of a payment is computed from the payment
@@ -43,7 +43,7 @@ Feature = tuple[str, Floats]
 
 @dataclass(frozen=True)
 class History:
-    """The events of one table by one key, and for each payment its key and its moment."""
+    """The events of one table by one key, and the key and the time of each payment."""
 
     events: Integers  # the key's code times EVER plus the time, sorted
     sums: dict[str, Floats]  # running sums over the events, each with a 0 before the first
@@ -51,7 +51,7 @@ class History:
     times: Integers
 
     def places(self, window: int) -> tuple[Integers, Integers]:
-        """The first event in the window before each payment, and the first one after it."""
+        """Return the first event in the window before each payment, and the first one after it."""
         begin = self.codes * EVER
         first = np.searchsorted(self.events, begin + np.maximum(self.times - window, 0))
         return first, np.searchsorted(self.events, begin + self.times)
@@ -66,7 +66,7 @@ class History:
         return total
 
     def age(self) -> Floats:
-        """The time since the newest event; NaN without one."""
+        """Return the time since the newest event; NaN without one."""
         first, end = self.places(EVER)
         newest = self.events[np.maximum(end - 1, 0)] - self.codes * EVER
         return np.where(end > first, self.times - newest, np.nan)
@@ -164,7 +164,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def pr_auc_alone(labels: Integers, values: Floats) -> float:
-    """The PR-AUC of the best order: ascending or descending, missing values first or last."""
+    """Return the PR-AUC of the best order: ascending or descending, missing first or last."""
     known, group = np.unique(values, return_inverse=True)  # NaN is one value, and the last
     rows, positives = np.bincount(group), np.bincount(group, weights=labels)
     ascending = np.arange(len(known))
@@ -181,7 +181,7 @@ def average_precision(rows: Integers, positives: Floats) -> float:
 
 
 def scan(folder: Path) -> pd.Series:
-    """PR-AUC of each feature by its name, the best first."""
+    """Return the PR-AUC of each feature by its name, the best first."""
     tables = read_tables(folder)
     rows = tables["transactions"]
     mature = rows["event_timestamp"] < rows["event_timestamp"].max() - settings.label_maturity

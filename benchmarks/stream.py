@@ -1,4 +1,4 @@
-"""The streaming pipeline: its throughput beside no sink and beside plain Python, its freshness.
+"""The streaming pipeline: throughput, compared with no sink and with plain Python; freshness.
 
 Throughput is that of a backlog of a minute or more. Flink's is counted from a third of it on, since
 Java compiles until then, to the moment at which Redis has everyone's features.
@@ -41,7 +41,7 @@ class Sizes:
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """Throughput, then freshness, then the start of a writer."""
+    """Measure throughput, then freshness, then the start of a writer."""
     with TemporaryDirectory(prefix="bench_streaming_") as folder:
         with private_kafka(Path(folder)) as kafka:
             ours = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
@@ -54,7 +54,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 
 def throughput(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
-    """Of the pipeline, beside the plan alone, and beside plain Python."""
+    """Compare the pipeline with the plan alone, and with plain Python."""
     kinds = ("fill", "blackhole", "redis", "plain")
     rates = {kind: run(ours, kind, sizes.events, sizes.users) for kind in kinds}
     for name, peer, kind in PEERS:
@@ -62,7 +62,7 @@ def throughput(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
 
 
 def freshness(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
-    """From an event to the reading of it."""
+    """Measure the time from an event to the reading of it."""
     seconds = run(ours, "fresh", sizes.fresh_rate, sizes.fresh_s)
     for percent in (50, 95, 99):
         name = f"stream_freshness_p{percent}_s"
@@ -70,7 +70,7 @@ def freshness(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
 
 
 def run(ours: Mapping[str, str], kind: str, first: int, second: int) -> Any:
-    """What a run has measured, on a Redis that was empty."""
+    """Return the result of a run, on a Redis that was empty."""
     command = [sys.executable, "-m", RUNS, kind, str(first), str(second)]
     with TemporaryDirectory() as folder, private_redis(Path(folder), maxmemory="1gb") as redis:
         env = {**os.environ, **ours, "LAB_REDIS_PORT": str(redis.port)}

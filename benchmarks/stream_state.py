@@ -1,4 +1,4 @@
-"""What many users cost the streaming pipeline: the size of its state, a rebuild, throughput."""
+"""The streaming pipeline with many users: the size of its state, a rebuild, throughput."""
 
 import json
 import os
@@ -21,7 +21,7 @@ DAY = {"checkpoint_mib": "MiB", "savepoint_mib": "MiB", "rebuild_s": "s"}
 
 @dataclass(frozen=True)
 class Sizes:
-    """The events of each run; the users of those that tell a rate, and of that of a day."""
+    """The events of each run; the users of the throughput runs, and of the run of a day."""
 
     events: int = 1_200_000
     users: tuple[int, ...] = (1_000, 30_000, 1_000_000)
@@ -29,7 +29,7 @@ class Sizes:
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
-    """The state of a day and its rebuild, then throughput by the number of users."""
+    """Measure the state of a day and its rebuild, then throughput by the number of users."""
     day = run("day", sizes.events, sizes.day_users)
     for what, unit in DAY.items():
         yield Figure(f"stream_state_day_of_{sizes.day_users}_users_{what}", day[what], unit)
@@ -38,7 +38,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 
 def run(kind: str, events: int, users: int) -> Any:
-    """What a run has measured, on a Kafka and a Redis of its own."""
+    """Return the result of a run, on a Kafka and a Redis of its own."""
     with TemporaryDirectory(prefix="bench_state_") as temporary:
         folder = Path(temporary)
         with private_kafka(folder) as kafka, private_redis(folder, maxmemory="4gb") as redis:

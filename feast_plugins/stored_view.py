@@ -24,7 +24,7 @@ class StoredFeature:
     def read(
         self, stored: Sequence[bytes | None], states: Sequence[Status], here: Sequence[int]
     ) -> tuple[list[object], list[Status]]:
-        """Return values and statuses, given each row's field and state; `here` is the present rows."""
+        """Return values and statuses, given each row's field and state; `here`: present rows."""
         if len(here) == len(states):
             return self._read_present(stored)
         values, statuses = self._read_present([stored[row] for row in here])

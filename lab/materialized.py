@@ -41,5 +41,5 @@ class Progress:
         self._client.delete(self._key)
 
     def count_run(self) -> None:
-        """Count a run, so that feature caches expire; a backfill counts, too: it changes no `until`."""
+        """Count a run, a backfill too, so that feature caches expire; `until` stays unchanged."""
         self._client.incr(self._runs)

@@ -1,1 +1,1 @@
-"""What the benchmarks share: their data and stores, timing, child processes, the figures' file."""
+"""Shared parts of the benchmarks: data and stores, timing, child processes, the figures' file."""

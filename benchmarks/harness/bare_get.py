@@ -1,6 +1,6 @@
-"""The least that a service in Python with one read costs: a model in, a Redis GET, a model out.
+"""Lower bound of a Python service with one read: a model in, a Redis GET, a model out.
 
-Started by `uvicorn benchmarks.harness.bare_get:app`; LAB_REDIS_PORT says where Redis is.
+Start it by `uvicorn benchmarks.harness.bare_get:app`; LAB_REDIS_PORT is the port of Redis.
 """
 
 from fastapi import FastAPI
@@ -16,7 +16,7 @@ redis = Redis(host=settings.host, port=settings.redis_port)
 
 
 class Payment(BaseModel):
-    """What our service takes too."""
+    """A request, in the form of our service's."""
 
     user_id: str
     merchant_id: str
@@ -24,7 +24,7 @@ class Payment(BaseModel):
 
 
 class Held(BaseModel):
-    """What Redis holds."""
+    """The value in Redis."""
 
     user_id: str
     value: str | None

@@ -1,4 +1,4 @@
-"""The same join written by hand: what a point-in-time join costs without Feast around it.
+"""The same join written by hand: the cost of a point-in-time join without Feast.
 
 The newest row at or before each payment, within the TTL; of rows with one time the one created
 last; the payments' order kept; from a pandas frame and Parquet files to a pandas frame.
@@ -22,7 +22,7 @@ ON payments.{key} = {entity}.{key} AND payments.event_timestamp >= {entity}.{ent
 
 
 def duckdb_join(payments: pd.DataFrame, tables: Sequence[Snapshots]) -> pd.DataFrame:
-    """By DuckDB's ASOF JOIN."""
+    """Join with DuckDB's ASOF JOIN."""
     alive = "CASE WHEN {e}_time >= event_timestamp - to_days({ttl}) THEN {f} END AS {f}"
     features = [
         alive.format(e=table.entity, f=f, ttl=TTL.days) for table in tables for f in table.features
@@ -43,7 +43,7 @@ def duckdb_join(payments: pd.DataFrame, tables: Sequence[Snapshots]) -> pd.DataF
 
 
 def polars_join(payments: pd.DataFrame, tables: Sequence[Snapshots]) -> pd.DataFrame:
-    """By polars' join_asof."""
+    """Join with polars' join_asof."""
     microseconds = pl.col("event_timestamp").dt.cast_time_unit("us")
     joined = pl.from_pandas(payments).with_columns(microseconds).with_row_index("place")
     joined = joined.sort("event_timestamp")

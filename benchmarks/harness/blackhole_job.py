@@ -1,4 +1,4 @@
-"""The job with the same plan, but for its sinks, which drop everything; no writer beside it."""
+"""The job with the same plan, except its sinks, which drop all rows; it runs without a writer."""
 
 import signal
 

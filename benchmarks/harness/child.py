@@ -1,4 +1,4 @@
-"""Runs work in a process of its own, whose memory is then nothing but that work's."""
+"""Run work in a process of its own, so that its memory is that of the work alone."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ Arguments = ParamSpec("Arguments")
 
 @dataclass(frozen=True)
 class Cost:
-    """What the work took: wall-clock seconds, and the process's peak resident memory in GiB."""
+    """Cost of the work: wall-clock seconds, and the process's peak resident memory in GiB."""
 
     seconds: float
     peak_gib: float
@@ -31,7 +31,7 @@ def in_child(
 
 
 def _be_quiet() -> None:
-    """DuckDB takes a spawned process for an interactive one, and draws a bar for each query."""
+    """Turn off DuckDB's progress bars: it takes a spawned process for an interactive one."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -41,9 +41,9 @@ def _cost(work: Callable[..., object], args: tuple[object, ...], kwargs: dict[st
 
 
 def peak_gib(pid: int | None = None) -> float:
-    """A process's peak, by default this one's.
+    """Return the peak of a process in GiB, by default of this one.
 
-    Not getrusage's, which begins with that of the process it came from.
+    Not getrusage's peak, which begins with that of the parent process.
     """
     lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
     kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

@@ -24,7 +24,7 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], Floats]] = {
 
 
 def cut_off(values: Floats, share: float, value: float) -> Floats:
-    """The first share of the values replaced; their order means nothing."""
+    """Replace the first share of the values; their order means nothing."""
     changed = values.copy()
     changed[: int(share * len(values))] = value
     return changed
@@ -40,7 +40,7 @@ DRIFTS: dict[str, Callable[[Floats], Floats]] = {
 
 
 def shapes_and_drifts(features: int) -> dict[str, tuple[str, str]]:
-    """Each feature's name, its shape and its drift; the drift of the second half is "none"."""
+    """Return each feature's name, its shape and its drift; "none" in the second half."""
     shapes, drifts = list(SHAPES), [*DRIFTS, *["none"] * len(DRIFTS)]
     found = {}
     for i in range(features):
@@ -50,7 +50,7 @@ def shapes_and_drifts(features: int) -> dict[str, tuple[str, str]]:
 
 
 def write_windows(folder: Path, features: int, rows: int) -> None:
-    """reference.parquet and current.parquet, of so many rows each."""
+    """Write reference.parquet and current.parquet, of so many rows each."""
     for seed, window in enumerate(("reference", "current")):
         random = np.random.default_rng(seed)
         columns = {}

@@ -19,7 +19,7 @@ SIDE = Path(__file__).with_name("evidently_side.py")
 
 @dataclass(frozen=True)
 class Answer:
-    """What one report took, and what it says of each feature."""
+    """Time of one report, and its result for each feature."""
 
     seconds: float
     values: Mapping[str, float]
@@ -38,11 +38,11 @@ class Evidently:
         return Answer(**self.read())
 
     def peak_gib(self) -> float:
-        """The process's peak so far."""
+        """Return the process's peak so far."""
         return peak_gib(self.process.pid)
 
     def read(self) -> dict[str, Any]:
-        """The next line that is an answer; Evidently prints lines of its own."""
+        """Return the next line that is an answer; Evidently prints lines of its own."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("{"):
@@ -53,7 +53,7 @@ class Evidently:
 
 @contextmanager
 def evidently(folder: Path) -> Iterator[Evidently]:
-    """Evidently with the windows of `folder` loaded, ended afterwards."""
+    """Start Evidently with the windows of `folder`, and end it afterwards."""
     command = [str(environment()), "-P", str(SIDE), str(folder)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -66,9 +66,9 @@ def evidently(folder: Path) -> Iterator[Evidently]:
 
 
 def environment() -> Path:
-    """The interpreter of the environment, which is made the first time.
+    """Return the interpreter of the environment, which is created the first time.
 
-    Raises UserError if it cannot be made.
+    Raises UserError if it cannot be created.
     """
     place = settings.build_dir / "evidently" / VERSION
     python = place / "bin" / "python"

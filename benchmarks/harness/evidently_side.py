@@ -1,7 +1,7 @@
 """Evidently's side, run by the interpreter of its own environment: python evidently_side.py FOLDER.
 
 Both windows are loaded first; then each line of standard input is a statistic's name, and each line
-of the output what its report took and found. Nothing is rendered.
+of the output has the time of its report and its results. Nothing is rendered.
 """
 
 import json

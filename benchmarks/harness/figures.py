@@ -1,4 +1,4 @@
-"""Figures, what is required of them, and the file that keeps them."""
+"""Figures, their requirements, and the file that stores them."""
 
 import json
 import operator
@@ -22,7 +22,7 @@ Required = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value; beside a peer's, the ratio of both, as its constructor says."""
+    """One measured value; with a peer's value also their ratio, defined by its constructor."""
 
     name: str
     value: float
@@ -33,36 +33,36 @@ class Figure:
 
     @classmethod
     def cost(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Self:
-        """A time or another cost beside the peer's: the ratio is above one where ours is less."""
+        """Return a time or another cost with a peer's: the ratio is above one if ours is less."""
         return cls(name, value, unit, peer, peer_value, peer_value / value)
 
     @classmethod
     def multiple(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Self:
-        """A rate, or another value, in the peer's: the ratio is above one where ours is more."""
+        """Return a rate, or another value, with a peer's: the ratio is above one if ours is more."""
         return cls(name, value, unit, peer, peer_value, value / peer_value)
 
     @property
     def judged(self) -> float:
-        """What a requirement is about."""
+        """Return the value that a requirement bounds: the ratio, if there is one."""
         return self.value if self.ratio is None else self.ratio
 
     def holds(self, bound: Mapping[str, float]) -> bool:
-        """Whether the figure is within its bound, {"min": …} or {"max": …}."""
+        """Return True if the figure is within its bound, {"min": …} or {"max": …}."""
         return all(HOLDS[kind](self.judged, limit) for kind, limit in bound.items())
 
 
 def read_required(file: Path = REQUIRED) -> Required:
-    """The bound of each figure that has one."""
+    """Return the bound of each figure that has one."""
     return tomllib.loads(file.read_text())
 
 
 def falls_short(figures: Iterable[Figure], required: Required) -> list[Figure]:
-    """The figures that are not within their bound."""
+    """Return the figures that are not within their bound."""
     return [figure for figure in figures if not figure.holds(required.get(figure.name, {}))]
 
 
 def save(figure: Figure, file: Path, required: Required) -> None:
-    """Keep a figure in `file`, in the place of an earlier one of its name."""
+    """Store a figure in `file`, in the place of an earlier one of its name."""
     rows = json.loads(file.read_text()) if file.exists() else []
     row = {**asdict(figure), "required": required.get(figure.name)}
     kept = {row["name"]: row for row in [*rows, row]}
@@ -71,7 +71,7 @@ def save(figure: Figure, file: Path, required: Required) -> None:
 
 
 def as_table(figures: Iterable[Figure], required: Required) -> Table:
-    """The figures, the peers' values and the verdicts."""
+    """Return a table of the figures, the peers' values and the verdicts."""
     table = Table(box=box.SIMPLE, title="Figures", title_justify="left", pad_edge=False)
     for heading in ("figure", "ours", "peer", "ratio", "required", "verdict"):
         table.add_column(heading, no_wrap=True)
@@ -86,11 +86,11 @@ def as_table(figures: Iterable[Figure], required: Required) -> Table:
 
 
 def as_line(figure: Figure) -> str:
-    """The figure as soon as it is measured, and which peer it is beside."""
+    """Return the line of a figure that was just measured, with the name of its peer."""
     peer = f"; {figure.peer}: {measured(figure.peer_value, figure.unit)}" if figure.peer else ""
     return f"{figure.name}: {measured(figure.value, figure.unit)}{peer}"
 
 
 def measured(value: float | None, unit: str) -> str:
-    """A value with its unit, to three digits; nothing where there is none."""
+    """Return a value with its unit, to three digits; an empty text where there is none."""
     return "" if value is None else f"{value:.3g} {unit}"

@@ -1,7 +1,7 @@
-"""A client that asks a server for all it can give: prepared requests, raw samples, nothing else.
+"""A load generator with low overhead: prepared requests, raw samples, nothing else.
 
-It runs in a process of its own, and says what share of a processor it used: well under one, it was
-not what held the server back.
+It runs in a process of its own and reports its share of a processor: a share well under one means
+that the client did not limit the server.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Load:
-    """Whole HTTP requests, sent one after the other and again from the first, `count` in all.
+    """A load of whole HTTP requests, sent in order and again from the first, `count` in all.
 
-    With a `rate`, each has its moment and its latency counts from there (open loop); without, a
-    connection sends its next one after the answer to its last, for `seconds` (closed loop). When
-    nothing is answered for `patience_s`, what is still out counts as an error.
+    With a `rate`, each has a scheduled time and its latency counts from there (open loop); without,
+    a connection sends its next one after the answer to its last, for `seconds` (closed loop). After
+    `patience_s` without any answer, each outstanding request counts as an error.
     """
 
     port: int
@@ -46,7 +46,7 @@ class Load:
 
 @dataclass
 class Answers:
-    """Latencies in milliseconds in the order of the answers, which are kept where `keep` is set."""
+    """Latencies in milliseconds in the order of the answers; with `keep`, the answers as well."""
 
     milliseconds: np.ndarray
     seconds: float
@@ -56,39 +56,39 @@ class Answers:
 
     @property
     def per_second(self) -> float:
-        """Answers a second, errors left out."""
+        """Return the answers a second, errors left out."""
         return (len(self.milliseconds) - self.errors.total()) / self.seconds
 
     @property
     def cpu_share(self) -> float:
-        """How much of one processor the client used."""
+        """Return the share of one processor that the client used."""
         return self.cpu_seconds / self.seconds
 
     def percentile(self, rank: float) -> float:
-        """A latency that some request really had."""
+        """Return a percentile that is the latency of an actual request."""
         return float(np.percentile(self.milliseconds, rank, method="inverted_cdf"))
 
 
 def post(path: str, body: bytes) -> bytes:
-    """A POST of JSON as it goes over the wire."""
+    """Return the bytes of a POST of JSON."""
     head = f"POST {path} HTTP/1.1\r\nHost: {settings.host}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 class HttpClient:
-    """Sends loads, one at a time, from its own process."""
+    """Sender of loads, one at a time, in its own process."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def send(self, load: Load) -> Answers:
-        """All samples of a load."""
+        """Send a load and return all its samples."""
         return self._pool.submit(_send, load).result()
 
 
 @contextmanager
 def http_client() -> Iterator[HttpClient]:
-    """The client's process, as long as the block runs."""
+    """Run the client's process for the duration of the block."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
         yield HttpClient(pool)
@@ -99,7 +99,7 @@ def _send(load: Load) -> Answers:
 
 
 class _Sender:
-    """One load under way."""
+    """One load in progress."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -143,7 +143,7 @@ class _Sender:
         self._all_sent = True
 
     async def _wait_for_the_last(self) -> None:
-        """Until all is answered, or nothing more is."""
+        """Wait until all requests are answered, or no answer comes any more."""
         self._note_end()
         answers = -1
         while not self._finished.is_set():
@@ -165,10 +165,10 @@ class _Sender:
     def _send_what_is_due(self) -> None:
         while self._idle and (work := self._next()):
             self._in_flight += 1
-            self._idle.popleft().send(*work)  # in turn: a server closes one that rests for long
+            self._idle.popleft().send(*work)  # in turn: a server closes an idle connection
 
     def answered(self, connection: "_Connection", due: float, answer: bytes) -> None:
-        """Note a sample; the connection is free again."""
+        """Record a sample; the connection is free again."""
         self._milliseconds.append((time.perf_counter() - due) * 1e3)
         if not answer.startswith(b"HTTP/1.1 200"):
             self._errors[answer[9:12].decode()] += 1
@@ -180,7 +180,7 @@ class _Sender:
         self._note_end()
 
     def lost(self, connection: "_Connection", due: float | None) -> None:
-        """Note a connection that the server closed, perhaps with a request on it."""
+        """Record a connection that the server closed, perhaps with a request on it."""
         if due is None:
             self._idle.remove(connection)
         else:

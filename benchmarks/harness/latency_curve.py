@@ -1,4 +1,4 @@
-"""Latency over load: at each offered rate, what clients waited, until the server is saturated."""
+"""Latency over load: the clients' latency at each offered rate, until the server is saturated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Point:
 def draw(
     curves: Mapping[str, Sequence[Point]], saturation: Mapping[str, float], file: Path
 ) -> None:
-    """The curves as a PNG; `saturation` is each side's requests a second in a closed loop."""
+    """Draw the curves as a PNG; `saturation` is each side's requests a second in a closed loop."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""The memory of all processes that a call starts, together."""
+"""The total memory of all processes that a call starts."""
 
 import threading
 from contextlib import suppress
@@ -11,7 +11,7 @@ EVERY_S = 0.5
 
 
 class PeakOfTree:
-    """The most memory that this process's descendants held at a time, while the block ran.
+    """Peak memory of this process's descendants together, during the block.
 
     It is their proportional set size: a page that forked processes share counts once.
     """
@@ -40,7 +40,7 @@ class PeakOfTree:
 
 
 def gib_of_descendants() -> float:
-    """What the processes below this one hold now."""
+    """Return the present memory of this process's descendants."""
     held = 0
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):

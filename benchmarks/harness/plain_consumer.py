@@ -1,10 +1,10 @@
-"""What one would write without Flink: a consumer of one partition, in plain Python.
+"""A peer without Flink: a consumer of one partition, in plain Python.
 
     python -m benchmarks.harness.plain_consumer 0
 
 It reads a partition to its end, keeps tiles in a dictionary, and writes each changed user at most
-once a second, all families, by the same code as the writer. Nothing of it survives a kill. When it
-had its first event, and when all was written, it prints.
+once a second, all families, by the same code as the writer. Nothing of it survives a kill. It
+prints the time of its first event, and the time at which all was written.
 """
 
 import json
@@ -27,7 +27,7 @@ WRITE_S = 1.0
 
 
 class PlainStream:
-    """Tiles by user and start, and who has to be written."""
+    """Tiles by user and start, and the users to write."""
 
     def __init__(self) -> None:
         self._tiles: dict[tuple[str, int], list[int]] = {}
@@ -54,7 +54,7 @@ class PlainStream:
         self._changed.add(key)
 
     def write(self) -> None:
-        """Bring Redis up to date."""
+        """Write the changed users to Redis."""
         for user, start in self._changed:
             self._store.update(user, (start, *self._tiles[user, start]))
         users = sorted({user for user, _ in self._changed})

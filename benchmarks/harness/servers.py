@@ -1,4 +1,4 @@
-"""Servers under test: started, waited for, weighed and stopped."""
+"""Servers under test: start, wait, measure, stop."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ IDLE_CPU_S = 0.1
 
 @dataclass(frozen=True)
 class HttpServer:
-    """A server and its workers, and where it writes what it has to say."""
+    """A server and its workers, and the path of its log."""
 
     name: str
     port: int
@@ -31,7 +31,7 @@ class HttpServer:
 
     @property
     def answers(self) -> bool:
-        """Whether it answers a request, with whatever."""
+        """Return True if it answers a request, with any status."""
         connection = HTTPConnection(settings.host, self.port, timeout=settings.socket_timeout_s)
         try:
             connection.request("GET", "/")
@@ -43,11 +43,11 @@ class HttpServer:
         return True
 
     def cpu_seconds(self) -> float:
-        """The processor time of all its processes so far."""
+        """Return the processor time of all its processes so far."""
         return sum(sum(process.cpu_times()[:2]) for process in self._processes())
 
     def memory_mib(self) -> float:
-        """The resident memory of all its processes."""
+        """Return the resident memory of all its processes."""
         return sum(process.memory_info().rss for process in self._processes()) / 2**20
 
     def _processes(self) -> list[psutil.Process]:
@@ -58,7 +58,7 @@ class HttpServer:
 def running(
     name: str, command: Sequence[str], port: int, environment: Mapping[str, str], log: Path
 ) -> Iterator[HttpServer]:
-    """A server as long as the block runs; it may not answer yet."""
+    """Run a server for the duration of the block; it may not answer yet."""
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
@@ -75,7 +75,7 @@ def running(
 
 
 def wait_for(servers: Sequence[HttpServer]) -> None:
-    """Until all answer and none works: one worker answers while another is still starting.
+    """Wait until all answer and are idle: one worker answers while another is still starting.
 
     Raises RuntimeError with the end of its log for one that does not.
     """

@@ -1,4 +1,4 @@
-"""The service in two settings and its peers, all up at the same time over one shop."""
+"""The service in two settings and its peers, all running at the same time over one shop."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class Side:
 
 @dataclass
 class Sides:
-    """Those that are not asked idle. `client_shares`: how busy the client was with each load."""
+    """All servers; those without a load are idle. `client_shares`: processor share of each load."""
 
     by_name: Mapping[str, Side]
     payments: Sequence[dict[str, Any]]
@@ -47,7 +47,7 @@ class Sides:
         connections: int = CONNECTIONS,
         **load: Any,
     ) -> Answers:
-        """Send a load to a side: its own requests, unless others are given."""
+        """Send a load to a side: its own requests by default."""
         side = self.by_name[name]
         load = {"connections": connections, **load}
         answers = self.client.send(Load(side.server.port, requests or side.requests, **load))
@@ -55,7 +55,7 @@ class Sides:
         return answers
 
     def send_all(self, name: str, requests: Sequence[bytes] | None = None, **load: Any) -> Answers:
-        """The same; AssertionError when one of them failed."""
+        """Do the same; AssertionError when one of the requests failed."""
         answers = self.send(name, requests, **load)
         assert not answers.errors, f"{name}: {answers.errors}"
         return answers
@@ -63,7 +63,7 @@ class Sides:
 
 @contextmanager
 def serving_sides(transactions: int, payments: int, workers: int) -> Iterator[Sides]:
-    """A shop of about that many transactions, its Redis, the four servers and the client."""
+    """Start a shop of about that many transactions, its Redis, the four servers and the client."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench_serving_")))
         redis = stack.enter_context(private_redis(folder, maxmemory="1gb"))
@@ -90,7 +90,7 @@ def serving_sides(transactions: int, payments: int, workers: int) -> Iterator[Si
 
 
 def commands(workers: int) -> Iterator[tuple[str, list[str], int, dict[str, str]]]:
-    """Each side's name, command, port, and settings of its own."""
+    """Yield each side's name, command, port, and settings of its own."""
     python, count = sys.executable, str(workers)
     for name, cache in ((OURS, "off"), (CACHED, "on")):
         port = free_port()
@@ -104,7 +104,7 @@ def commands(workers: int) -> Iterator[tuple[str, list[str], int, dict[str, str]
 
 
 def requests_of(name: str, payments: Sequence[dict[str, Any]]) -> list[bytes]:
-    """The payments as the side takes them; Feast's server takes columns."""
+    """Return the payments in the side's form; Feast's server takes columns."""
     if name != FEAST:
         return [post("/predict", json.dumps(payment).encode()) for payment in payments]
     asked = [

@@ -1,6 +1,6 @@
-"""A shop that can be served: simulated data, all views in Redis, a model of the usual size.
+"""A shop ready for serving: simulated data, all views in Redis, a model of the usual size.
 
-Run as a module, in an environment whose LAB_… variables say where everything goes.
+Run it as a module, in an environment whose LAB_… variables name the ports and folders.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""One measurement of what many users cost the streaming pipeline, on the settings' Kafka and Redis.
+"""One measurement of the streaming pipeline with many users, on the settings' Kafka and Redis.
 
     python -m benchmarks.harness.state_runs rate|day EVENTS USERS
 
@@ -35,7 +35,7 @@ MIB = 2**20
 
 
 def rate(events: int, users: int) -> float:
-    """Events a second until Redis has everyone's features; Flink's start is not counted."""
+    """Return events a second until Redis has everyone's features; Flink's start is not counted."""
     send_backlog(events, BACKLOG, lambda number: number % users)
     with running(JOB):
         begun, read = progress_after(0)
@@ -46,7 +46,7 @@ def rate(events: int, users: int) -> float:
 
 
 def day(events: int, users: int) -> Mapping[str, float]:
-    """What the state of a day takes on disk, in MiB, and the time of a rebuild beside the job."""
+    """Return the size of a day's state on disk, in MiB, and a rebuild's time while the job runs."""
     send_backlog(events, DAY, lambda number: number % users)
     with running(JOB):
         wait_until(lambda: is_written(events, users))
@@ -61,7 +61,7 @@ def day(events: int, users: int) -> Mapping[str, float]:
 
 
 def is_written(events: int, users: int) -> bool:
-    """Whether Redis has all users, and of some all events; all are too many to ask often."""
+    """Return True if Redis has all users, and all events of a sample: a query of all is slow."""
     sample = range(0, users, max(users // SAMPLE, 1))
     few = sample[:: max(len(sample) // FEW, 1)]
 
@@ -72,13 +72,13 @@ def is_written(events: int, users: int) -> bool:
 
 
 def require_all_written(events: int, users: int) -> None:
-    """Wait until Redis has the events of all users, which the sample has foretold."""
+    """Wait until Redis has the events of all users; the sample's events are there already."""
     parts = [range(n, min(n + USERS_AT_ONCE, users)) for n in range(0, users, USERS_AT_ONCE)]
     wait_until(lambda: sum(sum(events_of(part)) for part in parts) == events)
 
 
 def events_of(users: Iterable[int]) -> list[int]:
-    """How many events of a day and the day before Redis knows, by user: its version counts them."""
+    """Return the events of a day and the day before in Redis, by user: its version counts them."""
     client, project = online()
     pipe = client.pipeline(transaction=False)
     for user in users:
@@ -87,18 +87,18 @@ def events_of(users: Iterable[int]) -> list[int]:
 
 
 def newest_checkpoint() -> Path:
-    """The folder of the last complete one."""
+    """Return the folder of the last complete checkpoint."""
     complete = (metadata.parent for metadata in folders("*/chk-*/_metadata"))
     return max(complete, key=lambda folder: int(folder.name.partition("-")[2]))
 
 
 def folders(pattern: str) -> list[Path]:
-    """What of the job's state has such a path."""
+    """Return the folders of the job's state that match a path."""
     return list((settings.build_dir / "flink" / "checkpoints").glob(f"*/{pattern}"))
 
 
 def mib(folder: Path) -> float:
-    """The size of all its files."""
+    """Return the size of all its files in MiB."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / MIB
 
 

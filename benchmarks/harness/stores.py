@@ -51,7 +51,7 @@ FEASTS = Stores(name="feast", offline="duckdb", online="redis", engine="local")
 def open_store(
     stores: Stores, tables: Sequence[Snapshots], folder: Path, server: RedisServer | None = None
 ) -> FeatureStore:
-    """A feature store with a view of each table; without a server nothing is online."""
+    """Open a feature store with a view of each table; without a server nothing is online."""
     silence_known_warnings()
     online = {
         "type": stores.online,
@@ -77,7 +77,7 @@ def open_store(
 
 
 def definitions(table: Snapshots) -> tuple[Entity, FeatureView]:
-    """The entity and the view of a table."""
+    """Return the entity and the view of a table."""
     entity = Entity(name=table.entity, join_keys=[table.key], value_type=ValueType.STRING)
     fields = {name: TYPES[name.removeprefix(f"{table.entity}_")] for name in table.features}
     view = FeatureView(
@@ -98,17 +98,17 @@ def definitions(table: Snapshots) -> tuple[Entity, FeatureView]:
 
 
 def view_of(table: Snapshots) -> str:
-    """The name of a table's view."""
+    """Return the name of a table's view."""
     return f"{table.entity}_snapshots"
 
 
 def references(tables: Sequence[Snapshots]) -> list[str]:
-    """Every feature of the tables, as Feast names them."""
+    """Return every feature of the tables, as Feast names them."""
     return [f"{view_of(table)}:{name}" for table in tables for name in table.features]
 
 
 def materialize(store: FeatureStore, table: Snapshots) -> None:
-    """Write the newest row of each key online, through Feast's own door."""
+    """Write the newest row of each key online, through Feast's public function."""
     days = table.rows // table.keys + 2
     with redirect_stdout(StringIO()):
         store.materialize(START, START + days * DAY, feature_views=[view_of(table)])

@@ -39,11 +39,11 @@ PROBE_S, POLL_S = 0.25, 0.05
 QUEUED = 50_000
 PATIENCE_S = 300
 WARM_UP = 1 / 3  # of the backlog, while Java compiles what is used often
-NEARLY = 0.8  # of the backlog: all users are too many to ask for longer than needed
+NEARLY = 0.8  # of the backlog: a query of all users takes too long
 
 
 def fill(events: int, users: int) -> float:
-    """A backlog of `events`, as they would come in at 1,000 a second up to now; how many a second.
+    """Send a backlog of `events`, spaced as at 1,000 a second until now; return its rate.
 
     No late ones, duplicates or malformed ones: plain Python need not handle them.
     """
@@ -55,7 +55,7 @@ def fill(events: int, users: int) -> float:
 
 
 def blackhole(events: int, _: int) -> float:
-    """Events a second of the same plan without sinks, between checkpoints: the last comes late."""
+    """Return events a second without sinks, between checkpoints; the last one comes late."""
     with running(BLACKHOLE):
         progress = [progress_after(events * WARM_UP)]
         while progress[-1][1] < events:
@@ -66,7 +66,7 @@ def blackhole(events: int, _: int) -> float:
 
 
 def redis(events: int, users: int) -> float:
-    """Events a second until Redis has everyone's features."""
+    """Return events a second until Redis has everyone's features."""
     with running(JOB):
         begun, read = progress_after(events * WARM_UP)
         wait_until(lambda: offsets_read() > events * NEARLY)
@@ -75,7 +75,7 @@ def redis(events: int, users: int) -> float:
 
 
 def plain(events: int, users: int) -> float:
-    """Events a second of a plain consumer for each partition."""
+    """Return events a second of a plain consumer for each partition."""
     commands = [[sys.executable, "-m", PLAIN, str(n)] for n in range(PARTITIONS)]
     consumers = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
     times = [json.loads(consumer.communicate(timeout=PATIENCE_S)[0]) for consumer in consumers]
@@ -84,7 +84,7 @@ def plain(events: int, users: int) -> float:
 
 
 def fresh(rate: int, seconds: int) -> list[float]:
-    """Seconds from sending a new user's event to reading it, again and again beside a load."""
+    """Return seconds from sending a new user's event to reading it, repeatedly, under a load."""
     create_topics()
     load = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
     with running(JOB), running_command([*load, "--rate", str(rate), "--users", "1000"]):
@@ -106,7 +106,7 @@ def fresh(rate: int, seconds: int) -> list[float]:
 
 
 def start(users: int, tiles: int) -> float:
-    """Seconds in which a writer reads `tiles` of each user, as far back as they go."""
+    """Return seconds in which a writer reads `tiles` of each user, as far back as they go."""
     create_topics()
     producer, now_s = new_producer(), int(utc_now().timestamp()) // TILE_S * TILE_S
     counts = dict.fromkeys(INTEGERS, 1) | {"generation": now_s * 1_000}
@@ -123,7 +123,7 @@ def start(users: int, tiles: int) -> float:
 
 
 def probe(producer: Producer) -> str:
-    """A new user, whose event Kafka has."""
+    """Send an event of a new user, and wait until Kafka has it; return the user."""
     now = utc_now()
     user = f"probe_{now.timestamp()}"
     send_event(producer, now, user_id=user, amount=1.0, is_approved=True)
@@ -160,24 +160,24 @@ def send_event(producer: Producer, moment: datetime, **event: Any) -> None:
 
 
 def new_producer() -> Producer:
-    """A producer that stores each event once."""
+    """Return a producer that stores each event once."""
     address = {"bootstrap.servers": settings.kafka_address}
     return Producer(address | {"enable.idempotence": True, "linger.ms": 5})
 
 
 def progress_after(events: float) -> tuple[float, int]:
-    """When Flink had taken its first checkpoint with more events, and how many those were."""
+    """Return the time of Flink's first checkpoint with more events, and the number of those."""
     wait_until(lambda: offsets_read() > events)
     return time.monotonic(), offsets_read()
 
 
 def rate_since(begun: float, events: int) -> float:
-    """At least one event: a small backlog is read before the first checkpoint."""
+    """Return events a second, of one at least: a small backlog ends before the first checkpoint."""
     return max(events, 1) / (time.monotonic() - begun)
 
 
 def offsets_read() -> int:
-    """How many events the job has read, as of its last checkpoint."""
+    """Return the number of events that the job has read, at its last checkpoint."""
     topic, partitions = TRANSACTIONS, range(PARTITIONS)
     try:
         committed = group().committed([TopicPartition(topic, number) for number in partitions])
@@ -187,12 +187,12 @@ def offsets_read() -> int:
 
 
 def events_in_redis(users: int) -> int:
-    """The events of a day, of all users."""
+    """Return the events of a day in Redis, of all users."""
     return sum(counts_of([f"user_{number}" for number in range(users)], "24h"))
 
 
 def counts_of(users: list[str], window: str) -> list[int]:
-    """How many events Redis says each user had."""
+    """Return each user's number of events in Redis."""
     client, project = online()
     field = feature_field(VIEW, f"transaction_count_{window}")
     pipe = client.pipeline(transaction=False)
@@ -202,7 +202,7 @@ def counts_of(users: list[str], window: str) -> list[int]:
 
 
 def wait_until(condition: Callable[[], bool], every_s: float = POLL_S) -> None:
-    """Wait, but not for ever."""
+    """Wait for a condition, up to a timeout."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "too slow to measure"
@@ -211,14 +211,14 @@ def wait_until(condition: Callable[[], bool], every_s: float = POLL_S) -> None:
 
 @contextmanager
 def running(module: str) -> Iterator[None]:
-    """A job from the beginning of the log, of which nothing is left afterwards."""
+    """Run a job from the beginning of the log, and delete its state afterwards."""
     with running_command([sys.executable, "-m", module]):
         yield
     forget_group()
 
 
 def forget_group() -> None:
-    """Let the next job begin anew; before its first checkpoint a job has no group."""
+    """Delete the group, so that the next job starts fresh; the first checkpoint creates it."""
     try:
         admin().delete_consumer_groups([GROUP])[GROUP].result()
     except KafkaException as error:
@@ -228,7 +228,7 @@ def forget_group() -> None:
 
 @contextmanager
 def running_command(command: list[str]) -> Iterator[None]:
-    """A process for as long as it is needed."""
+    """Run a process for the duration of the block."""
     process = subprocess.Popen(command, stdout=sys.stderr)
     try:
         yield
@@ -239,19 +239,19 @@ def running_command(command: list[str]) -> Iterator[None]:
 
 @cache
 def group() -> Consumer:
-    """Tells how far the job's group is; it joins nothing."""
+    """Return a consumer that reads the offsets of the job's group, without joining it."""
     return Consumer({"bootstrap.servers": settings.kafka_address, "group.id": GROUP})
 
 
 @cache
 def admin() -> AdminClient:
-    """Asks Kafka."""
+    """Return an admin client of Kafka."""
     return AdminClient({"bootstrap.servers": settings.kafka_address})
 
 
 @cache
 def online() -> tuple[Redis, str]:
-    """Asks Redis, and the project that its keys are of."""
+    """Return a client of Redis, and the project of its keys."""
     return connect_redis(), effective_config()["project"]
 
 

@@ -1,4 +1,4 @@
-"""Measures two sides in turn, so that whatever else the machine does meets both."""
+"""Measure two sides in turn, so that other load on the machine affects both."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,21 +8,21 @@ from lab.dataset.progress import track
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The wall-clock seconds of one run."""
+    """Return the wall-clock seconds of one run."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """The processor seconds of one run, in this process."""
+    """Return the processor seconds of one run, in this process."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def alternate(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
-    """Each side's median measure of `repeats`, taken in turn; the caller has warmed them up."""
+    """Return each side's median of `repeats`, measured in turn; the caller has warmed them up."""
     measures: dict[str, list[float]] = {name: [] for name in sides}
     for _ in track(range(repeats), " and ".join(sides)):
         for name, measure in sides.items():

@@ -1,4 +1,4 @@
-"""The data that both sides get: snapshots of users and merchants, and payments to join them to.
+"""The data of both sides: snapshots of users and merchants, and payments to join them to.
 
 Every value follows from its row's number, so that each run measures the same.
 """
@@ -73,12 +73,12 @@ class Snapshots:
 
     @property
     def key(self) -> str:
-        """The join key."""
+        """Return the join key."""
         return f"{self.entity}_id"
 
     @property
     def features(self) -> Sequence[str]:
-        """The names of its features, which no other table has."""
+        """Return the names of its features, which no other table has."""
         return list(FEATURES[self.entity])
 
 
@@ -101,7 +101,7 @@ def write_payments(payments: int, users: int, merchants: int, days: int, folder:
 
 
 def read_payments(file: Path) -> pd.DataFrame:
-    """Entity rows as a user would have them: strings, and times with their zone."""
+    """Return entity rows as a user would have them: strings, and times with their zone."""
     return pd.read_parquet(file)
 
 

@@ -1,1 +1,1 @@
-"""What streaming features are worth, what late values cost, and leaks; `make payoff`."""
+"""Studies: the value of streaming features, the cost of late values, and leaks; `make payoff`."""

@@ -1,4 +1,4 @@
-"""What streaming features are worth: measure, and write docs/studies. `make payoff` runs it.
+"""Measure the value of streaming features, and write docs/studies. `make payoff` runs it.
 
 python -m benchmarks.studies [PAYMENTS]
 """

@@ -1,4 +1,4 @@
-"""Payments of a study, and the model's inputs for them, as known at any moment.
+"""Payments of a study, and the model's inputs for them at any point in time.
 
 Batch features come from exercise 2's join on the plug-in store; streaming features of any age from
 exercise 5's windows over the raw payments.
@@ -55,7 +55,7 @@ def labelled_payments(hindsight: timedelta) -> pd.DataFrame:
 
 
 def _with_truth(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return keys and label time, and what a simulation knows of each payment."""
+    """Return keys and label time, and the simulation's truth of each payment."""
     file = settings.data_dir / f"{TRUTH}.parquet"
     if not file.exists():
         return raw[[*KEYS, "label_timestamp"]]
@@ -70,7 +70,7 @@ def _with_truth(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def join(rows: pd.DataFrame, at: pd.Series | None = None, *, known: bool = True) -> pd.DataFrame:
-    """Return the inputs of each row as known at its own time, or `at` another."""
+    """Return the inputs of each row, point in time: at the row's own time, or `at` another."""
     entity_rows = rows[[*KEYS, AMOUNT]]
     joined = get_training_data(
         entity_rows if at is None else entity_rows.assign(**{TIME: at}),

@@ -1,4 +1,4 @@
-"""Leaks, like with like: the same rows and labels, one change each, scored on the same payments."""
+"""Leaks, compared like with like: the same rows and labels, one change each, the same payments."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ def _differ(left: pd.DataFrame, right: pd.DataFrame) -> float:
 
 
 def leakage(study: Study) -> Figures:
-    """PR-AUC promised offline, and got on the values known at each payment after the training."""
+    """Return PR-AUC promised offline, and achieved on each payment's values after the training."""
     rows, names = study.rows, study.names(BATCH)
     by_time = study.pr_auc[BATCH]
     yield from _promise("none: point in time, split by time", by_time, by_time)

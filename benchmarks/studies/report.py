@@ -48,12 +48,12 @@ def read_results() -> pd.DataFrame:
 
 
 def places(document: str) -> list[str]:
-    """Return the names of the places for figures."""
+    """Return the names of the figures' placeholders."""
     return [name for _, _, name, _ in PLACE.findall(document)]
 
 
 def fill(document: str, results: pd.DataFrame) -> str:
-    """Return a document with the present figures at each of its places."""
+    """Return a document with the present figures at each placeholder."""
 
     def content(place: re.Match[str]) -> str:
         _, detail, name, _ = place.groups()

@@ -80,7 +80,7 @@ class ScoredRows:
 
     @cached_property
     def _weights(self) -> dict[str, NDArray[np.int64]]:
-        """A row of weights by entity for each resample."""
+        """Return a row of weights by entity for each resample."""
         random = np.random.default_rng(self.seed)
         sizes = {name: numbers.max() + 1 for name, numbers in self.entities.items()}
         return {name: random.poisson(1, (RESAMPLES, size)) for name, size in sizes.items()}
@@ -94,7 +94,7 @@ class ScoredRows:
         return Estimate(statistic(np.ones(len(self.labels))), draws)
 
     def pr_auc(self, scores: Floats) -> Estimate:
-        """PR-AUC as scikit-learn's average_precision_score; sorted once for all resamples."""
+        """Return PR-AUC like scikit-learn's average_precision_score; sorted once for all resamples."""
         order = np.argsort(-scores, kind="stable")
         ranked, descending = self.subset(order), -scores[order]
         frauds = np.flatnonzero(ranked.labels)

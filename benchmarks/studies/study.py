@@ -41,7 +41,7 @@ Model = Callable[[pd.DataFrame], Floats]
 
 
 class Study:
-    """Payments older than `hindsight`, with their inputs as known at each payment."""
+    """Payments older than `hindsight`, with their inputs at the time of each payment."""
 
     def __init__(self, hindsight: timedelta) -> None:
         self.rows = rows = labelled_payments(hindsight)
@@ -79,20 +79,20 @@ class Study:
 
     @cached_property
     def models(self) -> dict[str, Model]:
-        """Models by kind of feature."""
+        """Return the models by kind of feature."""
         return {kind: self.fit(self.names(kind)) for kind in KINDS}
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
-        """Scores of the test rows by kind of feature."""
+        """Return the scores of the test rows by kind of feature."""
         return {kind: model(self.test_inputs) for kind, model in self.models.items()}
 
     @cached_property
     def pr_auc(self) -> dict[str, Estimate]:
-        """PR-AUC by kind of feature."""
+        """Return PR-AUC by kind of feature."""
         return {kind: self.scored.pr_auc(scores) for kind, scores in self.scores.items()}
 
     @property
     def best_batch(self) -> str:
-        """The kind without streaming features that scores best."""
+        """Return the kind without streaming features that scores best."""
         return max(list(KINDS)[:-1], key=lambda kind: self.pr_auc[kind].value)
