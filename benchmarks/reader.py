@@ -80,7 +80,7 @@ def add_service(store: FeatureStore, tables: Sequence[Snapshots]) -> FeatureServ
 
 
 def through_sdk(store: FeatureStore, service: FeatureService) -> Read:
-    """Return Feast's read as its users run it: a service object, a warm registry, values at the end."""
+    """Return Feast's read as a user runs it: a service object, a warm registry, final values."""
     return lambda rows: store.get_online_features(service, rows).to_dict()
 
 

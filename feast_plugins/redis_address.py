@@ -46,7 +46,7 @@ def pack(command: Sequence[bytes]) -> bytes:
 
 
 def parsed(reader: hiredis.Reader, received: bytes) -> Iterator[Any]:
-    """Return the replies that are complete; one may be a hiredis.ReplyError."""
+    """Yield the replies that are complete; one may be a hiredis.ReplyError."""
     reader.feed(received)
     while (reply := reader.gets()) is not False:
         yield reply

@@ -39,7 +39,7 @@ class ViewJoin:
     def features_of(
         self, entities: pl.DataFrame, moments: pl.DataFrame
     ) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        """Return the view's features by their output names, in the declared types and in order.
+        """Yield the view's features by their output names, in the declared types and in order.
 
         `moments` is the result of asof_join's `in_order` for the entity rows.
         """

@@ -60,7 +60,7 @@ def _names_in(function: Callable[..., object]) -> frozenset[str]:
 
 @pytest.fixture
 def point_settings() -> Iterator[PointSettings]:
-    """Change settings until the test ends."""
+    """Yield a function that changes settings until the test ends."""
     with ExitStack() as changed:
 
         def change(**changes: object) -> None:
@@ -71,7 +71,7 @@ def point_settings() -> Iterator[PointSettings]:
 
 @pytest.fixture(scope="session")
 def simulated_data(tmp_path_factory: pytest.TempPathFactory) -> SimulatedData:
-    """Simulate data once for each size; they are not to be changed."""
+    """Return a function that simulates data once for each size; tests must not change them."""
     return cache(lambda size: simulated(tmp_path_factory.mktemp("simulated") / "data", size))
 
 
@@ -79,7 +79,7 @@ def simulated_data(tmp_path_factory: pytest.TempPathFactory) -> SimulatedData:
 def new_shop(
     simulated_data: SimulatedData, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[NewShop]:
-    """Open a shop once for each size; its Redis runs until the session ends."""
+    """Yield a function that opens a shop once per size; its Redis runs until the session ends."""
     with ExitStack() as running:
 
         @cache

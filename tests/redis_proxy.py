@@ -1,4 +1,4 @@
-"""Stands between a client and Redis: counts round trips, holds replies back, cuts connections."""
+"""A proxy between a client and Redis: counts round trips, delays replies, cuts connections."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 
 class RedisProxy:
-    """Forwards every connection to `port`; its own is `self.port`."""
+    """A proxy that forwards every connection to `port`; its own is `self.port`."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -24,11 +24,11 @@ class RedisProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hold_replies(self) -> None:
-        """Forward requests, and keep the replies."""
+        """Forward requests, and hold back the replies."""
         self._replies_flow.clear()
 
     def release_replies(self) -> None:
-        """Forward what was held."""
+        """Forward the replies that were held back."""
         self._replies_flow.set()
 
     def delay_replies(self, seconds: float) -> None:
@@ -83,7 +83,7 @@ class RedisProxy:
 
 @contextmanager
 def redis_proxy(port: int) -> Iterator[RedisProxy]:
-    """A proxy that is closed at the end."""
+    """Run a proxy until the end of the block."""
     proxy = RedisProxy(port)
     try:
         yield proxy

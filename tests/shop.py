@@ -17,7 +17,7 @@ PROJECT = "ml_platform_features"
 
 @dataclass(frozen=True)
 class Size:
-    """What the simulator is given."""
+    """Arguments of the simulator."""
 
     transactions: int = 6_000
     as_of: datetime = AS_OF

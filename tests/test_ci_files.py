@@ -32,12 +32,12 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 
 
 def instructions(name: str) -> list[str]:
-    """What stands behind the instructions of a name."""
+    """Return the arguments of all instructions of a name."""
     return re.findall(rf"^{name} (.+)$", CONTAINERFILE, re.MULTILINE)
 
 
 def assert_runs(words: list[str]) -> None:
-    """A command is the project's own, and takes these words; others are the system's."""
+    """Assert that a command is the project's own and takes these words; others are the system's."""
     words = words[1:] if words[0] == "sudo" else words
     if words[0] == "make":
         test_docs.assert_targets_exist(words[3:] if words[1] == "-C" else words[1:])

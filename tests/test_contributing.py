@@ -39,7 +39,7 @@ def blocks(recipe: str) -> list[tuple[str, str, str]]:
 
 
 def apply(recipe: str, root: Path) -> set[Path]:
-    """Edit the files below `root` as the recipe says; return those that changed."""
+    """Edit the files below `root` by the recipe; return those that changed."""
     changed = set()
     for file, old, new in REPLACE.findall(" ".join(BLOCK.sub("", recipe).split())):
         changed.add(replace(root / file, old, new))
@@ -76,7 +76,7 @@ def commands(title: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, with every recipe applied."""
+    """Return a copy of the project, with every recipe applied."""
     root = tmp_path_factory.mktemp("project")
     for folder in COPIED:
         shutil.copytree(ROOT / folder, root / folder, ignore=NOT_COPIED)

@@ -1,4 +1,4 @@
-"""The documents say what is there: links, commands, criteria, settings and the example resolve."""
+"""The documents match the project: links, commands, criteria, settings and the example resolve."""
 
 import re
 import shlex
@@ -47,30 +47,30 @@ each_document = pytest.mark.parametrize(
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    """The fenced blocks of a language."""
+    """Return the fenced blocks of a language."""
     return [text for name, text in FENCE.findall(document.read_text()) if name == language]
 
 
 def prose(document: Path) -> str:
-    """A document without its fenced blocks."""
+    """Return a document without its fenced blocks."""
     return FENCE.sub("", document.read_text())
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors that GitHub makes of the headings."""
+    """Return the anchors that GitHub makes of the headings."""
     headings = [heading.strip().lower() for heading in HEADING.findall(prose(document))]
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
 
 
 def commands(document: Path) -> list[list[str]]:
-    """The commands of the bash blocks, word by word, without comments and NAME=value prefixes."""
+    """Return the commands of bash blocks by words, without comments and NAME=value prefixes."""
     lines = "\n".join(blocks(document, "bash")).replace("\\\n", " ").splitlines()
     found = [without_assignments(words) for line in lines for words in commands_of(line)]
     return [words for words in found if words]
 
 
 def commands_of(line: str) -> list[list[str]]:
-    """A line's commands: what stands between && ; and |."""
+    """Return a line's commands, split at && ; and |."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="&;|")
     lexer.whitespace_split = True
     parts = groupby(lexer, key=lambda word: set(word) <= set("&;|"))
@@ -114,7 +114,7 @@ def assert_targets_exist(words: list[str]) -> None:
 
 
 def assert_image_takes(words: list[str]) -> None:
-    """An image is made of a file that is there, and what follows its name is for lab."""
+    """Assert that the image's file exists and that lab accepts the words after its name."""
     if words[0] == "build":
         assert (ROOT / words[words.index("--file") + 1]).is_file()
     else:

@@ -1,4 +1,4 @@
-"""Production is made of parts of its own: it repeats no code and no SQL of the solution."""
+"""Production has parts of its own: it repeats no code and no SQL of the solution."""
 
 import ast
 import copy
@@ -46,7 +46,7 @@ def _is_plain(node: ast.stmt) -> bool:
 
 
 def places(folder: Path, without: str = "") -> Places:
-    """Return the runs of statements and the long strings of a folder, with where they stand."""
+    """Return the runs of statements and the long strings of a folder, with their places."""
     found: Places = {}
     for file in folder.rglob("*.py"):
         if file.name == "checks.py" or without in file.relative_to(folder).parts:
@@ -68,7 +68,7 @@ def places(folder: Path, without: str = "") -> Places:
 
 
 def repetitions(exercise: Path) -> list[str]:
-    """Return what stands in the solution and in its production."""
+    """Return the parts that the solution and its production share."""
     solution, production = places(exercise, "production"), places(exercise / "production", "-")
     shared = sorted(solution.keys() & production.keys(), key=lambda each: production[each])
     return [f"production/{production[each]} repeats {solution[each]}" for each in shared]

@@ -1,4 +1,4 @@
-"""Waiting for what another process does."""
+"""Waiting for another process."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ PATIENCE_S = 150  # on a machine that has other work
 
 
 def eventually(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Wait until it holds; the test fails when it does not in time."""
+    """Wait until the condition holds; the test fails after the timeout."""
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -38,7 +38,7 @@ class Figure:
 
     @classmethod
     def multiple(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Self:
-        """Return a rate, or another value, with a peer's: the ratio is above one if ours is more."""
+        """Return a rate or other value with a peer's: the ratio is above one if ours is more."""
         return cls(name, value, unit, peer, peer_value, value / peer_value)
 
     @property

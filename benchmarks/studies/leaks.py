@@ -36,7 +36,7 @@ def _differ(left: pd.DataFrame, right: pd.DataFrame) -> float:
 
 
 def leakage(study: Study) -> Figures:
-    """Return PR-AUC promised offline, and achieved on each payment's values after the training."""
+    """Yield PR-AUC promised offline, and achieved on each payment's values after the training."""
     rows, names = study.rows, study.names(BATCH)
     by_time = study.pr_auc[BATCH]
     yield from _promise("none: point in time, split by time", by_time, by_time)

@@ -21,7 +21,7 @@ FALSE_ALARMS = 0.005
 
 
 def sizes(study: Study) -> Figures:
-    """Return rows, thefts, and PR-AUC by chance."""
+    """Yield rows, thefts, and PR-AUC by chance."""
     column = f"seed {settings.seed}"
     payments = manifest.read(settings.data_dir).rows["transactions"]
     yield "sizes", "payments", column, payments
@@ -33,7 +33,7 @@ def sizes(study: Study) -> Figures:
 
 
 def kinds(study: Study) -> Figures:
-    """Return PR-AUC by kind of feature, the steps between neighbours, and the gain by streaming."""
+    """Yield PR-AUC by kind of feature, the steps between neighbours, and the gain by streaming."""
     found, column = study.pr_auc, f"seed {settings.seed}"
     for kind, estimate in found.items():
         yield "kinds", kind, column, estimate
@@ -45,14 +45,14 @@ def kinds(study: Study) -> Figures:
 
 
 def real(study: Study) -> Figures:
-    """Return PR-AUC on data without fraud."""
+    """Yield PR-AUC on data without fraud."""
     yield "real", "a coupon is redeemed", "by chance", study.scored.labels.mean()
     batch, streaming = study.pr_auc[study.best_batch], study.pr_auc[STREAMING]
     yield from _pair("real", "a coupon is redeemed", batch, streaming)
 
 
 def ages(study: Study, freshness: timedelta) -> Figures:
-    """Return PR-AUC of one model by the age of its features, with the step from the fresher."""
+    """Yield PR-AUC of one model by the age of its features, with the step from the fresher."""
 
     def at(inputs: pd.DataFrame) -> Estimate:
         return study.scored.pr_auc(study.models[STREAMING](inputs))
@@ -85,7 +85,7 @@ def _with_steps(table: str, found: dict[str, Estimate]) -> Figures:
 
 
 def groups(study: Study) -> Figures:
-    """Return PR-AUC of parts of the test rows, and the share of stolen money that is stopped."""
+    """Yield PR-AUC of parts of the test rows, and the share of stolen money that is stopped."""
     rows = study.test_rows
     seen = rows["user_id"].isin(study.rows.loc[study.is_training, "user_id"]).to_numpy()
     is_fraud, is_first = (rows[name].to_numpy(bool) for name in ("truth", "is_first"))

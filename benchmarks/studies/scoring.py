@@ -94,7 +94,7 @@ class ScoredRows:
         return Estimate(statistic(np.ones(len(self.labels))), draws)
 
     def pr_auc(self, scores: Floats) -> Estimate:
-        """Return PR-AUC like scikit-learn's average_precision_score; sorted once for all resamples."""
+        """Return PR-AUC by scikit-learn's definition; sorted once for all resamples."""
         order = np.argsort(-scores, kind="stable")
         ranked, descending = self.subset(order), -scores[order]
         frauds = np.flatnonzero(ranked.labels)

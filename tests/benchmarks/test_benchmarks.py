@@ -71,7 +71,7 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
 @pytest.mark.services
 @pytest.mark.parametrize("family", TINY)
 def test_a_family_measures_what_is_required_in_positive_numbers(family: str) -> None:
-    """Of data so small that only the names and units of its figures mean something."""
+    """The data are so small that only the names and units of the figures mean something."""
     measured = list(TINY[family]())
     names = [figure.name for figure in measured]
     required = {name for name in read_required() if name.partition("_")[0] == family}

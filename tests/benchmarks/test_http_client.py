@@ -1,4 +1,4 @@
-"""The benchmarks' client: what it sends and when, what it times, and what it calls an error."""
+"""The benchmarks' client: its requests, their schedule and latency, and the counted errors."""
 
 import socketserver
 from collections.abc import Callable, Iterator
@@ -116,12 +116,12 @@ def test_a_closed_loop_ends_with_its_time(client: HttpClient) -> None:
 def test_in_an_open_loop_latency_counts_from_the_moment_a_request_was_due(
     client: HttpClient,
 ) -> None:
-    """One connection that is held by the first: those behind it are late, and it is counted."""
+    """The first request blocks the one connection; later ones are late, and the delay counts."""
     due_s, held = 0.01, Event()
 
     def reply(number: int) -> bytes:
         if number == 0:
-            held.wait(0.3)  # nobody sets it: the server stalls
+            held.wait(0.3)  # no test sets it: the server stalls
         return answer()
 
     with served(reply) as server:

@@ -1,4 +1,4 @@
-"""Scorecards made by hand: one verdict of each kind, and texts that a hostile submission writes."""
+"""Scorecards written by hand: one verdict of each kind, and texts of a hostile submission."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ FOLDER = ROOT / "lab" / "starter"
 
 
 def card(submission: str = "theirs", **statuses: Status) -> Scorecard:
-    """All 35 criteria pass, but for `statuses`, such as c2_4=Status.FAIL."""
+    """Return a scorecard of 35 passes, except for `statuses`, such as c2_4=Status.FAIL."""
     results = []
     for criterion in CRITERIA:
         status = statuses.get(f"c{criterion.id.replace('.', '_')}", Status.PASS)
@@ -29,7 +29,7 @@ def card(submission: str = "theirs", **statuses: Status) -> Scorecard:
 
 
 def mixed() -> Scorecard:
-    """A verdict of each kind."""
+    """Return a scorecard with a verdict of each kind."""
     return card(
         c2_4=Status.FAIL,
         c3_1=Status.ERROR,
@@ -40,7 +40,7 @@ def mixed() -> Scorecard:
 
 
 def hostile(length: int = 1) -> Scorecard:
-    """A failure of every criterion in which each text is `length` times hostile."""
+    """Return a scorecard that fails every criterion, each text `length` times hostile."""
     text = HOSTILE * length
     results = [
         Result(
@@ -60,7 +60,7 @@ def hostile(length: int = 1) -> Scorecard:
 
 
 def not_passed(card: Scorecard) -> dict[str, tuple[Status, str]]:
-    """What to read when a verdict surprises."""
+    """Return the output to read after an unexpected verdict."""
     return {
         r.criterion.id: (r.status, f"{r.measured} {r.message} {r.log_tail[-500:]}")
         for r in card.results

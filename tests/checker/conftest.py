@@ -58,7 +58,7 @@ def _is_left_out(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> CheckerSettings:
-    """Lower limits; and no data of the lab, so that the hidden ones are simulated."""
+    """Return lower limits; and no data of the lab, so that the hidden ones are simulated."""
     lowered = {**LOWERED, "data_dir": tmp_path_factory.mktemp("no_data")}
     return CheckerSettings().model_copy(update=lowered)
 
@@ -76,7 +76,7 @@ def hidden(config: CheckerSettings, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A copy of the plain right solution to make mistakes in."""
+    """Return a copy of the plain right solution, for a test to make mistakes in."""
     return copy_plain(tmp_path / "plain")
 
 
@@ -107,9 +107,9 @@ def grade_by(
 
 @pytest.fixture
 def assert_fails_alone(grade: Grade, plain: Path, pytestconfig: pytest.Config) -> AssertFailsAlone:
-    """Its criterion fails, what needs that is skipped, all others of the exercise pass.
+    """Assert that its criterion fails, its dependents are skipped, and the exercise's others pass.
 
-    A run of the matrix keeps the verdict.
+    A run of the matrix stores the verdict.
     """
 
     def check(mutant: Mutant) -> None:

@@ -1,4 +1,4 @@
-"""The digest of a mutant: its patch, the solution it is made in, and all that judges it."""
+"""The digest of a mutant: its patch, the solution that it changes, and the code that grades it."""
 
 import ast
 import hashlib

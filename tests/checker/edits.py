@@ -139,7 +139,7 @@ class Create(Edit):
 
 @dataclass(frozen=True)
 class Rewrite(Edit):
-    """Replace the whole content of a file that has no structure to find a place by."""
+    """Replace the whole content of a file that has no structure to search."""
 
     rewrite: str
 

@@ -2,8 +2,8 @@
 
 `code` stands at the beginning of exercise 1's definitions, or at the end of exercise 2's script, or
 in the place of `old` in `file`. In it CANARY is a file outside, ROOT this project, and MARKER a
-word by which its processes are known; `say` sends a line in place of the server's answer, `out`
-is where a table is expected. Where it says what it found, nothing may be found.
+word that its processes contain; `say` sends a line in place of the server's answer, `out`
+is the path of the expected table. `found` collects what the attack finds; it must stay empty.
 """
 
 import re
@@ -45,7 +45,7 @@ FOUND = "\nraise ValueError(f'found {found}')\n"
 
 @dataclass(frozen=True)
 class Attack:
-    """The first criterion that fails, and what its message or log says; any of several texts."""
+    """The first criterion that fails, and its expected message or log; any of several texts."""
 
     name: str
     code: str
@@ -64,11 +64,11 @@ class Attack:
         return self.fails or f"{self.exercise}.1"
 
     def is_said(self, text: str) -> bool:
-        """Whether a text holds one of those that are expected; `|` stands between them."""
+        """Return True if a text contains one of the expected texts; `|` separates them."""
         return any(word in text for word in self.says.split("|"))
 
     def write(self, folder: Path, canary: Path) -> None:
-        """A right solution with the attack in it."""
+        """Write a right solution with the attack in it."""
         for name in FOLDERS:
             shutil.copytree(PLAIN / name, folder / name)
         shutil.copy(PLAIN / "submission.toml", folder)
@@ -88,6 +88,6 @@ class Attack:
 
 
 def attacks(file: str) -> list[Attack]:
-    """Those of one file, in its order."""
+    """Return the attacks of one file, in its order."""
     content = tomllib.loads((HOSTILE / f"{file}.toml").read_text())
     return [Attack(**attack) for attack in content["attack"]]

@@ -1,4 +1,4 @@
-"""Lower limits, by which the tests grade."""
+"""Lower limits, under which the tests grade."""
 
 from typing import Any
 
@@ -18,5 +18,5 @@ LOWERED: dict[str, Any] = {
     "streaming_alive_s": 5,
     "streaming_events": 4_000,
     "streaming_users": 100,
-    "streaming_after_window_s": -300,  # results at a window's end are not waited for
+    "streaming_after_window_s": -300,  # the tests do not wait for results at a window's end
 }

@@ -1,7 +1,7 @@
-"""The matrix: every wrong submission beside the verdict it got. docs/mutants.md is made of it.
+"""The matrix: every wrong submission with its verdict. docs/mutants.md is generated from it.
 
-A verdict is kept with a digest (`digests.py`) of the patch and of all that judges it; when that
-changes, the verdict is out of date, and CI fails until the mutant is graded again.
+A verdict is stored with a digest (`digests.py`) of the patch and of the code that grades it; when
+that changes, the verdict is out of date, and CI fails until the mutant is graded again.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ checks or the checker's code that runs them changed since. Digest of all of thes
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a mutant was graded: whether nothing but its mistake was found, and what was said."""
+    """The result of a mutant: whether the checks found nothing but its mistake; the message."""
 
     digest: str
     caught: bool
@@ -55,14 +55,14 @@ class Verdict:
 
 
 def verdicts(exercise: int) -> dict[str, Verdict]:
-    """The verdicts that are kept, by mutant."""
+    """Return the stored verdicts, by mutant."""
     file = _file(exercise)
     kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return {name: Verdict(**verdict) for name, verdict in kept.items()}
 
 
 def keep_verdict(mutant: Mutant, card: Scorecard) -> None:
-    """Write down how a mutant was graded; those that are gone are forgotten."""
+    """Store the verdict of a mutant, and delete those of removed mutants."""
     result = next(r for r in card.results if r.criterion.id == mutant.criterion)
     said = OF_THIS_MACHINE.sub("", result.message or result.measured)
     caught = card.status_of() == mutant.expected()
@@ -79,13 +79,13 @@ def _file(exercise: int) -> Path:
 
 
 def has_changed(mutant: Mutant) -> bool:
-    """Whether a mutant is to be graded again."""
+    """Return True if a mutant has to be graded again."""
     verdict = verdicts(mutant.exercise).get(str(mutant))
     return verdict is None or not verdict.caught or verdict.digest != digest_of(mutant)
 
 
 def cases(exercise: int, one_of: Sequence[Sequence[str]] = ()) -> list[Any]:
-    """The mutants of an exercise as pytest's parameters: all `matrix`, some `sample` or `changed`.
+    """Return the mutants of an exercise as pytest's parameters: all, a `sample`, or `changed` ones.
 
     The sample holds one of each group of criteria, which is each criterion if nothing is given.
     """
@@ -111,7 +111,7 @@ def _draw(found: Sequence[Mutant], criteria: Sequence[str]) -> Mutant:
 
 
 def page() -> str:
-    """The page, from the patches and the verdicts that are kept."""
+    """Return the page, from the patches and the stored verdicts."""
     every = [mutant for exercise in EXERCISES for mutant in mutants(exercise)]
     digest = hashlib.sha256("".join(map(digest_of, every)).encode()).hexdigest()[:16]
     graded = sum(not has_changed(mutant) for mutant in every)
@@ -139,7 +139,7 @@ def _row(mutant: Mutant, kept: Mapping[str, Verdict]) -> list[str]:
 
 
 def _in_a_cell(text: str) -> str:
-    """A text of any length and kind as one cell of a table in Markdown."""
+    """Return a text of any length and kind as one cell of a table in Markdown."""
     line = " ".join(text.split())
     short = line if len(line) <= LONGEST else f"{line[:LONGEST].rstrip()} …"
     for sign in "\\`|<*[":

@@ -103,7 +103,7 @@ def copy_plain(folder: Path) -> Path:
 
 
 def copy_reference(folder: Path) -> None:
-    """The reference's exercises, without what running them has left behind."""
+    """Copy the reference's exercises, without the files of earlier runs."""
     for exercise in sorted(ROOT.glob("exercise_*")):
         shutil.copytree(exercise, folder / exercise.name, ignore=BUILT)
     shutil.copy(ROOT / "submission.toml", folder)

@@ -1,4 +1,4 @@
-"""Which folder `lab check` grades when none is named."""
+"""`lab check` without a folder grades the right one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Edits find their place by symbol, syntax tree or key, and are refused where they have none."""
+"""Edits find their place by symbol, syntax tree or key, and fail where they have none."""
 
 from pathlib import Path
 from typing import Any

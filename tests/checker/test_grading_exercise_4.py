@@ -14,7 +14,7 @@ MAIN = Path("exercise_04_serving", "app", "main.py")
 
 
 def running() -> set[int]:
-    """The processes of this machine, but for dead ones that nobody has asked after."""
+    """Return the processes of this machine, without zombies."""
     found = psutil.process_iter(["status"])
     return {process.pid for process in found if process.info["status"] != psutil.STATUS_ZOMBIE}
 

@@ -39,7 +39,7 @@ def test_a_wrong_submission_fails_its_criterion_and_no_other(
 
 
 def with_dag(plain: Path, schedule: str, module: str = "feature_monitoring") -> None:
-    """A DAG in place of the crontab."""
+    """Replace the crontab by a DAG."""
     (plain / FOLDER / "crontab").unlink()
     (plain / FOLDER / "airflow_dags").mkdir()
     dag = DAG.format(schedule=schedule, module=module)
@@ -76,7 +76,7 @@ def test_a_dag_that_never_runs_is_no_schedule(
 
 
 def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Grade) -> None:
-    """As one that is in use does; the grader's copy lies elsewhere."""
+    """As a crontab in use does; the grader's copy lies elsewhere."""
     line = f"@daily cd {plain}/exercise_01_setup && python {plain / FOLDER}/feature_monitoring.py"
     (plain / FOLDER / "crontab").write_text(f"{line}\n")
     card = grade(plain, 6)

@@ -50,7 +50,7 @@ FRAMES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 
 @pytest.fixture
 def travelled(tmp_path: Path) -> "Travel":
-    """A table as the grader gets it: by a file that the submission wrote."""
+    """Return a function that passes a table to the grader by a file, as a submission does."""
 
     def travel(frame: pd.DataFrame) -> pd.DataFrame:
         frame.to_parquet(tmp_path / "table.parquet")
@@ -60,7 +60,7 @@ def travelled(tmp_path: Path) -> "Travel":
 
 
 def odd(frame: pd.DataFrame, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """Copies of a table in which a column, or the whole, is not what it should be."""
+    """Yield copies of a table in which a column, or the whole, is malformed."""
     for change in FRAMES.values():
         yield change(frame)
     for column in columns:
@@ -74,7 +74,7 @@ Travel = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def judge(check: Callable[[Any], object], submission: Any) -> None:
-    """Any exception but this one would be an error of ours."""
+    """Grade; any exception but this one would be an error of ours."""
     with suppress(SubmissionError):
         check(submission)
 

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.seeds, pytest.mark.timeout(3_600)]
 
 @pytest.fixture(scope="module")
 def in_force(tmp_path_factory: pytest.TempPathFactory) -> CheckerSettings:
-    """The thresholds as they are, on simulated data."""
+    """Return the thresholds as they are, on simulated data."""
     return CheckerSettings().model_copy(update={"data_dir": tmp_path_factory.mktemp("no_data")})
 
 
@@ -72,7 +72,7 @@ def test_a_mutant_of_what_is_timed_fails(
 def test_a_mutant_of_freshness_fails(
     mutant: Mutant, box: Sandbox, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
-    """It is asked as often as there are seeds, of which 5.4 takes nothing: its users are new."""
+    """It is graded once per seed; 5.4 uses no data of the seed: its users are new."""
     (tmp_path / "hidden").mkdir()
     hidden = make_hidden_data(tmp_path / "hidden", SEEDS[0], utc_now(), in_force)
     folder = wrong(mutant, tmp_path / "wrong")
@@ -97,5 +97,5 @@ def wrong(mutant: Mutant, folder: Path) -> Path:
 
 
 def told(result: Result) -> str:
-    """What to read when a verdict surprises."""
+    """Return the output to read after an unexpected verdict."""
     return f"{result.status}: {result.measured} {result.message} {result.log_tail[-500:]}"

@@ -9,7 +9,7 @@ from exercise_01_setup.feature_repo.missing_values import quiet_values
 
 @pytest.fixture(scope="module")
 def definitions() -> dict[str, object]:
-    """The objects that features.py defines."""
+    """Return the objects that features.py defines."""
     import runpy
 
     from lab.settings import settings

@@ -19,7 +19,7 @@ AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 def payments(tmp_path: Path, point_settings: PointSettings) -> pd.DataFrame:
-    """A payment an hour over 60 days; every tenth is declined, and has no label."""
+    """Return a payment an hour over 60 days; every tenth is declined, and has no label."""
     point_settings(data_dir=tmp_path, as_of=AS_OF)
     rows = pd.DataFrame(
         {"event_timestamp": pd.date_range(AS_OF - timedelta(days=60), AS_OF, freq="h")}

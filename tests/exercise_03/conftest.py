@@ -12,13 +12,13 @@ from tests.shop import PROJECT, NewShop, Shop, Size
 
 @pytest.fixture
 def stores(request: pytest.FixtureRequest) -> str:
-    """The plug-ins; a test marked `on_both_stores` runs on Feast's own, too."""
+    """Use the plug-ins; a test marked `on_both_stores` runs on Feast's own, too."""
     return str(getattr(request, "param", "plugins"))
 
 
 @pytest.fixture
 def shop(new_shop: NewShop, point_settings: PointSettings, stores: str) -> Shop:
-    """The shop as it was applied, and nothing in Redis; the settings point to it."""
+    """Return the shop as it was applied, with an empty Redis; the settings point to it."""
     shop = new_shop(Size())
     shop.restore()
     point_settings(**shop.settings, stores=stores)
@@ -32,7 +32,7 @@ def client(shop: Shop) -> redis.Redis:
 
 @pytest.fixture
 def dump(client: redis.Redis) -> Callable[[], Dump]:
-    """Every entity's hash, field by field."""
+    """Return every entity's hash, field by field."""
 
     def read() -> Dump:
         keys = client.scan_iter(match=f"*{PROJECT}", count=10_000, _type="hash")

@@ -42,6 +42,6 @@ def change(view: str, entity: str, at: datetime, created: datetime, **features: 
 
 
 def keys_of(view: str, entities: Iterable[str]) -> set[bytes]:
-    """The Redis keys of entities of a view."""
+    """Return the Redis keys of entities of a view."""
     join_key = TABLES[view].split("_")[0].rstrip("s") + "_id"
     return {entity_key(PROJECT, join_key, entity) for entity in entities}

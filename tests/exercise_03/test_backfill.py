@@ -1,4 +1,4 @@
-"""Backfill: in any order, over and over, through a kill; nothing newer is ever lost."""
+"""Backfill: in any order, repeatedly, through a kill; newer values are never lost."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("shop")
 
 @pytest.fixture
 def materialized(client: redis.Redis, dump: Callable[[], Dump]) -> Dump:
-    """What an initial run leaves, which is in Redis."""
+    """Return the content of Redis after an initial run."""
     initial_materialization(days_back=100)
     return dump()
 
@@ -76,7 +76,7 @@ def test_the_order_does_not_matter(
 def test_mended_values_under_the_same_timestamps_arrive(
     materialized: Dump, client: redis.Redis
 ) -> None:
-    """In Feast a silent no-op."""
+    """In Feast this is a silent no-op."""
     table = read_table(VIEW)
     write_table(VIEW, table.assign(transaction_count_7d=table["transaction_count_7d"] + 1_000))
     backfill_features(AS_OF - timedelta(days=2), AS_OF)
@@ -185,7 +185,7 @@ def test_a_feature_added_after_the_kill_is_in_the_finished_weeks_too(
     written: list[datetime] = []
 
     class Killed(Exception):
-        """Stands for the kill, after the second week."""
+        """Stands in for the kill, after the second week."""
 
     def add_twice(journal: BackfillJournal, start: datetime) -> None:
         add(journal, start)

@@ -68,7 +68,7 @@ def test_an_hourly_run_materializes_what_arrived_by_the_end_of_its_interval(
     tmp_path: Path,
     point_settings: PointSettings,
 ) -> None:
-    """It runs at half past: the hour that counts ended half an hour ago."""
+    """It runs at half past: its interval ended half an hour ago."""
     initial_materialization()
     advance(settings.data_dir, by=2 * HOUR)
     run([str(AIRFLOW), "db", "migrate"], airflow_environment)

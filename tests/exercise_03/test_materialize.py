@@ -1,4 +1,4 @@
-"""Exercise 3 on real Feast and Redis: what is written, what is left alone, what is found wrong."""
+"""Exercise 3 on real Feast and Redis: written rows, untouched rows, and detected faults."""
 
 import subprocess
 import sys
@@ -42,13 +42,13 @@ pytestmark = pytest.mark.usefixtures("shop")
 
 @pytest.fixture
 def count_7d(client: redis.Redis) -> Callable[[], object]:
-    """The user's transaction_count_7d in Redis."""
+    """Return the user's transaction_count_7d in Redis."""
     field = feature_field(VIEW, "transaction_count_7d")
     return lambda: decode_value(client.hget(entity_key(PROJECT, "user_id", USER), field))
 
 
 def newest_known(view: str) -> pd.DataFrame:
-    """Each entity's newest row of those that arrived by the as-of, by pandas."""
+    """Return each entity's newest row of those that arrived by the as-of, by pandas."""
     table = read_table(view)
     known = table[table["created_timestamp"] <= dataset.as_of()]
     ordered = known.sort_values(["event_timestamp", "created_timestamp"])
@@ -77,7 +77,7 @@ def expected_times(view: str) -> dict[bytes, pd.Timestamp]:
 def test_the_newest_row_that_arrived_is_there(
     as_of: object, dump: Callable[[], Dump], point_settings: PointSettings
 ) -> None:
-    """Twenty minutes before the end, rows have happened that are not there yet."""
+    """Twenty minutes before the end, some rows have happened and not arrived."""
     point_settings(as_of=as_of)
     initial_materialization(days_back=7)
     hashes = dump()
@@ -215,7 +215,7 @@ def test_a_run_ahead_of_its_data_loses_no_row(capsys: pytest.CaptureFixture[str]
 
 @ON_BOTH_STORES
 def test_a_moment_of_airflow_is_as_good_as_any() -> None:
-    """It is Pendulum's: after `astimezone`, minus a timedelta, it has no zone."""
+    """Airflow passes Pendulum's: after `astimezone`, minus a timedelta, it has no zone."""
     incremental_materialization(pendulum.instance(AS_OF, tz="Europe/Berlin"))
     assert validate_materialization()
 
@@ -303,7 +303,7 @@ def full_redis(client: redis.Redis) -> Iterator[redis.Redis]:
 
 @pytest.mark.parametrize("run", [initial_materialization, incremental_materialization])
 def test_a_full_redis_fails_the_run(run: Callable[[], float], full_redis: redis.Redis) -> None:
-    """Nothing counts as seen: once there is room again, the next run makes up for it."""
+    """Nothing counts as written: once there is room again, the next run writes it."""
     with pytest.raises(UserError, match="memory limit"):
         run()
     assert not full_redis.exists(f"materialized_until:{PROJECT}")

@@ -1,4 +1,4 @@
-"""`lab run 3 --production all`: what each step changes in Redis, again at every run."""
+"""`lab run 3 --production all`: the changes of each step in Redis, again at every run."""
 
 import json
 import re

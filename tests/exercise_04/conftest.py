@@ -28,7 +28,7 @@ from tests.shop import NewShop, Shop, Size
 
 @pytest.fixture(scope="session")
 def serving_shop(new_shop: NewShop) -> Shop:
-    """The shop with features in Redis and a model."""
+    """Return the shop with features in Redis and a model."""
     from exercise_03_materialize.materialize import initial_materialization
 
     as_of = utc_now().replace(minute=0, second=0, microsecond=0)
@@ -46,7 +46,7 @@ def shop_redis(serving_shop: Shop) -> RedisServer:
 
 @pytest.fixture(scope="module")
 def shop(serving_shop: Shop) -> Iterator[Shop]:
-    """The shop; the settings point to it for as long as a file's tests run."""
+    """Yield the shop; the settings point to it while a file's tests run."""
     client = serving_shop.redis.client()
     with settings_in_force(**serving_shop.settings), undone(client):
         yield serving_shop
@@ -54,7 +54,7 @@ def shop(serving_shop: Shop) -> Iterator[Shop]:
 
 @contextmanager
 def undone(client: redis.Redis) -> Iterator[None]:
-    """What the tests of a file write into Redis is gone for the next file's."""
+    """Restore Redis to its state before the tests of a file."""
     before = {key: client.dump(key) for key in client.scan_iter()}
     yield
     client.flushdb()
@@ -63,7 +63,7 @@ def undone(client: redis.Redis) -> Iterator[None]:
 
 
 def save_a_model(folder: Path) -> None:
-    """Any model will do, if every input moves it."""
+    """Save a model; any will do, if every input moves it."""
     random = np.random.default_rng(7)
     rows = random.gamma(1.0, 30.0, (500, len(MODEL_INPUTS))).astype(np.float32)
     labels = rows @ random.normal(size=len(MODEL_INPUTS)) > 0
@@ -74,7 +74,7 @@ def save_a_model(folder: Path) -> None:
 
 @pytest.fixture(params=BOTH)
 def api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
-    """The API of the solution and of production, with a cache that is not warm."""
+    """Yield the API of the solution and of production, with a cold cache."""
     cache_database().flushdb()
     publish_progress()
     with cold_start(), running_api(request.param == "production") as client:
@@ -83,7 +83,7 @@ def api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
 
 @pytest.fixture
 def production_api(shop: Shop) -> Iterator[TestClient]:
-    """The API with all production parts."""
+    """Yield the API with all production parts."""
     cache_database().flushdb()
     publish_progress()
     with cold_start(), running_api() as client:

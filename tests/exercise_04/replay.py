@@ -1,4 +1,4 @@
-"""Payments of the past, served again at their own moments, with what Redis had by then."""
+"""Past payments, served again at their own times, with the content of Redis at each time."""
 
 import time
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ TABLES = {
 
 @dataclass
 class Clock:
-    """The present of the API."""
+    """The clock of the API."""
 
     now: datetime
     steps: Iterator[int] = field(default_factory=partial(count, step=2))
@@ -41,13 +41,13 @@ class Clock:
         return self.now.timestamp()
 
     def monotonic(self) -> int:
-        """Each look at Redis that is due once a second is due."""
+        """Advance past an interval, so that every periodic query of Redis runs."""
         return next(self.steps)
 
 
 @contextmanager
 def clock_of_the_api() -> Iterator[Clock]:
-    """The solution and production take the time from one clock."""
+    """Yield one clock, from which the solution and production take the time."""
     clock = Clock(datetime.now(UTC))
     module = SimpleNamespace(**vars(time) | {"time": clock.time, "monotonic": clock.monotonic})
     with pytest.MonkeyPatch.context() as patch:
@@ -60,17 +60,17 @@ def clock_of_the_api() -> Iterator[Clock]:
 
 
 def run_before(moment: datetime, past_the_hour: timedelta = timedelta()) -> datetime:
-    """The last of the hourly runs; exercise 3's are at the full hour."""
+    """Return the last of the hourly runs; exercise 3's are at the full hour."""
     return (moment - past_the_hour).replace(minute=0, second=0, microsecond=0) + past_the_hour
 
 
 def ms_of(moment: datetime) -> int:
-    """Milliseconds since 1970."""
+    """Return milliseconds since 1970."""
     return int(moment.timestamp() * 1_000)
 
 
 class Replay:
-    """Writes to Redis what a materialization and the stream have written by a moment."""
+    """Writes to Redis the rows of a materialization and of the stream at a given time."""
 
     def __init__(self) -> None:
         self._store, self._redis = open_store(), connect_redis()
@@ -95,7 +95,7 @@ class Replay:
         self._redis.incr(f"materialization_runs:{self._project}")
 
     def stream(self, payments: pd.DataFrame) -> None:
-        """Write the windows of users as the writer does, each as of its payment."""
+        """Write the windows of users as the writer does, each at the time of its payment."""
         moments = payments["event_timestamp"] - settings.streaming_delay
         written = [
             features(tiles(before(self._of_user[user,], moment)).sort("tile_start"), ms_of(moment))
@@ -112,7 +112,7 @@ class Replay:
 
 
 def request_of(payment: pd.Series) -> dict[str, object]:
-    """The request of a row of exercise 2."""
+    """Return the request of a row of exercise 2."""
     names = ["user_id", "merchant_id", "transaction_amount"]
     return {**payment[names], "transaction_id": f"txn_{payment.name:04}"}
 

@@ -1,4 +1,4 @@
-"""Saves a model for the service of the applied repository, for the solution and for production."""
+"""Save a model for the service of the applied repository, for the solution and for production."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""How the tests of the serving API start it, in this process or as its own, and ask it."""
+"""Start the serving API for tests, in this process or in its own, and send requests to it."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ Body = dict[str, Any]
 
 
 def payments(count: int) -> list[Body]:
-    """The last payments of the data."""
+    """Return the last payments of the data."""
     columns = ["user_id", "merchant_id", "amount"]
     table = pq.read_table(settings.data_dir / "transactions.parquet", columns=columns)
     rows = table.slice(len(table) - count).rename_columns([*columns[:2], "transaction_amount"])
@@ -51,19 +51,19 @@ def payments(count: int) -> list[Body]:
 
 
 def users_payments(count: int) -> list[Body]:
-    """The last payment of each of `count` users."""
+    """Return the last payment of each of `count` users."""
     last = {payment["user_id"]: payment for payment in payments(1_000)}
     return list(last.values())[:count]
 
 
 def cache_database() -> redis.Redis:
-    """Database 1 of the shop's Redis."""
+    """Return a client of database 1 of the shop's Redis."""
     return redis.Redis(settings.host, settings.redis_port, db=1, socket_timeout=5)
 
 
 @contextmanager
 def running_api(production: bool = True, **changes: Any) -> Iterator[TestClient]:
-    """The API in this process, of production or of the solution, with changed settings."""
+    """Run the API in this process, of production or of the solution, with changed settings."""
     from exercise_04_serving.app import main
     from exercise_04_serving.production import parts
 
@@ -92,7 +92,7 @@ def cold_start() -> Iterator[None]:
 
 
 class LiveApi:
-    """The API as its own process, by server.py."""
+    """The API in its own process, started by server.py."""
 
     def __init__(self, log: Path, changes: Mapping[str, Any]) -> None:
         self.port = free_port()
@@ -110,14 +110,14 @@ class LiveApi:
         eventually(lambda: self._started() == workers, 3 * SECONDS)
 
     def _started(self) -> int:
-        """How many workers answer; the first does so long before the last."""
+        """Return how many workers have started; the first starts long before the last."""
         log = self.log.read_text()
         assert self.process.poll() is None, log
         return log.count("Application startup complete")
 
     @property
     def workers(self) -> list[psutil.Process]:
-        """Those that serve; multiprocessing has helpers of its own."""
+        """Return the serving processes; multiprocessing has helpers of its own."""
         return [child for child in psutil.Process(self.process.pid).children() if _serves(child)]
 
     def terminate(self) -> None:
@@ -136,13 +136,13 @@ class LiveApi:
 def _serves(child: psutil.Process) -> bool:
     try:
         return "spawn_main" in " ".join(child.cmdline())
-    except psutil.NoSuchProcess:  # a dead one that nobody has waited for is one too
+    except psutil.NoSuchProcess:  # a zombie is one too
         return False
 
 
 @contextmanager
 def live_api(log: Path, **changes: Any) -> Iterator[LiveApi]:
-    """Started, and ended with the test."""
+    """Start the API, and end it with the test."""
     api = LiveApi(log, changes)
     try:
         yield api

@@ -1,4 +1,4 @@
-"""What the API refuses: always a 4xx that names the field, never a value of the request."""
+"""Rejected requests: always a 4xx that names the field, never a value of the request."""
 
 import json
 from typing import Any

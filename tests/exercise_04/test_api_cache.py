@@ -1,4 +1,4 @@
-"""The cache: how long it keeps what, the fill race, and warming; in the solution and production."""
+"""The cache: lifetimes, the fill race, and warming; in the solution and production."""
 
 import asyncio
 from datetime import timedelta
@@ -45,7 +45,7 @@ def hits_and_misses(api: TestClient) -> tuple[int, int]:
 
 
 def set_feature(client: redis.Redis, user: str, view: str, feature: str, value: Any) -> None:
-    """As a materialization does: value and event time together."""
+    """Write value and event time together, as a materialization does."""
     from feast.protos.feast.types.Value_pb2 import Value
     from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -85,7 +85,7 @@ def test_with_a_warm_cache_only_streaming_features_are_read(
 
 
 def test_a_streaming_feature_is_never_cached(api: TestClient, shop_redis: RedisServer) -> None:
-    payment = users_payments(40)[39]  # a user of its own: others are quiet
+    payment = users_payments(40)[39]  # a user of its own: others have no recent payments
     client, feature = shop_redis.client(), "transaction_count_5m"
     for count in (3, 5, 8):
         set_feature(client, payment["user_id"], STREAMING_VIEW, feature, {"int64_val": count})

@@ -1,4 +1,4 @@
-"""How the API is operated: probes, counts, logs, keys, limits, documentation."""
+"""Operation of the API: probes, counts, logs, keys, limits, documentation."""
 
 import asyncio
 import codecs

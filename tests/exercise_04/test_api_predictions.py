@@ -1,4 +1,4 @@
-"""What the API predicts from: features as the feature store has them, and named defaults."""
+"""Inputs of the API's predictions: features as the feature store has them, and named defaults."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -79,7 +79,7 @@ def test_features_are_those_of_training_bit_for_bit(either_api: TestClient) -> N
 
 
 def offline_features(asked: list[Body]) -> pd.DataFrame:
-    """By Feast's historical join at the moment of the materialization."""
+    """Return features by Feast's historical join at the time of the materialization."""
     from lab import dataset
     from lab.feature_store import with_declared_types
 
@@ -169,7 +169,7 @@ def test_only_the_unknown_half_is_missing(either_api: TestClient) -> None:
 
 @pytest.fixture
 def own_user(shop_redis: RedisServer) -> Iterator[tuple[str, bytes, Any]]:
-    """A user whose row a test may spoil."""
+    """Yield a user whose row a test may spoil."""
     client, known = shop_redis.client(), entity_key(PROJECT, "user_id", payments(1)[0]["user_id"])
     key = entity_key(PROJECT, "user_id", "spoiled")
     client.hset(key, mapping=client.hgetall(known))
@@ -211,7 +211,7 @@ def test_a_quiet_user_has_no_payments_and_nothing_is_missing(either_api: TestCli
 
 
 def quiet(features: Body) -> bool:
-    """Whether streaming counts and sums are 0, means and maxima null."""
+    """Return True if streaming counts and sums are 0, means and maxima null."""
     streaming = {n: value for n, value in features.items() if n.endswith(("_5m", "_1h"))}
     zero = {name for name, value in streaming.items() if value == 0}
     null = {name for name, value in streaming.items() if value is None}

@@ -1,4 +1,4 @@
-"""Schemathesis against the running service: what its OpenAPI page says is what it does."""
+"""Schemathesis against the running service: it behaves as its OpenAPI page describes."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `lab run 4` shows after the training: a service is started, asked, loaded and stopped."""
+"""The steps of `lab run 4` after the training: start a service, send requests, load it, stop it."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from lab.stack.ports import free_port
 from tests.settings_in_force import variables
 from tests.shop import Shop
 
-SECONDS = 300  # two workers of production import for a while on a busy machine
+SECONDS = 300  # two workers of production import slowly on a busy machine
 MODULES = ("exercise_04_serving.demo", "exercise_04_serving.production")
 
 

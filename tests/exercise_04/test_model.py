@@ -31,13 +31,13 @@ ROWS = 4_000
 
 
 def reader(**changes: Any) -> Any:
-    """What a model is compared with: the definition of a feature service."""
+    """Return the definition of a feature service, which a model is compared with."""
     service = {"name": "fraud_detection", "version": "v2", "features": [*FEATURES, "another"]}
     return SimpleNamespace(**service | changes)
 
 
 def draw(rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
-    """Rows whose labels depend on the first and the third input."""
+    """Draw rows whose labels depend on the first and the third input."""
     random = np.random.default_rng(7)
     inputs = random.gamma(1.0, 30.0, (rows, len(FEATURES))).astype(np.float32)
     chance = 1 / (1 + np.exp(4 - 0.03 * inputs[:, 2] + 0.02 * inputs[:, 0]))
@@ -53,7 +53,7 @@ def fitted() -> HistGradientBoostingClassifier:
 
 @pytest.fixture
 def folder(fitted: HistGradientBoostingClassifier, tmp_path: Path) -> Path:
-    """The folder of a saved and converted model."""
+    """Return the folder of a saved and converted model."""
     save(fitted, tmp_path)
     return tmp_path
 

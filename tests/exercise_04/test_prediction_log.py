@@ -1,4 +1,4 @@
-"""The log of what was served: off by default, a line for each scored row, nothing elsewhere."""
+"""The prediction log: off by default, a line for each scored row, nothing elsewhere."""
 
 import json
 import logging
@@ -108,7 +108,7 @@ def test_a_full_disk_fails_no_prediction_and_shows_no_customer(
 
 @contextmanager
 def traced(tmp_path: Path, **changes: Any) -> Iterator[TestClient]:
-    """Production's API with a log and an empty cache."""
+    """Yield production's API with a log and an empty cache."""
     cache_database().flushdb()
     with cold_start(), running_api(prediction_log=tmp_path / "served.jsonl", **changes) as client:
         yield client

@@ -1,4 +1,4 @@
-"""1,000 payments, served at their own moments and logged: equal to a join, and to what is true."""
+"""1,000 payments, served at their own times and logged: equal to a join, and to the truth."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def shop(new_shop: NewShop) -> Iterator[Shop]:
-    """A shop with exercise 2's export and a model."""
+    """Yield a shop with exercise 2's export and a model."""
     shop = new_shop(Size(40_000))
     shop.restore()
     with settings_in_force(**shop.settings, stores="plugins"), threadpool_limits(1):
@@ -110,7 +110,7 @@ def serve(payments: pd.DataFrame, runs: pd.Series, folder: Path) -> None:
 
 @contextmanager
 def logging_api(folder: Path, name: str) -> Iterator[TestClient]:
-    """The solution's API, or production's under the name of `traced`, with a log."""
+    """Yield the solution's API, or production's under the name of `traced`, with a log."""
     with settings_in_force(prediction_log=folder / f"{name}.jsonl"):
         app = create_app(PARTS) if name == "traced" else main.create_app()
         with TestClient(app) as client:

@@ -1,4 +1,4 @@
-"""Redis away, slow, full and back: what the API answers meanwhile, and that it needs no restart."""
+"""Redis unavailable, slow, full and back: the API's responses, and recovery without a restart."""
 
 import time
 from collections.abc import Iterator

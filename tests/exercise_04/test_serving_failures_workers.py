@@ -1,4 +1,4 @@
-"""Several workers as server.py starts them: one count over all, deaths, endings, floods."""
+"""Several workers, started by server.py: one count over all, deaths, shutdowns, overload."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ def served(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Liv
 
 
 async def at_once(api: LiveApi, bodies: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    """Each on a connection of its own, all at the same time."""
+    """Send each on a connection of its own, all at the same time."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(api.url, connector=connector) as session:
 
@@ -128,7 +128,7 @@ class Waiting:
 
 @contextmanager
 def waiting(port: int, log: Path, **changes: Any) -> Iterator[Waiting]:
-    """Send 20 predictions; each reply of Redis comes 0.2 s late, and none where it is held."""
+    """Send 20 predictions; each reply of Redis comes 0.2 s late, or waits for its release."""
     changes = {"online_read_timeout_s": SECONDS, "drain_timeout_s": int(SECONDS)} | changes
     with (
         redis_proxy(port) as proxy,
@@ -185,7 +185,7 @@ def test_probes_answer_while_requests_wait(
 
 
 def served_with(model_dir: Path) -> subprocess.CompletedProcess[str]:
-    """Start the service with a model that it refuses."""
+    """Start the service with a model that it rejects."""
     return subprocess.run(
         [sys.executable, "-m", "exercise_04_serving.production.server"],
         env=os.environ | variables(model_dir=model_dir, api_port=free_port()),

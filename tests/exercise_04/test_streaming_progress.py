@@ -1,4 +1,4 @@
-"""Streaming features are true as of the job's progress time, or unknown."""
+"""Streaming features are exact at the job's progress time, or unknown."""
 
 import time
 
@@ -41,7 +41,7 @@ def test_before_a_job_has_run_streaming_is_unknown_and_the_service_healthy(
 def test_a_job_that_has_stopped_degrades_it(
     api: TestClient, shop_redis: RedisServer, age_s: float
 ) -> None:
-    """So does a writer whose clock is wrong: nobody knows how old its values are."""
+    """So does a writer whose clock is wrong: the age of its values is unknown."""
     publish_progress(age_s)
     eventually(lambda: health(api) == (200, "degraded", "unknown"))
     answer = predict(api, payments(1)[0])

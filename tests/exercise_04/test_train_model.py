@@ -45,7 +45,7 @@ STREAMING = [
 
 @pytest.fixture(scope="module")
 def shop(new_shop: NewShop) -> Iterator[Shop]:
-    """A shop with exercise 2's export, large enough to learn from."""
+    """Yield a shop with exercise 2's export, large enough to learn from."""
     shop = new_shop(Size(40_000))
     shop.restore()
     with settings_in_force(**shop.settings):

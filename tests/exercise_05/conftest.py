@@ -16,7 +16,7 @@ from tests.shop import SimulatedData, Size, open_shop
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark of what `make drills` runs, and `make test` does not."""
+    """Register the mark of the tests of `make drills`, which `make test` leaves out."""
     config.addinivalue_line("markers", "drills: an injected fault of a minute; `make drills`")
 
 
@@ -65,6 +65,6 @@ def registry(
     stream_redis: RedisServer,
     simulated_data: SimulatedData,
 ) -> Path:
-    """A data folder in which the definitions are applied."""
+    """Return a data folder in which the definitions are applied."""
     data = simulated_data(Size(2_000, history=timedelta(days=40)))
     return open_shop(tmp_path_factory.mktemp("shop"), stream_redis, data).data

@@ -1,4 +1,4 @@
-"""What Redis holds of the streaming view, decoded field by field."""
+"""The streaming view's content in Redis, decoded field by field."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def key_of(user: str) -> bytes:
 
 
 def stored(client: redis.Redis, users: list[str]) -> dict[str, Row]:
-    """The features of those users who have any."""
+    """Return the features of those users who have any."""
     pipe = client.pipeline(transaction=False)
     for user in users:
         pipe.hmget(key_of(user), [time_field(VIEW), *FIELDS])
@@ -36,7 +36,7 @@ def stored(client: redis.Redis, users: list[str]) -> dict[str, Row]:
 
 
 def event_time(client: redis.Redis, user: str) -> int:
-    """In milliseconds."""
+    """Return the event time in milliseconds."""
     time = decode_time(client.hget(key_of(user), time_field(VIEW)))
     assert time is not None
     return round(time.timestamp() * 1_000)

@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(moment: datetime) -> int:
-    """Cut, as `isoformat` cuts."""
+    """Return milliseconds, cut as `isoformat` cuts."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
@@ -27,12 +27,12 @@ def payment(user: str, event_time: datetime, **fields: Any) -> dict[str, Any]:
 
 
 def record(event: dict[str, Any], moment: datetime) -> Record:
-    """The event as Kafka stores it at `moment`."""
+    """Return the event as Kafka stores it at `moment`."""
     return event["user_id"], json.dumps(event), milliseconds(moment)
 
 
 def traffic(seed: int, users: int = 100, late_by_s: float = 30) -> Iterator[Record]:
-    """Payments of the present; a repeated one is one of the last thousand."""
+    """Yield payments of the present; a repeated one is one of the last thousand."""
     random = Random(seed)
     recent: list[Record] = []
     while True:

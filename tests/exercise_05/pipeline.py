@@ -71,7 +71,7 @@ class Pipeline:
         admin.create_topics([log])[TRANSACTIONS].result(PATIENCE_S)
 
     def checkpoints(self) -> list[Path]:
-        """Those that are complete."""
+        """Return the complete checkpoints."""
         return list(self.folder.glob("flink/checkpoints/**/_metadata"))
 
     def send(self, records: Iterable[Record]) -> None:
@@ -83,12 +83,12 @@ class Pipeline:
         assert producer.flush(PATIENCE_S) == 0
 
     def events(self) -> list[Message]:
-        """Everything in the log, in the order of its partitions."""
+        """Return everything in the log, in the order of its partitions."""
         with reader(self.broker, TRANSACTIONS) as topic:
             return sorted(topic.all(), key=lambda m: (m.partition(), m.offset()))
 
     def tiles(self) -> "Newest":
-        """The topic of tiles, as far as it has been read."""
+        """Return the topic of tiles, as far as it has been read."""
         return Newest(self.broker, TILES)
 
     def dead_letters(self) -> "Newest":
@@ -96,7 +96,7 @@ class Pipeline:
 
     @contextmanager
     def job(self, *options: str) -> Iterator["Job"]:
-        """The job's command, in a folder that is not the project's."""
+        """Run the job's command, in a folder that is not the project's."""
         job = Job(self, options)
         try:
             yield job
@@ -129,7 +129,7 @@ class Job:
         eventually(lambda: "is running; Ctrl-C" in self.output or self._has_ended())
 
     def stop(self) -> int:
-        """As an operator does; the exit status."""
+        """Stop it as an operator does; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_S)
 
@@ -150,7 +150,7 @@ class Topic:
         consumer.assign([TopicPartition(name, number, 0) for number in range(PARTITIONS)])
 
     def all(self) -> list[Message]:
-        """What is there now."""
+        """Return the records that are there now."""
         found: list[Message] = []
         ends: set[int | None] = set()
         while len(ends) < PARTITIONS:

@@ -1,4 +1,4 @@
-"""Records of strangers: hostile ones between good ones, of every client, codec and transaction."""
+"""Records of foreign clients: hostile ones between good ones, by every codec and transaction."""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def odd_times(now: datetime) -> Iterator[Any]:
 
 
 def odd_records(now: datetime) -> Iterator[bytes | None]:
-    """Return a record of each kind that is easily taken wrongly."""
+    """Yield a record of each kind that is easily parsed wrongly."""
     whole = json.dumps(payment("odd", now))
     yield from (None, b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf" + whole.encode())
     yield from (whole.encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-32-be"))
@@ -151,7 +151,7 @@ def send_transactions(broker: KafkaBroker, now: datetime) -> None:
 
 
 def keep_codecs(broker: KafkaBroker) -> None:
-    """Let the broker store batches as they are sent, as a topic of somebody else does."""
+    """Let the broker store batches as they are sent, as another operator's topic does."""
     entry = ConfigEntry("compression.type", "producer", incremental_operation=AlterConfigOpType.SET)
     topic = ConfigResource(ConfigResource.Type.TOPIC, TRANSACTIONS, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})

@@ -28,7 +28,7 @@ Row = tuple[int, float, float]
 
 
 def windows_of(user: str, times: list[int]) -> Iterator[tuple[Window, list[int]]]:
-    """The windows of a user's events, each with the times of its events."""
+    """Yield the windows of a user's events, each with the times of its events."""
     for kind, slide in (("TUMBLE", SIZE), ("HOP", SLIDE)):
         for start in range(min(times) // SIZE * SIZE - SIZE, max(times) + 1, slide):
             if inside := [time for time in times if start <= time < start + SIZE]:
@@ -43,7 +43,7 @@ def windows_of(user: str, times: list[int]) -> Iterator[tuple[Window, list[int]]
 
 
 def printed(job: Job, start: int) -> dict[Window, Row]:
-    """The rows of the users above; times after midnight count on."""
+    """Return the rows of the users above; times after midnight count on."""
     day = start // 86_400 * 86_400
     rows = {}
     for kind, begin, end, user, count, total, highest in ROW.findall(job.output):

@@ -1,4 +1,4 @@
-"""The offline history of the streaming view: what was online at t, for training at t."""
+"""The offline history of the streaming view: the online values at t, for training at t."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,14 +23,14 @@ REFERENCES = [f"{VIEW}:{feature}" for feature in FEATURES]
 
 @pytest.fixture(scope="module")
 def shop(new_shop: NewShop) -> Iterator[Path]:
-    """The data of a busy one: many users have events in their last day."""
+    """Yield the data of a busy shop: many users have events in their last day."""
     busy = new_shop(Size(60_000, AS_OF, timedelta(days=15)))
     with settings_in_force(**busy.settings):
         yield busy.data
 
 
 def asked(transactions: pl.DataFrame) -> pd.DataFrame:
-    """Users at moments of the last week, half of them soon after an event of theirs."""
+    """Return users at times of the last week, half of them soon after an event of theirs."""
     random = np.random.default_rng(7)
     last_week = transactions.filter(pl.col("event_timestamp") > AS_OF - timedelta(days=7))
     near = last_week.sample(MOMENTS, seed=7)["event_timestamp"].to_list()
@@ -52,7 +52,7 @@ def before(transactions: pl.DataFrame, moment: datetime) -> pl.DataFrame:
 
 
 def tiles(transactions: pl.DataFrame) -> pl.DataFrame:
-    """Tiles as the job makes them, and not as the history counts them."""
+    """Return tiles as the job makes them, and not as the history counts them."""
     cents = (pl.col("amount") * 100).round().cast(pl.Int64)
     ms = pl.col("event_timestamp").dt.epoch("ms")
     return (
@@ -70,7 +70,7 @@ def tiles(transactions: pl.DataFrame) -> pl.DataFrame:
 
 
 def online_at(transactions: pl.DataFrame, users: list[str], moment: datetime) -> pd.DataFrame:
-    """What Feast reads after the writer has written what was known at `moment`."""
+    """Return Feast's online values after the writer has written the tiles known at `moment`."""
     known = tiles(before(transactions, moment)).sort("user_id", "tile_start")
     now_ms = int(moment.timestamp() * 1_000)
     connect_redis().flushdb()
@@ -80,7 +80,7 @@ def online_at(transactions: pl.DataFrame, users: list[str], moment: datetime) ->
 
 
 def test_online_and_offline_are_equal_on_a_thousand_rows(shop: Path) -> None:
-    """Offline at t has what the stream had told at t: events take `streaming_delay` to count."""
+    """Offline at t has the stream's output at t: events count after `streaming_delay`."""
     transactions = pl.read_parquet(shop / "transactions.parquet")
     rows = asked(transactions)
     assert len(rows) == ROWS

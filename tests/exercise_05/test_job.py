@@ -1,4 +1,4 @@
-"""What the job makes of a log with everything in it: tiles and dead letters, exactly."""
+"""The job's output for a log of every kind of event: tiles and dead letters, exactly."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass
 class Outcome:
-    """What was in the log, and what the job made of it."""
+    """The content of the log, and the job's output."""
 
     pipeline: Pipeline
     messages: list[Message]
@@ -35,7 +35,7 @@ class Outcome:
 
 
 def odd_events(now: datetime) -> Iterator[bytes]:
-    """Each of them a message that is easily taken wrongly."""
+    """Yield messages that are each easily parsed wrongly."""
     right = payment("odd", now)
     late, ahead = settings.allowed_lateness, settings.allowed_ahead
     millisecond = timedelta(milliseconds=1)
@@ -83,7 +83,7 @@ def odd_events(now: datetime) -> Iterator[bytes]:
 
 
 def old_events(now: datetime) -> Iterator[Record]:
-    """A replay: records as old as their events, after others that are new."""
+    """Yield a replay: records as old as their events, after others that are new."""
     for number in range(20):
         moment = now - timedelta(days=40) + number * timedelta(minutes=7)
         yield record(payment("old", moment, amount=number / 8), moment)
@@ -109,7 +109,7 @@ def outcome(new_pipeline: NewPipeline) -> Outcome:
         try:
             eventually(is_settled, 90)
         except AssertionError:
-            print(job.output)  # the tests say what differs
+            print(job.output)  # the tests report the differences
         assert job.stop() == 0, job.output
     history = pipeline.tiles().history()
     dead = pipeline.dead_letters().values()

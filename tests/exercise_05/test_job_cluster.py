@@ -1,4 +1,4 @@
-"""The same job on a real Flink cluster, of which a worker is killed."""
+"""The same job on a real Flink cluster; the test kills one of its workers."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -23,7 +23,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
 
 
 def states(cluster: FlinkCluster) -> list[str]:
-    """Of the cluster's jobs."""
+    """Return the states of the cluster's jobs."""
     return [job["status"] for job in cluster.ask("/jobs")["jobs"]]
 
 

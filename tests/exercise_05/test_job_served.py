@@ -1,4 +1,4 @@
-"""The way of an event to its end: exercise 4's API shows it soon, whatever it has cached."""
+"""End to end: exercise 4's API soon returns an event's values, whatever it has cached."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def api(
     simulated_data: SimulatedData,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[TestClient]:
-    """On the pipeline's Redis, with a model of no merit."""
+    """Yield the API on the pipeline's Redis, with an arbitrary model."""
     from exercise_04_serving.app.main import create_app
 
     data = simulated_data(Size(2_000, as_of=utc_now(), history=timedelta(days=40)))
@@ -64,7 +64,7 @@ def save_some_model() -> None:
 
 @pytest.fixture(scope="module")
 def job(pipeline: Pipeline, api: TestClient) -> Iterator[Job]:
-    """It has shown that it runs: the API has a value of an event."""
+    """Yield a job that runs: the API has a value of an event."""
     with pipeline.job() as job:
         job.wait_until_running()
         pay(pipeline, "canary")
@@ -78,7 +78,7 @@ def pay(pipeline: Pipeline, user: str) -> None:
 
 
 def count_of(api: TestClient, user: str) -> Any:
-    """As /predict has it among the features."""
+    """Return the count among the features of /predict."""
     request = {"user_id": user, "merchant_id": MERCHANT, "transaction_amount": 12.0}
     return api.post("/predict", json=request).json()["features"][FEATURE]
 
@@ -132,7 +132,7 @@ def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
 def test_without_the_job_a_count_is_unknown_and_not_zero(
     job: Job, pipeline: Pipeline, api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last of this file: it kills the job."""
+    """This test is the last of the file: it kills the job."""
     pay(pipeline, "regular")
     eventually(partial(is_counted, api, "regular", 1))
     assert count_of(api, "quiet") == 0

@@ -50,7 +50,7 @@ def watch(
     done: Callable[[], Any] = lambda: False,
     status: Callable[[], Any] | None = None,
 ) -> JobWatch:
-    """The watch of a job whose client answers like that."""
+    """Return the watch of a job whose client answers like that."""
     end = SimpleNamespace(done=done, result=done)
     answer = status or (lambda: SimpleNamespace(name=state))
     client = SimpleNamespace(

@@ -51,7 +51,7 @@ def test_a_lag_that_grows_beyond_the_limit_ends_the_job() -> None:
 
 
 def test_a_stall_that_is_over_before_the_next_look_ends_the_job() -> None:
-    """The job was frozen with everything: it has caught up by now, with what it forgot."""
+    """The whole job was frozen: it has caught up by now, with its state expired meanwhile."""
     job = Job({0: 1})
     with pytest.raises(LagExceeded):
         job.check(LIMIT_S + 1, {0: 0})
@@ -90,7 +90,7 @@ def test_no_answer_of_kafka_counts_as_lag() -> None:
 
 
 def savepoint(folder: Path, age_s: float) -> Path:
-    """A complete one, with the definition "now"."""
+    """Write a complete savepoint, with the definition "now"."""
     point = folder / "savepoints" / "savepoint-1"
     point.mkdir(parents=True)
     (folder / "definition").write_text("now")

@@ -24,7 +24,7 @@ class Clock:
 
 
 class Log:
-    """The log, and what the job has committed of it."""
+    """The log, and the job's committed offsets."""
 
     def __init__(self, bootstrap: str) -> None:
         self.address = {"bootstrap.servers": bootstrap}
@@ -103,7 +103,7 @@ def test_the_marker_of_a_transaction_is_no_payment(log: Log) -> None:
 
 
 def test_an_open_transaction_holds_the_progress(log: Log) -> None:
-    """What it holds back, payments of others among it, is unknown until it ends."""
+    """Until it ends, what depends on it is unknown, payments of others among it."""
     log.send(0)
     log.commit(p0=1)
     assert log.reaches(1)

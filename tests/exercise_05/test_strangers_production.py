@@ -41,7 +41,7 @@ class Scene:
 
 
 def send_ids(pipeline: Pipeline, now: datetime) -> None:
-    """Two tills number their payments alike; some have no id; one repairs a refused payment."""
+    """Send two tills with equal ids, payments without id, and a repaired rejected payment."""
     events = [payment(till, now, transaction_id=i) for till in ("till_a", "till_b") for i in IDS]
     events += [payment("repaired", now, transaction_id="1", amount=amount) for amount in (-1, 1)]
     pipeline.send(record(event, now) for event in events)
@@ -129,7 +129,7 @@ def test_refused_events_are_reported(scene: Scene, capsys: pytest.CaptureFixture
 
 
 def test_a_partition_that_is_added_is_read_within_ten_seconds(scene: Scene) -> None:
-    """By Flink's own timer, which takes a checkpoint a second; its default is five minutes."""
+    """Checkpoints, one a second, measure the time; Flink's default interval is five minutes."""
     options = {"bootstrap.servers": scene.pipeline.broker.bootstrap}
     admin = AdminClient({**options})  # an unnamed one is gone before its answer
     added = admin.create_partitions([NewPartitions(TRANSACTIONS, PARTITIONS + 1)])

@@ -1,4 +1,4 @@
-"""The line on a minute's refused events."""
+"""The line on a minute's rejected events."""
 
 from collections import Counter
 

@@ -32,7 +32,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
 
 @pytest.fixture
 def admin(broker: KafkaBroker) -> Iterator[AdminClient]:
-    """Of a broker without topics."""
+    """Yield an admin client of a broker without topics."""
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     with settings_in_force(kafka_port=broker.port):
         yield admin
@@ -49,7 +49,7 @@ def options_of(admin: AdminClient, topic: str) -> dict[str, str]:
 
 
 def create_with_defaults(admin: AdminClient) -> None:
-    """As a producer or a checker does that sets no option."""
+    """Create the topics as a producer or a checker does that sets no option."""
     admin.create_topics([NewTopic(TRANSACTIONS, PARTITIONS)])[TRANSACTIONS].result(PATIENCE_S)
 
 
@@ -102,7 +102,7 @@ def test_topics_of_our_own_are_not_reported(
 
 def test_processes_that_create_the_topics_at_once_all_find_them(admin: AdminClient) -> None:
     """Right after the creation a broker answers UNKNOWN_TOPIC_OR_PART for some milliseconds."""
-    admin.list_topics(timeout=PATIENCE_S)  # it is connected, so it asks at once
+    admin.list_topics(timeout=PATIENCE_S)  # it is connected, so it sends at once
 
     def create(_: int) -> set[str]:
         create_topics()

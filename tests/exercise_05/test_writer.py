@@ -72,7 +72,7 @@ class FollowingWriter:
         self.writer.follow(self.topic)
 
     def write_all(self) -> None:
-        """Write all that the topic holds."""
+        """Write all rows of the topic."""
         self.writer.advance(self.topic)
         while self.writer.pending:
             self.writer.flush()
@@ -292,7 +292,7 @@ def test_while_kafka_is_away_the_progress_time_stands_still(
     point_settings: PointSettings,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A reader takes the values as unknown then; the writer goes on when Kafka is back."""
+    """A reader then treats the values as unknown; the writer continues when Kafka is back."""
     client = pipeline.redis.client()
     with private_kafka(tmp_path) as kafka:
         point_settings(kafka_port=kafka.port)
@@ -311,7 +311,7 @@ def test_while_kafka_is_away_the_progress_time_stands_still(
 def own_redis(
     pipeline: Pipeline, tmp_path: Path, point_settings: PointSettings
 ) -> Iterator[RedisServer]:
-    """A Redis that a test may stop."""
+    """Run a Redis that a test may stop."""
     with private_redis(tmp_path) as server:
         point_settings(redis_port=server.port)
         yield server
@@ -333,7 +333,7 @@ def test_a_redis_that_stays_away_ends_it(
 def test_a_rebuild_beside_a_writer_repairs_and_takes_nothing_back(
     pipeline: Pipeline,
 ) -> None:
-    """It knows what the topic says now; the writer has gone on when the rebuild writes."""
+    """The rebuild knows the topic's present state; the writer has continued when it writes."""
     client, now = pipeline.redis.client(), int(utc_now().timestamp() * 1_000)
     events = [Event("user_0", now - 40 * MINUTE, 1_999, declined=False)]
     send(pipeline, versions(events))

@@ -1,4 +1,4 @@
-"""What the writer puts into Redis: the values, in whatever order they come, and nothing older."""
+"""The writer's rows in Redis: the values, in whatever order they come, and nothing older."""
 
 from collections.abc import Iterator
 from datetime import timedelta

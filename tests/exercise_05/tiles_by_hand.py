@@ -1,4 +1,4 @@
-"""Events, their tiles and their features at time t in plain Python, to hold the writer against."""
+"""Events, their tiles and their features at time t in plain Python, compared with the writer."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class Event:
 
 
 def events_near(now: int, users: int = 3) -> st.SearchStrategy[list[Event]]:
-    """Events of the three days before `now`, many of them where windows and sessions begin."""
+    """Return events of the three days before `now`, many where windows and sessions begin."""
     steps = st.one_of(
         st.integers(0, 40).map(lambda n: n * TILE_MS),
         st.integers(0, 30).map(lambda n: n * HOUR),
@@ -45,7 +45,7 @@ def events_near(now: int, users: int = 3) -> st.SearchStrategy[list[Event]]:
 
 
 def tile_of(events: Iterable[Event]) -> Tile:
-    """The tile that these events of one user make."""
+    """Return the tile that these events of one user make."""
     mine = list(events)
     times = [event.time for event in mine]
     return {
@@ -61,7 +61,7 @@ def tile_of(events: Iterable[Event]) -> Tile:
 
 
 def versions(events: Iterable[Event]) -> list[Tile]:
-    """Every version of every tile, as one after another of the events comes."""
+    """Return every version of every tile, as one after another of the events comes."""
     so_far: dict[tuple[str, int], list[Event]] = defaultdict(list)
     made = []
     for event in events:
@@ -84,7 +84,7 @@ def stored_tiles(tiles: Iterable[Tile]) -> PackedTiles:
 
 
 def values_at(events: Iterable[Event], now: int) -> dict[str, Values]:
-    """Every user's features at `now`, by their definition."""
+    """Return every user's features at `now`, by their definition."""
     by_user: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event.time):
         by_user[event.user].append(event)

@@ -1,4 +1,4 @@
-"""What a log of transactions makes, recounted in plain Python: accepted events, and tiles."""
+"""Recompute a transaction log in plain Python: accepted events, and tiles."""
 
 import json
 import re
@@ -21,7 +21,7 @@ CENT, LIMIT = Decimal("0.01"), Decimal(10**10)
 
 
 def judged(message: Message) -> tuple[str | None, Any]:
-    """Why an event is refused, or none and the event: its id, user, time, cents, declined."""
+    """Return why an event is rejected, or none, and its id, user, time, cents, declined."""
     said = object_in(message.value())
     if said is None:
         return "not_json" if message.value() is not None else "no_value", None
@@ -42,7 +42,7 @@ def judged(message: Message) -> tuple[str | None, Any]:
 
 
 def object_in(value: bytes | None) -> dict[str, Any] | None:
-    """The object that a record is, numbers as they are written."""
+    """Return the object that a record is, numbers as they are written."""
     try:
         said = json.loads(value or b"", parse_float=str, parse_int=str, parse_constant=refuse)
     except (ValueError, RecursionError):
@@ -51,7 +51,7 @@ def object_in(value: bytes | None) -> dict[str, Any] | None:
 
 
 def text_of(value: Any) -> str:
-    """A field as it is written; empty for what is no single value."""
+    """Return a field as it is written; empty for anything but a single value."""
     if isinstance(value, bool):
         return json.dumps(value)
     return value if isinstance(value, str) else ""
@@ -79,7 +79,7 @@ def milliseconds_of(text: Any) -> int | None:
 
 
 def accepted(messages: Iterable[Message]) -> list[Event]:
-    """The events that count, each transaction once."""
+    """Return the events that count, each transaction once."""
     events: dict[Any, Event] = {}
     for message in messages:
         reason, found = judged(message)
@@ -89,7 +89,7 @@ def accepted(messages: Iterable[Message]) -> list[Event]:
 
 
 def tiles(messages: Iterable[Message]) -> list[Tile]:
-    """Every tile that the log makes, in order."""
+    """Return every tile that the log makes, in order."""
     by_tile: dict[tuple[str, int], list[Event]] = defaultdict(list)
     for event in accepted(messages):
         by_tile[event.user, event.time // 300_000].append(event)

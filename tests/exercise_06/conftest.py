@@ -13,19 +13,19 @@ from tests.shop import NewShop, SimulatedData
 
 @pytest.fixture(scope="session")
 def simulated(simulated_data: SimulatedData) -> Path:
-    """The data of 120 days without any drift: not to be changed."""
+    """Return the data of 120 days without any drift, not to be changed."""
     return simulated_data(SIZE)
 
 
 @pytest.fixture
 def copy(simulated: Path, tmp_path: Path) -> Path:
-    """A copy of the data, to be changed."""
+    """Return a copy of the data, to be changed."""
     return Path(shutil.copytree(simulated, tmp_path / "data"))
 
 
 @pytest.fixture
 def shop(new_shop: NewShop, point_settings: PointSettings) -> Path:
-    """The folder of the shop's data, as they were applied; the settings point to it."""
+    """Return the folder of the shop's data, as they were applied; the settings point to it."""
     shop = new_shop(SIZE)
     shop.restore()
     point_settings(**shop.settings)

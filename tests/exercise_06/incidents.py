@@ -1,4 +1,4 @@
-"""Replay incidents in memory through the monitor's own checks, and print what it sent.
+"""Replay incidents in memory through the monitor's own checks, and print the sent alerts.
 
 python -m tests.exercise_06.incidents [days]. A run is every six hours; the incident begins on the
 fifth day and lasts. Nothing is written but the state of the alerts.
@@ -73,7 +73,7 @@ def flagged(rows: pd.DataFrame) -> pd.Series:
 
 @dataclass
 class World:
-    """What the monitor can read at a run, and what the model really gets."""
+    """The data that the monitor can read at a run, and the model's actual inputs."""
 
     now: datetime
     history: pd.DataFrame  # all payments until now, as the offline store has them
@@ -124,7 +124,7 @@ def prices_up(world: World, begin: datetime) -> None:
 
 
 def old_echo(world: World, begin: datetime) -> None:
-    """A day that was lost three weeks ago, and mended."""
+    """Lose a day three weeks ago, and repair it."""
     age = world.now - world.history["event_timestamp"]
     world.history = world.history[(age < 20 * DAY) | (age > 21 * DAY)]
 
@@ -180,7 +180,7 @@ def outcome_of(rows: pd.DataFrame) -> Outcome:
 
 @dataclass
 class Outbox:
-    """What was sent, and when."""
+    """The sent messages with their times."""
 
     now: datetime = AS_OF
     sent: list[tuple[datetime, Check]] = field(default_factory=list)
@@ -191,7 +191,7 @@ class Outbox:
 
 
 def replay(incident: Incident, days: int, seed: int = 7) -> dict[str, Any]:
-    """Return the PR-AUC of what was served, and what the monitor sent, when."""
+    """Return the PR-AUC of the served values, and the monitor's messages with their times."""
     begin = AS_OF + BEGINS * DAY
     training = payments(AS_OF - 120 * DAY, 60, seed)
     is_train = training["event_timestamp"] < AS_OF - 90 * DAY

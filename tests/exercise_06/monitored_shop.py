@@ -1,7 +1,7 @@
-"""The shop that is monitored, and how its features can be made to drift.
+"""The monitored shop, and drift that can be planted in its features.
 
-What happens in the world is changed in the raw events, from which all features are computed anew;
-what goes wrong in the pipeline is changed in a feature table.
+Changes in the world are made in the raw events, from which all features are computed again;
+faults of the pipeline are made in a feature table.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def views_in(folder: Path) -> list[SimpleNamespace]:
-    """Feature views over the tables of a folder, without a registry."""
+    """Return feature views over the tables of a folder, without a registry."""
     views = []
     for name, table in TABLE_OF.items():
         key, moment, created, *features = FEATURE_TABLES[table].names
@@ -58,7 +58,7 @@ def views_in(folder: Path) -> list[SimpleNamespace]:
 
 
 def change_events(folder: Path, change: Change) -> None:
-    """Change the transactions of the last week, and compute every feature anew."""
+    """Change the transactions of the last week, and compute every feature again."""
     file = folder / "transactions.parquet"
     rows = pd.read_parquet(file)
     is_new = rows["event_timestamp"] >= SINCE
@@ -77,29 +77,29 @@ def change_table(folder: Path, view: str, change: Change) -> None:
 
 
 def dearer(rows: pd.DataFrame) -> pd.DataFrame:
-    """Everything costs twice as much."""
+    """Double all prices."""
     return rows.assign(amount=rows["amount"] * 2)
 
 
 def more_spread(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cheap things are cheaper, dear ones dearer; the middle stays."""
+    """Spread prices: low ones are lower, high ones higher; the middle stays."""
     middle = rows["amount"].median()
     return rows.assign(amount=(middle * (rows["amount"] / middle) ** 2.5).clip(0.01, 20_000))
 
 
 def in_cents(rows: pd.DataFrame) -> pd.DataFrame:
-    """Dollars are sent as cents."""
+    """Send dollars as cents."""
     return rows.assign(amount=rows["amount"] * 100)
 
 
 def new_product(rows: pd.DataFrame) -> pd.DataFrame:
-    """One purchase in five is of a product that was not there."""
+    """Make one purchase in five one of a new product."""
     is_new = np.random.default_rng(7).random(len(rows)) < 0.2
     return rows.assign(product_id=rows["product_id"].mask(is_new, "product_of_the_season"))
 
 
 def without(feature: str, share: float) -> Change:
-    """That share of a feature's values is null."""
+    """Set that share of a feature's values to null."""
 
     def nulled(rows: pd.DataFrame) -> pd.DataFrame:
         is_lost = np.random.default_rng(7).random(len(rows)) < share

@@ -83,7 +83,7 @@ def wait_until(condition: object) -> None:
 
 
 def statuses(hook: WebHook) -> list[tuple[str, int]]:
-    """The state of each group that was sent, and the number of its alerts."""
+    """Return the state of each group that was sent, and the number of its alerts."""
     return [(post["status"], len(post["alerts"])) for post in hook.posts]
 
 
@@ -117,7 +117,7 @@ def test_thirty_alerts_are_one_message_and_so_is_their_end(tmp_path: Path) -> No
 
 @needs_alertmanager
 def test_a_critical_alert_reaches_the_receiver_on_call(tmp_path: Path) -> None:
-    """And its end, when it becomes a warning; of a warning the receiver hears nothing."""
+    """So does its end, when it becomes a warning; a warning is not sent to this receiver."""
     with web_hook() as hook:
         port = free_port()
         state = Alertmanager(f"http://127.0.0.1:{port}")

@@ -31,7 +31,7 @@ RECEIVERS = ("SLACK_WEBHOOK_URL", "SMTP_HOST", "ALERT_EMAIL_TO", "PAGERDUTY_ROUT
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No alert, no receiver, and no pause between attempts."""
+    """Start with no alert and no receiver, and without pauses between attempts."""
     point_settings(data_dir=tmp_path)
     for name in RECEIVERS:
         monkeypatch.delenv(name, raising=False)
@@ -201,7 +201,7 @@ def test_a_critical_alert_that_became_a_warning_is_resolved_where_it_was_sent(
 
 
 def test_a_drift_that_goes_up_and_down_is_two_messages_and_one_end(hook: WebHook) -> None:
-    """It is not resolved twice, and the page has its present severity."""
+    """It is resolved once, and the page has its present severity."""
     state = AlertState()
     severities = ["warning", "critical", "warning", "critical"] * 5
     for hour, severity in enumerate(severities):

@@ -16,7 +16,7 @@ VIEW = SimpleNamespace(name="users")
 
 
 def frame(entities: int) -> pd.DataFrame:
-    """One row an entity: columns of every kind that is hard for a test."""
+    """Return one row an entity: columns of every kind that is hard for a test."""
     random = np.random.default_rng([entities, 7])
     amount = random.lognormal(0, 1.5, entities)
     return pd.DataFrame(
@@ -61,7 +61,7 @@ def test_unseen_categories_count_beyond_chance_only(column: str, entities: int) 
 
 
 def test_new_categories_of_known_ones_are_found() -> None:
-    """One of five payments is in a currency that was not there."""
+    """One of five payments is in a new currency."""
     earlier = pd.DataFrame({"unique": [*"abcd"] * 100, "entity": range(400)})
     new = pd.DataFrame({"unique": [*"abcdX"] * 20, "entity": range(100)})
     (check,) = check_values(VIEW, TEXT, new, earlier)

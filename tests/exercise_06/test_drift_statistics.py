@@ -37,7 +37,7 @@ COLUMNS = st.sampled_from(
 
 @st.composite
 def two_windows(draw: st.DrawFn) -> tuple[pd.Series, pd.Series]:
-    """A column of one type in two windows, each of no row or more."""
+    """Draw a column of one type in two windows, each of no row or more."""
     values, dtype = draw(COLUMNS)
     windows = [draw(st.lists(values, max_size=30)) for _ in range(2)]
     reference, current = (pd.Series(window, dtype=dtype) for window in windows)

@@ -20,7 +20,7 @@ DAY = pd.Timedelta(days=1)
 
 @pytest.fixture
 def users(copy: Path) -> SimpleNamespace:
-    """The user view over a copy of its table, to be changed."""
+    """Return the user view over a copy of its table, to be changed."""
     return views_in(copy)[0]
 
 

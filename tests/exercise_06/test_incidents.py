@@ -1,4 +1,4 @@
-"""Three incidents of ten days: two are found within a day, one is none."""
+"""Three incidents of ten days: the monitor finds two within a day; the third is none."""
 
 import pytest
 

@@ -18,7 +18,7 @@ VIEW = SimpleNamespace(name="users")
 
 
 def payments(seed: int, rows: int = 6_000, skill: float = 2, days: float = 7) -> pd.DataFrame:
-    """Mature payments of 1,000 users; `skill` separates the scores of frauds from the others."""
+    """Return mature payments of 1,000 users; `skill` separates the scores of frauds from others."""
     random = np.random.default_rng(seed)
     is_fraud = (random.random(rows) < 0.04).astype(int)
     odds = random.normal(skill * is_fraud - 4, 1)

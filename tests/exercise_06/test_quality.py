@@ -1,4 +1,4 @@
-"""Data quality: faults that were planted are told, each by its own check, and nothing else is."""
+"""Data quality: each planted fault fails its own check, and no other."""
 
 import warnings
 from collections.abc import Callable

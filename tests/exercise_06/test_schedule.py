@@ -51,7 +51,7 @@ def hook() -> Iterator[WebHook]:
 
 @pytest.fixture
 def environment(shop: Path, shop_redis: RedisServer, hook: WebHook) -> dict[str, str]:
-    """As small as cron's, and where the shop and the receiver are."""
+    """Return an environment as small as cron's, with the shop's and the receiver's addresses."""
     shop_redis.client().flushall()
     return {
         "PATH": os.environ["PATH"],
@@ -76,18 +76,18 @@ def run(command: list[str], environment: dict[str, str]) -> str:
 
 
 def pages() -> list[Path]:
-    """The pages of all runs, the latest run's last."""
+    """Return the pages of all runs, the latest run's last."""
     files = (settings.data_dir / "monitoring").glob("report_*.html")
     return sorted(files, key=lambda file: file.stat().st_mtime_ns)
 
 
 def report() -> str:
-    """The page of the day."""
+    """Return the page of the day."""
     return (settings.data_dir / "monitoring" / f"report_{AS_OF:%Y-%m-%d}.html").read_text()
 
 
 def amounts_times_a_hundred_since(moment: datetime) -> None:
-    """What happens when dollars become cents."""
+    """Change dollars to cents from that time on."""
     file = settings.data_dir / "user_stats.parquet"
     mean = pl.col("avg_transaction_amount")
     is_new = pl.col("event_timestamp") >= moment
@@ -132,7 +132,7 @@ def test_the_dag_as_airflow_reads_it(airflow: dict[str, str]) -> None:
 
 @pytest.fixture
 def cron(environment: dict[str, str], tmp_path: Path) -> Callable[[datetime], str]:
-    """Run the crontab's line at a time, which is what `date` prints."""
+    """Return a function that runs the crontab's line at a time, which `date` prints."""
     lines = (EXERCISE / "crontab").read_text().splitlines()
     ((when, command),) = [found.groups() for line in lines if (found := CRON_LINE.match(line))]
     times = croniter(when, AS_OF)

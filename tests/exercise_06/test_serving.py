@@ -37,7 +37,7 @@ BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1)
 
 @pytest.fixture
 def client(shop_redis: RedisServer, shop: Path, monkeypatch: pytest.MonkeyPatch) -> redis.Redis:
-    """The shop's Redis, emptied."""
+    """Return a client of the shop's Redis, emptied."""
     client = shop_redis.client()
     client.flushall()
     return client
@@ -143,7 +143,7 @@ def serving(content: Callable[[], bytes]) -> Iterator[int]:
             self.wfile.write(content())
 
         def log_message(self, *_: Any) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         thread = Thread(target=http.serve_forever, args=(POLL_S,), daemon=True)

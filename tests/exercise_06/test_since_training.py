@@ -39,7 +39,7 @@ class FirstInput:
 
 @pytest.fixture
 def model(tmp_path: Path, point_settings: PointSettings) -> Path:
-    """The folder of a model over `amount` and `rate`."""
+    """Return the folder of a model over `amount` and `rate`."""
     point_settings(model_dir=tmp_path)
     joblib.dump(FirstInput(), tmp_path / MODEL)
     metadata = {"service": "fraud_detection", "features": ["amount", "rate"]}
@@ -49,7 +49,7 @@ def model(tmp_path: Path, point_settings: PointSettings) -> Path:
 
 
 def payments(days: float, seed: int, merchants: int = 200) -> pd.DataFrame:
-    """Payments until the as-of; `rate` is the merchant's and hardly changes."""
+    """Return payments until the as-of; `rate` is the merchant's and hardly changes."""
     random = np.random.default_rng(seed)
     rows = round(500 * days)
     merchant = random.zipf(1.5, rows) % merchants
@@ -106,7 +106,7 @@ def test_equal_rates_of_another_precision_are_no_drift() -> None:
 
 
 def report_of(psi: dict[str, float]) -> pd.DataFrame:
-    """The report of one feature against each baseline."""
+    """Return the report of one feature against each baseline."""
     parts = []
     for baseline, value in psi.items():
         row = {"feature": "a", "psi": value, "p_value": np.nan if np.isnan(value) else 0.001}

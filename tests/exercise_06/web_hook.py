@@ -1,4 +1,4 @@
-"""A receiver of alerts over HTTP, on loopback, that answers as a test says."""
+"""A receiver of alerts over HTTP, on loopback, with responses that a test sets."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def web_hook() -> Iterator[WebHook]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         hook.port = server.server_address[1]

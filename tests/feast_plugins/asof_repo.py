@@ -32,7 +32,7 @@ def source(path: Path | str, created: str = "created", **options: Any) -> FileSo
 
 
 def feature_view(name: str, of: FileSource, *entities: Entity, **options: Any) -> FeatureView:
-    """A view of `value` by user with a TTL of ten days, unless the options differ."""
+    """Return a view of `value` by user with a TTL of ten days, unless the options differ."""
     options = {"features": {"value": Int64}, "ttl": 10 * DAY, **options}
     features = options.pop("features")
     return FeatureView(
@@ -45,7 +45,7 @@ def feature_view(name: str, of: FileSource, *entities: Entity, **options: Any) -
 
 
 def write_rows(path: Path, rows: list[Row], **types: pa.DataType) -> Path:
-    """Rows as Parquet; all have the keys of the first. Times are UTC microseconds."""
+    """Write rows as Parquet; all have the keys of the first. Times are UTC microseconds."""
     times = {"event_timestamp": MICROSECONDS, "created": MICROSECONDS}
     types = (
         {"user_id": pa.string(), "merchant_id": pa.string(), "value": pa.int64()} | times | types
@@ -64,7 +64,7 @@ def write_rows(path: Path, rows: list[Row], **types: pa.DataType) -> Path:
 def open_store(
     folder: Path, *objects: Any, offline: str = OURS, pull_latest: bool = False, **options: Any
 ) -> FeatureStore:
-    """A store with `objects` applied; its registry and its SQLite are files in `folder`."""
+    """Return a store with `objects` applied; its registry and its SQLite are files in `folder`."""
     name = offline.rsplit(".", 1)[-1]
     config = RepoConfig(
         project="p",

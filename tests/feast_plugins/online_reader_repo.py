@@ -42,7 +42,7 @@ Row = Mapping[str, Any]
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PROJECT = "reader"
-# Feast's SDK caches what it reads of a SQL registry by the `id()` of these: they are kept alive, so
+# Feast's SDK caches what it reads of a SQL registry by the `id()` of these: they stay alive, so
 # that no later one has the same.
 USED: list[object] = []
 
@@ -59,7 +59,7 @@ KEY_TYPES = {"user_id": String, "shop_id": Int64, "shelf_id": Int32}
 def feature_view(
     name: str, entities: Sequence[Entity], types: Mapping[str, Any], ttl: timedelta
 ) -> FeatureView:
-    """A view whose source is never read: tests write to Redis."""
+    """Return a view whose source is never read: tests write to Redis."""
     keys = {entity.join_key: KEY_TYPES[entity.join_key] for entity in entities}
     return FeatureView(
         name=name,
@@ -88,7 +88,7 @@ class Repo:
         self.store = FeatureStore(config=self.config)
 
     def copied(self, folder: Path) -> Self:
-        """The same repository with a registry of its own, which a test may change."""
+        """Return the same repository with a registry of its own, which a test may change."""
         folder.mkdir(parents=True)
         shutil.copy(self.folder / "registry.db", folder)
         copied = copy(self)
@@ -97,7 +97,7 @@ class Repo:
         return copied
 
     def config_at(self, connection_string: str) -> RepoConfig:
-        """This repository over another Redis."""
+        """Return this repository's configuration over another Redis."""
         return RepoConfig(
             repo_path=self.folder,
             project=PROJECT,

@@ -40,7 +40,7 @@ AS_TEXT = asked(("a", 2)).assign(event_timestamp="2026-01-01 02:00:00")
 
 
 def awkward_rows(random: Random, *unique: str) -> list[Row]:
-    """Rows in no order, with null keys and values, created early, late, or at an unknown time.
+    """Return rows in no order, with null keys and values, created early, late, or at no known time.
 
     No two are equal in `unique`: which of those would count is left open by Feast.
     """
@@ -143,7 +143,7 @@ def test_the_file_store_orders_rows_by_the_features_event_time(tmp_path: Path) -
 
 
 def test_duckdb_mixes_the_rows(tmp_path: Path) -> None:
-    """Those without features come last, or first, or elsewhere."""
+    """Rows without features come last, or first, or elsewhere."""
     rows = asked(*((user, 9) for user in ["a", "nobody", "b"] * 2000), row=range(6000))
     theirs, ours = (frame(store, rows)["row"].tolist() for store in both(tmp_path, DUCKDB))
     assert theirs != list(range(6000)) == ours

@@ -1,4 +1,4 @@
-"""Entity rows of every kind, joined by the as-of store: what comes back, and in what order."""
+"""Entity rows of every kind, joined by the as-of store: the values, and their order."""
 
 from datetime import date
 from decimal import Decimal
@@ -69,7 +69,7 @@ def test_a_column_that_is_null_for_a_whole_chunk(store: FeatureStore, tmp_path: 
     ids=["python", "no zone", "text", "text with zone", "another zone", "milliseconds"],
 )
 def test_moments_in_pandas(store: FeatureStore, times: Any) -> None:
-    """No zone is UTC, as Feast has it."""
+    """No zone is UTC, as in Feast."""
     rows = pd.DataFrame({"user_id": ["a", "a"], "event_timestamp": times})
     assert values(store, rows) == [1, 3]
 
@@ -160,7 +160,7 @@ def test_keys_of_every_type(tmp_path: Path, name: str) -> None:
 def test_keys_that_cannot_be_equal_are_refused(
     tmp_path: Path, stored: pa.Array, given: Any
 ) -> None:
-    """In one sentence that names the column; duckdb's store refuses them, too."""
+    """One sentence names the column; duckdb's store rejects them, too."""
     times = pa.array([at(1)], MICROSECONDS)
     table = pa.table({"k": stored, "event_timestamp": times, "value": [10]})
     pq.write_table(table, tmp_path / "rows.parquet")

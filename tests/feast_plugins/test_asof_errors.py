@@ -1,4 +1,4 @@
-"""Entity rows that cannot be joined: the error says which column, and of which view, at once."""
+"""Entity rows that cannot be joined: the error names the column and its view, at once."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def test_a_missing_key(store: FeatureStore, tmp_path: Path) -> None:
 
 
 def test_no_moment(store: FeatureStore, tmp_path: Path) -> None:
-    """Nor can one of two other columns be taken for it."""
+    """Neither of two other columns is accepted in its place."""
     rows = asked(("a", 2)).rename(columns={"event_timestamp": "paid_at"})
     for frame in (rows.drop(columns="paid_at"), rows.assign(shipped_at=rows["paid_at"])):
         for asked_rows in in_each_kind(frame, tmp_path):

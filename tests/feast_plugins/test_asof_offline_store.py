@@ -133,7 +133,7 @@ DECLARED = {
 
 
 def test_declared_types_exactly(tmp_path: Path) -> None:
-    """Whatever the file has; also where some or all rows are missing, and in pandas."""
+    """Any type in the file is fine; also where some or all rows are missing, and in pandas."""
     users = {"user_id": ["a", "b"], "event_timestamp": pa.array([at(1), at(1)], MICROSECONDS)}
     columns = {
         name: pa.array([value, None], kind) for name, (_, kind, value, _) in DECLARED.items()
@@ -181,7 +181,7 @@ def totals_in_full(inputs: pd.DataFrame) -> pd.DataFrame:
     [("pandas", totals_in_pandas), ("python", totals_in_python), ("pandas", totals_in_full)],
 )
 def test_on_demand_views_on_top(tmp_path: Path, mode: str, totals: Callable[..., Any]) -> None:
-    """They get the features of all chunks, also of those that only they ask for."""
+    """On-demand views get the features of all chunks, also of those that only they read."""
     view = feature_view("v", source(write_rows(tmp_path / "rows.parquet", ROWS)))
     request = RequestSource(name="request", schema=[Field(name="amount", dtype=Float64)])
     schema = [Field(name="total", dtype=Float64)]

@@ -1,4 +1,4 @@
-"""The as-of store, through Feast, against a join in plain Python, on rows made to be awkward."""
+"""The as-of store, through Feast, against a join in plain Python, on awkward rows."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -58,7 +58,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(file: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    """Every kind of view on the one file; joined three rows at a time, so that chunks meet."""
+    """Return every kind of view on the file; joined three rows at a time, so that chunks meet."""
     views = [
         feature_view(
             f"{ttl}_{'dated' if created else 'undated'}", of, USER, MERCHANT, ttl=TTLS[ttl]

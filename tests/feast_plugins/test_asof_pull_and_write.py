@@ -1,4 +1,4 @@
-"""What the as-of store reads for a materialization, and what it writes: whole, or not at all."""
+"""The as-of store's reads for a materialization, and its writes: atomic."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_the_newest_row_of_a_view_without_entities(tmp_path: Path) -> None:
 
 
 def test_every_row_of_an_interval(store: FeatureStore, tmp_path: Path) -> None:
-    """Kept as a data set, and in a file of the user's own."""
+    """Every row is saved as a data set, and in a file of the user's own."""
     plugin, config = store._get_provider().offline_store, store.config
     columns = (["user_id"], ["value"], "event_timestamp", "created")
     of = source("rows.parquet")
@@ -159,7 +159,7 @@ def test_a_folder_with_other_files_is_left_alone(store: FeatureStore, tmp_path: 
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
-    """Here in its last chunk, when most is written."""
+    """The write fails in its last chunk, when most is written."""
     view = feature_view("v", source(write_rows(tmp_path / "rows.parquet", ROWS)))
     store = open_store(tmp_path, view, rows_per_chunk=100_000)
     storage = SavedDatasetFileStorage("saved.parquet")

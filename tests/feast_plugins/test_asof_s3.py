@@ -61,7 +61,7 @@ def store_on(path: str, endpoint: str, folder: Path, *, pull_latest: bool = Fals
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize("path", ["s3://bucket/rows.parquet", "s3://bucket/folder"])
 def test_a_source_in_s3(path: str, endpoint: str, tmp_path: Path) -> None:
-    """It is joined, materialized and written to."""
+    """A source in S3 is joined, materialized and written to."""
     store = store_on(path, endpoint, tmp_path, pull_latest=True)
     assert values(store, asked(("a", 2), ("b", 9))) == [1, 20]
     store.materialize(at(0), at(2))

@@ -1,6 +1,6 @@
 """Features of every Feast type, in each form that files store, compared with Feast's duckdb store.
 
-The table of docs/plugins/asof_offline_store.md is made of the cases here.
+The table of docs/plugins/asof_offline_store.md is generated from the cases here.
 """
 
 from datetime import date, datetime
@@ -137,7 +137,7 @@ def answers(stores: list[FeatureStore]) -> list[pd.DataFrame]:
 
 
 def plain(value: Any) -> Any:
-    """Lists for arrays, None for what is missing."""
+    """Return lists for arrays, None for missing values."""
     if isinstance(value, np.ndarray | list | tuple):
         return [plain(item) for item in value]
     return None if value is None or value is pd.NaT or value != value else value

@@ -50,7 +50,7 @@ def required(wheel: zipfile.ZipFile) -> dict[str, Requirement]:
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The wheel and the source distribution of the plug-ins; the wheel is made from the latter."""
+    """Return the wheel and the source distribution of the plug-ins; the latter makes the wheel."""
     return build(tmp_path_factory.mktemp("plugins"), list(PLUGINS.iterdir()), [])
 
 
@@ -76,7 +76,7 @@ def test_the_plugins_source_distribution_holds_all_files(plugins: list[Path]) ->
 
 
 def test_every_import_of_the_plugins_is_a_requirement() -> None:
-    """So that they run where nothing else of this repository is installed."""
+    """The plug-ins then run where nothing else of this repository is installed."""
     source = "\n".join(path.read_text() for path in PLUGINS.glob("*.py"))
     imported = set(re.findall(r"^ *(?:from|import) (\w+)", source, re.M))
     third_party = imported - set(sys.stdlib_module_names) - {"feast_plugins"}

@@ -32,7 +32,7 @@ def store_with(folder: Path, declared: Any = Int64, **options: Any) -> FeatureSt
 
 
 def assert_refused(store: FeatureStore, *words: str) -> None:
-    """When asked for features, before anything is written."""
+    """Assert that a query of features is rejected before anything is written."""
     saved = Path(store.config.repo_path) / "saved.parquet"
     storage = SavedDatasetFileStorage(str(saved))
     with pytest.raises(SourceError) as refused:
@@ -99,7 +99,7 @@ def test_times_that_are_none(tmp_path: Path, column: str, kind: pa.DataType) -> 
 
 
 def damaged(file: Path) -> None:
-    """Its end is whole, so that it opens; its rows are not."""
+    """Write a file whose end is whole, so that it opens; its rows are damaged."""
     content = bytearray(file.read_bytes())
     content[4 : len(content) // 3] = b"\xff" * (len(content) // 3 - 4)
     file.write_bytes(content)
@@ -158,7 +158,7 @@ def test_numbers_may_be_wider_or_narrower(tmp_path: Path) -> None:
 
 
 def test_whole_numbers_may_be_stored_as_floats(tmp_path: Path) -> None:
-    """As pandas does it, where one of them is missing."""
+    """pandas stores them so, where one of them is missing."""
     rows = [*ROWS, {**ROWS[0], "user_id": "c", "value": None}]
     write_rows(tmp_path / "rows.parquet", rows, value=pa.float64())
     job = store_with(tmp_path).get_historical_features(asked(("a", 2), ("c", 2)), ["v:value"])

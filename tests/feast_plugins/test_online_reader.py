@@ -1,4 +1,4 @@
-"""The online reader gives what Feast's SDK gives, and tells missing, null and expired apart."""
+"""The online reader returns the SDK's values, and separates missing, null and expired ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -121,7 +121,7 @@ def readers(repo: Repo) -> Iterator[dict[str, OnlineReader]]:
 
 @pytest.fixture(scope="module")
 def filling(repo: Repo) -> Iterator[OnlineReader]:
-    """A reader of `stats` with a default."""
+    """Yield a reader of `stats` with a default."""
     with OnlineReader.open(repo.config, "stats", now=lambda: NOW, defaults={"count": 7}) as reader:
         yield reader
 
@@ -190,7 +190,7 @@ def test_rows_read_together_are_as_read_alone(
 
 
 def seconds_of(feature: str, answer: OnlineFeatures, repo: Repo, service: str) -> list[int]:
-    """The event times of a feature's view, as Feast gives them; a computed feature has none."""
+    """Return the event times of a feature's view, as Feast does; a computed feature has none."""
     owners = {f.name: name for name, view in repo.views.items() for f in view.features}
     view = feature.split("__")[0] if service == "two_users" else owners[feature]
     times = answer.event_times.get(view, [None] * len(answer.values[feature]))

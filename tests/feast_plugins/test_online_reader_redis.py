@@ -87,7 +87,7 @@ def test_many_rows_and_views_take_one_round_trip(
         before = proxy.round_trips
         reader.read(rows)
     assert proxy.round_trips == before + 1
-    # Five pairs of user and shop, two shelves, five users: each is asked once.
+    # Five pairs of user and shop, two shelves, five users: each is queried once.
     assert client.info("commandstats")["cmdstat_hmget"]["calls"] == 12
 
 

@@ -1,4 +1,4 @@
-"""The online reader and its registry: what it refuses, what it notices, what it reads through."""
+"""The online reader and its registry: rejected changes, noticed changes, and outages."""
 
 import asyncio
 import sqlite3
@@ -45,7 +45,7 @@ def opened(
 
 
 def apply_with_clicks(repo: Repo) -> None:
-    """A feature more in the service."""
+    """Add a feature to the service."""
     features = [repo.views["stats"], repo.views["brief"]]
     repo.store.apply([FeatureService(name="stats", features=features)])
 
@@ -124,7 +124,7 @@ def test_replies_that_are_kept_are_answered_as_if_read(repo: Repo) -> None:
 
 @contextmanager
 def stored_view(repo: Repo, name: str) -> Iterator[FeatureViewProto]:
-    """A view as the registry holds it, to be changed: Feast's apply does not see these changes."""
+    """Yield a view as the registry stores it: Feast's apply does not see changes of it."""
     with sqlite3.connect(repo.folder / "registry.db") as database:
         where = "FROM feature_views WHERE feature_view_name = ?"
         content = database.execute(f"SELECT feature_view_proto {where}", [name]).fetchone()[0]

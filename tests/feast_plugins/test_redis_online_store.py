@@ -57,7 +57,7 @@ ROWS_AT_ONCE = rows_per_script(features=3)
 
 
 def row(user: str, at: timedelta, count: int | None, created: timedelta | None = None) -> Row:
-    """A row whose every feature is told by `count`; None: all are null."""
+    """Return a row whose features all follow from `count`; None: all are null."""
     values = {"count": Value(), "mean": Value(), "last": Value()}
     if count is not None:
         numbers = {"int64_val": count}, {"float_val": count / 3}, {"string_val": f"product_{count}"}
@@ -87,7 +87,7 @@ def write(config: RepoConfig, *rows: Row, view: FeatureView = VIEW) -> None:
 
 
 def stored(client: redis.Redis, user: str, view: str = "stats") -> tuple[Any, ...]:
-    """The event time and the three features of a user."""
+    """Return the event time and the three features of a user."""
     fields = [time_field(view), *(feature_field(view, name) for name in ("count", "mean", "last"))]
     time, *values = client.hmget(entity_key("shop", "user_id", user), fields)
     return decode_time(time), *(decode_value(value) for value in values)
@@ -98,7 +98,7 @@ def dump(client: redis.Redis) -> dict[bytes, dict[bytes, bytes]]:
 
 
 def some_rows(count: int) -> list[Row]:
-    """Rows of a third as many users, out of order, without ties, some of them null."""
+    """Return rows of a third as many users, out of order, without ties, some of them null."""
     random = Random(5)
     times = random.sample(range(10**9), count)
     return [

@@ -1,4 +1,4 @@
-"""Submissions as people's programs save them: taken as meant, or file and line are named."""
+"""Submissions as common programs save them: read as intended, or file and line are named."""
 
 import json
 import zipfile
@@ -52,7 +52,7 @@ def test_a_byte_order_mark_is_removed(tmp_path: Path) -> None:
 
 
 def test_files_of_macos_beside_the_others_are_ignored(tmp_path: Path) -> None:
-    """AppleDouble: ._NAME has the attributes of NAME, on a foreign disk or in an archive."""
+    """AppleDouble files: ._NAME has the attributes of NAME, on a foreign disk or in an archive."""
     beside = "exercise_02_pit_training/._generate_training_data.py"
     intake = taken(tmp_path, {SCRIPT: CODE.encode(), beside: b"\0\5\26\7"})
     assert [file.name for file in (intake.folder).rglob("*.py")] == ["generate_training_data.py"]

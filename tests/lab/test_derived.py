@@ -25,7 +25,7 @@ DERIVED = ("data/X_train.parquet", "data/monitoring/monitoring.db", *RESULTS)
 
 @pytest.fixture
 def config(tmp_path: Path) -> Iterator[Settings]:
-    """A lab of its own, with the first dataset and no service yet."""
+    """Yield a lab of its own, with the first dataset and no service yet."""
     (tmp_path / "data").mkdir()
     manifest.write(FIRST, tmp_path / "data")
     folders = {f"{name}_dir": tmp_path / name for name in ("data", "build", "stack")}

@@ -1,4 +1,4 @@
-"""The studies in a small, seeded form; the written results stand in the documents."""
+"""The studies in a small, seeded form; the documents have the written results."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,13 +26,13 @@ HINDSIGHT = timedelta(days=10)
 
 
 def small_model(inputs: pd.DataFrame, labels: pd.Series) -> Any:
-    """Exercise 4's model with few trees."""
+    """Use exercise 4's model with few trees."""
     return HistGradientBoostingClassifier(max_iter=15).fit(inputs.to_numpy(), labels)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A simulated shop with the definitions applied; no service is needed."""
+    """Yield a simulated shop with the definitions applied; no service is needed."""
     folder = tmp_path_factory.mktemp("studies")
     history = timedelta(days=80)
     simulate(folder, transactions=15_000, seed=3, as_of=AS_OF, history=history)
@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def figures(data: Path) -> Iterator[pd.DataFrame]:
-    """All figures of the small shop."""
+    """Yield all figures of the small shop."""
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
         patch.setattr(study, "train", small_model)
         patch.setattr(scoring, "RESAMPLES", 5)

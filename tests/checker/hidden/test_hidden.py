@@ -1,4 +1,4 @@
-"""The right answers themselves, where a table could give wrong ones."""
+"""The expected answers themselves, for tables that could give wrong ones."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

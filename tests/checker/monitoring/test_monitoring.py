@@ -1,4 +1,4 @@
-"""What exercise 6 is asked about has one right answer, whichever sound way leads to it."""
+"""The questions on exercise 6 have one right answer, by whichever sound method."""
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
@@ -78,7 +78,7 @@ def test_the_order_of_the_pairs_does_not_tell_which_drifted() -> None:
 def windows(
     drift: dict[str, Any], passing: Collection[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of days -60 to -30, and of the last 7 days."""
+    """Return the rows of days -60 to -30, and of the last 7 days."""
     table = window_table(VIEW, 5, NOW, drift, passing)
     return of_days(table, 60, 30), of_days(table, 7, 0)
 
@@ -101,7 +101,7 @@ READINGS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 def test_windows_drift_where_it_is_planted_however_they_are_read(
     reading: str, passing: bool
 ) -> None:
-    """What had drifted between the windows only is no drift."""
+    """Drift between the two windows alone is not drift."""
     drift = dict(zip(VIEW.features, DRIFTS, strict=False))
     pair = windows(drift, VIEW.features if passing else ())
     reference, current = (READINGS[reading](rows) for rows in pair)

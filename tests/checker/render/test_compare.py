@@ -30,7 +30,7 @@ def with_figure(scorecard: Scorecard, value: float) -> Scorecard:
 
 @pytest.fixture
 def graded(tmp_path: Path) -> Path:
-    """A folder of three scorecards: one with all points, one short of one, a hostile one."""
+    """Return a folder of three scorecards: all points, one point short, and a hostile one."""
     folder = tmp_path / "graded"
     with_figure(card("ann"), 12.5).write(folder / "ann" / "scorecard.json")
     with_figure(card("bob", c2_4=Status.FAIL), 3).write(folder / "bob" / "scorecard.json")
@@ -111,7 +111,7 @@ def test_without_a_scorecard_there_is_nothing_to_compare(tmp_path: Path) -> None
 
 @pytest.fixture
 def page(out: Path) -> Iterator[Page]:
-    """The page, opened; what any script but ours would do is an error."""
+    """Open the page; an error of any script but ours fails the test."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         opened = browser.new_page()

@@ -1,4 +1,4 @@
-"""--explain tells what the contract and the errata say; --watch checks after each save."""
+"""--explain prints the contract and the errata; --watch checks after each save."""
 
 import os
 from contextlib import nullcontext

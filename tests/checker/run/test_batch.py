@@ -1,4 +1,4 @@
-"""Many submissions at once: none harms another, and a run that was begun goes on."""
+"""Many submissions at once: none harms another, and an interrupted run can be continued."""
 
 import json
 import signal
@@ -38,14 +38,14 @@ SEED = 5
 
 @pytest.fixture
 def lowered(config: CheckerSettings, monkeypatch: pytest.MonkeyPatch) -> CheckerSettings:
-    """The lowered limits; other processes find no data of the lab either."""
+    """Set the lowered limits; other processes find no data of the lab either."""
     monkeypatch.setenv("LAB_DATA_DIR", str(config.data_dir))
     return config
 
 
 @pytest.fixture
 def submissions(tmp_path: Path) -> list[Path]:
-    """Nothing in it, one that fails, one that kills who grades it, a good and a bad ZIP."""
+    """Return an empty submission, a failing one, a killer of the grader, a good and a bad ZIP."""
     names = ("nothing", "wrong", "killer")
     folders = [tmp_path / "class" / name for name in names]
     for folder in folders:
@@ -68,7 +68,7 @@ def submissions(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder for temporary files, with nothing in it; its name has to be short for sockets."""
+    """Yield an empty folder for temporary files; sockets need a short name."""
     with TemporaryDirectory(prefix="lab-t-") as name:
         monkeypatch.setattr(tempfile, "tempdir", name)
         yield Path(name)
@@ -113,7 +113,7 @@ def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_
 
 
 def running_in(folder: Path) -> list[str]:
-    """Programs that work in a folder, as Redis does in that of its data."""
+    """Return the programs that work in a folder, as Redis does in that of its data."""
     found = psutil.process_iter(["name", "cwd"])
     return [p.info["name"] for p in found if (p.info["cwd"] or "").startswith(str(folder))]
 
@@ -200,7 +200,7 @@ def test_a_missing_import_is_named(grade_by: GradeBy, tmp_path: Path) -> None:
 
 
 def wheel(folder: Path, name: str) -> Path:
-    """A package of one module, which says where it is from."""
+    """Return a package of one module, which names its source."""
     info = f"{name}-1.0.dist-info"
     files = {
         f"{name}.py": "origin = 'the class'\n",

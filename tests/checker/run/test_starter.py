@@ -1,4 +1,4 @@
-"""Code as it is handed out, with all that is wrong with it, is graded, and told what is wrong."""
+"""Starter code, with all its gaps, is graded, and the grader reports them."""
 
 import shutil
 from pathlib import Path
@@ -26,7 +26,7 @@ def starter(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def applied(starter: Path) -> Path:
-    """With an exercise 1 that can be applied, so that the others are looked at."""
+    """Return starter code with an exercise 1 that can be applied, so that others are checked."""
     shutil.rmtree(starter / "exercise_01_setup")
     shutil.copytree(SUBMISSIONS / "right" / "notebook" / "exercise-1", starter / "exercise-1")
     return starter

@@ -1,4 +1,4 @@
-"""The reference and other right solutions pass; whatever else is handed in gets a fair verdict."""
+"""The reference and other right solutions pass; any other submission gets a fair verdict."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def assert_all_pass(card: Scorecard, criteria: int = 35) -> None:
 def test_the_reference_passes(
     box: Sandbox, hidden: HiddenData, config: CheckerSettings, tmp_path: Path
 ) -> None:
-    """But for exercise 5, which `make run` grades."""
+    """All exercises but 5, which `make run` grades."""
     copy_reference(tmp_path)
     asked = [criterion for criterion in criteria_of(None) if not criterion.startswith("5.")]
     card = Grader(box, hidden, config).grade(tmp_path, asked)

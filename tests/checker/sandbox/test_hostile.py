@@ -1,7 +1,7 @@
 """No hostile submission gains a pass, harms the grader or the next one, or reads what it must not.
 
-One grading process grades all of them, one after the other. After each that may harm who comes
-next, and after the last of the others, it grades a right submission, which has to pass.
+One grading process grades all of them, one after the other. After each that may harm the next one,
+and after the last of the others, it grades a right submission, which has to pass.
 """
 
 import json
@@ -142,12 +142,12 @@ def test_settings_of_other_types_are_the_submissions_mistake(
 
 
 def left_running() -> list[int]:
-    """Processes of hostile submissions that are still there."""
+    """Return processes of hostile submissions that still run."""
     return [p.pid for p in psutil.process_iter(["cmdline"]) if MARKER in (p.info["cmdline"] or [])]
 
 
 def assert_harmless(card: Scorecard) -> None:
-    """In no form does it carry a secret, a terminal code or a script."""
+    """Assert that no form carries a secret, a terminal code or a script."""
     assert SECRET not in json.dumps(card.as_dict())
     for render in RENDERERS.values():
         text = render(card)

@@ -1,4 +1,4 @@
-"""What a submission leaves in its folder leads the grader neither outside nor into an error."""
+"""The files of a submission lead the grader neither outside nor into an error."""
 
 import os
 import sqlite3
@@ -46,7 +46,7 @@ def secret(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A submission of a feature_store.yaml and a script per exercise; none of its code is run."""
+    """Write a feature_store.yaml and a script per exercise as a submission; its code never runs."""
 
     def made(settings: str = "project: shop\n") -> Submission:
         for number in range(1, 7):
@@ -122,7 +122,7 @@ ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT x 
 
 
 def in_sqlite(path: Path, entities: object) -> Path:
-    """A registry with no rows but one of entities; or a view in its place that never ends."""
+    """Write a registry with no rows but one of entities; or a view in its place that never ends."""
     with closing(sqlite3.connect(path)) as database, database:
         for table, column in TABLES.items():
             database.execute(f"CREATE TABLE {table} ({column})")

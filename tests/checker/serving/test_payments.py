@@ -1,4 +1,4 @@
-"""Whom the checks of the API ask about, and whom they keep for the cache's misses."""
+"""The payments that the checks of the API send, and those reserved for cache misses."""
 
 import pandas as pd
 

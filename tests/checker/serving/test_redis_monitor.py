@@ -1,4 +1,4 @@
-"""Which commands were executed between our marks, whatever others say meanwhile."""
+"""Commands between our marks are recorded, whatever other clients send meanwhile."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Streaming values as a submission lays them out, and whatever else may lie in their place."""
+"""Streaming values in the layouts of submissions, and other content in their place."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whatever is handed in is taken in as a copy of its exercises, and nothing reaches outside."""
+"""A submission of any form is copied by its exercises, and nothing reaches outside."""
 
 import json
 import os
@@ -54,7 +54,7 @@ Take = Callable[..., Intake]
 
 @pytest.fixture
 def take(tmp_path: Path) -> Take:
-    """Take in a source, or a folder `ann` of these files, by limits of one's own."""
+    """Take in a source, or a folder `ann` of these files, with custom limits."""
 
     def taken(source: Path | Files, overrides: Path | None = None, **limits: Any) -> Intake:
         folder = source if isinstance(source, Path) else write(tmp_path / "ann", source)

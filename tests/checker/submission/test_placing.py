@@ -1,4 +1,4 @@
-"""Hidden tables fit what a submission declares, or it is told which declaration is wrong."""
+"""Hidden tables fit the declarations of a submission, or the message names the wrong one."""
 
 from dataclasses import replace
 from datetime import timedelta

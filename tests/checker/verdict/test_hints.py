@@ -1,4 +1,4 @@
-"""What an exception says leads to the pitfall behind it, and where a check says more, to that."""
+"""An exception's message leads to its pitfall; a check with a more specific hint has priority."""
 
 import re
 from dataclasses import replace

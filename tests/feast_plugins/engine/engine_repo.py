@@ -1,4 +1,4 @@
-"""What the tests of the columnar engine materialize, and the parts of the stores that do it."""
+"""Views and rows for the tests of the columnar engine, and the parts of the stores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +72,7 @@ def view_of(file: Path) -> FeatureView:
 
 
 def write_every_type(file: Path) -> FeatureView:
-    """400 rows of 40 users, with nulls in every column, and no two of one user at one moment."""
+    """Write 400 rows of 40 users, with nulls in every column; no user has two rows of one time."""
     numbers = range(400)
     columns = {
         name: pa.array([None if n % (5 + i) == 0 else make(n) for n in numbers], arrow)

@@ -42,7 +42,7 @@ def redis_process(folder: Path, options: Sequence[str], client: redis.Redis) -> 
 def secure_redis(folder: Path) -> Iterator[tuple[int, Path]]:
     """Run a Redis with TLS and PASSWORDS, for users who may not administer it.
 
-    Gives its port and its certificate.
+    Yields its port and its certificate.
     """
     certificate, key = make_certificate(folder)
     port = free_port()
@@ -59,7 +59,7 @@ def secure_redis(folder: Path) -> Iterator[tuple[int, Path]]:
 
 @contextmanager
 def redis_cluster(folder: Path, masters: int = 3) -> Iterator[list[int]]:
-    """Run a Redis Cluster without replicas; gives the ports of its masters."""
+    """Run a Redis Cluster without replicas; yields the ports of its masters."""
     ports = [free_port() for _ in range(masters)]
     with ExitStack() as running:
         for port in ports:

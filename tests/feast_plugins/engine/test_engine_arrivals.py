@@ -1,4 +1,4 @@
-"""What arrives late is materialized, what was corrected stays so, and the newest row wins."""
+"""Late rows are materialized, corrected ones stay corrected, and the newest row wins."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What Feast's own engine and Redis store take gives the same bytes here, or a better answer."""
+"""The inputs of Feast's own engine and Redis store give the same bytes here, or a better result."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ Materialized = Callable[..., Dump]
 def materialized(
     open_store: OpenStore, dump: Callable[[], Dump], client: redis.Redis
 ) -> Materialized:
-    """Return what a materialization leaves in an empty Redis."""
+    """Return the content of Redis after a materialization into an empty one."""
 
     def run(*objects: Any, parts: dict[str, Any] = ENGINE, start: datetime = START) -> Dump:
         client.flushall()
@@ -54,7 +54,7 @@ def materialized(
 
 
 def keyed(folder: Path, name: str, kind: ValueType, keys: pa.Array) -> list[Any]:
-    """An entity of a type and its view, over rows of these keys."""
+    """Return an entity of a type and its view, over rows of these keys."""
     times = pa.array([START + n * HOUR for n in range(len(keys))])
     columns = {name: keys, "event_timestamp": times, "created": times, "value": range(len(keys))}
     file = folder / f"{name}.parquet"

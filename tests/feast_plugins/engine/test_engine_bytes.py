@@ -1,4 +1,4 @@
-"""The columnar engine leaves in Redis what Feast's own leaves, byte for byte, from any source."""
+"""The columnar engine writes the same bytes to Redis as Feast's own, from any source."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs that are killed, refused or out of memory, and stores that the engine does not know."""
+"""Runs that are killed, rejected or out of memory, and stores that the engine does not support."""
 
 import os
 import signal

@@ -23,7 +23,7 @@ OLDEST = (6, 0)  # the oldest Redis that is supported
 
 
 def store_at(folder: Path, connection_string: str, **online_store: Any) -> FeatureStore:
-    """A store over fifty users and the service `s`."""
+    """Return a store over fifty users and the service `s`."""
     file = write_rows(folder / "rows.parquet", [row(user, 0, n) for n, user in enumerate(USERS)])
     part = {**ENGINE["online_store"], "connection_string": connection_string, **online_store}
     config = {
@@ -119,7 +119,7 @@ def test_a_cluster_is_written_and_read_by_store_and_engine(tmp_path: Path) -> No
 
 
 def since(client: redis.Redis, command: list[str]) -> dict[str, tuple[int, ...]]:
-    """The versions of Redis that brought a command, and each of its arguments that came later."""
+    """Return the Redis versions that introduced a command and each of its arguments."""
     name = command[0].lower()
     answer = client.execute_command("COMMAND DOCS", name)
     found = plain(answer)[name]
@@ -132,7 +132,7 @@ def since(client: redis.Redis, command: list[str]) -> dict[str, tuple[int, ...]]
 
 
 def plain(reply: Any) -> Any:
-    """A reply of pairs in a row, as dictionaries where it has names."""
+    """Return a reply of pairs as dictionaries, where it has names."""
     if isinstance(reply, bytes):
         return reply.decode()
     if not isinstance(reply, list):
@@ -163,7 +163,7 @@ def test_every_command_is_known_to_the_oldest_redis(
         client.echo("the end")
         commands = {}
         while (command := monitor.next_command()["command"].split(" "))[0] != "ECHO":
-            if command[:2] != ["CLIENT", "SETINFO"]:  # of redis-py, which ignores a refusal
+            if command[:2] != ["CLIENT", "SETINFO"]:  # of redis-py, which ignores a rejection
                 commands[command[0].upper()] = command
     assert {"HSET", "EXPIRE", "HMGET", "EVALSHA", "SCAN", "DEL"} <= set(commands)
     words = [since(client, command) for command in commands.values()]

@@ -1,4 +1,4 @@
-"""lab data, as it is typed."""
+"""The commands of lab data."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every feature column against a recount in plain Python, and when its rows arrive."""
+"""Every feature column against a recomputation in plain Python, and its rows' arrival times."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -152,7 +152,7 @@ def running_session(mine: list[Row], t: datetime) -> list[Row]:
 
 
 def streaming_changes(events: Events, user: str) -> set[datetime]:
-    """When an event begins to count, leaves a window, or ends a session."""
+    """Return the times when an event begins to count, leaves a window, or ends a session."""
     times = [row["event_timestamp"] for row in events["transactions"] if row["user_id"] == user]
     moments = set()
     for time in times:
@@ -173,7 +173,7 @@ RECOUNTS: dict[str, tuple[Callable[[Events, str, datetime], Values], list[str]]]
 
 
 def recount(events: Events, table: str) -> dict[tuple[str, datetime], Values]:
-    """All rows that the definition asks for, had they arrived at once."""
+    """Return all rows of the definition, without any delay of arrival."""
     values_of, sources = RECOUNTS[table]
     entity = FEATURE_TABLES[table].names[0]
     firsts: dict[str, datetime] = defaultdict(lambda: AS_OF)
@@ -212,7 +212,7 @@ def published(folder: Path, table: str) -> list[Row]:
 
 
 def arrival(entity: str, moment: datetime) -> timedelta:
-    """How late a snapshot row arrives, by a hash that no version of DuckDB can change."""
+    """Return the delay of a snapshot row, by a hash that is the same in every version of DuckDB."""
     hour = int(moment.timestamp()) // 3600
     number = int(md5(f"{entity} {hour}".encode()).hexdigest()[:8], 16)
     is_late = number < round(2**32 / 50)
@@ -298,7 +298,7 @@ def test_every_value_and_every_row_equals_a_recount(events: Events) -> None:
             }
             assert len(found) == len(rows)
             assert found.items() <= expected.items()
-            # What is not there yet arrives late, and only then.
+            # Rows that are not there yet arrive late, and only then.
             for _, moment in expected.keys() - found.keys():
                 assert moment > AS_OF - settings.late_arrival_delay
             for row in rows:

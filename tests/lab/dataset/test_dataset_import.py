@@ -1,4 +1,4 @@
-"""The importer: somebody's table in their words and their time zone, and what may be wrong."""
+"""The importer: a table with its own names and time zone, and possible mistakes in it."""
 
 import csv
 from collections.abc import Callable

@@ -40,7 +40,7 @@ class World:
 
     @property
     def labelled(self) -> pd.DataFrame:
-        """What exercise 2 trains on: mature, after the warm-up, with a label."""
+        """Return exercise 2's training rows: mature, after the burn-in, with a label."""
         rows = self.payments
         time = rows["event_timestamp"]
         begin = AS_OF - settings.history + settings.warm_up

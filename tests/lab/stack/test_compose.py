@@ -22,7 +22,7 @@ from tests.settings_in_force import PointSettings
 
 FILE = settings.root / "docker-compose.yml"
 
-# Answers as an engine with this project's containers would, as far as the lab asks.
+# A docker that answers the lab's commands as an engine with this project's containers.
 DOCKER = """
 echo "$@" >> {folder}/calls
 case "$*" in
@@ -40,8 +40,8 @@ esac
 
 @pytest.fixture(scope="module")
 def every_service() -> dict[str, Any]:
-    """The services as Compose itself understands the file, those of all profiles included."""
-    compose.client.cache_clear()  # a test may have asked with another PATH
+    """Return the services as Compose itself reads the file, those of all profiles included."""
+    compose.client.cache_clear()  # another test may have called it with another PATH
     if not compose.client():
         pytest.skip("no docker compose: scripts/system-packages docker-compose")
     every = {"COMPOSE_PROFILES": "flink,monitoring"}  # Compose 1 shows them in any case
@@ -54,7 +54,7 @@ def every_service() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def services(every_service: dict[str, Any]) -> dict[str, Any]:
-    """Those that are up without a profile."""
+    """Return the services that are up without a profile."""
     return {name: each for name, each in every_service.items() if "profiles" not in each}
 
 
@@ -112,7 +112,7 @@ def test_both_forms_of_kafka_are_the_same_version(services: dict[str, Any]) -> N
 def engine(
     config: Settings, tmp_path: Path, programs: Programs
 ) -> Iterator[tuple[Settings, Callable[[], str]]]:
-    """Settings under which the engine is asked for, and what it was asked so far."""
+    """Yield settings under which the lab calls the engine, and a function for the calls so far."""
     if which("redis-server") is None:
         pytest.skip("no redis-server: scripts/system-packages redis-server")
     programs(docker=DOCKER.format(folder=tmp_path, redis=which("redis-server")))

@@ -1,4 +1,4 @@
-"""Functions of Flink in Java: compiled when needed, and why they cannot be is said."""
+"""Functions of Flink in Java: compiled when needed; an error names the cause."""
 
 from pathlib import Path
 from shutil import which

@@ -1,4 +1,4 @@
-"""A real broker: what it takes, it gives back, also after a restart."""
+"""A real broker: it stores records and returns them, also after a restart."""
 
 import uuid
 from pathlib import Path
@@ -29,7 +29,7 @@ def send(broker: KafkaBroker, value: bytes) -> None:
 
 
 def received(broker: KafkaBroker) -> list[bytes]:
-    """Everything in the topic; asks for it by its name on this machine, as a learner would."""
+    """Return everything in the topic; connects by this machine's name, as a learner would."""
     consumer = KafkaConsumer(
         "events",
         bootstrap_servers=f"localhost:{broker.port}",

@@ -34,7 +34,7 @@ UP = "from lab.stack import up; up(['redis'])"
 
 
 def tool(config: Settings) -> subprocess.Popen[bytes]:
-    """Another process that brings Redis up, as a second terminal would."""
+    """Start another process that starts Redis, as a second terminal would."""
     fields = ("stack_dir", "stack_engine", "redis_port", "stack_timeout_s")
     env = os.environ | variables(**{field: getattr(config, field) for field in fields})
     return subprocess.Popen([sys.executable, "-c", UP], env=env)

@@ -1,4 +1,4 @@
-"""What goes wrong at `up`: a clear error, the log, the next command, and nothing left running."""
+"""Failures of `up`: a clear error, the log, the next command, and nothing left running."""
 
 from pathlib import Path
 from shutil import which
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 def test_a_redis_that_dies_while_starting_is_told_with_its_log(
     config: Settings, redis_status: Status
 ) -> None:
-    patient = {"stack_timeout_s": 100_000}  # its death is noticed, not waited out
+    patient = {"stack_timeout_s": 100_000}  # its end is detected, without the full timeout
     with pytest.raises(UserError) as caught:
         up(["redis"], config.model_copy(update={"redis_maxmemory": "plenty", **patient}))
     log = config.stack_dir / "redis" / "redis.log"

@@ -9,7 +9,7 @@ SCRIPT = settings.root / "scripts" / "system-packages"
 
 
 def system_packages(*commands: str) -> tuple[int, str]:
-    """Its exit status and all that it prints."""
+    """Return its exit status and all its output."""
     done = subprocess.run(
         ["/bin/sh", str(SCRIPT), *commands], capture_output=True, text=True, timeout=60
     )
