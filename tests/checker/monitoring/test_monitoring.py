@@ -101,7 +101,7 @@ READINGS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 def test_windows_drift_where_it_is_planted_however_they_are_read(
     reading: str, passing: bool
 ) -> None:
-    """Drift between the two windows alone is not drift."""
+    """A change that lies only in the days between the two windows is no drift."""
     drift = dict(zip(VIEW.features, DRIFTS, strict=False))
     pair = windows(drift, VIEW.features if passing else ())
     reference, current = (READINGS[reading](rows) for rows in pair)
