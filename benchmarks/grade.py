@@ -109,6 +109,6 @@ def run_to_its_end(command: Sequence[str], env: dict[str, str]) -> None:
 def assert_all_passed(scorecard: Path, exercises: Sequence[int]) -> None:
     """Raise RuntimeError unless everything was graded and passed: only then does a time count."""
     status_of = read_scorecard(scorecard).status_of()
-    asked = [criterion.id for criterion in CRITERIA if criterion.exercise in exercises]
-    if others := [f"{i} {status_of[i]}" for i in asked if status_of[i] is not Status.PASS]:
+    ids = [criterion.id for criterion in CRITERIA if criterion.exercise in exercises]
+    if others := [f"{i} {status_of[i]}" for i in ids if status_of[i] is not Status.PASS]:
         raise RuntimeError(f"{scorecard} has not passed: {', '.join(others)}")

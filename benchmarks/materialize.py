@@ -81,8 +81,8 @@ def once(stores: Stores, table: Snapshots, sizes: Sizes) -> float:
 def require_all_keys(server: RedisServer, table: Snapshots) -> None:
     """Raise AssertionError unless Redis holds every key of the table, and no other."""
     with server.client() as client:
-        held = client.dbsize()
-    assert held == table.keys, f"Redis holds {held} keys of {table.keys}"
+        stored = client.dbsize()
+    assert stored == table.keys, f"Redis holds {stored} keys of {table.keys}"
 
 
 def longest_script(table: Snapshots, sizes: Sizes) -> float:

@@ -96,8 +96,8 @@ def request(rows: int, call: int, sizes: Sizes) -> Rows:
 
 def compare(rows: int, requests: Sequence[Rows], ours: Read, sdk: Read, sizes: Sizes) -> Figure:
     """Compare our processor time a row with the SDK's; both give the same values."""
-    for asked in requests:
-        require_equal(ours(asked), sdk(asked))
+    for sent in requests:
+        require_equal(ours(sent), sdk(sent))
     sides = {"ours": block(ours, requests), SDK: block(sdk, requests)}
     medians = alternate(sides, sizes.blocks)
     per_row = {side: taken / len(requests) / rows * 1e6 for side, taken in medians.items()}
@@ -108,8 +108,8 @@ def block(read: Read, requests: Sequence[Rows]) -> Callable[[], float]:
     """Return a function that measures the processor seconds of all requests, one by one."""
 
     def all_requests() -> None:
-        for asked in requests:
-            read(asked)
+        for sent in requests:
+            read(sent)
 
     return lambda: cpu_seconds(all_requests)
 

@@ -201,11 +201,11 @@ class Sizes:
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
     """Yield the PR-AUC of the best single feature of a simulated shop."""
-    asked = Simulation(
+    simulation = Simulation(
         transactions=sizes.transactions, seed=settings.seed, history=settings.history
     )
     with TemporaryDirectory() as folder:
-        write_events(Path(folder), asked, AS_OF - settings.history, AS_OF)
+        write_events(Path(folder), simulation, AS_OF - settings.history, AS_OF)
         scores = scan(Path(folder)).drop(CHANCE)
     yield Figure("single_feature_pr_auc_max", float(scores.max()), "PR-AUC")
 

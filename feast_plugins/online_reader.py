@@ -88,14 +88,14 @@ class OnlineReader:
 
         Raises RequestError, RedisUnavailable, RedisTimeout.
         """
-        asked = self.ask(rows)
-        commands = asked.commands
-        return self.answer(asked, self._pool.ask(b"".join(commands), len(commands)))
+        request = self.ask(rows)
+        commands = request.commands
+        return self.answer(request, self._pool.ask(b"".join(commands), len(commands)))
 
     async def read_async(self, rows: Rows) -> OnlineFeatures:
         """Do the same in asyncio."""
-        asked = self.ask(rows)
-        return self.answer(asked, await self.fetch(asked.commands))
+        request = self.ask(rows)
+        return self.answer(request, await self.fetch(request.commands))
 
     def ask(self, rows: Rows) -> Asked:
         """Step 1 of a read: return its `commands`, one for each entity. Raises RequestError."""

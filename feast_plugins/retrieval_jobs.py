@@ -137,8 +137,8 @@ class AsofJob(ChunkedJob):
         entities = self._entities
         if validation_reference or self._on_demand or not isinstance(entities, FrameRows):
             return super().to_df(validation_reference, timeout)
-        asked = entities.chunks(self._asked_columns, self._rows_per_chunk)
-        features = pa.concat_tables(map(self._features_of, asked)).to_pandas()
+        chunks = entities.chunks(self._asked_columns, self._rows_per_chunk)
+        features = pa.concat_tables(map(self._features_of, chunks)).to_pandas()
         return pd.concat([entities.frame, features], axis=1)
 
     @property
@@ -147,10 +147,10 @@ class AsofJob(ChunkedJob):
         return [*keys, self._entities.event_time]
 
     def _features_of(self, rows: pa.Table) -> pa.Table:
-        asked = pl.from_arrow(rows.select(self._asked_columns))
-        assert isinstance(asked, pl.DataFrame)
-        moments = in_order(asked.select(as_utc(pl.col(self._entities.event_time)).alias(TIME)))
-        pairs = (pair for view in self._joins for pair in view.features_of(asked, moments))
+        entities = pl.from_arrow(rows.select(self._asked_columns))
+        assert isinstance(entities, pl.DataFrame)
+        moments = in_order(entities.select(as_utc(pl.col(self._entities.event_time)).alias(TIME)))
+        pairs = (pair for view in self._joins for pair in view.features_of(entities, moments))
         return pa.table(dict(pairs))
 
 

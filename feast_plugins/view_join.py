@@ -116,10 +116,10 @@ def _check_entities(
             raise EntityRowsError(
                 f"{view.name}: the entity rows have no column {column}, by which it is joined"
             )
-        asked, found = entities.schema([column]).field(0).type, source.types[columns[key]]
-        if not same_key_kind(asked, found):
+        given, found = entities.schema([column]).field(0).type, source.types[columns[key]]
+        if not same_key_kind(given, found):
             raise EntityRowsError(
-                f"{view.name}: {column} of the entity rows is {asked}, "
+                f"{view.name}: {column} of the entity rows is {given}, "
                 f"{columns[key]} of {view.batch_source.path} is {found}"
             )
     for name in outputs:

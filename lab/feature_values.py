@@ -37,8 +37,8 @@ def online_values(store: "FeatureStore", view: str, entities: pd.Index) -> pd.Da
     """Return the online values of `entities`, read through Feast a thousand at a time."""
     answers = []
     for start in range(0, len(entities), ENTITIES_PER_READ):
-        asked = {entities.name: list(entities[start : start + ENTITIES_PER_READ])}
-        answers.append(store.get_online_features(references(store, view), asked).to_df())
+        keys = {entities.name: list(entities[start : start + ENTITIES_PER_READ])}
+        answers.append(store.get_online_features(references(store, view), keys).to_df())
     return _typed(pd.concat(answers), store, view)
 
 

@@ -56,12 +56,12 @@ class RedisProxy:
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self.connections += 1
                 self._sockets += [client, server]
-                asked = threading.Event()  # since the last reply
+                is_sent = threading.Event()  # since the last reply
                 threading.Thread(
-                    target=self._ask, args=(client, server, asked), daemon=True
+                    target=self._ask, args=(client, server, is_sent), daemon=True
                 ).start()
                 threading.Thread(
-                    target=self._answer, args=(server, client, asked), daemon=True
+                    target=self._answer, args=(server, client, is_sent), daemon=True
                 ).start()
 
     def _ask(self, client: socket.socket, server: socket.socket, asked: threading.Event) -> None:

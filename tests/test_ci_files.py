@@ -64,8 +64,8 @@ def test_the_commands_of_a_workflow_exist(workflow: Path) -> None:
 
 @each_workflow
 def test_a_workflow_keeps_the_scorecard_of_what_failed(workflow: Path) -> None:
-    (kept,) = [step for step in steps(workflow) if "upload-artifact" in step.get("uses", "")]
-    assert kept["if"] == "always()"
+    (upload,) = [step for step in steps(workflow) if "upload-artifact" in step.get("uses", "")]
+    assert upload["if"] == "always()"
     assert all("@v" in step["uses"] for step in steps(workflow) if "uses" in step)
 
 

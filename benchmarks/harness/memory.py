@@ -41,8 +41,8 @@ class PeakOfTree:
 
 def gib_of_descendants() -> float:
     """Return the present memory of this process's descendants."""
-    held = 0
+    total = 0
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            held += process.memory_full_info().pss
-    return held / 2**30
+            total += process.memory_full_info().pss
+    return total / 2**30

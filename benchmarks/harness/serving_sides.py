@@ -81,10 +81,10 @@ def serving_sides(transactions: int, payments: int, workers: int) -> Iterator[Si
             for name, command, port, own in commands(workers)
         ]
         wait_for(servers)
-        asked = draw_payments(payments, folder / "data")
+        drawn = draw_payments(payments, folder / "data")
         yield Sides(
-            {server.name: Side(server, requests_of(server.name, asked)) for server in servers},
-            asked,
+            {server.name: Side(server, requests_of(server.name, drawn)) for server in servers},
+            drawn,
             stack.enter_context(http_client()),
         )
 
@@ -107,8 +107,8 @@ def requests_of(name: str, payments: Sequence[dict[str, Any]]) -> list[bytes]:
     """Return the payments in the side's form; Feast's server takes columns."""
     if name != FEAST:
         return [post("/predict", json.dumps(payment).encode()) for payment in payments]
-    asked = [
+    bodies = [
         {"feature_service": SERVICE, "entities": {key: [value] for key, value in payment.items()}}
         for payment in payments
     ]
-    return [post("/get-online-features", json.dumps(body).encode()) for body in asked]
+    return [post("/get-online-features", json.dumps(body).encode()) for body in bodies]

@@ -92,11 +92,11 @@ def fresh(rate: int, seconds: int) -> list[float]:
         producer = new_producer()
         sent, readable = dict[str, float](), dict[str, float]()
         random, end = Random(settings.seed), time.monotonic() + seconds
-        due = time.monotonic()
+        next_at = time.monotonic()
         while time.monotonic() < end or len(readable) < len(sent):
-            if due <= time.monotonic() < end:
+            if next_at <= time.monotonic() < end:
                 sent[probe(producer)] = time.monotonic()
-                due += random.expovariate(1 / PROBE_S)
+                next_at += random.expovariate(1 / PROBE_S)
             awaited = list(sent.keys() - readable.keys())
             for user, count in zip(awaited, counts_of(awaited, "1h"), strict=True):
                 if count:

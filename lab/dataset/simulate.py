@@ -27,8 +27,8 @@ def simulate(
 ) -> Manifest:
     """Replace the dataset in data_dir by a simulated one of about that many transactions."""
     start = (as_of - history).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    asked = Simulation(transactions=transactions, seed=seed, history=history)
-    return write_dataset(data_dir, asked, start, as_of, replace=True)
+    simulation = Simulation(transactions=transactions, seed=seed, history=history)
+    return write_dataset(data_dir, simulation, start, as_of, replace=True)
 
 
 def write_dataset(

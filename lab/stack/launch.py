@@ -18,9 +18,9 @@ def main() -> None:
     os.setsid()
     os.chdir(Path(record).parent)
     started = psutil.Process().create_time() - psutil.boot_time()
-    beside = Path(f"{record}.new")
-    beside.write_text(json.dumps({"pid": os.getpid(), "started": started, "port": int(port)}))
-    beside.replace(record)
+    temp_path = Path(f"{record}.new")
+    temp_path.write_text(json.dumps({"pid": os.getpid(), "started": started, "port": int(port)}))
+    temp_path.replace(record)
     os.execvp(command[0], command)
 
 

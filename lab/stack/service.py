@@ -114,5 +114,5 @@ class Service(ABC):
 def end_of(log: Path, count: int = 5) -> str:
     """Return a log's path and last lines, for an error, without Java's stack."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    told = [line for line in lines if line and not line.startswith("\tat ")][-count:]
-    return "\n    ".join([f"the end of {log}:", *(told or ["(empty)"])])
+    shown = [line for line in lines if line and not line.startswith("\tat ")][-count:]
+    return "\n    ".join([f"the end of {log}:", *(shown or ["(empty)"])])

@@ -57,21 +57,21 @@ class Verdict:
 def verdicts(exercise: int) -> dict[str, Verdict]:
     """Return the stored verdicts, by mutant."""
     file = _file(exercise)
-    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return {name: Verdict(**verdict) for name, verdict in kept.items()}
+    stored: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return {name: Verdict(**verdict) for name, verdict in stored.items()}
 
 
 def keep_verdict(mutant: Mutant, card: Scorecard) -> None:
     """Store the verdict of a mutant, and delete those of removed mutants."""
     result = next(r for r in card.results if r.criterion.id == mutant.criterion)
-    said = OF_THIS_MACHINE.sub("", result.message or result.measured)
+    message = OF_THIS_MACHINE.sub("", result.message or result.measured)
     caught = card.status_of() == mutant.expected()
-    new = Verdict(digest_of(mutant), caught, said)
+    new = Verdict(digest_of(mutant), caught, message)
     with locked(settings.build_dir / "verdicts", timeout_s=settings.stack_timeout_s):
         known = {**verdicts(mutant.exercise), str(mutant): new}
         names = [str(m) for m in mutants(mutant.exercise) if str(m) in known]
-        kept = {name: asdict(known[name]) for name in names}
-        write_whole(_file(mutant.exercise), json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+        stored = {name: asdict(known[name]) for name in names}
+        write_whole(_file(mutant.exercise), json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
 
 
 def _file(exercise: int) -> Path:
@@ -118,10 +118,10 @@ def page() -> str:
     parts = [INTRO.format(count=len(every), graded=graded, digest=digest)]
     for exercise, title in EXERCISES.items():
         parts.append(f"\n## {exercise}. {title}\n")
-        kept = verdicts(exercise)
+        stored = verdicts(exercise)
         by_criterion = sorted(mutants(exercise), key=lambda mutant: mutant.criterion)
         for criterion, group in groupby(by_criterion, key=lambda mutant: mutant.criterion):
-            rows = [_row(mutant, kept) for mutant in group]
+            rows = [_row(mutant, stored) for mutant in group]
             parts.append(f"\n**{criterion} {BY_ID[criterion].title}**\n\n{_table(rows)}")
     return "".join(parts)
 
@@ -134,8 +134,8 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def _row(mutant: Mutant, kept: Mapping[str, Verdict]) -> list[str]:
     if has_changed(mutant):
         return [f"`{mutant.name}`", mutant.mistake, "**to be graded**", ""]
-    said = _in_a_cell(kept[str(mutant)].said)
-    return [f"`{mutant.name}`", mutant.mistake, Status.FAIL.value, said]
+    message = _in_a_cell(kept[str(mutant)].said)
+    return [f"`{mutant.name}`", mutant.mistake, Status.FAIL.value, message]
 
 
 def _in_a_cell(text: str) -> str:

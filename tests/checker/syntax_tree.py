@@ -125,10 +125,10 @@ def _replaced(source: str, piece: Piece, new: str) -> str:
 def _indented(new: str, indentation: str) -> str:
     """Indent all lines but the first, and those within a string."""
     text = textwrap.dedent(new).strip()
-    kept = {1, *_lines_within_strings(text)}
+    unchanged = {1, *_lines_within_strings(text)}
     lines = text.split("\n")
     return "\n".join(
-        line if number in kept or not line else indentation + line
+        line if number in unchanged or not line else indentation + line
         for number, line in enumerate(lines, start=1)
     )
 

@@ -52,8 +52,8 @@ def test_a_renamed_function_is_an_error_with_the_mutants_name(tmp_path: Path) ->
     script = plain / "exercise_02_training" / "generate_training_data.py"
     script.write_text(script.read_text().replace("get_training_data", "training_data"))
     mutant = next(mutant for mutant in mutants(2) if mutant.name == "no_ttl")
-    says = r"^2\.4-no_ttl: .*generate_training_data\.py has no definition of get_training_data"
-    with pytest.raises(MutantError, match=says):
+    message = r"^2\.4-no_ttl: .*generate_training_data\.py has no definition of get_training_data"
+    with pytest.raises(MutantError, match=message):
         mutant.write(plain)
 
 
@@ -78,8 +78,8 @@ def test_a_verdict_is_kept_until_the_mutant_changes(
     other = next(mutant for mutant in mutants(1) if mutant.criterion == "1.6")
     matrix.keep_verdict(other, a_card({**other.expected(), "1.2": Status.FAIL}))
     matrix.keep_verdict(ANY, a_card(ANY.expected()))
-    kept = matrix.verdicts(1)
-    assert {name: verdict.caught for name, verdict in kept.items()} == {
+    stored = matrix.verdicts(1)
+    assert {name: verdict.caught for name, verdict in stored.items()} == {
         str(ANY): True,
         str(other): False,
     }

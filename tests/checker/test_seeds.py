@@ -59,12 +59,12 @@ def test_the_reference_passes(
 def test_a_mutant_of_what_is_timed_fails(
     mutant: Mutant, box: Sandbox, hidden_data: HiddenData, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
-    judge = Grader(box, hidden_data, in_force.model_copy(update=mutant.limits))
+    grader = Grader(box, hidden_data, in_force.model_copy(update=mutant.limits))
     folder = wrong(mutant, tmp_path / "wrong")
     needs = BY_ID[mutant.criterion].needs
-    *met, judged = judge.grade(folder, [*needs, mutant.criterion]).results
+    *met, result = grader.grade(folder, [*needs, mutant.criterion]).results
     assert {r.criterion.id: told(r) for r in met if r.status is not Status.PASS} == {}
-    assert judged.status is Status.FAIL, told(judged)
+    assert result.status is Status.FAIL, told(result)
 
 
 @pytest.mark.kafka
@@ -83,9 +83,9 @@ def test_a_mutant_of_freshness_fails(
             met = checks[criterion.id](submission)
             assert met.passed, (criterion.id, met)
         for _ in SEEDS:
-            judged = checks["5.4"](submission)
-            print(judged.measured)
-            assert not judged.passed, judged
+            result = checks["5.4"](submission)
+            print(result.measured)
+            assert not result.passed, result
     finally:
         box.close_children()
 

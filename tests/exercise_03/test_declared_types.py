@@ -42,10 +42,10 @@ def test_on_demand_features_agree_bit_for_bit() -> None:
     edge = 2 * averages["avg_transaction_amount"].reindex(raw["user_id"]).astype("float64")
     amounts = np.where(np.arange(len(raw)) % 2, raw["amount"], edge.fillna(1.0))
     rows = pd.DataFrame({"user_id": raw["user_id"].to_numpy(), "transaction_amount": amounts})
-    asked = rows.assign(event_timestamp=AS_OF, row=range(len(rows)))
+    entities = rows.assign(event_timestamp=AS_OF, row=range(len(rows)))
     references = [f"transaction_request_features:{name}" for name in REQUEST_FEATURES]
     offline = store.get_historical_features(
-        entity_df=asked, features=references, filter_by_created_timestamp=True
+        entity_df=entities, features=references, filter_by_created_timestamp=True
     ).to_df()
     offline = offline.sort_values("row").reset_index(drop=True)
     online = store.get_online_features(references, rows.to_dict("records")).to_df()

@@ -62,13 +62,13 @@ def predict_batch(api: TestClient, batch: list[Body]) -> list[Body]:
 
 
 def test_features_are_those_of_training_bit_for_bit(either_api: TestClient) -> None:
-    asked = payments(ROWS)
+    sent = payments(ROWS)
     online = [
         row["features"]
         for start in range(0, ROWS, BATCH)
-        for row in predict_batch(either_api, asked[start : start + BATCH])
+        for row in predict_batch(either_api, sent[start : start + BATCH])
     ]
-    expected = offline_features(asked)
+    expected = offline_features(sent)
     served = pd.DataFrame(online)
     for name in (*STORED, *REQUEST_TIME):
         ours, theirs = (

@@ -99,8 +99,8 @@ def test_a_thousand_at_once_get_their_own_answers(served: LiveApi) -> None:
     bodies = payments(1_000)
     answers = asyncio.run(at_once(served, bodies))
     assert {status for status, _ in answers} == {200}
-    asked = [(body["user_id"], body["merchant_id"]) for body in bodies]
-    assert [(answer["user_id"], answer["merchant_id"]) for _, answer in answers] == asked
+    pairs = [(body["user_id"], body["merchant_id"]) for body in bodies]
+    assert [(answer["user_id"], answer["merchant_id"]) for _, answer in answers] == pairs
     alone = served.client.post("/predict", json=bodies[7]).json()
     latencies = {"latency_ms": 0.0}
     assert answers[7][1] | latencies == alone | latencies

@@ -98,13 +98,13 @@ def outcome(new_pipeline: NewPipeline) -> Outcome:
         pipeline.send(("odd", text, milliseconds(now)) for text in odd_events(now))
         pipeline.send(old_events(now))
         messages = pipeline.events()
-        recounted = tiles(messages)
+        expected = tiles(messages)
         refused = len(messages) - len(accepted(messages))  # duplicates as well
 
         def is_settled() -> bool:
             job.process.poll()
-            told = in_order(pipeline.tiles().values())
-            return told == recounted and len(pipeline.dead_letters().values()) == refused
+            written = in_order(pipeline.tiles().values())
+            return written == expected and len(pipeline.dead_letters().values()) == refused
 
         try:
             eventually(is_settled, 90)
@@ -127,12 +127,12 @@ def test_what_is_not_accepted_is_told_with_its_reason_and_place(outcome: Outcome
         for message in outcome.messages
         if (reason := judged(message)[0])
     }
-    told = {
+    found = {
         (dead["partition"], dead["offset"]): (dead["reason"], dead["record_time"])
         for dead in outcome.dead
         if dead["reason"] != "duplicate"
     }
-    assert told == expected
+    assert found == expected
     assert set(Counter(dead["reason"] for dead in outcome.dead)) == {
         "duplicate", "not_json", "missing_user", "missing_amount", "bad_amount", "bad_time",
         "too_late", "too_far_ahead",
@@ -140,11 +140,11 @@ def test_what_is_not_accepted_is_told_with_its_reason_and_place(outcome: Outcome
 
 
 def test_a_dead_letter_has_the_message(outcome: Outcome) -> None:
-    said = {
+    values = {
         (m.partition(), m.offset()): (m.value() or b"").decode(errors="replace")
         for m in outcome.messages
     }
-    assert all(dead["value"] == said[dead["partition"], dead["offset"]] for dead in outcome.dead)
+    assert all(dead["value"] == values[dead["partition"], dead["offset"]] for dead in outcome.dead)
 
 
 def test_a_tile_only_grows(outcome: Outcome) -> None:

@@ -26,8 +26,8 @@ SHORT = {"allowed_lateness": LATENESS, "allowed_ahead": SECOND, "max_lag": 20 * 
 
 
 def wait_until_exact(pipeline: Pipeline) -> None:
-    recounted = tiles(pipeline.events())
-    eventually(lambda: in_order(pipeline.tiles().values()) == recounted)
+    expected = tiles(pipeline.events())
+    eventually(lambda: in_order(pipeline.tiles().values()) == expected)
 
 
 def wait_for_checkpoint(pipeline: Pipeline) -> None:

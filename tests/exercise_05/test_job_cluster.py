@@ -47,8 +47,8 @@ def test_a_killed_task_manager_costs_nothing(
         pipeline.send(islice(payments, EVENTS))
         victim.kill()
         pipeline.send(islice(payments, EVENTS))
-        recounted = tiles(pipeline.events())
-        eventually(lambda: in_order(pipeline.tiles().values()) == recounted)
+        expected = tiles(pipeline.events())
+        eventually(lambda: in_order(pipeline.tiles().values()) == expected)
         assert states(cluster) == ["RUNNING"]
         assert job.stop() == 0, job.output
     assert states(cluster) == ["FINISHED"]

@@ -15,8 +15,8 @@ EVENTS = 4_000
 
 
 def wait_until_exact(pipeline: Pipeline) -> None:
-    recounted = tiles(pipeline.events())
-    eventually(lambda: in_order(pipeline.tiles().values()) == recounted)
+    expected = tiles(pipeline.events())
+    eventually(lambda: in_order(pipeline.tiles().values()) == expected)
 
 
 def test_nothing_is_lost_or_counted_twice(new_pipeline: NewPipeline) -> None:

@@ -129,7 +129,7 @@ def test_refused_events_are_reported(scene: Scene, capsys: pytest.CaptureFixture
 
 
 def test_a_partition_that_is_added_is_read_within_ten_seconds(scene: Scene) -> None:
-    """Checkpoints, one a second, measure the time; Flink discovers every five minutes by default."""
+    """Checkpoints, one a second, measure the time; by default discovery takes five minutes."""
     options = {"bootstrap.servers": scene.pipeline.broker.bootstrap}
     admin = AdminClient({**options})  # an unnamed one is gone before its answer
     added = admin.create_partitions([NewPartitions(TRANSACTIONS, PARTITIONS + 1)])

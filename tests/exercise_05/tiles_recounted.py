@@ -22,32 +22,32 @@ CENT, LIMIT = Decimal("0.01"), Decimal(10**10)
 
 def judged(message: Message) -> tuple[str | None, Any]:
     """Return why an event is rejected, or none, and its id, user, time, cents, declined."""
-    said = object_in(message.value())
-    if said is None:
+    event = object_in(message.value())
+    if event is None:
         return "not_json" if message.value() is not None else "no_value", None
-    user, cents = text_of(said.get("user_id")), cents_of(said.get("amount"))
-    time, recorded = milliseconds_of(said.get("event_time")), message.timestamp()[1]
+    user, cents = text_of(event.get("user_id")), cents_of(event.get("amount"))
+    time, recorded = milliseconds_of(event.get("event_time")), message.timestamp()[1]
     if not user or len(user) > 256:
         return "bad_user" if user else "missing_user", None
     if cents is None:
-        is_missing = said.get("amount") is None or isinstance(said["amount"], dict | list)
+        is_missing = event.get("amount") is None or isinstance(event["amount"], dict | list)
         return "missing_amount" if is_missing else "bad_amount", None
     if time is None:
         return "bad_time", None
     if not recorded - LATENESS_MS <= time <= recorded + AHEAD_MS:
         return "too_late" if time < recorded else "too_far_ahead", None
-    number = text_of(said.get("transaction_id")).strip()
+    number = text_of(event.get("transaction_id")).strip()
     identity = (user, number) if number else (message.partition(), message.offset())
-    return None, (identity, Event(user, time, cents, text_of(said.get("is_approved")) == "false"))
+    return None, (identity, Event(user, time, cents, text_of(event.get("is_approved")) == "false"))
 
 
 def object_in(value: bytes | None) -> dict[str, Any] | None:
     """Return the object that a record is, numbers as they are written."""
     try:
-        said = json.loads(value or b"", parse_float=str, parse_int=str, parse_constant=refuse)
+        parsed = json.loads(value or b"", parse_float=str, parse_int=str, parse_constant=refuse)
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def text_of(value: Any) -> str:

@@ -118,8 +118,8 @@ def test_the_dag_checks_alerts_and_reports(airflow: dict[str, str], hook: WebHoo
 def test_a_run_by_hand_is_as_of_its_own_time(airflow: dict[str, str], shop: Path) -> None:
     """Airflow 3 gives it no logical date and no interval."""
     run([str(AIRFLOW), "db", "migrate"], airflow)
-    said = run([sys.executable, "-c", BY_HAND.format(folder=str(DAGS))], airflow)
-    state, day = said.splitlines()[-1].split()
+    output = run([sys.executable, "-c", BY_HAND.format(folder=str(DAGS))], airflow)
+    state, day = output.splitlines()[-1].split()
     assert state == "success"
     assert [file.name for file in pages()] == [f"report_{day}.html"]
 

@@ -98,10 +98,10 @@ def test_the_repositorys_wheel_holds_its_data_and_requirements(tmp_path: Path) -
     (built,) = build(tmp_path, [*folders, *files], ["--wheel"])
     with zipfile.ZipFile(built) as wheel:
         packed, needs = set(wheel.namelist()), required(wheel)
-    kept = {path.relative_to(tmp_path / "source") for path in (tmp_path / "source").rglob("*")}
+    included = {path.relative_to(tmp_path / "source") for path in (tmp_path / "source").rglob("*")}
     wanted = {
         path.as_posix()
-        for path in kept
+        for path in included
         if (tmp_path / "source" / path).is_file()
         and len(path.parts) > 1
         and "build" not in path.parts

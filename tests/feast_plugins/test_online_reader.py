@@ -149,11 +149,11 @@ def test_every_service_answers_as_the_sdk_does(
         repo.write("pair", {"shop_id": shop, **entity}, {"visits": 1}, data.draw(recent))
     repo.write("shelves", {"shelf_id": SHELVES[0]}, {"items": 3})
     repo.write("all_users", {"__dummy_id": ""}, {"total": 9})
-    asked = data.draw(st.lists(ONE_ROW, min_size=1, max_size=6))
+    request = data.draw(st.lists(ONE_ROW, min_size=1, max_size=6))
     for service, reader in readers.items():
         # A column of the unaliased join key would confuse Feast's SDK.
         unused = {"user_id"} if service == "two_users" else {"payer_id", "payee_id"}
-        rows: Rows = {name: [row[name] for row in asked] for name in asked[0].keys() - unused}
+        rows: Rows = {name: [row[name] for row in request] for name in request[0].keys() - unused}
         named = {"full_feature_names": service == "two_users"}
         theirs = repo.sdk(service, rows, **named).to_dict(include_event_timestamps=True)
         ours = reader.read(rows)

@@ -108,11 +108,11 @@ def test_an_on_demand_view_brings_what_it_reads(repo: Repo) -> None:
 
 def test_replies_that_are_kept_are_answered_as_if_read(repo: Repo) -> None:
     async def in_steps(first: OnlineReader, second: OnlineReader) -> None:
-        asked, other = first.ask(ROWS), second.ask(ROWS)
-        replies = await first.fetch([*asked.commands, *other.commands])  # one round trip
-        kept = len(asked.commands)
-        assert first.answer(asked, replies[:kept]) == first.read(ROWS)
-        assert second.answer(other, replies[kept:]) == second.read(ROWS)
+        request, other = first.ask(ROWS), second.ask(ROWS)
+        replies = await first.fetch([*request.commands, *other.commands])  # one round trip
+        split = len(request.commands)
+        assert first.answer(request, replies[:split]) == first.read(ROWS)
+        assert second.answer(other, replies[split:]) == second.read(ROWS)
 
     apply_with_clicks(repo)
     with opened(repo, views=["stats"]) as first, opened(repo, views=["brief"]) as second:

@@ -53,8 +53,8 @@ def test_a_byte_order_mark_is_removed(tmp_path: Path) -> None:
 
 def test_files_of_macos_beside_the_others_are_ignored(tmp_path: Path) -> None:
     """AppleDouble files: ._NAME has the attributes of NAME, on a foreign disk or in an archive."""
-    beside = "exercise_02_pit_training/._generate_training_data.py"
-    intake = taken(tmp_path, {SCRIPT: CODE.encode(), beside: b"\0\5\26\7"})
+    double = "exercise_02_pit_training/._generate_training_data.py"
+    intake = taken(tmp_path, {SCRIPT: CODE.encode(), double: b"\0\5\26\7"})
     assert [file.name for file in (intake.folder).rglob("*.py")] == ["generate_training_data.py"]
     assert intake.left_out == []
 

@@ -111,18 +111,18 @@ class KafkaBroker(Server):
         )
 
     def _format_storage(self, program: Sequence[str]) -> None:
-        beside = self.directory / "data.new"
-        shutil.rmtree(beside, ignore_errors=True)
+        temp_path = self.directory / "data.new"
+        shutil.rmtree(temp_path, ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With "=": an id may begin with a hyphen, which the tool would read as an option.
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
         run(
-            [*program, *tool, self._properties(beside)],
+            [*program, *tool, self._properties(temp_path)],
             what="formatting Kafka's storage",
             log=self.directory / "format.log",
             timeout_s=self.config.stack_timeout_s,
         )
-        beside.rename(self.data)
+        temp_path.rename(self.data)
 
     def _properties(self, data: Path) -> str:
         """Write a server.properties for data in that folder; return its path."""

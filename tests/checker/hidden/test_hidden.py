@@ -35,10 +35,10 @@ def test_a_null_of_the_newest_row_is_its_value(hidden: HiddenData) -> None:
 
 
 def test_planted_users_are_told_apart_by_their_rows_only(hidden: HiddenData) -> None:
-    asked, case_of = plant(hidden.unchanged(), timedelta(days=90))
-    assert list(asked["user_id"]) == list(case_of)
+    rows, case_of = plant(hidden.unchanged(), timedelta(days=90))
+    assert list(rows["user_id"]) == list(case_of)
     assert Counter(case_of.values()) == dict.fromkeys(set(case_of.values()), PLANTED)
-    assert asked["user_id"].str.fullmatch(r"user_\d{12}").all()
+    assert rows["user_id"].str.fullmatch(r"user_\d{12}").all()
     assert plant(hidden.unchanged(), timedelta(days=90))[1] == case_of, "a verdict is replayed"
 
 

@@ -62,9 +62,9 @@ def test_sound_binnings_agree_on_every_pair(edges: str, smoothing: str) -> None:
 
 
 def test_the_ks_test_agrees_on_every_pair() -> None:
-    asked = list(pairs(5))
-    assert sum(pair.drifted for pair in asked) == len(asked) / 2 == 20
-    for pair in asked:
+    cases = list(pairs(5))
+    assert sum(pair.drifted for pair in cases) == len(cases) / 2 == 20
+    for pair in cases:
         p_value = stats.ks_2samp(pair.reference, pair.current).pvalue
         assert p_value < 1e-9 if pair.drifted else p_value > 0.9, (pair.name, p_value)
 
@@ -175,7 +175,7 @@ def test_nothing_is_wrong_for_every_column() -> None:
 def test_a_failed_check_of_a_clean_column_is_wrong() -> None:
     planted = planted_table(5)
     clean = "refund_rate"
-    said = [{**r, "passed": r["value"] == 0 and r["column"] != clean} for r in rates(planted)]
+    checks = [{**r, "passed": r["value"] == 0 and r["column"] != clean} for r in rates(planted)]
     names = {column: column for column in planted.rows}
-    wrong = [case for case, *_ in mistakes(planted, findings(said, names))]
+    wrong = [case for case, *_ in mistakes(planted, findings(checks, names))]
     assert wrong == [f"nulls of {clean}", f"outliers of {clean}"]

@@ -101,7 +101,7 @@ def test_watching_checks_again_after_a_save(
     folder = tmp_path / "mine"
     make_workspace(folder)
     cards: list[Scorecard] = []
-    said = StringIO()
+    output = StringIO()
 
     class Remembering(Grader):
         def grade(self, *arguments: object) -> Scorecard:
@@ -121,8 +121,8 @@ def test_watching_checks_again_after_a_save(
     grader = Remembering(box, hidden, config)
     monkeypatch.setattr(checking, "grader", lambda *_: nullcontext(grader))
     with pytest.raises(KeyboardInterrupt):
-        checking.watch(folder, 1, None, config, Console(file=said), save_then_stop)
+        checking.watch(folder, 1, None, config, Console(file=output), save_then_stop)
     first, *_, second = cards
     assert first.count(Status.NOT_ATTEMPTED) == 6
     assert second.results[0].status is Status.FAIL
-    assert "submission.toml is not valid TOML" in said.getvalue().replace("\n", " ")
+    assert "submission.toml is not valid TOML" in output.getvalue().replace("\n", " ")

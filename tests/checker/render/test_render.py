@@ -67,9 +67,9 @@ def test_no_form_lets_control_characters_through(form: Form, length: int) -> Non
 def test_the_terminal_lets_no_codes_of_theirs_through() -> None:
     console = Console(file=StringIO(), width=200, force_terminal=False)
     show(hostile(), console)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert not CONTROLS.search(said)
-    assert "<script>" in said
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert not CONTROLS.search(output)
+    assert "<script>" in output
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_the_terminal_lets_no_codes_of_theirs_through() -> None:
 def test_the_terminal_names_the_next_step(scorecard: Scorecard, next_step: str | None) -> None:
     console = Console(file=StringIO(), width=200)
     show(scorecard, console)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    named = re.findall(r"next: lab check (\S+ \S+)", said)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    named = re.findall(r"next: lab check (\S+ \S+)", output)
     assert (named[0] if named else None) == next_step
 
 
@@ -232,12 +232,12 @@ def lab(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_command_writes_a_kept_scorecard_in_another_form(tmp_path: Path) -> None:
-    kept, page = tmp_path / "scorecard.json", tmp_path / "pages" / "scorecard.html"
-    mixed().write(kept)
-    assert lab("render", str(kept), "--out", str(page)).returncode == 0
-    assert page.read_text() == written(Form.HTML, mixed_as_read(kept))
-    said = lab("render", str(kept), "--format", "junit")
-    assert JUnitXml.fromstring(said.stdout.encode()).tests == 35
+    stored, page = tmp_path / "scorecard.json", tmp_path / "pages" / "scorecard.html"
+    mixed().write(stored)
+    assert lab("render", str(stored), "--out", str(page)).returncode == 0
+    assert page.read_text() == written(Form.HTML, mixed_as_read(stored))
+    done = lab("render", str(stored), "--format", "junit")
+    assert JUnitXml.fromstring(done.stdout.encode()).tests == 35
 
 
 def mixed_as_read(file: Path) -> Scorecard:

@@ -102,11 +102,11 @@ def test_one_bad_submission_harms_no_other_and_a_second_run_grades_only_what_is_
     assert [child for child in psutil.Process().children() if is_worker(child)] == []
 
     (submissions[0] / FEATURES).write_text("user = 1 / 0\n")
-    judged: list[Result] = []
-    again = BatchRun(submissions[:2], batch.out, batch.ids, lowered, on_result=judged.append)
+    graded: list[Result] = []
+    again = BatchRun(submissions[:2], batch.out, batch.ids, lowered, on_result=graded.append)
     cards = again.grade()
     assert [c.submission for c in cards] == ["nothing", "wrong"]
-    assert len(judged) == 6
+    assert len(graded) == 6
     assert statuses(cards[0]) == {Status.FAIL, Status.SKIPPED}
     assert cards[1] == read_scorecard(batch.scorecard("wrong")) == wrong
     assert json.loads((batch.out / "run.json").read_text()) == {"seed": SEED}
@@ -166,9 +166,9 @@ def test_a_dry_run_says_what_is_found_and_grades_nothing(tmp_path: Path) -> None
     make_workspace(tmp_path / "ann")
     out, nobody = tmp_path / "out", tmp_path / "nobody"
     words = ["grade", str(tmp_path / "ann"), "--dry-run", "--out", str(out)]
-    said = CliRunner().invoke(app, words)
-    assert (said.exit_code, out.exists()) == (0, False)
-    assert "6 exercise_06_monitoring: nothing yet" in said.output
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, out.exists()) == (0, False)
+    assert "6 exercise_06_monitoring: nothing yet" in done.output
     assert CliRunner().invoke(app, [*words, str(nobody)]).exit_code == 2
 
 
@@ -234,10 +234,10 @@ def test_extra_packages_are_for_submissions_and_what_they_start(
     child = with_packages.child(cwd=tmp_path, path=[], env={}, log=log, memory_bytes=8 * 2**30)
     try:
         assert child.ask(60, do="load", file=str(script))["raised"] is None
-        said = child.ask(60, do="call", file=str(script), function="f", args=[], kwargs={})
+        result = child.ask(60, do="call", file=str(script), function="f", args=[], kwargs={})
     finally:
         child.close()
-    assert said == ["the class", "the class"]
+    assert result == ["the class", "the class"]
 
 
 def test_requirements_that_cannot_be_installed_are_the_users_mistake(tmp_path: Path) -> None:

@@ -83,9 +83,9 @@ def test_an_attack_gains_nothing_and_harms_nobody(
     worker = bench.process.pid
     assert not left_running()
     failed = next(r for r in card.results if r.status is not Status.PASS)
-    said = f"{failed.message}\n{failed.log_tail}"
-    assert (failed.criterion.id, failed.status) == (attack.first_failure, Status.FAIL), said
-    assert attack.is_said(said), said
+    text = f"{failed.message}\n{failed.log_tail}"
+    assert (failed.criterion.id, failed.status) == (attack.first_failure, Status.FAIL), text
+    assert attack.is_said(text), text
     assert bench.canary.read_text() == SECRET
     assert_harmless(card)
 

@@ -162,8 +162,8 @@ def test_the_best_isolation_there_is_is_taken_and_what_it_lacks_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("checker.sandbox.isolation.works", lambda options: options in possible)
-    taken, said = chosen(config.model_copy(update={"isolation": "auto"}))
-    assert (taken.isolation, said) == (isolation, lacks)
+    taken, message = chosen(config.model_copy(update={"isolation": "auto"}))
+    assert (taken.isolation, message) == (isolation, lacks)
     if isolation != "full":
         with pytest.raises(UserError, match="LAB_ISOLATION=full does not work here"):
             chosen(config.model_copy(update={"isolation": "full"}))
@@ -187,9 +187,9 @@ def test_a_grader_with_a_network_of_its_own_waits_for_its_turn_all_the_same(
     )
     command = offline([sys.executable, "-c", code], alone)
     with locked(tmp_path, timeout_s=0):
-        held = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        locks = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     free = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert (held.split(), free.split()) == (["taken", "lo:"], ["free", "lo:"])
+    assert (locks.split(), free.split()) == (["taken", "lo:"], ["free", "lo:"])
 
 
 LEAVES_A_FILE = "for place in ('/dev/shm/left', '/tmp/left'): open(place, 'w').close()"

@@ -21,13 +21,13 @@ def test_nobody_is_asked_about_those_who_are_kept(hidden: HiddenData) -> None:
     mine = hidden.unchanged()
     add_new_entities(mine, KEPT)
     first, second = payments_of_unasked(mine, 1, [2, KEPT - 2])
-    kept = pd.concat([first, second])
+    rows = pd.concat([first, second])
     assert (len(first), len(second)) == (2, KEPT - 2)
-    assert len(kept) == kept["user_id"].nunique() == kept["merchant_id"].nunique() == KEPT
-    assert kept["user_id"].str.startswith(NEW).all()
+    assert len(rows) == rows["user_id"].nunique() == rows["merchant_id"].nunique() == KEPT
+    assert rows["user_id"].str.startswith(NEW).all()
     others = [hot_payments(mine), skewed_payments(mine, 100, 2), payments(mine, 500, 3)]
-    for asked in others:
-        assert not asked[PAIR].isin(set(kept[PAIR].to_numpy().ravel())).any(axis=None)
+    for sent in others:
+        assert not sent[PAIR].isin(set(rows[PAIR].to_numpy().ravel())).any(axis=None)
     assert payments(mine, 500, 3)["user_id"].str.startswith(NEW).any()
     assert payments(mine, 500, 3, only=NEW)["user_id"].nunique() == NEW_ENTITIES
 
@@ -36,7 +36,7 @@ def test_cold_pairs_are_mixed_into_those_of_hot_ones(hidden: HiddenData) -> None
     mine = hidden.unchanged()
     add_new_entities(mine, KEPT)
     (cold,) = payments_of_unasked(mine, 1, [KEPT])
-    asked = skewed_payments(mine, 50, 2, cold)
-    assert len(asked) == 50
-    assert asked["user_id"].isin(cold["user_id"]).sum() == KEPT
-    assert asked["amount_vs_avg_ratio"].notna().all()
+    sent = skewed_payments(mine, 50, 2, cold)
+    assert len(sent) == 50
+    assert sent["user_id"].isin(cold["user_id"]).sum() == KEPT
+    assert sent["amount_vs_avg_ratio"].notna().all()

@@ -16,8 +16,8 @@ def test_a_mark_that_another_client_repeats_is_none(tmp_path: Path) -> None:
     ):
         other.hget("before", "a")
         monitor.mark()
-        said = (heard["command"] for heard in listening.listen())
-        token = next(words for words in said if words.startswith("ECHO")).split()[1]
+        commands = (entry["command"] for entry in listening.listen())
+        token = next(words for words in commands if words.startswith("ECHO")).split()[1]
         other.echo(token)
         other.echo(f"{token} end")
         other.hget("a", "b")

@@ -65,10 +65,10 @@ def take(tmp_path: Path) -> Take:
 
 
 def test_the_exercises_and_the_names_are_taken_and_nothing_else(take: Take) -> None:
-    kept = {SCRIPT: "x", "exercise_02/helpers/a.py": "", "submission.toml": ""}
+    wanted = {SCRIPT: "x", "exercise_02/helpers/a.py": "", "submission.toml": ""}
     ignored = [".venv/lib/a.py", "README.md", "exercise_02/__pycache__/a.pyc", "__MACOSX/._a"]
-    taken = take({**kept, **dict.fromkeys(ignored, "")})
-    assert (taken.name, files_of(taken)) == ("ann", set(kept))
+    taken = take({**wanted, **dict.fromkeys(ignored, "")})
+    assert (taken.name, files_of(taken)) == ("ann", set(wanted))
     assert taken.exercises == {2: "exercise_02"}
 
 

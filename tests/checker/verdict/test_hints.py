@@ -35,13 +35,13 @@ def test_an_exception_leads_to_its_pitfall(said: str, hint: str) -> None:
 
 
 def test_it_is_more_to_the_point_than_what_is_said_of_every_exception() -> None:
-    told = replace(FAILED, message=WITHOUT_PANDAS, hint="Kafka is at $LAB_KAFKA_PORT")
-    assert hint_for(told).startswith("pd is used")
+    failed = replace(FAILED, message=WITHOUT_PANDAS, hint="Kafka is at $LAB_KAFKA_PORT")
+    assert hint_for(failed).startswith("pd is used")
 
 
 def test_where_something_was_measured_the_check_knows_better() -> None:
-    told = replace(FAILED, message=WITHOUT_PANDAS, measured="3 of 4", hint="ours")
-    assert hint_for(told) == "ours"
+    failed = replace(FAILED, message=WITHOUT_PANDAS, measured="3 of 4", hint="ours")
+    assert hint_for(failed) == "ours"
 
 
 def test_other_failures_keep_the_hint_of_their_check() -> None:

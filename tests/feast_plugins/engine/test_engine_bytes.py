@@ -87,8 +87,8 @@ def test_no_created_column_several_join_keys_and_renamed_columns(
     view = FeatureView(name="v", entities=[SHOP, USER], ttl=DAY, schema=schema, source=source)
     store = open_store(view)
     store.materialize(START, END)
-    asked = {"user_id": ["a", "a", "b"], "shop_id": [7, 8, 8]}
-    assert store.get_online_features(["v:visits"], asked).to_dict()["visits"] == [1, 3, None]
+    keys = {"user_id": ["a", "a", "b"], "shop_id": [7, 8, 8]}
+    assert store.get_online_features(["v:visits"], keys).to_dict()["visits"] == [1, 3, None]
 
 
 def test_rows_without_an_entity_are_nobodys(

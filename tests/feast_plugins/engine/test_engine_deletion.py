@@ -34,13 +34,13 @@ def test_precomputed_vectors_are_served_beside_the_engine_and_go_with_a_view(
     store.materialize(START, END)
     vectors = {time_field("__precomputed__s"), feature_field("__precomputed__s", "vector")}
     assert all(vectors < set(fields) for fields in dump().values())
-    asked = {"features": store.get_feature_service("s"), "full_feature_names": True}
+    options = {"features": store.get_feature_service("s"), "full_feature_names": True}
     rows = [{"user_id": user} for user in ("b", "a")]
-    found = store.get_online_features(entity_rows=rows, **asked).to_dict()
+    found = store.get_online_features(entity_rows=rows, **options).to_dict()
     assert (found["v__value"], found["w__value"]) == ([1, 0], [1, 0])
     delete(store, two, service)
-    kept = {time_field("v"), feature_field("v", "value")}
-    assert [set(fields) for fields in dump().values()] == [kept, kept]
+    left = {time_field("v"), feature_field("v", "value")}
+    assert [set(fields) for fields in dump().values()] == [left, left]
     assert online(store, "a", "b") == [0, 1]
 
 
@@ -67,8 +67,8 @@ def test_all_versions_of_a_view_are_deleted(
         store.materialize(START, END)
     assert all(time_field("v_v1") in fields for fields in dump().values())
     delete(store, view)
-    kept = {time_field("v_v1x"), feature_field("v_v1x", "value")}
-    assert [set(fields) for fields in dump().values()] == [kept, kept]
+    left = {time_field("v_v1x"), feature_field("v_v1x", "value")}
+    assert [set(fields) for fields in dump().values()] == [left, left]
 
 
 def test_teardown_deletes_the_project_and_nothing_else(

@@ -156,9 +156,9 @@ def test_advance_only_appends(data: Path, advanced: Path, table: str) -> None:
     known = "created_timestamp" if table in FEATURE_TABLES else "event_timestamp"
     columns = [name for name in before if not name.startswith("label")]
     added = after[after[known] > AS_OF] if table in FEATURE_TABLES else after[after[known] >= AS_OF]
-    kept = after.drop(added.index)
+    old = after.drop(added.index)
     assert len(added) > 0
-    pd.testing.assert_frame_equal(before[columns], kept[columns].reset_index(drop=True))
+    pd.testing.assert_frame_equal(before[columns], old[columns].reset_index(drop=True))
 
 
 def test_advance_keeps_the_registry_and_simulate_removes_it(advanced: Path, tmp_path: Path) -> None:

@@ -52,10 +52,10 @@ class World:
 @pytest.fixture(scope="module", params=SEEDS)
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("world")
-    asked = Simulation(
+    simulation = Simulation(
         transactions=settings.transactions, seed=request.param, history=settings.history
     )
-    write_events(folder, asked, AS_OF - settings.history, AS_OF)
+    write_events(folder, simulation, AS_OF - settings.history, AS_OF)
     return World(folder)
 
 

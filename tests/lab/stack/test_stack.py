@@ -62,9 +62,9 @@ def test_up_twice_keeps_the_same_redis_and_down_stops_it(
 def test_redis_is_durable_bounded_and_local(config: Settings, redis_status: Status) -> None:
     up(["redis"], config.model_copy(update={"redis_maxmemory": "3mb"}))
     with RedisServer(config).client() as client:
-        said = client.config_get("append*", "maxmemory*", "save")
-        assert (said["appendonly"], said["appendfsync"]) == ("yes", "everysec")
-        assert (said["maxmemory"], said["maxmemory-policy"]) == (str(3 * 2**20), "noeviction")
+        options = client.config_get("append*", "maxmemory*", "save")
+        assert (options["appendonly"], options["appendfsync"]) == ("yes", "everysec")
+        assert (options["maxmemory"], options["maxmemory-policy"]) == (str(3 * 2**20), "noeviction")
         client.set("kept", "here")
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             fill(client)

@@ -23,16 +23,16 @@ def test_what_is_there_is_left_alone_in_silence(programs: Programs) -> None:
 
 def test_an_ordinary_user_gets_the_one_command(programs: Programs) -> None:
     programs(java="exit 1", id="echo 1000", apt_get="exit 1")
-    status, said = system_packages("redis-server", "java", "mvn")
+    status, output = system_packages("redis-server", "java", "mvn")
     assert status == 1
-    assert f"next: sudo {SCRIPT} redis-server mvn\n" in said
+    assert f"next: sudo {SCRIPT} redis-server mvn\n" in output
 
 
 def test_homebrew_is_named_where_it_is_the_package_manager(programs: Programs) -> None:
     programs(brew="exit 1")
-    status, said = system_packages("redis-server", "java")
+    status, output = system_packages("redis-server", "java")
     assert status == 1
-    assert "next: brew install redis openjdk@17\n" in said
+    assert "next: brew install redis openjdk@17\n" in output
 
 
 def test_a_command_of_no_known_package_is_refused(programs: Programs) -> None:
