@@ -36,7 +36,7 @@ def as_numbers(values: Any) -> pd.Series:
 
 
 def independent_rows(entities: pd.Series) -> float:
-    """Return how many independent rows they are worth: the rows of an entity hang together.
+    """Return the number of independent rows: the rows of an entity are correlated.
 
     It is Kish's effective size; 10 rows of each of 100 entities are worth 100.
     """

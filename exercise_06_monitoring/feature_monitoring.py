@@ -168,7 +168,7 @@ def generate_drift_report(
 def drift_since_training(training: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
     """Return the same report since training, of the model's inputs: each row is a request.
 
-    The rows of an entity hang together: the p-value takes them for fewer rows.
+    The rows of an entity are correlated: the p-value uses their effective number.
     """
     keys = {name: view.join_keys[0] for view in read_views() for name in features_of(view)}
     sides, rows = (training[training["split"] == "train"], served), []
@@ -190,7 +190,7 @@ class Monitor:
     def run(self, now: datetime) -> None:
         """Check everything, open and resolve alerts, write the page.
 
-        A run of an earlier time, made again, has its own page, and leaves today's alerts alone.
+        A rerun for an earlier time has its own page, and leaves today's alerts unchanged.
         """
         print(f"as of {now:%Y-%m-%d %H:%M} UTC")
         is_newest, last_run = record_run(now)

@@ -143,7 +143,7 @@ def check_flagged_users(training: pd.DataFrame, served: pd.DataFrame, now: datet
     """Compare the users with a payment above the operating threshold with their usual share.
 
     A day's number of flagged users is beta-binomial: the share in validation and test is itself
-    uncertain. Payments of one user hang together, so users are counted, not payments.
+    uncertain. Payments of one user are correlated, so users are counted, not payments.
     """
     unseen = training[training["split"] != "train"]
     day = served[served["event_timestamp"] > now - DAY]

@@ -1,4 +1,4 @@
-"""Evaluate the model by outcomes: fraudsters who pay like customers change no input.
+"""Evaluate the model by outcomes: fraudsters who pay as customers do change no input.
 
 Payments are grouped by the week of the payment, once the youngest is older than the labels'
 maturity, labelled or not. Frauds are labelled first: by the date of the label the newest week has a
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def evaluate(payments: pd.DataFrame, threshold: float) -> Outcome:
-    """Evaluate payments: user_id, score, is_fraud. Users are resampled: theirs hang together."""
+    """Evaluate payments: user_id, score, is_fraud. Resample users: their payments are correlated."""
     users, names = pd.factorize(payments["user_id"])
     labels, scores = payments["is_fraud"].to_numpy(), payments["score"].to_numpy()
     random = np.random.default_rng(settings.seed)

@@ -1,7 +1,7 @@
 """Compare a view's rows of a day with the same weekday of the four weeks before.
 
-The median of the last days forgives: on its fifth day a loss of 90 % is usual. The median of four
-equal weekdays forgives no week, and one of them may be an incident itself.
+The median of the last days adapts: on its fifth day a loss of 90 % is usual. The median of four
+equal weekdays does not adapt in a week, and one of them may be an incident itself.
 """
 
 from collections.abc import Iterator
