@@ -52,7 +52,7 @@ class Outcome:
 
 
 def evaluate(payments: pd.DataFrame, threshold: float) -> Outcome:
-    """Evaluate payments: user_id, score, is_fraud. Resample users: their payments are correlated."""
+    """Evaluate payments: user_id, score, is_fraud. Resample users: their rows are correlated."""
     users, names = pd.factorize(payments["user_id"])
     labels, scores = payments["is_fraud"].to_numpy(), payments["score"].to_numpy()
     random = np.random.default_rng(settings.seed)

@@ -72,7 +72,7 @@ def test_a_mutant_of_what_is_timed_fails(
 def test_a_mutant_of_freshness_fails(
     mutant: Mutant, box: Sandbox, in_force: CheckerSettings, tmp_path: Path
 ) -> None:
-    """It is graded once per seed; 5.4 uses no data of the seed: its users are new."""
+    """The test grades it once per seed; 5.4 uses no data of the seed: its users are new."""
     (tmp_path / "hidden").mkdir()
     hidden = make_hidden_data(tmp_path / "hidden", SEEDS[0], utc_now(), in_force)
     folder = wrong(mutant, tmp_path / "wrong")

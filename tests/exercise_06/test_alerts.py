@@ -201,7 +201,7 @@ def test_a_critical_alert_that_became_a_warning_is_resolved_where_it_was_sent(
 
 
 def test_a_drift_that_goes_up_and_down_is_two_messages_and_one_end(hook: WebHook) -> None:
-    """It is resolved once, and the page has its present severity."""
+    """The alert is resolved once, and the page has its present severity."""
     state = AlertState()
     severities = ["warning", "critical", "warning", "critical"] * 5
     for hour, severity in enumerate(severities):

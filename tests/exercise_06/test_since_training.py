@@ -1,4 +1,4 @@
-"""Drift since training and flagged users: one row a request, which hang together by entity."""
+"""Drift since training and flagged users: one row a request, correlated by entity."""
 
 import json
 import math
