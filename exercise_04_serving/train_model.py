@@ -18,6 +18,7 @@ SERVICE, LABEL = "fraud_detection", "is_fraud"
 ALERT_SHARE = 0.02  # of payments, as many as can be reviewed
 UNKNOWN_SHARE = 0.1
 RESAMPLES = 100
+TRAINING = "training.parquet"
 
 
 def read_rows(inputs: list[str]) -> pd.DataFrame:
@@ -118,6 +119,7 @@ def main() -> None:
         threshold=threshold,
     )
     save_model(settings.model_dir, Model(classifier, metadata))
+    rows.to_parquet(settings.model_dir / TRAINING)  # a later export is not what it learned from
     print(f"  written: {settings.model_dir}")
 
 

@@ -20,12 +20,13 @@ from exercise_06_monitoring.alerts import SEVERITIES, Check
 from exercise_06_monitoring.bins import as_numbers, bin_counts, independent_rows, read_column
 from exercise_06_monitoring.report import drift_checks, grade_drift, write_report
 from exercise_06_monitoring.serving import check_api, check_flagged_users, check_redis
-from exercise_06_monitoring.state import AlertState, check_measured, record_run
+from exercise_06_monitoring.state import AlertState, check_measured, earlier_runs, record_run
 from exercise_06_monitoring.windows import (
     DAY,
     Tables,
     drift_windows,
     features_of,
+    lost_inputs,
     read_model,
     read_requests,
     read_rows,
@@ -193,27 +194,32 @@ class Monitor:
         A rerun for an earlier time has its own page, and leaves today's alerts unchanged.
         """
         print(f"as of {now:%Y-%m-%d %H:%M} UTC")
-        is_newest, last_run = record_run(now)
+        is_newest, last_run = earlier_runs(now)
         views = read_views()
         features = [feature for view in views for feature in features_of(view)]
         drift = generate_drift_report(features, now, self.windows)
         tables = [(view, read_rows(view, now - HISTORY, now)) for view in views]
         checks = [check for table in tables for check in check_table(*table, now, last_run)]
         training = read_training()
-        if training is not None:
+        if training is not None and (lost := lost_inputs()):
+            message = f"its service lacks {', '.join(sorted(lost))}; next: lab run 4"
+            checks.append(Check("prediction", "model", False, message))
+        elif training is not None:
             served = read_requests(now)
             drift = pd.concat([drift, drift_since_training(training, served)])
+            checks.append(Check("prediction", "model", True, "its service has all inputs"))
             checks.append(check_flagged_users(training, served, now))
         checks += drift_checks(drift)
         checks += [check for more in self.more_checks for check in more(tables, now)]
         if is_newest:
             checks += [*check_redis(tables, now), *check_api()]
-            checks += check_measured(checks)
+            checks += check_measured(checks, now)
             self.alerts.update(checks, now)
             page = self.publish(now, self.alerts.open_alerts(), drift, checks)
         else:
             failed = [check for check in checks if check.passed is False]
             page = write_report(now, failed, drift, checks, "report_%Y-%m-%d_%H%M_again.html")
+        record_run(now)  # of a run that fails the next one checks the rows as well
         print(f"report: {page}")
 
 

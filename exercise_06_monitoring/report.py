@@ -35,15 +35,13 @@ def grade_drift(rows: list[dict[str, Any]], baseline: str) -> pd.DataFrame:
 
 
 def drift_checks(report: pd.DataFrame) -> Iterator[Check]:
-    """Yield a check for each feature of a drift report; it fails if one of its baselines does."""
-    for feature, rows in report.groupby("feature", sort=False):
-        known = rows[rows["severity"] != "unknown"]
-        drifted = known[known["has_drift"]]
-        passed = None if known.empty else drifted.empty
-        severity = "critical" if drifted["psi"].max() > PSI_CRITICAL else "warning"
-        pairs = zip(rows["psi"], rows["baseline"], strict=True)
-        psi = ", ".join(f"{psi:.2f} since {baseline}" for psi, baseline in pairs)
-        yield Check("drift", feature, passed, f"PSI {psi}; limit {PSI_SIGNIFICANT}", severity)
+    """Yield a check for each feature and baseline: a lost one resolves no alert of the other."""
+    for row in report.to_dict("records"):
+        since = "" if row["baseline"] == "last month" else f" since {row['baseline']}"
+        passed = None if row["severity"] == "unknown" else not row["has_drift"]
+        severity = "critical" if row["has_drift"] and row["psi"] > PSI_CRITICAL else "warning"
+        message = f"PSI {row['psi']:.2f} since {row['baseline']}; limit {PSI_SIGNIFICANT}"
+        yield Check("drift", f"{row['feature']}{since}", passed, message, severity)
 
 
 def write_report(

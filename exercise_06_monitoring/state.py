@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from exercise_06_monitoring.alerts import SEVERITIES, Check, monitoring_folder, notify
 from lab.learn import utc_now
 
-REPEAT_AFTER = timedelta(days=7)
+REPEAT_AFTER = FORGET_AFTER = timedelta(days=7)
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (moment REAL PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS measured (type TEXT, feature TEXT, PRIMARY KEY (type, feature));
+CREATE TABLE IF NOT EXISTS measured (
+    type TEXT, feature TEXT, seen TEXT, PRIMARY KEY (type, feature)
+);
 CREATE TABLE IF NOT EXISTS alerts (
     type TEXT, feature TEXT, severity INTEGER, worst INTEGER, message TEXT, last_sent TEXT,
     PRIMARY KEY (type, feature)
@@ -33,35 +35,46 @@ def open_database() -> closing[sqlite3.Connection]:
     return closing(database)
 
 
-def record_run(now: datetime) -> tuple[bool, datetime | None]:
-    """Record a run; return whether no run was later, and the time of the one before it.
+def earlier_runs(now: datetime) -> tuple[bool, datetime | None]:
+    """Return whether no run was later, and the time of the run before."""
+    moment = min(now, utc_now()).timestamp()
+    with open_database() as database:
+        times = "SELECT max(moment), max(moment) FILTER (WHERE moment < ?) FROM runs"
+        [(newest, before)] = database.execute(times, (moment,)).fetchall()
+    is_newest = newest is None or newest <= moment
+    return is_newest, None if before is None else datetime.fromtimestamp(before, UTC)
+
+
+def record_run(now: datetime) -> None:
+    """Record a run that has ended.
 
     A time ahead of the clock is recorded as the clock's: it would silence all runs until then.
     """
-    moment = min(now, utc_now()).timestamp()
     with open_database() as database:
+        moment = min(now, utc_now()).timestamp()
         database.execute("INSERT OR IGNORE INTO runs VALUES (?)", (moment,))
-        times = "SELECT max(moment), max(moment) FILTER (WHERE moment < ?) FROM runs"
-        [(newest, before)] = database.execute(times, (moment,)).fetchall()
-    return newest == moment, None if before is None else datetime.fromtimestamp(before, UTC)
 
 
-def check_measured(checks: list[Check]) -> Iterator[Check]:
+def check_measured(checks: list[Check], now: datetime) -> Iterator[Check]:
     """Yield a check for each type: are the checks still measured that earlier runs measured?
 
     It names no feature: nothing is known of one. What a failed check of the same view explains does
-    not count.
+    not count, nor do the API's figures, which wait for requests. A check that no run has made for
+    a week is forgotten: its feature was removed.
     """
+    results = {(check.type, check.feature): check for check in checks}
     with open_database() as database:
+        database.execute("DELETE FROM measured WHERE seen < ?", ((now - FORGET_AFTER).isoformat(),))
         before = set(database.execute("SELECT type, feature FROM measured"))
-        keys = [(check.type, check.feature) for check in checks if check.passed is not None]
-        database.executemany("INSERT OR IGNORE INTO measured VALUES (?, ?)", keys)
+        seen = [key for key, check in results.items() if check.passed is not None or key in before]
+        rows = [(*key, now.isoformat()) for key in seen]
+        database.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?)", rows)
     explained = {(check.type, check.view) for check in checks if check.passed is False}
-    for type_ in dict.fromkeys(check.type for check in checks):
-        lost = [c for c in checks if c.passed is None and c.type == type_]
-        lost = [
-            c for c in lost if (type_, c.feature) in before and (type_, c.view) not in explained
-        ]
+    absent = Check("", "", None, "")
+    for type_ in sorted({key[0] for key in (*before, *results)}):
+        names = [name for of_type, name in before if of_type == type_ and "api." not in name]
+        found = [results.get((type_, name), replace(absent, feature=name)) for name in names]
+        lost = [c for c in found if c.passed is None and (type_, c.view) not in explained]
         severity = max((check.severity for check in lost), key=SEVERITIES.index, default="warning")
         message = f"{len(lost)} checks that earlier runs measured have no value; see the report"
         yield Check("unmeasured", type_, not lost, message, severity)
@@ -80,11 +93,11 @@ class AlertState:
             if check.passed is False:
                 self.open(check, now)
         results = {(check.type, check.feature): check for check in checks}
-        for alert in self._read("worst"):
+        for alert, worst in zip(self.open_alerts(), self._read("worst"), strict=True):
             result = results.get((alert.type, alert.feature), replace(alert, passed=None))
             if result.passed is None:
                 self.open(alert, now)
-            elif result.passed and notify(replace(result, severity=alert.severity)):
+            elif result.passed and notify(replace(result, severity=worst.severity)):
                 with open_database() as database:
                     query = f"DELETE FROM alerts {OF_ALERT}"
                     database.execute(query, (alert.type, alert.feature))
@@ -94,7 +107,8 @@ class AlertState:
         key, severity = (alert.type, alert.feature), SEVERITIES.index(alert.severity)
         with open_database() as database:
             [(sent,)] = database.execute(STORE, (*key, severity, alert.message)).fetchall()
-            is_recent = sent is not None and now - datetime.fromisoformat(sent) < REPEAT_AFTER
+            age = REPEAT_AFTER if sent is None else now - datetime.fromisoformat(sent)
+            is_recent = timedelta() <= age < REPEAT_AFTER  # not after a run ahead of the clock
             if is_recent or not notify(alert):
                 return False
             update = f"UPDATE alerts SET last_sent = ? {OF_ALERT}"

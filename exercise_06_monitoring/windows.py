@@ -28,8 +28,9 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 REFERENCE_WEEKS = 4
 REFERENCE_START = timedelta(days=60)  # days -60 to -32: whole weeks within the brief's 60 to 30
 BURN_IN = timedelta(days=30)  # the longest feature window is still filling before
-MODEL, METADATA = "fraud_detector.pkl", "fraud_detector.json"  # of exercise 4
-REQUEST = ["user_id", "merchant_id", "event_timestamp", "amount"]
+# Of exercise 4
+MODEL, METADATA, TRAINING = "fraud_detector.pkl", "fraud_detector.json", "training.parquet"
+REQUEST, AMOUNT = ["user_id", "merchant_id", "event_timestamp", "amount"], "transaction_amount"
 MAX_REQUESTS = 10_000  # Feast's join needs 1.4 GiB for them
 
 # A row and its correction share an event time: the one that was created last counts.
@@ -108,8 +109,21 @@ def read_model() -> dict[str, Any]:
 
 def read_training() -> pd.DataFrame | None:
     """Return the rows that the model learned from or was tested on; None without a model."""
-    file = settings.data_dir / "training_data.parquet"
+    file = settings.model_dir / TRAINING
     return pd.read_parquet(file) if file.exists() and read_model() else None
+
+
+def lost_inputs() -> set[str]:
+    """Return the model's inputs that its feature service, changed since the training, lacks."""
+    model = read_model()
+    services = {service.name: service for service in open_store().list_feature_services()}
+    views = (
+        services[model["service"]].feature_view_projections if model["service"] in services else []
+    )
+    return {*model["features"]} - {
+        AMOUNT,
+        *(field.name for view in views for field in view.features),
+    }
 
 
 def read_requests(now: datetime) -> pd.DataFrame:
@@ -121,7 +135,7 @@ def read_requests(now: datetime) -> pd.DataFrame:
     file = settings.data_dir / "transactions.parquet"
     payments = pd.read_parquet(file, columns=REQUEST, filters=since)
     place = pd.util.hash_array(payments["user_id"].to_numpy(dtype=object)) % max(len(payments), 1)
-    requests = payments[place < MAX_REQUESTS].rename(columns={"amount": "transaction_amount"})
+    requests = payments[place < MAX_REQUESTS].rename(columns={"amount": AMOUNT})
     store = open_store()
     service = store.get_feature_service(read_model()["service"])
     job = store.get_historical_features(requests, service, filter_by_created_timestamp=True)

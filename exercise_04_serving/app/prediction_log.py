@@ -5,8 +5,10 @@ It holds the ids and payments of customers: off by default, a file of its own, n
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,14 +18,18 @@ from fastapi import Request
 from exercise_04_serving.app.cache import Features
 from exercise_04_serving.app.model import Metadata
 from exercise_04_serving.app.schema import PredictionRequest
-from lab.learn import utc_now
+from lab.learn import UserError, utc_now
 
 IDS = {"transaction_id", "user_id", "merchant_id"}
 service_log = logging.getLogger("uvicorn.error")
 
 
 class PrivateFile(logging.FileHandler):
-    """Appends to a file; a prediction does not fail with it."""
+    """Appends to a file that only its user may read; a prediction does not fail with it."""
+
+    def _open(self) -> Any:
+        owner_only = partial(os.open, mode=0o600)
+        return open(self.baseFilename, "a", encoding="utf-8", opener=owner_only)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Log the error alone: logging's own report prints the record, with the customer."""
@@ -60,5 +66,9 @@ class PredictionLog:
 
 
 def open_log(file: Path | None) -> PredictionLog | None:
-    """Open the log; None without a file."""
-    return PredictionLog(PrivateFile(file)) if file else None
+    """Open the log; None without a file. Raises UserError when it cannot be written."""
+    try:
+        return PredictionLog(PrivateFile(file)) if file else None
+    except OSError as error:
+        problem = f"the log of predictions {file} cannot be written: {error.strerror}"
+        raise UserError(problem, "unset LAB_PREDICTION_LOG") from error

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +89,18 @@ class DailyFile(PrivateFile):
 
     def emit(self, record: Any) -> None:
         """Write a line; the first of a day opens the day's file."""
+        try:
+            self._open_days_file()
+            super().emit(record)  # opens the file, and reports only what fails after that
+        except OSError:
+            self.handleError(record)
+
+    def _open_days_file(self) -> None:
         if self._day != (today := f"{utc_now():%Y-%m-%d}"):
             self.close()
-            self._day = today
             self.baseFilename = str(self._named(f"{today}-{os.getpid()}"))
+            self._day = today
             self.delete_old()
-        super().emit(record)
 
     def delete_old(self) -> None:
         """Delete the files of all processes that are older than the retention."""
@@ -111,10 +116,6 @@ class DailyFile(PrivateFile):
 
     def _named(self, part: str) -> Path:
         return self._file.with_name(f"{self._file.stem}-{part}{self._file.suffix}")
-
-    def _open(self) -> Any:
-        owner_only = partial(os.open, mode=0o600)
-        return open(self.baseFilename, "a", encoding="utf-8", opener=owner_only)
 
 
 class TracedLog(PredictionLog):

@@ -20,9 +20,10 @@ def write_metrics_and_report(
     """Write metrics.prom and the page; each file replaces its predecessor in one step."""
     page = write_report(now, alerts, drift, checks)
     registry = CollectorRegistry()
-    psi = Gauge("feature_psi", "Population Stability Index", ["feature"], registry=registry)
+    sides = ["feature", "baseline"]
+    psi = Gauge("feature_psi", "Population Stability Index", sides, registry=registry)
     for row in drift[drift["severity"] != "unknown"].to_dict("records"):
-        psi.labels(row["feature"]).set(row["psi"])
+        psi.labels(row["feature"], row["baseline"]).set(row["psi"])
     labels = ["type", "feature"]
     failed = Gauge("feature_check_failed", "1 if a check failed", labels, registry=registry)
     for check in checks:

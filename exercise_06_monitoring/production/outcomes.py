@@ -19,6 +19,7 @@ from exercise_06_monitoring.windows import (
     MODEL,
     WEEK,
     Tables,
+    lost_inputs,
     read_model,
     read_requests,
     read_training,
@@ -77,12 +78,15 @@ def mature_payments(now: datetime) -> tuple[pd.DataFrame, int]:
         requests = read_requests(now - MATURITY - len(weeks) * WEEK)
         columns = raw[[*KEYS, "label", "is_approved"]].drop_duplicates(KEYS)
         week = requests.merge(columns, on=KEYS)
+        if week.empty:  # the history, or the source, ends here
+            break
         is_declined = week["is_approved"].eq(False).fillna(False).astype(bool)
         declined += int(is_declined.sum())
         is_fraud = week["label"].fillna(0).eq(1).astype(int)
-        weeks.append(scored(week[~is_declined]).assign(is_fraud=is_fraud))
+        weeks.append(week[~is_declined].assign(is_fraud=is_fraud))
         frauds += int(weeks[-1]["is_fraud"].sum())
-    return pd.concat(weeks, ignore_index=True), declined
+    pooled = pd.concat(weeks, ignore_index=True) if weeks else pd.DataFrame({"is_fraud": []})
+    return pooled if pooled.empty else scored(pooled), declined
 
 
 def scored(payments: pd.DataFrame) -> pd.DataFrame:
@@ -95,11 +99,14 @@ def scored(payments: pd.DataFrame) -> pd.DataFrame:
 def check_outcomes(tables: Tables, now: datetime) -> Iterator[Check]:
     """Compare the mature payments with the model's test rows; nothing without a model."""
     training = read_training()
-    if training is None:
+    if training is None or lost_inputs():
         return
     threshold = read_model()["threshold"]
     usual = evaluate(scored(training[training["split"] == "test"]), threshold)
     payments, declined = mature_payments(now)
+    if payments.empty:
+        yield Check("prediction", "outcomes", None, "no mature payments", "critical")
+        return
     yield compare(evaluate(payments, threshold), usual, declined)
 
 

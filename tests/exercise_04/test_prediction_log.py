@@ -13,7 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S
-from lab.learn import utc_now
+from exercise_04_serving.app.prediction_log import open_log
+from lab.learn import UserError, utc_now
 from tests.exercise_04.serving_shop import (
     Body,
     cache_database,
@@ -101,6 +102,25 @@ def test_a_full_disk_fails_no_prediction_and_shows_no_customer(
         assert client.post("/predict", json=NOBODY).status_code == 200
     assert "No space left on device" in caplog.text
     assert "nobody" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone/served\.jsonl cannot be written: No such file") as e:
+        open_log(tmp_path / "gone" / "served.jsonl")
+    assert e.value.next_step == "unset LAB_PREDICTION_LOG"
+
+
+def test_a_folder_that_is_removed_fails_no_prediction(
+    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with cold_start(), running_api(True, prediction_log=tmp_path / "gone" / "a.jsonl") as client:
+        assert client.post("/predict", json=NOBODY).status_code == 200
+    assert "a prediction was not logged" in caplog.text
+
+
+def test_only_its_user_may_read_a_log(logging_api: TestClient, tmp_path: Path) -> None:
+    logging_api.post("/predict", json=NOBODY)
+    assert [file.stat().st_mode & 0o777 for file in tmp_path.glob("served*.jsonl")] == [0o600]
 
 
 # ---- What production adds ----------------------------------------------------------------------

@@ -227,8 +227,30 @@ def test_an_unchanged_drift_of_three_weeks_is_four_messages(hook: WebHook) -> No
     assert len(hook.posts) == 4
 
 
-def measured(*checks: Check) -> list[Check]:
-    return list(check_measured(list(checks)))
+def test_a_run_ahead_of_the_clock_does_not_hold_back_repeats(hook: WebHook) -> None:
+    state = AlertState()
+    for days in (700, 0, 8):
+        state.update([drift("a", False)], AS_OF + timedelta(days=days))
+    assert len(hook.posts) == 3
+
+
+def test_an_alert_that_became_a_warning_is_repeated_as_one(hook: WebHook) -> None:
+    state = AlertState()
+    state.update([drift("a", False, "critical")], AS_OF)
+    state.update([drift("a", False)], AS_OF)
+    state.update([drift("a", None)], AS_OF + REPEAT_AFTER)
+    assert [text.split()[0] for text in hook.texts] == ["[CRITICAL]", "[WARNING]"]
+
+
+def measured(*checks: Check, days: int = 0) -> list[Check]:
+    return list(check_measured(list(checks), AS_OF + timedelta(days=days)))
+
+
+def test_a_check_that_is_no_longer_made_is_lost_for_a_week() -> None:
+    other = Check("prediction", "model", True, "")
+    measured(Check("prediction", "flagged_users", True, ""), other)
+    assert [check.passed for check in measured(other, days=1)] == [False]
+    assert [check.passed for check in measured(other, days=8)] == [True]
 
 
 def test_checks_that_lose_their_values_fail_and_name_no_feature(hook: WebHook) -> None:

@@ -1,6 +1,7 @@
 """Outcomes of mature payments, and the volume of a view against the same weekday."""
 
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from exercise_06_monitoring.production import outcomes
 from exercise_06_monitoring.production.outcomes import Outcome, compare, evaluate, mature_payments
 from exercise_06_monitoring.production.volume import check_volume
 from lab.settings import settings
+from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
 
 DAY = timedelta(days=1)
@@ -106,3 +108,22 @@ def test_an_old_incident_has_no_echo_and_a_young_view_is_not_measured() -> None:
     assert check_volume(VIEW, mended, AS_OF).passed
     assert check_volume(VIEW, hours[age < 20 * DAY], AS_OF).passed is None
     assert check_volume(VIEW, hours.head(0), AS_OF).passed is None
+
+
+def test_a_few_rows_fewer_are_chance() -> None:
+    random = np.random.default_rng(5)
+    results = []
+    for _ in range(50):
+        moments = AS_OF - pd.to_timedelta(random.uniform(0, 30, random.poisson(5 * 30)), "D")
+        results.append(check_volume(VIEW, pd.Series(moments), AS_OF).passed)
+    assert results == [True] * 50
+
+
+def test_a_source_that_stopped_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point_settings: PointSettings
+) -> None:
+    point_settings(data_dir=tmp_path)
+    rows = payments(1).assign(label=1, is_approved=True)
+    rows.to_parquet(tmp_path / "transactions.parquet")
+    monkeypatch.setattr(outcomes, "read_requests", lambda now: rows.head(0))
+    assert mature_payments(AS_OF)[0].empty

@@ -53,8 +53,8 @@ def test_a_run_exposes_what_it_measured(tmp_path: Path, point_settings: PointSet
     point_settings(data_dir=tmp_path)
     page = write_metrics_and_report(AS_OF, ALERTS, pd.DataFrame(DRIFT), CHECKS)
     text = page.with_name("metrics.prom").read_text()
-    assert 'feature_psi{feature="avg_transaction_amount"} 0.41' in text
-    assert 'feature_psi{feature="refund_rate"}' not in text, "it was not measured"
+    assert 'feature_psi{baseline="training",feature="avg_transaction_amount"} 0.41' in text
+    assert 'feature="refund_rate"' not in text, "it was not measured"
     users = f'feature_check_failed{{feature="{USERS}.'
     assert f'{users}freshness",type="data_quality"}} 1.0' in text
     assert f'{users}total_amount_30d.null_rate",type="data_quality"}} 0.0' in text

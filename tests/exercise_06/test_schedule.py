@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from croniter import croniter
 
-from exercise_06_monitoring.state import AlertState, record_run
+from exercise_06_monitoring.state import AlertState, earlier_runs, record_run
 from lab.learn import utc_now
 from lab.settings import settings
 from lab.stack.ports import free_port
@@ -190,14 +190,16 @@ def test_a_run_ahead_of_the_clock_silences_no_other(
     point_settings: PointSettings, tmp_path: Path
 ) -> None:
     point_settings(data_dir=tmp_path)
-    assert record_run(utc_now() + 30 * DAY)[0]
+    record_run(utc_now() + 30 * DAY)
     now = utc_now()
-    is_newest, before = record_run(now)
+    is_newest, before = earlier_runs(now)
     assert is_newest
     assert before is not None
     assert before < now
-    assert record_run(now) == (True, before), "a retry"
-    assert not record_run(now - HOUR)[0]
+    assert earlier_runs(now) == (True, before), "a run that did not end is none"
+    record_run(now)
+    assert earlier_runs(now) == (True, before), "a retry"
+    assert not earlier_runs(now - HOUR)[0]
 
 
 SOLUTION = ["exercise_06_monitoring.feature_monitoring"]

@@ -78,10 +78,10 @@ def test_a_redis_that_was_emptied_is_an_alert_that_names_no_feature(client: redi
     initial_materialization()
     client.set(PROGRESS_KEY, round(AS_OF.timestamp() * 1_000))
     tables = [(view, read_rows(view, AS_OF - timedelta(days=30), AS_OF)) for view in read_views()]
-    assert all(check.passed for check in check_measured(check_redis(tables, AS_OF)))
+    assert all(check.passed for check in check_measured(check_redis(tables, AS_OF), AS_OF))
     client.flushall()
     for _ in range(2):
-        (lost,) = check_measured(check_redis(tables, AS_OF))
+        (lost,) = check_measured(check_redis(tables, AS_OF), AS_OF)
         assert (lost.passed, lost.severity) == (False, "critical")
         assert not any(name in lost.text for view, _ in tables for name in features_of(view))
 
@@ -99,6 +99,7 @@ def test_the_age_of_streaming_values_is_checked(
     assert (check.passed, check.severity) == (passed, "critical")
     assert f"{age_s:,} s old" in check.message
     assert checks()[f"{STREAMING_VIEW}.progress"] is passed
+    assert check_streaming(AS_OF - timedelta(days=5)).passed is False, "as of earlier data"
     client.delete(PROGRESS_KEY)
     assert check_streaming(AS_OF).passed is None
 

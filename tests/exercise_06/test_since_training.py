@@ -21,7 +21,7 @@ from exercise_06_monitoring.feature_monitoring import (
 )
 from exercise_06_monitoring.report import drift_checks, grade_drift
 from exercise_06_monitoring.serving import check_flagged_users
-from exercise_06_monitoring.windows import MODEL, read_requests, read_training
+from exercise_06_monitoring.windows import MODEL, TRAINING, lost_inputs, read_requests, read_training
 from lab.settings import settings
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
@@ -115,28 +115,37 @@ def report_of(psi: dict[str, float]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("psi", "passed", "severity"),
+    ("psi", "results"),
     [
-        ({"last month": 0.1, "training": 0.2}, True, "warning"),
-        ({"last month": 0.1, "training": 0.4}, False, "warning"),
-        ({"last month": 0.4, "training": 0.4}, False, "warning"),
-        ({"last month": 5.0, "training": 0.4}, False, "critical"),
-        ({"last month": math.nan, "training": 0.1}, True, "warning"),
-        ({"last month": math.nan}, None, "warning"),
+        ({"last month": 0.1, "training": 0.2}, [(True, "warning"), (True, "warning")]),
+        ({"last month": 0.1, "training": 0.4}, [(True, "warning"), (False, "warning")]),
+        ({"last month": 5.0, "training": 0.4}, [(False, "critical"), (False, "warning")]),
+        ({"last month": 0.1, "training": math.nan}, [(True, "warning"), (None, "warning")]),
     ],
 )
-def test_a_feature_has_one_check_and_its_severity_follows_size(
-    psi: dict[str, float], passed: bool | None, severity: str
+def test_a_baseline_has_a_check_and_its_severity_follows_size(
+    psi: dict[str, float], results: list[tuple[bool | None, str]]
 ) -> None:
-    (check,) = drift_checks(report_of(psi))
-    assert (check.passed, check.severity) == (passed, severity)
+    checks = list(drift_checks(report_of(psi)))
+    assert [(check.passed, check.severity) for check in checks] == results
+    assert [check.feature for check in checks] == ["a", "a since training"]
 
 
 # ---- Flagged users ---------------------------------------------------------------------------
 
 
-def flagged(served: pd.DataFrame, seed: int = 1) -> Check:
-    return check_flagged_users(training_frame(seed), served, AS_OF)
+def flagged(served: pd.DataFrame, seed: int = 1, hour: int = 0) -> Check:
+    return check_flagged_users(training_frame(seed), served, AS_OF + timedelta(hours=hour))
+
+
+def test_a_quiet_day_that_ends_at_noon_does_not_page(model: Path) -> None:
+    """The last 24 hours lie in two calendar days: by these each user would count twice."""
+    results = []
+    for seed in range(10):
+        day = payments(1, seed)
+        day["event_timestamp"] += timedelta(hours=12)
+        results.append(flagged(day, seed=seed % 5, hour=12).passed)
+    assert results == [True] * 10
 
 
 def test_quiet_days_of_other_seeds_do_not_page(model: Path) -> None:
@@ -186,10 +195,22 @@ def test_a_request_has_the_values_as_of_its_moment(
     assert known["transaction_count_30d"].iloc[-1] == row["transaction_count_30d"]
 
 
+def test_inputs_that_the_service_lost_are_named(
+    shop: Path, model: Path, point_settings: PointSettings
+) -> None:
+    point_settings(data_dir=shop, model_dir=model)
+    file = model / "fraud_detector.json"
+    metadata = json.loads(file.read_text()) | {"features": ["chargeback_rate", "old_name"]}
+    file.write_text(json.dumps(metadata))
+    assert lost_inputs() == {"old_name"}
+    file.write_text(json.dumps(metadata | {"service": "gone"}))
+    assert lost_inputs() == {"chargeback_rate", "old_name"}
+
+
 def test_without_a_model_there_is_no_training_baseline(
     shop: Path, tmp_path: Path, point_settings: PointSettings
 ) -> None:
-    pd.DataFrame({"split": ["train"]}).to_parquet(shop / "training_data.parquet")
+    pd.DataFrame({"split": ["train"]}).to_parquet(tmp_path / TRAINING)
     point_settings(data_dir=shop, model_dir=tmp_path)
     assert read_training() is None
     assert set(generate_drift_report(["refund_rate"], AS_OF)["baseline"]) == {"last month"}
