@@ -2,6 +2,7 @@
 
 fraud_detector.pkl   the scikit-learn classifier. Loading a pickle runs code: load only models
                      that you trained
+training.parquet     the rows of its training and test, for exercise 6
 fraud_detector.json  its version, feature service and version, inputs in order, threshold
 """
 

@@ -21,7 +21,13 @@ from exercise_06_monitoring.feature_monitoring import (
 )
 from exercise_06_monitoring.report import drift_checks, grade_drift
 from exercise_06_monitoring.serving import check_flagged_users
-from exercise_06_monitoring.windows import MODEL, TRAINING, lost_inputs, read_requests, read_training
+from exercise_06_monitoring.windows import (
+    MODEL,
+    TRAINING,
+    lost_inputs,
+    read_requests,
+    read_training,
+)
 from lab.settings import settings
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
