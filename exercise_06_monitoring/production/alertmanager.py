@@ -5,13 +5,17 @@ a row found it gone, so that a value at the limit is not opened and closed all d
 has confirmed it for a day: a dead job resolves nothing.
 """
 
+import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import requests
 
-from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.alerts import Check, monitoring_folder
 from exercise_06_monitoring.state import AlertState
+from lab.files import replacing
 from lab.learn import utc_now
 
 SOURCE = "feature_monitoring"
@@ -21,7 +25,7 @@ TIMEOUT_S = 5
 
 
 class Alertmanager(AlertState):
-    """The state of the alerts is Alertmanager's; nothing is stored here."""
+    """The open alerts are in a file: Alertmanager forgets its own when it restarts."""
 
     def __init__(self, url: str) -> None:
         self._alerts = f"{url.rstrip('/')}/api/v2/alerts"
@@ -30,57 +34,53 @@ class Alertmanager(AlertState):
         """Post the failed checks, the open alerts that were not measured, and the end of others.
 
         The severity is a label, and so part of the identity: an alert of another severity than its
-        check has now is over.
+        check has now is over. An end that was not delivered is posted by the next run.
         """
         results = {(check.type, check.feature): check for check in checks}
-        body = [posted(check, VALID_FOR) for check in checks if check.passed is False]
-        for alert, clean_runs in self._open():
-            result = results.get((alert.type, alert.feature))
-            if result is None or result.passed is None:
-                body.append(posted(alert, VALID_FOR, clean_runs))
-            elif result.passed:
-                valid_for = VALID_FOR if clean_runs + 1 < CLEAN_RUNS else timedelta()
-                body.append(posted(alert, valid_for, clean_runs + 1))
-            elif result.severity != alert.severity:
-                body.append(posted(alert, timedelta()))
-        self._request("POST", json=body)
+        still_open = [(check, 0) for check in checks if check.passed is False]
+        ended = []
+        for alert, clean_runs in self._read_open():
+            result = results.get((alert.type, alert.feature), replace(alert, passed=None))
+            if result.passed is None:
+                still_open.append((alert, clean_runs))
+            elif result.passed and clean_runs + 1 < CLEAN_RUNS:
+                still_open.append((alert, clean_runs + 1))
+            elif result.passed or result.severity != alert.severity:
+                ended.append(alert)
+        valid = [posted(alert, VALID_FOR) for alert, _ in still_open]
+        if not self._post([*valid, *(posted(alert, timedelta()) for alert in ended)]):
+            still_open += [(alert, CLEAN_RUNS - 1) for alert in ended]
+        text = json.dumps([(asdict(alert), clean_runs) for alert, clean_runs in still_open])
+        with replacing(self._file) as temp_path:
+            temp_path.write_text(text)
 
     def open_alerts(self) -> list[Check]:
-        """Return the open alerts, oldest first; none where Alertmanager is unavailable."""
-        return [alert for alert, _ in self._open()]
+        """Return the open alerts, posted or not."""
+        return [alert for alert, _ in self._read_open()]
 
-    def _open(self) -> list[tuple[Check, int]]:
+    @property
+    def _file(self) -> Path:
+        return monitoring_folder() / "alertmanager.json"
+
+    def _read_open(self) -> list[tuple[Check, int]]:
         """Return each open alert, and how many runs in a row found it gone."""
-        found = self._request("GET", params={"filter": f'source="{SOURCE}"'})
-        return [
-            (
-                Check(
-                    alert["labels"]["alertname"],
-                    alert["labels"]["feature"],
-                    False,
-                    alert["annotations"]["summary"],
-                    alert["labels"]["severity"],
-                ),
-                int(alert["annotations"].get("clean_runs", 0)),
-            )
-            for alert in sorted(found, key=lambda alert: str(alert["startsAt"]))
-        ]
+        rows = json.loads(self._file.read_text()) if self._file.exists() else []
+        return [(Check(**alert), clean_runs) for alert, clean_runs in rows]
 
-    def _request(self, method: str, **options: Any) -> list[dict[str, Any]]:
+    def _post(self, alerts: list[dict[str, Any]]) -> bool:
         try:
-            response = requests.request(method, self._alerts, timeout=TIMEOUT_S, **options)
-            response.raise_for_status()
+            requests.post(self._alerts, json=alerts, timeout=TIMEOUT_S).raise_for_status()
         except requests.RequestException as error:
             print(f"  Alertmanager: {type(error).__name__}; the next run posts all again")
-            return []
-        return list(response.json()) if response.content else []
+            return False
+        return True
 
 
-def posted(check: Check, valid_for: timedelta, clean_runs: int = 0) -> dict[str, Any]:
+def posted(check: Check, valid_for: timedelta) -> dict[str, Any]:
     """Return a check in the form of Alertmanager's API."""
     labels = {"alertname": check.type, "feature": check.feature, "severity": check.severity}
     return {
         "labels": labels | {"source": SOURCE},
-        "annotations": {"summary": check.message, "clean_runs": str(clean_runs)},
+        "annotations": {"summary": check.message},
         "endsAt": (utc_now() + valid_for).astimezone(UTC).isoformat(),
     }
