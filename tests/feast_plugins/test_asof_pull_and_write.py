@@ -152,10 +152,16 @@ def test_an_empty_folder_may_be_there(store: FeatureStore, tmp_path: Path) -> No
     assert persist(store, "a", "empty", allow_overwrite=True) == [[3]]
 
 
-def test_a_folder_with_other_files_is_left_alone(store: FeatureStore, tmp_path: Path) -> None:
-    with pytest.raises(FileExistsError, match="is a folder with other files"):
-        persist(store, "a", ".", allow_overwrite=True)
-    assert (tmp_path / "rows.parquet").exists()
+@pytest.mark.parametrize("name", ["notes.csv", "rows.parquet", "day=1/part-0.parquet", "x/y.csv"])
+def test_a_folder_with_other_files_is_left_alone(
+    store: FeatureStore, tmp_path: Path, name: str
+) -> None:
+    assert persist(store, "a", "saved") == [[3]]
+    write_rows(tmp_path / "saved" / name, ROWS)
+    with pytest.raises(FileExistsError, match=f"is a folder with other files, .*/{name}"):
+        persist(store, "b", "saved", allow_overwrite=True)
+    assert (tmp_path / "saved" / name).exists()
+    assert len(parquet_files(tmp_path / "saved")) == 2
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
