@@ -159,12 +159,18 @@ def convert(
     elif wanted.is_integer() and found.is_decimal():
         value = value.cast(pl.String).str.replace(r"\.0+$", "")
     elif isinstance(wanted, pl.Datetime):
-        value = pl.from_epoch(value, "s") if found.is_integer() else value
+        value = _from_seconds(value, strict=strict) if found.is_integer() else value
         return as_utc(value, strict=strict).dt.replace_time_zone(wanted.time_zone)
     return value.cast(wanted, strict=strict)
 
 
 NAN = float("nan")
+
+
+def _from_seconds(seconds: pl.Expr, *, strict: bool) -> pl.Expr:
+    """Return Unix seconds as times; `pl.from_epoch` wraps where microseconds have no 64 bits."""
+    microseconds = (seconds.cast(pl.Int128) * 1_000_000).cast(pl.Int64, strict=strict)
+    return microseconds.cast(pl.Datetime("us"))
 
 
 def _is_plain(found: PolarsType, wanted: PolarsType) -> bool:

@@ -186,3 +186,16 @@ def test_nan_for_a_whole_number_is_null_offline_and_online(tmp_path: Path) -> No
     assert job.to_arrow()["value"].null_count == 1
     store.materialize(at(0), at(9))
     assert online(store, "a") == [None]
+
+
+def test_microseconds_for_unix_seconds_are_named(tmp_path: Path) -> None:
+    row = {
+        "user_id": "a",
+        "event_timestamp": at(1),
+        "created": at(1),
+        "value": 1_767_225_600 * 10**6,
+    }
+    file = write_rows(tmp_path / "rows.parquet", [row])
+    store = open_store(tmp_path, feature_view("v", source(file), features={"value": UnixTimestamp}))
+    with pytest.raises(SourceError, match=r"v: .*rows\.parquet .*1767225600000000 of value has no"):
+        store.get_historical_features(asked(("a", 2)), ["v:value"])
