@@ -123,6 +123,16 @@ def promoted(types: Mapping[str, pa.DataType]) -> pa.DataType:
     return result
 
 
+def promoted_key(types: Mapping[str, pa.DataType]) -> pa.DataType:
+    """Return the type of a join key in several files: an integer if one of them has integers.
+
+    A float does not hold every integer: two keys would become one.
+    """
+    integers = {file: found for file, found in types.items() if kind(found) == "integer"}
+    are_numbers = {kind(found) for found in types.values()} <= {*NUMBERS, "null"}
+    return promoted(integers if integers and are_numbers else types)
+
+
 def _decoded(found: pa.DataType) -> pa.DataType:
     """Return a column's type without its encoding; times are UTC, since no zone is UTC too."""
     if pa.types.is_dictionary(found):
