@@ -97,6 +97,8 @@ def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConf
     """Add rows to a source; raises SourceError for rows of other columns, or that do not fit."""
     files = source_files(owner, source, config)
     schema = next(iter(files.schemas().values()))
+    if files.filesystem is None and not Path(files.path).exists():
+        raise SourceError(f"{owner}: {files.path} is a pattern; rows need a file or a folder")
     if set(rows.column_names) != set(schema.names):
         raise SourceError(
             f"{owner}: {files.path} has {', '.join(schema.names)}; "
