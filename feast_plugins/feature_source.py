@@ -11,6 +11,7 @@ from feast.feature_view import DUMMY_ENTITY_ID
 from feast_plugins.source_files import SourceError, SourceFiles, source_files, source_uri
 from feast_plugins.source_types import (
     declared_type,
+    is_too_wide,
     kind,
     promoted,
     promoted_key,
@@ -99,6 +100,8 @@ def check_columns(
         for column in columns:
             if column not in schema.names:
                 raise SourceError(f"{owner}: {file} has no column {column}")
+            if is_too_wide(found := schema.field(column).type):
+                raise SourceError(f"{owner}: {column} of {file} is {found}, which is too wide")
         _check_times(owner, file, schema, source)
     first = schemas[files.names[0]]
     return CheckedSource(files, schemas, {name: first.field(name).type for name in columns})

@@ -115,12 +115,23 @@ def promoted(types: Mapping[str, pa.DataType]) -> pa.DataType:
     for file, found in others:
         if found == result:
             continue
+        before = result
         pair = [pa.schema([("", result)]), pa.schema([("", found)])]
         try:
             result = pa.unify_schemas(pair, promote_options="permissive").field(0).type
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise pa.ArrowTypeError(f"is {result} in {first}, {found} in {file}") from error
+        if is_too_wide(result):
+            where = f"{before} in {first}, {found} in {file}"
+            raise pa.ArrowTypeError(f"is {result}, which is too wide: {where}")
     return result
+
+
+def is_too_wide(found: pa.DataType) -> bool:
+    """Return whether a type has decimals of more digits than polars holds, 38."""
+    if pa.types.is_decimal(found):
+        return bool(found.precision > 38)
+    return any(is_too_wide(found.field(place).type) for place in range(found.num_fields))
 
 
 def promoted_key(types: Mapping[str, pa.DataType]) -> pa.DataType:
@@ -134,9 +145,11 @@ def promoted_key(types: Mapping[str, pa.DataType]) -> pa.DataType:
 
 
 def _decoded(found: pa.DataType) -> pa.DataType:
-    """Return a column's type without its encoding; times are UTC, since no zone is UTC too."""
+    """Return a type without its encoding or spare width; times are UTC, as no zone is UTC too."""
     if pa.types.is_dictionary(found):
         return found.value_type
+    if pa.types.is_decimal256(found) and not is_too_wide(found):
+        return pa.decimal128(found.precision, found.scale)
     return pa.timestamp(found.unit, "UTC") if pa.types.is_timestamp(found) else found
 
 
