@@ -8,11 +8,13 @@ from datetime import datetime
 from functools import cached_property
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import FeatureView
 from feast.infra.common.materialization_job import MaterializationTask
+from feast.utils import make_tzaware
 
 from feast_plugins.duckdb_session import connect
 from feast_plugins.feature_source import CheckedSource, SourceError, source_columns
@@ -97,11 +99,18 @@ class SourceRows:
 
     def left_out(self) -> tuple[int, datetime | None]:
         """Return how many rows of the interval were created after `known_until`, and the latest."""
-        if not self.task.feature_view.batch_source.created_timestamp_column:
+        created = self.task.feature_view.batch_source.created_timestamp_column
+        if not created or self._has_all(source_columns(self.task.feature_view)[created]):
             return 0, None
         with self._connection() as connection:
             found = connection.execute(self._query(LEFT_OUT), self._parameters).fetchone()
         return found or (0, None)
+
+    def _has_all(self, created: str) -> bool:
+        """Return True if the footers of the files show that no row was created too late."""
+        footers = map(pq.read_metadata, self.source.files.names)
+        latest = [time for footer in footers for time in _latest(footer, created)]
+        return all(time is not None and time <= make_tzaware(self.known_until) for time in latest)
 
     @cached_property
     def _files(self) -> dict[tuple[str, ...], list[str]]:
@@ -146,6 +155,17 @@ class SourceRows:
 
     def _query(self, template: str, partition: int = 0, partitions: int = 1) -> str:
         return _query(template, self.task.feature_view, self._rows, partition, partitions)
+
+
+def _latest(footer: pq.FileMetaData, column: str) -> Iterator[pd.Timestamp | None]:
+    """Yield the latest time of each row group, in UTC; None where it is not known."""
+    paths = [footer.schema.column(place).path for place in range(footer.num_columns)]
+    for number in range(footer.num_row_groups):
+        statistics = footer.row_group(number).column(paths.index(column)).statistics
+        if statistics is None or not statistics.has_min_max:
+            yield None
+        else:
+            yield pd.to_datetime(statistics.max, utc=True)
 
 
 def _items(of: pa.DataType) -> str:
