@@ -27,7 +27,13 @@ from feast_plugins.asof_offline_store import AsofOfflineStore
 from feast_plugins.columnar_encoding import encode_features, encode_times, entity_keys
 from feast_plugins.columnar_rows import SourceRows
 from feast_plugins.feast_internals import redis_client, stored_name
-from feast_plugins.feature_source import SourceError, check_source, source_columns, source_path
+from feast_plugins.feature_source import (
+    CheckedSource,
+    SourceError,
+    check_source,
+    source_columns,
+    source_path,
+)
 from feast_plugins.redis_encoding import KEY_KINDS, Kind
 from feast_plugins.redis_writer import RowWriter
 
@@ -57,7 +63,7 @@ class ColumnarEngine(LocalComputeEngine):
         if not self._takes(task):
             return super()._materialize_one(registry, task, **kwargs)
         try:
-            check_source(task.feature_view, self.repo_config)
+            source = check_source(task.feature_view, self.repo_config)
         except SourceError as error:
             if isinstance(self.offline_store, AsofOfflineStore):  # it rejects the source as well
                 return _job(task, error)
@@ -67,7 +73,7 @@ class ColumnarEngine(LocalComputeEngine):
             log.warning("Feast's local engine has materialized what this one cannot: %s", error)
             return job
         try:
-            self._stream(task)
+            self._stream(task, source)
         except Exception as error:  # noqa: BLE001 - Feast raises what a job carries
             return _job(task, error)
         return _job(task)
@@ -87,9 +93,9 @@ class ColumnarEngine(LocalComputeEngine):
             and not task.disable_event_timestamp
         )
 
-    def _stream(self, task: MaterializationTask) -> None:
+    def _stream(self, task: MaterializationTask, source: CheckedSource) -> None:
         view, config = task.feature_view, self.repo_config
-        rows = SourceRows(task, config, self._memory_limit)
+        rows = SourceRows(task, source, self._memory_limit)
         features = {field.name: field.dtype.to_value_type() for field in view.features}
         key_kinds = {key.name: Kind(key.dtype.to_value_type().value) for key in view.entity_columns}
         client = redis_client(self.online_store, config)

@@ -1,6 +1,6 @@
 """Check a feature view's Parquet source: its files, their columns, and the types to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,8 +11,10 @@ from feast.feature_view import DUMMY_ENTITY_ID
 from feast_plugins.source_files import SourceError, SourceFiles, source_files, source_uri
 from feast_plugins.source_types import (
     declared_type,
+    is_too_wide,
     kind,
     promoted,
+    promoted_key,
     returned_type,
     takes,
 )
@@ -51,7 +53,7 @@ def check_source(view: FeatureView, config: RepoConfig) -> CheckedSource:
     """
     columns = source_columns(view)
     source = check_columns(view.name, view.batch_source, list(columns.values()), config)
-    types = {name: _key_type(source, columns[name]) for name in view.join_keys if name in columns}
+    types = {name: key_type(source, columns[name]) for name in view.join_keys if name in columns}
     types |= {feature.name: _feature_type(source, feature, columns) for feature in view.features}
     by_column = {columns[name]: found for name, found in types.items()}
     return CheckedSource(source.files, source.schemas, {**source.types, **by_column})
@@ -72,8 +74,9 @@ def _feature_type(source: CheckedSource, feature: Field, columns: Mapping[str, s
     return wanted
 
 
-def _key_type(source: CheckedSource, column: str) -> pa.DataType:
-    found = promoted_type(source, column)
+def key_type(source: CheckedSource, column: str) -> pa.DataType:
+    """Return the type that a join key is read in; raises SourceError if there is none."""
+    found = promoted_type(source, column, promoted_key)
     if pa.types.is_nested(found):
         raise SourceError(f"{source.files.owner}: {column} is {found}, which cannot be a key")
     return found
@@ -97,15 +100,21 @@ def check_columns(
         for column in columns:
             if column not in schema.names:
                 raise SourceError(f"{owner}: {file} has no column {column}")
+            if is_too_wide(found := schema.field(column).type):
+                raise SourceError(f"{owner}: {column} of {file} is {found}, which is too wide")
         _check_times(owner, file, schema, source)
     first = schemas[files.names[0]]
     return CheckedSource(files, schemas, {name: first.field(name).type for name in columns})
 
 
-def promoted_type(source: CheckedSource, column: str) -> pa.DataType:
+def promoted_type(
+    source: CheckedSource,
+    column: str,
+    promote: Callable[[Mapping[str, pa.DataType]], pa.DataType] = promoted,
+) -> pa.DataType:
     """Return the type that the files' types are promoted to; raises SourceError if none is."""
     try:
-        return promoted(source.types_of(column))
+        return promote(source.types_of(column))
     except pa.ArrowTypeError as error:
         raise SourceError(f"{source.files.owner}: {column} {error}") from error
 

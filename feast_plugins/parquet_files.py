@@ -1,8 +1,9 @@
 """Parquet tables: the files of a path, and atomic writes."""
 
+import re
 from collections.abc import Iterable, Iterator
 from glob import glob
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from uuid import uuid4
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 ROWS_PER_BATCH = 1_000_000
+OWN_NAME = re.compile(r"([0-9a-f]{32}(-\d+)?|part-[^/]*)\.parquet")  # of Feast's tables, or Spark's
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -55,16 +57,37 @@ def write_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
 
 
 def write_remote(chunks: Iterable[pa.Table], path: str, filesystem: FileSystem) -> None:
-    """Replace a table in another file system; a path without `.parquet` is a folder.
+    """Replace a table in another file system; a new path without `.parquet` is a folder.
 
     An object is visible when it is complete; older objects are deleted afterwards.
+    Raises FileExistsError as replace_parquet does.
     """
-    file = path if path.endswith(".parquet") else f"{path.rstrip('/')}/{uuid4().hex}.parquet"
     old = remote_files(filesystem, path)
-    _write(chunks, file, filesystem)
+    _check_no_foreign(path, map(PurePosixPath, old))
+    if old == [path] or (not old and path.endswith(".parquet")):
+        return _write_object(chunks, path, filesystem)
+    _write_object(chunks, f"{path.rstrip('/')}/{uuid4().hex}.parquet", filesystem)
     for other in old:
-        if other != file:
-            filesystem.delete_file(other)
+        filesystem.delete_file(other)
+
+
+def _write_object(chunks: Iterable[pa.Table], path: str, filesystem: FileSystem) -> None:
+    """Write one object, which is visible under its name when it is complete."""
+    folder, _, name = path.rpartition("/")
+    temporary = f"{folder}/.{name}.{uuid4().hex}.new"
+    try:
+        _write(chunks, temporary, filesystem)
+        filesystem.move(temporary, path)
+    finally:
+        if filesystem.get_file_info(temporary).type == FileType.File:
+            filesystem.delete_file(temporary)
+
+
+def _check_no_foreign(folder: Path | str, files: Iterable[PurePath]) -> None:
+    for file in files:
+        name = str(file.relative_to(folder))
+        if name != "." and not OWN_NAME.fullmatch(name):  # "." is the table itself, a file
+            raise FileExistsError(f"{folder} is a folder with other files, such as {file}")
 
 
 def _write(chunks: Iterable[pa.Table], path: str, filesystem: FileSystem | None = None) -> None:
@@ -88,22 +111,22 @@ def append_remote(rows: pa.Table, path: str, filesystem: FileSystem) -> None:
     """Add rows to a table in another file system, in the same way."""
     if filesystem.get_file_info(path).type == FileType.File:
         old = pq.read_table(path, filesystem=filesystem)
-        _write([pa.concat_tables([old, rows.cast(old.schema)])], path, filesystem)
+        _write_object([pa.concat_tables([old, rows.cast(old.schema)])], path, filesystem)
     else:
-        _write([rows], f"{path.rstrip('/')}/{uuid4().hex}.parquet", filesystem)
+        _write_object([rows], f"{path.rstrip('/')}/{uuid4().hex}.parquet", filesystem)
 
 
 def replace_parquet(chunks: Iterable[pa.Table], path: Path) -> None:
     """Replace the table at `path`; a new name without `.parquet` is a folder.
 
-    Raises FileExistsError for a folder that holds other files than Parquet; it stays unchanged.
+    Raises FileExistsError for a folder with files that no table of Feast or Spark has; it stays
+    unchanged.
     """
     if path.is_file() or (path.suffix == ".parquet" and not path.is_dir()):
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_parquet(chunks, path)
     old = parquet_files(path) if path.exists() else []
-    if foreign := [file for file in old if file.suffix != ".parquet"]:
-        raise FileExistsError(f"{path} is a folder with other files, such as {foreign[0]}")
+    _check_no_foreign(path, old)
     path.mkdir(parents=True, exist_ok=True)
     write_parquet(chunks, path / f"{uuid4().hex}.parquet")
     for file in old:

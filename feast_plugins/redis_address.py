@@ -60,9 +60,11 @@ def first_error(replies: Iterable[Any]) -> hiredis.ReplyError | None:
 def connection_options(connection_string: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
     """Return the nodes and the options of "host:port,option=value,..." or of "rediss://...".
 
-    Feast knows the first form only, in which a password cannot hold a comma.
+    Feast knows the first form only, in which a password cannot hold a comma. Raises ValueError.
     """
-    if "://" in connection_string:
+    if connection_string.startswith("unix://"):
+        raise ValueError("a Unix socket is not supported; give host:port")
+    if connection_string.startswith(("redis://", "rediss://")):
         options = parse_url(connection_string)
         is_encrypted = options.pop("connection_class", None) is SSLConnection
         node = options.pop("host", "localhost"), options.pop("port", 6379)
@@ -99,7 +101,7 @@ class RedisAddress:
     def parse(cls, connection_string: str) -> Self:
         """Read a connection string of Feast's store, or a URL; the reader has its own timeouts.
 
-        Raises RedisUnavailable for several nodes, or an unknown option.
+        Raises RedisUnavailable for several nodes, or an unknown option or value.
         """
         try:
             nodes, given = connection_options(connection_string)
@@ -111,6 +113,11 @@ class RedisAddress:
             raise RedisUnavailable(
                 f"connection_string has {unknown or f'{len(nodes)} nodes'}: give one host:port, "
                 f"and of its options only {', '.join(sorted(OPTIONS | TLS_OPTIONS))}"
+            )
+        if given.get("ssl_cert_reqs", "required") not in list(VERIFICATION):
+            raise RedisUnavailable(
+                f"connection_string has ssl_cert_reqs={given['ssl_cert_reqs']}: "
+                "give required, optional or none"
             )
         user, password = str(given.get("username") or ""), str(given.get("password") or "")
         tls = {name: given[name] for name in TLS_OPTIONS & set(given)} if given.get("ssl") else None
@@ -135,7 +142,8 @@ class RedisAddress:
             cafile=get("ssl_ca_certs"), capath=get("ssl_ca_path"), cadata=get("ssl_ca_data")
         )
         needed = get("ssl_cert_reqs", "required")
-        context.check_hostname = needed == "required" and get("ssl_check_hostname", True)
+        is_checked = VERIFICATION[needed] != ssl.CERT_NONE
+        context.check_hostname = is_checked and get("ssl_check_hostname", needed == "required")
         context.verify_mode = VERIFICATION[needed]
         if certificate := get("ssl_certfile"):
             context.load_cert_chain(certificate, get("ssl_keyfile"), get("ssl_password"))

@@ -5,16 +5,18 @@ empties `coffee_shop` too, and leaves views without entities and precomputed vec
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from feast import FeatureView, RepoConfig
 from feast.feature_view import DUMMY_ENTITY_ID
+from feast.protos.feast.core.PrecomputedFeatureVector_pb2 import PrecomputedFeatureVector
 
 from feast_plugins.redis_encoding import (
     KeyLayout,
     Kind,
+    decode_value,
     feature_field,
     join_keys_of,
     time_field,
@@ -22,6 +24,7 @@ from feast_plugins.redis_encoding import (
 
 KEYS_PER_ROUND_TRIP = 1_000
 VECTOR = "__precomputed__"  # the view in which Feast stores the precomputed vector of a service
+VECTOR_FIELD = "vector"
 SPECIAL = re.compile(rb"([*?\[\]\\])")  # in a pattern of SCAN
 
 
@@ -32,44 +35,62 @@ def delete_project(client: Any, config: RepoConfig) -> None:
 
 
 def delete_view(client: Any, config: RepoConfig, view: FeatureView) -> None:
-    """Delete a view with all its versions; an entity that has no other view goes with it."""
+    """Delete a view with all its versions; an entity that has no other view goes with it.
+
+    Precomputed vectors with values of the view go too; Feast writes them again at its next run.
+    """
     join_keys = tuple(sorted(view.join_keys)) or (DUMMY_ENTITY_ID,)
     features = [feature.name for feature in view.features]
-    is_own = _is_own(view.name, config)
+    own = _own_names(view, config)
     for keys in _batches(_keys(client, config, join_keys)):
-        stored = _at_once(client, [("HKEYS", key) for key in keys])
-        pairs = zip(keys, stored, strict=True)
-        commands = [_deletion(key, fields, features, is_own) for key, fields in pairs]
-        _at_once(client, [command for command in commands if command])
+        stored = zip(keys, _at_once(client, [("HKEYS", key) for key in keys]), strict=True)
+        hashes = {key: fields for key, fields in stored if own & _views(fields)}
+        vectors = _vectors_of(client, hashes, view.name)
+        deletions = [
+            ("HDEL", key, *_deleted_fields(fields, own | vectors[key], [*features, VECTOR_FIELD]))
+            for key, fields in hashes.items()
+        ]
+        _at_once(client, deletions)
 
 
-def _is_own(view: str, config: RepoConfig) -> Callable[[str], bool]:
-    """Return a test for the names under which a view is stored."""
-    if not config.registry.enable_online_feature_view_versioning:
-        return lambda name: name == view
-    pattern = re.compile(rf"{re.escape(view)}(_v\d+)?")
-    return lambda name: pattern.fullmatch(name) is not None
+def _own_names(view: FeatureView, config: RepoConfig) -> set[str]:
+    """Return the names under which a view is stored: up to its current version."""
+    has_versions = config.registry.enable_online_feature_view_versioning
+    last = (view.current_version_number or 0) if has_versions else 0
+    return {view.name, *(f"{view.name}_v{number}" for number in range(1, last + 1))}
 
 
-def _deletion(
-    key: bytes, fields: Iterable[bytes], features: Sequence[str], is_own: Callable[[str], bool]
-) -> tuple[Any, ...] | None:
-    """Return the command that deletes a view from one entity's hash, if it is there.
-
-    Precomputed vectors hold values of the view; Feast writes them again at its next run.
-    """
+def _views(fields: Iterable[bytes]) -> set[str]:
+    """Return the names of the views in a hash, and of the precomputed vectors."""
     start = time_field("")
-    views = [name[len(start) :].decode() for name in fields if name.startswith(start)]
-    own = [name for name in views if is_own(name)]
-    vectors = [name for name in views if name.startswith(VECTOR)]
-    if not own:
-        return None
-    if len(own) + len(vectors) == len(views):
-        return "DEL", key
-    gone = [time_field(name) for name in (*own, *vectors)]
-    gone += [feature_field(name, feature) for name in own for feature in features]
-    gone += [feature_field(name, "vector") for name in vectors]
-    return "HDEL", key, *gone
+    return {name[len(start) :].decode() for name in fields if name.startswith(start)}
+
+
+def _vectors_of(
+    client: Any, hashes: Mapping[bytes, Iterable[bytes]], view: str
+) -> dict[bytes, set[str]]:
+    """Return the names of each hash's precomputed vectors that hold values of a view."""
+    found = [(k, n) for k, fields in hashes.items() for n in _views(fields) if n.startswith(VECTOR)]
+    contents = _at_once(client, [("HGET", k, feature_field(n, VECTOR_FIELD)) for k, n in found])
+    vectors: dict[bytes, set[str]] = {key: set() for key in hashes}
+    for (key, name), content in zip(found, contents, strict=True):
+        stored = PrecomputedFeatureVector.FromString(decode_value(content) or b"")
+        if any(f.startswith((f"{view}__", f"{view}@")) for f in stored.feature_names):
+            vectors[key].add(name)
+    return vectors
+
+
+def _deleted_fields(
+    fields: Sequence[bytes], gone: set[str], features: Sequence[str]
+) -> Sequence[bytes]:
+    """Return the fields of the views `gone`; all of a hash, which Redis then drops, if no other.
+
+    Another view may be written meanwhile: its fields stay, as they are not named.
+    """
+    if all(name.startswith(VECTOR) for name in _views(fields) - gone):
+        return fields
+    own = [feature_field(name, feature) for name in sorted(gone) for feature in features]
+    return [*map(time_field, sorted(gone)), *own]
 
 
 def _keys(

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 from feast import OnDemandFeatureView, RepoConfig
 from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.infra.offline_stores.file_source import FileSource, SavedDatasetFileStorage
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.saved_dataset import SavedDatasetStorage, ValidationReference
 
@@ -17,7 +17,7 @@ from feast_plugins.asof_join import TIME, in_order
 from feast_plugins.duckdb_session import connect, tables
 from feast_plugins.entity_rows import EntityRows, FrameRows
 from feast_plugins.parquet_files import remote_files, replace_parquet, write_remote
-from feast_plugins.source_files import file_system
+from feast_plugins.source_files import file_system, file_uri
 from feast_plugins.source_types import as_utc
 from feast_plugins.view_join import ViewJoin
 
@@ -79,7 +79,7 @@ class ChunkedJob(RetrievalJob):
         if not isinstance(storage, SavedDatasetFileStorage):
             raise NotImplementedError("a saved dataset of this store is Parquet")
         location = storage.file_options.uri
-        uri = FileSource.get_uri_for_file_path(self._config.repo_path, location)
+        uri = file_uri(location, self._config)
         filesystem, path = file_system(uri, storage.to_data_source())
         exists = remote_files(filesystem, path) if filesystem else Path(path).exists()
         if exists and not allow_overwrite:

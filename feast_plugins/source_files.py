@@ -69,13 +69,18 @@ def source_files(owner: str, source: DataSource, config: RepoConfig) -> SourceFi
 
 
 def source_uri(owner: str, source: DataSource, config: RepoConfig) -> str:
-    """Return the path or URI of a source; a relative path begins at the repository."""
+    """Return the path or URI of a source, as file_uri does; raises SourceError if it has none."""
     if not isinstance(source, FileSource):
         raise SourceError(f"{owner}: its source is a {type(source).__name__}, not a file")
     if not isinstance(source.file_format, ParquetFormat | None):
         raise SourceError(f"{owner}: {source.path} is not Parquet")
-    path = source.path.removeprefix("file://")
-    return str(FileSource.get_uri_for_file_path(config.repo_path, path))
+    return file_uri(source.path, config)
+
+
+def file_uri(path: str, config: RepoConfig) -> str:
+    """Return a path without `file://`, or a URI; a relative path begins at the repository."""
+    local = path.removeprefix("file://")
+    return str(FileSource.get_uri_for_file_path(config.repo_path, local))
 
 
 def file_system(uri: str, source: FileSource) -> tuple[FileSystem | None, str]:

@@ -11,7 +11,7 @@ from feast import RepoConfig
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
-from feast_plugins.feature_source import CheckedSource, check_columns, promoted_type
+from feast_plugins.feature_source import CheckedSource, check_columns, key_type, promoted_type
 from feast_plugins.parquet_files import append_parquet, append_remote
 from feast_plugins.retrieval_jobs import ROWS, QueryJob
 from feast_plugins.source_files import SourceError, source_files
@@ -75,7 +75,7 @@ def _rows(
     bounds = [start or datetime.min, end or datetime.max]
     if is_simple:
         return query, [list(checked.files.names), *bounds], None
-    return query, bounds, lambda: _promoted_rows(checked, [*keys, *features], times)
+    return query, bounds, lambda: _promoted_rows(checked, keys, features, times)
 
 
 def _quoted(name: str) -> str:
@@ -83,11 +83,11 @@ def _quoted(name: str) -> str:
 
 
 def _promoted_rows(
-    checked: CheckedSource, columns: Sequence[str], times: Sequence[str]
+    checked: CheckedSource, keys: Sequence[str], features: Sequence[str], times: Sequence[str]
 ) -> pa.Table:
     """Read the rows of files that differ, or that are in S3; all are in memory."""
-    plain = [name for name in columns if name not in times]
-    types = {name: promoted_type(checked, name) for name in plain}
+    plain = [name for name in [*keys, *features] if name not in times]
+    types = {n: key_type(checked, n) if n in keys else promoted_type(checked, n) for n in plain}
     source = CheckedSource(checked.files, checked.schemas, types)
     rows = read_columns(source, {n: n for n in plain}, {n: n for n in times})
     return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -97,6 +97,8 @@ def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConf
     """Add rows to a source; raises SourceError for rows of other columns, or that do not fit."""
     files = source_files(owner, source, config)
     schema = next(iter(files.schemas().values()))
+    if files.filesystem is None and not Path(files.path).exists():
+        raise SourceError(f"{owner}: {files.path} is a pattern; rows need a file or a folder")
     if set(rows.column_names) != set(schema.names):
         raise SourceError(
             f"{owner}: {files.path} has {', '.join(schema.names)}; "

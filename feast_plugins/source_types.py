@@ -115,18 +115,41 @@ def promoted(types: Mapping[str, pa.DataType]) -> pa.DataType:
     for file, found in others:
         if found == result:
             continue
+        before = result
         pair = [pa.schema([("", result)]), pa.schema([("", found)])]
         try:
             result = pa.unify_schemas(pair, promote_options="permissive").field(0).type
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise pa.ArrowTypeError(f"is {result} in {first}, {found} in {file}") from error
+        if is_too_wide(result):
+            where = f"{before} in {first}, {found} in {file}"
+            raise pa.ArrowTypeError(f"is {result}, which is too wide: {where}")
     return result
 
 
+def is_too_wide(found: pa.DataType) -> bool:
+    """Return whether a type has decimals of more digits than polars holds, 38."""
+    if pa.types.is_decimal(found):
+        return bool(found.precision > 38)
+    return any(is_too_wide(found.field(place).type) for place in range(found.num_fields))
+
+
+def promoted_key(types: Mapping[str, pa.DataType]) -> pa.DataType:
+    """Return the type of a join key in several files: an integer if one of them has integers.
+
+    A float does not hold every integer: two keys would become one.
+    """
+    integers = {file: found for file, found in types.items() if kind(found) == "integer"}
+    are_numbers = {kind(found) for found in types.values()} <= {*NUMBERS, "null"}
+    return promoted(integers if integers and are_numbers else types)
+
+
 def _decoded(found: pa.DataType) -> pa.DataType:
-    """Return a column's type without its encoding; times are UTC, since no zone is UTC too."""
+    """Return a type without its encoding or spare width; times are UTC, as no zone is UTC too."""
     if pa.types.is_dictionary(found):
         return found.value_type
+    if pa.types.is_decimal256(found) and not is_too_wide(found):
+        return pa.decimal128(found.precision, found.scale)
     return pa.timestamp(found.unit, "UTC") if pa.types.is_timestamp(found) else found
 
 
@@ -159,12 +182,18 @@ def convert(
     elif wanted.is_integer() and found.is_decimal():
         value = value.cast(pl.String).str.replace(r"\.0+$", "")
     elif isinstance(wanted, pl.Datetime):
-        value = pl.from_epoch(value, "s") if found.is_integer() else value
+        value = _from_seconds(value, strict=strict) if found.is_integer() else value
         return as_utc(value, strict=strict).dt.replace_time_zone(wanted.time_zone)
     return value.cast(wanted, strict=strict)
 
 
 NAN = float("nan")
+
+
+def _from_seconds(seconds: pl.Expr, *, strict: bool) -> pl.Expr:
+    """Return Unix seconds as times; `pl.from_epoch` wraps where microseconds have no 64 bits."""
+    microseconds = (seconds.cast(pl.Int128) * 1_000_000).cast(pl.Int64, strict=strict)
+    return microseconds.cast(pl.Datetime("us"))
 
 
 def _is_plain(found: PolarsType, wanted: PolarsType) -> bool:

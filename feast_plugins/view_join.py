@@ -1,6 +1,6 @@
 """One feature view's part in a point-in-time join: its inputs and its features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,13 +16,20 @@ from feast_plugins.feature_source import (
     source_columns,
 )
 from feast_plugins.source_reader import read_source
-from feast_plugins.source_types import same_key_kind
+from feast_plugins.source_types import (
+    PolarsType,
+    convert,
+    polars_type,
+    promoted_key,
+    same_key_kind,
+)
 
 
 @dataclass(frozen=True)
 class ViewJoin:
     """A view's timeline; the entity column of each join key; each feature's output name, type."""
 
+    view: str
     timeline: Timeline
     entity_column: dict[str, str]
     output_name: dict[str, str]
@@ -73,6 +80,7 @@ def view_join(
         _check_entities(view, entity_column, list(output_name.values()), entities, source)
     rows = read_source(view, features, source)
     return ViewJoin(
+        view.projection.name_to_use(),
         timeline(rows, list(entity_column), view.ttl, known_only=known_only),
         entity_column,
         output_name,
@@ -83,19 +91,52 @@ def view_join(
 def entity_rows_at(joins: Sequence[ViewJoin], moment: datetime) -> pa.Table:
     """Return a row, at a moment in UTC, for each entity that has features of any view then.
 
-    Raises EntityRowsError for views of different keys: there is no entity that they share.
+    Raises EntityRowsError for views of different keys, by their names or by their kinds: there is
+    no entity that they share.
     """
-    found = [view.entities_at(moment) for view in joins]
-    columns = {tuple(sorted(entities.columns)) for entities in found if entities.width}
+    found = {view.view: view.entities_at(moment) for view in joins}
+    found = {view: entities for view, entities in found.items() if entities.width}
+    columns = {tuple(sorted(entities.columns)) for entities in found.values()}
     if len(columns) > 1:
         keys = " and ".join(", ".join(names) for names in sorted(columns))
         raise EntityRowsError(f"without entity rows all views need the same keys, not {keys}")
     names = next(iter(columns), ())
-    rows = [entities.select(names) for entities in found if entities.width]
-    every = pl.concat(rows, how="vertical_relaxed").unique().sort(names) if rows else pl.DataFrame()
+    every = _union(found, names).unique().sort(names) if names else pl.DataFrame()
     table = every.to_arrow(compat_level=pl.CompatLevel.oldest())
-    times = pa.array([moment] * max(len(every), not rows), pa.timestamp("us", "UTC"))
-    return table.append_column(EVENT_TIME, times) if rows else pa.table({EVENT_TIME: times})
+    times = pa.array([moment] * max(len(every), not names), pa.timestamp("us", "UTC"))
+    return table.append_column(EVENT_TIME, times) if names else pa.table({EVENT_TIME: times})
+
+
+def _union(found: Mapping[str, pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
+    """Return the entities of all views, each key in the type that holds those of every view."""
+    schemas = {v: f.to_arrow(compat_level=pl.CompatLevel.oldest()).schema for v, f in found.items()}
+    types = {
+        name: _shared_key({view: schema.field(name).type for view, schema in schemas.items()}, name)
+        for name in names
+    }
+    return pl.concat(_converted(view, entities, types) for view, entities in found.items())
+
+
+def _converted(view: str, keys: pl.DataFrame, types: Mapping[str, PolarsType]) -> pl.DataFrame:
+    columns = {
+        name: convert(pl.col(name), keys.schema[name], of, strict=False).alias(name)
+        for name, of in types.items()
+    }
+    for name, converted in columns.items():
+        lost = keys.filter(converted.is_null())[name].drop_nulls()
+        lost = lost.drop_nans() if lost.dtype.is_float() else lost
+        if len(lost):
+            raise EntityRowsError(f"{lost[0]} of {name} in {view} has no place in {types[name]}")
+    return keys.select(columns.values())
+
+
+def _shared_key(types: Mapping[str, pa.DataType], name: str) -> PolarsType:
+    try:
+        return polars_type(promoted_key(types))
+    except pa.ArrowTypeError as error:
+        raise EntityRowsError(
+            f"without entity rows all views need the same keys; {name} {error}"
+        ) from error
 
 
 def _requested(view: FeatureView, feature_refs: Sequence[str]) -> list[str]:

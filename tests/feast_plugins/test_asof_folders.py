@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from feast import Entity, FeatureStore, ValueType
+from feast import Entity, FeatureStore, FeatureView, ValueType
 from feast.types import Map, String
 
 from feast_plugins.feature_source import SourceError
@@ -89,6 +89,44 @@ def test_keys_are_promoted_as_arrow_does(tmp_path: Path, types: tuple[pa.DataTyp
     last = 2**40 if types[1] == pa.int64() else 3
     rows = asked(("x", 2), ("x", 2), shop_id=[1, last])
     assert values(store, rows) == [0, 2]
+
+
+LARGE = [2**53, 2**53 + 1]  # as floats they are one number
+
+
+def large_keys(folder: Path, *others: Any) -> FeatureView:
+    """Write LARGE keys as integers to one file, and others as floats to a second."""
+    rows: list[Row] = [
+        {"shop_id": shop, "event_timestamp": at(1), "created": at(1), "value": value}
+        for value, shop in enumerate([*LARGE, *others])
+    ]
+    write_rows(folder / "data" / "1.parquet", rows[:2], shop_id=pa.int64())
+    write_rows(folder / "data" / "2.parquet", rows[2:], shop_id=pa.float64())
+    return feature_view("v", source("data"), SHOP)
+
+
+@pytest.mark.parametrize("pull_latest", [False, True])
+def test_integer_keys_stay_apart_where_a_file_has_them_as_floats(
+    tmp_path: Path, pull_latest: bool
+) -> None:
+    view = large_keys(tmp_path, 1.0, float("nan"))
+    store = open_store(tmp_path, SHOP, view, pull_latest=pull_latest)
+    rows = asked(("x", 2), ("x", 2), ("x", 2), shop_id=[*LARGE, 1])
+    assert values(store, rows) == [0, 1, 2]
+    start = asked(("x", 2)).event_timestamp[0]
+    every = store.get_historical_features(None, ["v:value"], end_date=start).to_df()
+    assert dict(zip(every["shop_id"], every["value"], strict=True)) == {
+        1: 2,
+        **dict(zip(LARGE, [0, 1], strict=True)),
+    }
+
+
+def test_a_fraction_among_integer_keys_is_named(tmp_path: Path) -> None:
+    store = open_store(tmp_path, SHOP, large_keys(tmp_path, 1.5))
+    with pytest.raises(
+        SourceError, match=r"v: .*2\.parquet .*1\.5 of shop_id has no place in int64"
+    ):
+        store.get_historical_features(asked(("x", 2), shop_id=[1]), ["v:value"])
 
 
 def test_keys_that_arrow_cannot_promote(tmp_path: Path) -> None:

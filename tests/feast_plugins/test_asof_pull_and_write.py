@@ -110,6 +110,17 @@ def test_a_saved_data_set(store: FeatureStore, tmp_path: Path, kind: str) -> Non
     assert sorted(again["value"].fillna(-1)) == [-1, 1, 1, 3, 20]
 
 
+def test_a_data_set_with_a_scheme(store: FeatureStore, tmp_path: Path) -> None:
+    """The path of a data set may have a scheme, as that of a source."""
+    job = store.get_historical_features(asked(("a", 2)), ["v:value"])
+    storage = SavedDatasetFileStorage(f"file://{tmp_path}/saved.parquet")
+    store.create_saved_dataset(job, "saved", storage)
+    assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [1]
+    assert list(store.get_saved_dataset("saved").to_df()["value"]) == [1]
+    with pytest.raises(SavedDatasetLocationAlreadyExists):
+        job.persist(storage)
+
+
 def test_a_file_is_replaced_only_on_demand(store: FeatureStore, tmp_path: Path) -> None:
     storage = SavedDatasetFileStorage("saved.parquet")
     store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
@@ -152,10 +163,16 @@ def test_an_empty_folder_may_be_there(store: FeatureStore, tmp_path: Path) -> No
     assert persist(store, "a", "empty", allow_overwrite=True) == [[3]]
 
 
-def test_a_folder_with_other_files_is_left_alone(store: FeatureStore, tmp_path: Path) -> None:
-    with pytest.raises(FileExistsError, match="is a folder with other files"):
-        persist(store, "a", ".", allow_overwrite=True)
-    assert (tmp_path / "rows.parquet").exists()
+@pytest.mark.parametrize("name", ["notes.csv", "rows.parquet", "day=1/part-0.parquet", "x/y.csv"])
+def test_a_folder_with_other_files_is_left_alone(
+    store: FeatureStore, tmp_path: Path, name: str
+) -> None:
+    assert persist(store, "a", "saved") == [[3]]
+    write_rows(tmp_path / "saved" / name, ROWS)
+    with pytest.raises(FileExistsError, match=f"is a folder with other files, .*/{name}"):
+        persist(store, "b", "saved", allow_overwrite=True)
+    assert (tmp_path / "saved" / name).exists()
+    assert len(parquet_files(tmp_path / "saved")) == 2
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -215,6 +232,14 @@ def test_rows_that_do_not_fit_are_not_written(store: FeatureStore, tmp_path: Pat
     with pytest.raises(ValueError, match="missing_expected_columns"):
         store.write_to_offline_store("v", correction(1).drop(columns="value"))
     assert (tmp_path / "rows.parquet").read_bytes() == before
+
+
+def test_rows_are_not_written_to_a_pattern(store: FeatureStore, tmp_path: Path) -> None:
+    plugin, view = store._get_provider().offline_store, feature_view("v", source("row*.parquet"))
+    rows = pa.Table.from_pandas(correction(33))
+    with pytest.raises(SourceError, match=r"v: .*row\*\.parquet is a pattern"):
+        plugin.offline_write_batch(store.config, view, rows, None)
+    assert pq.read_table(tmp_path / "rows.parquet").num_rows == 3
 
 
 def test_an_incremental_materialization_goes_on_where_it_ended(store: FeatureStore) -> None:

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from moto.server import ThreadedMotoServer
-from pyarrow.fs import S3FileSystem
+from pyarrow.fs import FileSelector, S3FileSystem
 
 from feast_plugins.feature_source import SourceError
+from feast_plugins.parquet_files import write_remote
 from tests.feast_plugins.asof_repo import (
     ROWS,
     asked,
@@ -83,6 +85,35 @@ def test_a_saved_data_set_in_s3(
     assert pq.read_table(f"bucket/{path}", filesystem=bucket)["value"].to_pylist() == [1]
     with pytest.raises(SavedDatasetLocationAlreadyExists, match="s3://bucket/saved"):
         job.persist(storage)
+
+
+def objects(bucket: S3FileSystem, path: str) -> list[str]:
+    return [info.path for info in bucket.get_file_info(FileSelector(path, recursive=True))]
+
+
+@pytest.mark.parametrize("name", ["notes.csv", "rows.parquet", "day=1/part-0.parquet"])
+def test_a_folder_in_s3_with_other_objects_is_left_alone(bucket: S3FileSystem, name: str) -> None:
+    rows = pa.table({"value": [1]})
+    write_remote([rows], f"bucket/{name[:3]}", bucket)
+    pq.write_table(rows, f"bucket/{name[:3]}/{name}", filesystem=bucket)
+    before = objects(bucket, f"bucket/{name[:3]}")
+    with pytest.raises(FileExistsError, match=f"is a folder with other files, .*/{name}"):
+        write_remote([rows], f"bucket/{name[:3]}", bucket)
+    assert objects(bucket, f"bucket/{name[:3]}") == before
+
+
+@pytest.mark.parametrize("path", ["failed.parquet", "failed"])
+def test_a_write_to_s3_that_fails_leaves_what_was_there(bucket: S3FileSystem, path: str) -> None:
+    def chunks() -> Iterator[pa.Table]:
+        yield pa.table({"value": [2]})
+        raise ValueError("out of luck")
+
+    write_remote([pa.table({"value": [1]})], f"bucket/{path}", bucket)
+    before = objects(bucket, "bucket")
+    with pytest.raises(ValueError, match="out of luck"):
+        write_remote(chunks(), f"bucket/{path}", bucket)
+    assert objects(bucket, "bucket") == before
+    assert pq.read_table(f"bucket/{path}", filesystem=bucket)["value"].to_pylist() == [1]
 
 
 @pytest.mark.usefixtures("bucket")

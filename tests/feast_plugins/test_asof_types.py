@@ -186,3 +186,46 @@ def test_nan_for_a_whole_number_is_null_offline_and_online(tmp_path: Path) -> No
     assert job.to_arrow()["value"].null_count == 1
     store.materialize(at(0), at(9))
     assert online(store, "a") == [None]
+
+
+def test_microseconds_for_unix_seconds_are_named(tmp_path: Path) -> None:
+    row = {
+        "user_id": "a",
+        "event_timestamp": at(1),
+        "created": at(1),
+        "value": 1_767_225_600 * 10**6,
+    }
+    file = write_rows(tmp_path / "rows.parquet", [row])
+    store = open_store(tmp_path, feature_view("v", source(file), features={"value": UnixTimestamp}))
+    with pytest.raises(SourceError, match=r"v: .*rows\.parquet .*1767225600000000 of value has no"):
+        store.get_historical_features(asked(("a", 2)), ["v:value"])
+
+
+def decimals(folder: Path, *stored: pa.DataType) -> FeatureStore:
+    """Write a file for each type of `value`, and open a store on their folder."""
+    for number, kind in enumerate(stored, 1):
+        row = {"user_id": "a", "event_timestamp": at(number), "created": at(1)}
+        value = [Number("1.5")] if pa.types.is_list(kind) else Number("1.5")
+        write_rows(folder / "data" / f"{number}.parquet", [{**row, "value": value}], value=kind)
+    return open_store(folder, feature_view("v", source("data"), features={"value": Decimal}))
+
+
+@pytest.mark.parametrize("kind", [pa.decimal256(46, 10), pa.list_(pa.decimal256(46, 10))], ids=str)
+def test_decimals_of_more_digits_than_polars_holds_are_named(
+    tmp_path: Path, kind: pa.DataType
+) -> None:
+    with pytest.raises(SourceError, match=r"value of .*1\.parquet is .*\(46, 10\).* too wide"):
+        decimals(tmp_path, kind).get_historical_features(asked(("a", 2)), ["v:value"])
+
+
+def test_decimals_that_are_too_wide_together_name_both_files(tmp_path: Path) -> None:
+    store = decimals(tmp_path, pa.decimal128(38, 2), pa.decimal128(20, 10))
+    both = r"value is decimal256\(46, 10\), which is too wide: .*1\.parquet, .*2\.parquet"
+    with pytest.raises(SourceError, match=both):
+        store.get_historical_features(asked(("a", 2)), ["v:value"])
+
+
+def test_a_wide_decimal_of_few_digits_is_read(tmp_path: Path) -> None:
+    store = decimals(tmp_path, pa.decimal256(20, 2))
+    table = store.get_historical_features(asked(("a", 2)), ["v:value"]).to_arrow()
+    assert table["value"].to_pylist() == [Number("1.50")]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from feast import FeatureStore, FeatureView, Field
+from feast import Entity, FeatureStore, FeatureView, Field, ValueType
 from feast.types import Int64
 
 from feast_plugins.entity_rows import EntityRowsError
@@ -103,6 +103,42 @@ def test_views_of_different_keys_have_no_common_entities(tmp_path: Path) -> None
         store.get_historical_features(
             features=["v:value", "p:value"], full_feature_names=True, **DATES
         )
+
+
+def shops(folder: Path, **keys: list[Any]) -> FeatureStore:
+    """Open a store on a view by shop for each name and list of keys."""
+    shop = Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.INT64)
+    views = []
+    for name, of in keys.items():
+        rows: list[Row] = [
+            {"shop_id": key, "event_timestamp": at(1), "created": at(1), "value": value}
+            for value, key in enumerate(of)
+        ]
+        file = write_rows(folder / f"{name}.parquet", rows)
+        views.append(feature_view(name, source(file, name=name), shop))
+    return open_store(folder, shop, *views)
+
+
+def of_both(store: FeatureStore) -> list[tuple[Any, ...]]:
+    references = ["v:value", "w:value"]
+    job = store.get_historical_features(features=references, full_feature_names=True, **DATES)
+    return [tuple(row.values()) for row in job.to_arrow().drop(["event_timestamp"]).to_pylist()]
+
+
+def test_integer_keys_of_one_view_and_floats_of_another(tmp_path: Path) -> None:
+    store = shops(tmp_path, v=[2**53, 2**53 + 1], w=[1.0, float(2**53)])
+    assert of_both(store) == [(1, None, 0), (2**53, 0, 1), (2**53 + 1, 1, None)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [("1", r"shop_id is int64 in v, (large_)?string in w"), (1.5, "1.5 of shop_id in w")],
+)
+def test_keys_of_other_kinds_have_no_common_entities(
+    tmp_path: Path, keys: Any, message: str
+) -> None:
+    with pytest.raises(EntityRowsError, match=message):
+        of_both(shops(tmp_path, v=[1, 2], w=[keys]))
 
 
 def test_a_view_without_entities(tmp_path: Path) -> None:

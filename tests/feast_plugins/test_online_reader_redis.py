@@ -10,6 +10,7 @@ import pytest
 from feast_plugins.online_errors import RedisTimeout, RedisUnavailable
 from feast_plugins.online_reader import OnlineReader
 from feast_plugins.read_plan import Rows
+from feast_plugins.redis_address import RedisAddress
 from feast_plugins.redis_encoding import entity_key
 from feast_plugins.redis_threads import POOL_SIZE
 from lab.stack.redis import RedisServer, private_redis
@@ -251,3 +252,37 @@ def test_an_unknown_connection_string_is_refused(
 ) -> None:
     with pytest.raises(RedisUnavailable, match=message):
         opened(repo, server.port, options=options)
+
+
+@pytest.mark.parametrize(
+    ("connection_string", "message"),
+    [
+        ("unix:///tmp/redis.sock", "a Unix socket is not supported; give host:port"),
+        ("h:6379,ssl=true,ssl_cert_reqs=CERT_NONE", "ssl_cert_reqs=CERT_NONE: give required"),
+        ("http://h:6379", "cannot be parsed"),
+    ],
+)
+def test_an_address_that_is_not_supported_is_refused(connection_string: str, message: str) -> None:
+    with pytest.raises(RedisUnavailable, match=message):
+        RedisAddress.parse(connection_string)
+
+
+def test_a_password_may_look_like_a_url() -> None:
+    address = RedisAddress.parse("h:6379,password=a://b")
+    assert (address.host, address.port, address.password) == ("h", 6379, "a://b")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_checked"),
+    [
+        ("", True),
+        (",ssl_check_hostname=false", False),
+        (",ssl_cert_reqs=optional", False),
+        (",ssl_cert_reqs=optional,ssl_check_hostname=true", True),
+        (",ssl_cert_reqs=none,ssl_check_hostname=true", False),
+    ],
+)
+def test_the_host_name_is_checked_as_configured(options: str, is_checked: bool) -> None:
+    security = RedisAddress.parse(f"h:6379,ssl=true{options}").security
+    assert security is not None
+    assert security.check_hostname == is_checked

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 from feast import Entity, ValueType
-from feast.types import Int64, String, UnixTimestamp
+from feast.types import Array, Bool, Float64, Int64, String, UnixTimestamp
 
 from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
@@ -27,6 +27,7 @@ from tests.feast_plugins.engine.engine_repo import (
     END,
     ENGINE,
     FEASTS_OWN,
+    SHOP,
     Dump,
     OpenStore,
     row,
@@ -189,3 +190,39 @@ def test_each_version_of_a_view_is_stored_and_read(open_store: OpenStore, tmp_pa
     assert (newest["value"], newest["more"]) == ([2], [8])
     older = store.get_online_features(["v@v0:value"], [{"user_id": "a"}]).to_dict()
     assert older["value"] == [1]
+
+
+LISTS = {
+    "nothing": (Array(Int64), pa.null(), None, None),
+    "decimals": (Array(Float64), pa.list_(pa.decimal128(5, 2)), [Decimal("1.5")], [1.5]),
+    "flags": (Array(Bool), pa.list_(pa.int64()), [1, 0], [True, False]),
+    "integers": (Array(Int64), pa.list_(pa.float64()), [2.0], [2]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_whose_items_are_of_another_kind(
+    open_store: OpenStore, tmp_path: Path, name: str
+) -> None:
+    declared, stored, value, answer = LISTS[name]
+    rows = [{**row("a", 0, 0), "value": value}, {**row("b", 0, 0), "value": None}]
+    file = write_rows(tmp_path / "rows.parquet", rows, value=stored)
+    store = open_store(feature_view("v", source(file), features={"value": declared}))
+    store.materialize(START, END)
+    assert online(store, "a", "b") == [answer, None]
+
+
+def test_integer_keys_stay_apart_where_a_file_has_them_as_floats(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    keys = [2**53, 2**53 + 1, 1.0, float("nan")]
+    rows = [{**row("", 0, n), "shop_id": key} for n, key in enumerate(keys)]
+    write_rows(tmp_path / "data" / "1.parquet", rows[:2], shop_id=pa.int64())
+    write_rows(tmp_path / "data" / "2.parquet", rows[2:], shop_id=pa.float64())
+    store = open_store(feature_view("v", source(tmp_path / "data"), SHOP))
+    store.materialize(START, END)
+    found = store.get_online_features(["v:value"], [{"shop_id": int(key)} for key in keys[:3]])
+    assert found.to_dict()["value"] == [0, 1, 2]
+    write_rows(tmp_path / "data" / "2.parquet", [{**rows[2], "shop_id": 1.5}])
+    with pytest.raises(SourceError, match=r"v: .*data cannot be read: .*1\.5 of shop_id"):
+        store.materialize(START, END)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import redis
-from feast import Entity, FeatureService, FeatureStore, FeatureView, Field
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, RepoConfig
 from feast.types import Int64
 
-from feast_plugins.redis_encoding import feature_field, join_keys_of, time_field
+from feast_plugins import redis_deletion
+from feast_plugins.redis_encoding import entity_key, feature_field, join_keys_of, time_field
 from tests.feast_plugins.asof_repo import START, feature_view, online, source, write_rows
 from tests.feast_plugins.engine.engine_repo import END, ENGINE, SHOP, Dump, OpenStore, row
 
@@ -69,6 +70,58 @@ def test_all_versions_of_a_view_are_deleted(
     delete(store, view)
     left = {time_field("v_v1x"), feature_field("v_v1x", "value")}
     assert [set(fields) for fields in dump().values()] == [left, left]
+
+
+def test_a_view_that_is_named_like_a_version_stays(
+    open_store: OpenStore, dump: Callable[[], Dump], tmp_path: Path
+) -> None:
+    view, other = (view_over(tmp_path / f"{name}.parquet", name) for name in ("v", "v_v2"))
+    registry = {"path": str(tmp_path / "versions.db"), **VERSIONS}
+    store = open_store(view, other, parts={**ENGINE, "registry": registry})
+    store.materialize(START, END)
+    delete(store, view)
+    left = {time_field("v_v2"), feature_field("v_v2", "value")}
+    assert [set(fields) for fields in dump().values()] == [left, left]
+
+
+def test_vectors_of_services_without_the_view_stay(
+    open_store: OpenStore, dump: Callable[[], Dump], tmp_path: Path
+) -> None:
+    one, two = (view_over(tmp_path / f"{name}.parquet", name) for name in ("v", "w"))
+    service = FeatureService(name="s", features=[one], precompute_online=True)
+    store = open_store(one, two, service)
+    store.materialize(START, END)
+    delete(store, two)
+    left = {time_field(name) for name in ("v", "__precomputed__s")}
+    left |= {feature_field("v", "value"), feature_field("__precomputed__s", "vector")}
+    assert [set(fields) for fields in dump().values()] == [left, left]
+
+
+def test_a_view_that_is_written_during_a_deletion_stays(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write falls between the read of a hash's fields and their deletion."""
+    view = view_over(tmp_path / "v.parquet", "v")
+    config = RepoConfig(
+        project="p",
+        provider="local",
+        registry=str(tmp_path / "r.db"),
+        entity_key_serialization_version=3,
+    )
+    key = entity_key("p", "user_id", "a")
+    client.hset(key, mapping={time_field("v"): b"\x08\x01", feature_field("v", "value"): b""})
+    at_once = redis_deletion._at_once
+
+    def with_a_write(client: redis.Redis, commands: list[tuple[Any, ...]]) -> list[Any]:
+        replies = at_once(client, commands)
+        if commands and commands[0][0] == "HKEYS":
+            client.hset(key, time_field("w"), b"\x08\x01")
+        return replies
+
+    monkeypatch.setattr(redis_deletion, "_at_once", with_a_write)
+    monkeypatch.setattr(type(view), "join_keys", ["user_id"])
+    redis_deletion.delete_view(client, config, view)
+    assert client.hkeys(key) == [time_field("w")]
 
 
 def test_teardown_deletes_the_project_and_nothing_else(

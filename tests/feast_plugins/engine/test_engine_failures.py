@@ -12,9 +12,20 @@ import pyarrow as pa
 import pytest
 import redis
 from feast import FeatureStore, RepoConfig
+from feast.types import UnixTimestamp
 
 from feast_plugins.feature_source import SourceError
-from tests.feast_plugins.asof_repo import HOUR, ROWS, START, USER, online, write_rows
+from tests.feast_plugins.asof_repo import (
+    HOUR,
+    ROWS,
+    START,
+    USER,
+    at,
+    feature_view,
+    online,
+    source,
+    write_rows,
+)
 from tests.feast_plugins.engine.engine_repo import END, ENGINE, Dump, OpenStore, row, view_of
 
 KILLED = """
@@ -91,6 +102,20 @@ def test_a_source_that_is_not_as_declared_is_refused_before_anything_is_written(
         store.materialize(START, END)
     assert client.dbsize() == 0
     assert not store.get_feature_view("v").materialization_intervals
+
+
+def test_values_that_duckdb_cannot_convert_name_the_view_and_the_source(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    """One file has a date for Unix seconds; DuckDB promotes neither to the other."""
+    kinds = {"1": (at(0).date(), pa.date32()), "2": (1_767_225_600, pa.int64())}
+    for name, (value, stored) in kinds.items():
+        write_rows(
+            tmp_path / "data" / f"{name}.parquet", [{**ROWS[0], "value": value}], value=stored
+        )
+    view = feature_view("v", source(tmp_path / "data"), features={"value": UnixTimestamp})
+    with pytest.raises(SourceError, match=r"v: .*data cannot be read: Conversion Error"):
+        open_store(view).materialize(START, END)
 
 
 def test_a_full_redis_fails_the_run(
