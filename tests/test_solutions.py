@@ -1,7 +1,6 @@
 """The definition of a solution: few imports from outside its folder, and it passes alone.
 
-`OUTSIDE` lists the imports, `GRADED` the exercises that are graded alone. With their production
-parts exercises 4 to 6 pass, too.
+`OUTSIDE` lists the imports, `GRADED` the exercises that are graded alone.
 """
 
 import shutil
@@ -20,7 +19,6 @@ from tests.checker.cards import not_passed
 from tests.checker.conftest import Grade, box, config, grade, hidden  # noqa: F401
 
 GRADED = (1, 2, 3, 6)  # 4 and 5 need a quiet machine; `make run` grades all six
-PRODUCTION = (4, 5, 6)
 PROJECT = ("lab", "checker", "exercise_", "feast_plugins", "tests", "benchmarks")
 SHARED = "exercise_01_setup.feature_repo.missing_values"
 OUTSIDE = {  # modules of the project that the solution of an exercise imports from elsewhere
@@ -83,18 +81,4 @@ def test_a_solution_passes_in_a_new_workspace(
         shutil.copytree(solution, workspace / solution.name, ignore=ignored)
     shutil.copy(ROOT / "submission.toml", workspace)
     card = grade(workspace, number)
-    assert card.count(Status.PASS) == len(criteria_of(number)), not_passed(card)
-
-
-@pytest.mark.kafka
-@pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("number", PRODUCTION)
-def test_production_passes(number: int, grade: Grade, tmp_path: Path) -> None:  # noqa: F811
-    """As `make production` grades it, by the tests' lower limits."""
-    submission = tmp_path / "production"
-    for exercise in sorted(ROOT.glob("exercise_0*")):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(exercise, submission / exercise.name, ignore=ignored)
-    shutil.copy(ROOT / "production.toml", submission / "submission.toml")
-    card = grade(submission, number)
     assert card.count(Status.PASS) == len(criteria_of(number)), not_passed(card)

@@ -49,4 +49,4 @@ def test_the_solution_imports_nothing_of_production() -> None:
         "print(sorted(used), [name for name in sys.modules if '.production' in name])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['lab', 'lab.errors', 'lab.learn'] []"
+    assert done.stdout.splitlines()[-1] == "['lab', 'lab.errors', 'lab.learn', 'lab.variables'] []"
