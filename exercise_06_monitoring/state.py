@@ -10,6 +10,7 @@ from exercise_06_monitoring.alerts import SEVERITIES, Check, monitoring_folder, 
 from lab.learn import utc_now
 
 REPEAT_AFTER = FORGET_AFTER = timedelta(days=7)
+LOST_AFTER = timedelta(days=1)
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (moment REAL PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS measured (
@@ -60,20 +61,25 @@ def check_measured(checks: list[Check], now: datetime) -> Iterator[Check]:
 
     It names no feature: nothing is known of one. What a failed check of the same view explains does
     not count, nor do the API's figures, which wait for requests. A check that no run has made for
-    a week is forgotten: its feature was removed.
+    a day is lost, too; after a week it is forgotten: its feature was removed.
     """
     results = {(check.type, check.feature): check for check in checks}
     with open_database() as database:
         database.execute("DELETE FROM measured WHERE seen < ?", ((now - FORGET_AFTER).isoformat(),))
-        before = set(database.execute("SELECT type, feature FROM measured"))
+        rows = database.execute("SELECT type, feature, seen FROM measured").fetchall()
+        before = {(type_, name): datetime.fromisoformat(seen) for type_, name, seen in rows}
         seen = [key for key, check in results.items() if check.passed is not None or key in before]
         rows = [(*key, now.isoformat()) for key in seen]
         database.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?)", rows)
     explained = {(check.type, check.view) for check in checks if check.passed is False}
     absent = Check("", "", None, "")
     for type_ in sorted({key[0] for key in (*before, *results)}):
-        names = [name for of_type, name in before if of_type == type_ and "api." not in name]
-        found = [results.get((type_, name), replace(absent, feature=name)) for name in names]
+        found = [
+            results.get((type_, name), replace(absent, feature=name))
+            for (of_type, name), seen_at in before.items()
+            if of_type == type_ and "api." not in name
+            if (type_, name) in results or now - seen_at > LOST_AFTER
+        ]
         lost = [c for c in found if c.passed is None and (type_, c.view) not in explained]
         severity = max((check.severity for check in lost), key=SEVERITIES.index, default="warning")
         message = f"{len(lost)} checks that earlier runs measured have no value; see the report"

@@ -65,8 +65,8 @@ def score(rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(5 - rows["ratio"] - 1.5 * rows["burst"])))
 
 
-def flagged(rows: pd.DataFrame) -> pd.Series:
-    day = rows["event_timestamp"].dt.floor("D").to_numpy()
+def flagged(rows: pd.DataFrame, now: datetime) -> pd.Series:
+    day = ((now - rows["event_timestamp"]) // DAY).to_numpy()
     found = pd.Series(score(rows) >= THRESHOLD)
     return found.groupby([day, rows["user_id"].to_numpy()]).max()
 

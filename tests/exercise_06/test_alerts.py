@@ -249,7 +249,8 @@ def measured(*checks: Check, days: int = 0) -> list[Check]:
 def test_a_check_that_is_no_longer_made_is_lost_for_a_week() -> None:
     other = Check("prediction", "model", True, "")
     measured(Check("prediction", "flagged_users", True, ""), other)
-    assert [check.passed for check in measured(other, days=1)] == [False]
+    assert [check.passed for check in measured(other, days=1)] == [True]
+    assert [check.passed for check in measured(other, days=2)] == [False]
     assert [check.passed for check in measured(other, days=8)] == [True]
 
 
