@@ -82,8 +82,9 @@ class KafkaBroker(Server):
 
         try:
             with closing(self._admin()) as admin:
-                node = admin.describe_cluster()["brokers"][0]["broker_id"]
-                return tuple(admin.get_broker_version_data(node).broker_version)
+                brokers = admin.describe_cluster()["brokers"]  # none while it starts
+                versions = [admin.get_broker_version_data(b["broker_id"]) for b in brokers[:1]]
+                return tuple(versions[0].broker_version) if versions else ()
         except KafkaError:
             return ()
 
