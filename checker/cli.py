@@ -19,6 +19,7 @@ from checker.verdict.results import SCORECARD, Scorecard, read_scorecard, write_
 from lab.cli import app as app
 from lab.cli import console
 from lab.errors import OUR_ERROR, USER_ERROR, UserError
+from lab.learn import WORKSPACE
 from lab.settings import ROOT
 
 EXERCISES = "[Ee]xercise[!a-z]*"
@@ -30,7 +31,7 @@ Out = Annotated[Path | None, typer.Option(help="The file to write; without it, s
 @app.command()
 def run(
     number: Annotated[
-        int | None, typer.Argument(help="One exercise; without it all of them")
+        int | None, typer.Argument(min=1, max=6, help="One exercise; without it all of them")
     ] = None,
     data: Annotated[str | None, typer.Option(help="simulated or complete_journey")] = None,
     production: Annotated[
@@ -38,12 +39,14 @@ def run(
     ] = None,
     stall: Annotated[bool, typer.Option("--stall", help="Exercise 5: which zero is true?")] = False,
 ) -> None:
-    """Run the exercises in order and grade the reference; or run one exercise."""
-    from checker.run import pipeline
+    """Run the exercises in order and grade the reference; or run one exercise, or yours."""
+    from checker.run import learner, pipeline
 
     config = CheckerSettings.from_environment()
     production = "stall" if stall else production
-    if production is not None:
+    if WORKSPACE != ROOT:
+        learner.run_in(WORKSPACE, number, data, config)
+    elif production is not None:
         pipeline.run_production(number, production, data, config)
     elif number is not None:
         pipeline.run_one(number, data, config)
@@ -94,12 +97,28 @@ def check(
 
 
 @app.command()
-def new(folder: Annotated[Path, typer.Argument(help="A folder that is not there yet")]) -> None:
+def new(
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet")],
+    first: Annotated[
+        int,
+        typer.Option("--from", min=1, max=6, help="Your first; those before have the solution"),
+    ] = 1,
+) -> None:
     """Make a learner's workspace: starter files, the contract and the errata."""
     from checker.submission.workspace import make_workspace
 
-    make_workspace(folder)
-    console.print(f"made {folder}\n  next: cd {folder} && lab check", highlight=False)
+    make_workspace(folder, first)
+    next_step = f"cd {folder} && lab run {first}"
+    console.print(f"made {folder}\n  next: {next_step}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def reset(number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise")]) -> None:
+    """Restore the starter files of an exercise; yours are kept with the suffix .bak."""
+    from checker.submission.workspace import reset_exercise
+
+    for file in reset_exercise(WORKSPACE, number):
+        console.print(f"restored {file}; yours: {file.name}.bak", highlight=False)
 
 
 @app.command()
@@ -221,7 +240,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(USER_ERROR)
     except Exception:  # noqa: BLE001 - uncaught it ends with 1, and that some criteria failed
         traceback.print_exc()

@@ -42,6 +42,7 @@ def _workspace() -> Path:
 
 
 WORKSPACE = _workspace()
+FEATURE_REPO = WORKSPACE / "exercise_01_setup" / "feature_repo"
 
 
 class LearnerSettings(BaseSettings):
@@ -49,12 +50,13 @@ class LearnerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True, populate_by_name=True)
 
-    data_dir: Path = WORKSPACE / "data"
+    # In a learner's workspace `data/…` of a FileSource resolves to it, as it does when graded
+    data_dir: Path = (WORKSPACE if WORKSPACE == REPOSITORY else FEATURE_REPO) / "data"
     build_dir: Path = WORKSPACE / "build"
-    feature_repo: Path = WORKSPACE / "exercise_01_setup" / "feature_repo"
+    feature_repo: Path = FEATURE_REPO
     model_dir: Path = WORKSPACE / "build" / "models"
     # Flink's Kafka connector; empty where FLINK_HOME names a Flink that has it in its lib folder
-    flink_jars_dir: Path = WORKSPACE / "build" / "stack" / "flink_jars"
+    flink_jars_dir: Path = REPOSITORY / "build" / "stack" / "flink_jars"
 
     host: Literal["127.0.0.1"] = "127.0.0.1"
     # In place of a port, LAB_REDIS_URL or LAB_KAFKA_BOOTSTRAP: a server that the user runs

@@ -16,15 +16,12 @@ LOOPBACK: Final = "127.0.0.1"
 class Settings(LearnerSettings):
     """Defaults for a learner's machine; LAB_<FIELD> in the environment overrides a field.
 
-    The paths are those of this repository, whatever the working directory.
+    Data, models and scorecards are the workspace's, services and their files this repository's.
     """
 
     # Places
     root: ClassVar[Path] = ROOT
-    data_dir: Path = ROOT / "data"
     complete_journey: Path = ROOT / "data" / "complete_journey" / "transactions.parquet"
-    build_dir: Path = ROOT / "build"
-    feature_repo: Path = ROOT / "exercise_01_setup" / "feature_repo"
 
     # Feature store
     arrival_delay: timedelta = timedelta(minutes=20)
@@ -60,7 +57,6 @@ class Settings(LearnerSettings):
     api_host: str = "127.0.0.1"
     api_workers: int = Field(default=2, ge=1)
     api_key: SecretStr | None = None
-    model_dir: Path = ROOT / "build" / "models"
     feature_cache: Literal["on", "off"] = "on"
     cache_poll_s: float = 1
     cache_entries_in_process: int = 20_000
@@ -83,7 +79,6 @@ class Settings(LearnerSettings):
     writer_timeout_s: float = 60
 
     # Flink
-    flink_jars_dir: Path = ROOT / "build" / "stack" / "flink_jars"
     checkpoint_dir: Path | None = None  # in the build folder
     checkpoint_interval: timedelta = timedelta(seconds=10)
     state_backend: Literal["hashmap", "rocksdb"] = "hashmap"

@@ -81,7 +81,7 @@ def run_production(
         problem = f"--production needs an exercise with production parts: {offered}"
         raise UserError(problem, f"lab run {min(having, default=4)} --production all")
     exercise = having[number]
-    _prepare([exercise], data, config)
+    prepare([exercise], data, config)
     exercise.run_production([] if parts == "all" else parts.split(","))
 
 
@@ -96,12 +96,12 @@ def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scor
 
 
 def _run(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
-    _prepare(exercises, data, config)
+    prepare(exercises, data, config)
     for exercise in exercises:
         exercise.run()
 
 
-def _prepare(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
+def prepare(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
     """Make the data and start the services that the exercises need."""
     _ensure_data(data, config)
     services = {service for exercise in exercises for service in exercise.services}

@@ -5,18 +5,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from checker.submission.diff import exercise_folder
+from checker.submission.names import OVERRIDES
 from lab.errors import UserError
 from lab.settings import ROOT
 
 STARTER = ROOT / "lab" / "starter"
+NOT_COPIED = shutil.ignore_patterns("production", "checks.py", "__pycache__", "data", "models")
 DOCUMENTS = ("contract.md", "errata.md")
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s:]+)(?:#[^)\s]*)?\)")
 
 
-def make_workspace(folder: Path) -> None:
+def make_workspace(folder: Path, first: int = 1) -> None:
     """Write the starter files and the documents into `folder`, all of them or none.
 
-    Raises UserError when there is something in it already.
+    The exercises before the `first` are the solution's. Raises UserError when there is something in
+    the folder already.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already, and not empty", "lab new ANOTHER_FOLDER")
@@ -28,7 +32,38 @@ def make_workspace(folder: Path) -> None:
         for name in DOCUMENTS:
             text = (ROOT / "docs" / name).read_text()
             (made / "docs" / name).write_text(LINK.sub(_kept, text))
+        for number in range(1, first):
+            _copy_solution(number, made)
         made.rename(folder)
+
+
+def reset_exercise(workspace: Path, number: int) -> list[Path]:
+    """Restore the files of an exercise that differ from the starter's; return them.
+
+    Each stays as NAME.bak, which no grader reads. UserError in the solution's own folder.
+    """
+    if workspace == ROOT:
+        raise UserError(f"{workspace} is the solution, no workspace", "cd YOUR_WORKSPACE")
+    changed = []
+    starter = exercise_folder(STARTER, number)
+    for source in (file for file in starter.rglob("*") if file.is_file()):
+        file = workspace / source.relative_to(STARTER)
+        if file.exists() and file.read_bytes() == source.read_bytes():
+            continue
+        if file.exists():
+            file.replace(file.with_name(f"{file.name}.bak"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, file)
+        changed.append(file)
+    return changed
+
+
+def _copy_solution(number: int, workspace: Path) -> None:
+    """Replace an exercise's starter by the solution, without production, and with its names."""
+    solution, starter = exercise_folder(ROOT, number), exercise_folder(workspace, number)
+    shutil.rmtree(starter)
+    shutil.copytree(solution, starter, ignore=NOT_COPIED)
+    shutil.copy(ROOT / OVERRIDES, workspace / OVERRIDES)
 
 
 def _kept(link: re.Match[str]) -> str:

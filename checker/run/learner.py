@@ -1,0 +1,67 @@
+"""`lab run N` in a learner's workspace: the learner's scripts, on the lab's data and services."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from checker.run.pipeline import EXERCISES, Exercise, prepare
+from checker.settings import CheckerSettings
+from checker.submission.scripts import scripts
+from lab.errors import UserError, next_todo
+
+STARTER_SCRIPTS = {
+    1: "feature_repo/features.py",
+    2: "generate_training_data.py",
+    3: "materialize.py",
+    4: "app/main.py",
+    5: "flink_streaming_features.py",
+    6: "feature_monitoring.py",
+}
+FEAST = Path(sys.executable).with_name("feast")
+
+
+def run_in(workspace: Path, number: int | None, data: str | None, config: CheckerSettings) -> None:
+    """Run the scripts of one exercise; end with the status of the first that fails.
+
+    An exercise that lacks a script of the solution runs the file that its starter has. UserError
+    while nothing of that file is written.
+    """
+    if number is None:
+        raise UserError("lab run needs the number of an exercise in a workspace", "lab run 1")
+    (exercise,) = (exercise for exercise in EXERCISES if exercise.number == number)
+    commands = list(_commands(exercise, workspace, config))
+    prepare([exercise], data, config)
+    environment = os.environ | {"PYTHONPATH": str(workspace)}
+    for command, folder in commands:
+        ended = subprocess.run(command, cwd=folder, env=environment, check=False)
+        if ended.returncode:
+            sys.exit(ended.returncode)
+
+
+def _commands(
+    exercise: Exercise, workspace: Path, config: CheckerSettings
+) -> Iterator[tuple[list[str], Path]]:
+    """Yield each command with the working directory that it has when it is graded."""
+    folder = workspace / exercise.folder
+    files = [folder / f"{script}.py" for script in exercise.scripts]
+    if not all(file.is_file() for file in files):
+        files = [_started(folder / STARTER_SCRIPTS[exercise.number])]
+    for file in files:
+        if file.name == "features.py":
+            yield [str(FEAST), "apply"], config.feature_repo
+        elif file.name == "main.py":
+            arguments = ["app.main:app", "--port", str(config.api_port)]
+            yield [sys.executable, "-m", "uvicorn", *arguments], folder
+        else:
+            yield [sys.executable, str(file)], config.feature_repo
+
+
+def _started(file: Path) -> Path:
+    """Return the file; UserError if it does not exist, or if all of it is still to be written."""
+    if not file.is_file():
+        raise UserError(f"there is no {file}", "lab new ANOTHER_FOLDER, which has it")
+    if file not in scripts(file.parent) and (todo := next_todo(file, is_begun=False)):
+        raise UserError(todo)
+    return file
