@@ -1,0 +1,92 @@
+"""`lab run` and `lab reset` in a workspace: the learner's own files, or the next TODO."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checker.submission.workspace import make_workspace, reset_exercise
+from lab.errors import UserError
+from lab.settings import ROOT
+from lab.stack.redis import private_redis
+
+LAB = Path(sys.executable).with_name("lab")
+TRAINING = Path("exercise_02_pit_training", "generate_training_data.py")
+OWN = """
+from lab.learn import run_script, settings
+
+def create_entity_df():
+    raise NotImplementedError
+
+def main():
+    print(settings.data_dir, (settings.data_dir / "transactions.parquet").exists())
+    create_entity_df()
+
+if __name__ == "__main__":
+    run_script(main)
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    make_workspace(folder)
+    return folder
+
+
+def lab(workspace: Path, *words: str, **variables: str) -> tuple[int, str]:
+    """Run a command in a folder of the workspace; return its status and its whole output."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    folder = workspace / "exercise_01_setup"
+    command = [str(LAB), *words]
+    ended = subprocess.run(
+        command, cwd=folder, env=ours | variables, capture_output=True, text=True, check=False
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(("number", "file"), [(1, "features.py:11"), (4, "main.py:10")])
+def test_an_exercise_that_is_not_begun_names_its_first_todo(
+    number: int, file: str, workspace: Path
+) -> None:
+    status, output = lab(workspace, "run", str(number))
+    assert status == 2
+    assert f"{file}: TODO 1: " in output
+    assert "Traceback" not in output
+
+
+def test_the_learners_script_runs_on_data_of_the_workspace(workspace: Path, tmp_path: Path) -> None:
+    """They are where `data/…` of a FileSource resolves to, when graded as well."""
+    todo = "    # TODO 1: read data/transactions.parquet,\n    #         and filter.\n    raise"
+    (workspace / TRAINING).write_text(OWN.replace("    raise", todo, 1))
+    with private_redis(tmp_path) as redis:
+        url = f"redis://127.0.0.1:{redis.port}"
+        status, output = lab(workspace, "run", "2", LAB_TRANSACTIONS="2000", LAB_REDIS_URL=url)
+    assert f"{workspace}/exercise_01_setup/feature_repo/data True" in output
+    assert "generate_training_data.py:5: TODO 1: read data/transactions.parquet, and fil" in output
+    assert status == 2
+    assert not (workspace / "data").exists()
+
+
+def test_the_exercises_before_the_first_are_the_solutions(tmp_path: Path) -> None:
+    make_workspace(tmp_path / "mine", first=3)
+    own, solution = ((root / TRAINING).read_text() for root in (tmp_path / "mine", ROOT))
+    assert own == solution
+    assert not [*(tmp_path / "mine").rglob("checks.py"), *(tmp_path / "mine").rglob("production")]
+    unwritten = tmp_path / "mine" / "exercise_03_materialize" / "materialize.py"
+    assert "TODO 1" in unwritten.read_text()
+
+
+def test_reset_restores_the_starter_beside_the_learners_file(workspace: Path) -> None:
+    starter = (workspace / TRAINING).read_text()
+    (workspace / TRAINING).write_text(OWN)
+    (workspace / "exercise_02_pit_training" / "helpers.py").write_text("X = 1")
+    assert reset_exercise(workspace, 2) == [workspace / TRAINING]
+    assert (workspace / TRAINING).read_text() == starter
+    assert (workspace / f"{TRAINING}.bak").read_text() == OWN
+    assert (workspace / "exercise_02_pit_training" / "helpers.py").exists()
+    assert reset_exercise(workspace, 2) == []
+    with pytest.raises(UserError, match="is the solution"):
+        reset_exercise(ROOT, 2)
