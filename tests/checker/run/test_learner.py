@@ -36,13 +36,19 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def lab(workspace: Path, *words: str, **variables: str) -> tuple[int, str]:
+def lab(
+    workspace: Path, *words: str, folder: str = "exercise_01_setup", **variables: str
+) -> tuple[int, str]:
     """Run a command in a folder of the workspace; return its status and its whole output."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
-    folder = workspace / "exercise_01_setup"
     command = [str(LAB), *words]
     ended = subprocess.run(
-        command, cwd=folder, env=ours | variables, capture_output=True, text=True, check=False
+        command,
+        cwd=workspace / folder,
+        env=ours | variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -55,6 +61,18 @@ def test_an_exercise_that_is_not_begun_names_its_first_todo(
     assert status == 2
     assert f"{file}: TODO 1: " in output
     assert "Traceback" not in output
+
+
+def test_the_first_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    shown = text[text.index("```\nmade ") :].split("```")[1]
+    make = [str(LAB), "new", "../mine"]
+    (tmp_path / "project").mkdir()
+    made = subprocess.run(
+        make, cwd=tmp_path / "project", capture_output=True, text=True, check=True
+    ).stdout
+    _, run = lab(tmp_path / "mine", "run", "1", folder=".")
+    assert (made + run).split() == shown.split()
 
 
 def test_the_learners_script_runs_on_data_of_the_workspace(workspace: Path, tmp_path: Path) -> None:
