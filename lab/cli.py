@@ -1,11 +1,13 @@
 """The lab's own commands: lab up · down · status · data. The checker adds its own to them."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from lab.dataset.cli import data_app
+from lab.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
@@ -45,3 +47,31 @@ def status() -> None:
         yours = ", yours" if service.how == "yours" else ""
         line = f"{service.name:6} {service.state:8} {service.address}{yours}"
         console.print(line, highlight=False)
+
+
+@app.command()
+def why(
+    entity: Annotated[str, typer.Argument(help="The id of a user, merchant or product")],
+    feature: Annotated[str, typer.Argument(help="A stored feature")],
+    at: Annotated[
+        str | None, typer.Option(help="A time such as 2026-05-01T12:00Z; else the data's as-of")
+    ] = None,
+) -> None:
+    """Trace a value: the events, the visible snapshot, Redis, the API."""
+    from lab.learn import as_of
+    from lab.why import explain
+
+    for line in explain(entity, feature, as_of() if at is None else moment_of(at)):
+        print(line)
+
+
+def moment_of(text: str) -> datetime:
+    """Parse a time with a zone; UserError for another text."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        problem = f"--at {text}: not a time with a zone"
+        raise UserError(problem, "--at 2026-05-01T12:00Z, or +02:00 for Z")
+    return moment

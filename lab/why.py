@@ -1,0 +1,156 @@
+"""`lab why`: where a feature's value comes from: events, snapshots, Redis, the serving API."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import requests
+from redis.exceptions import RedisError
+
+from lab.errors import UserError
+from lab.learn import open_store, settings
+
+if TYPE_CHECKING:
+    from feast import FeatureStore, FeatureView
+
+WINDOW = re.compile(r"_(\d+)([mhd])$")
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+EVENTS_OF = {
+    "user_id": ("transactions",),
+    "merchant_id": ("transactions", "chargebacks", "refunds"),
+    "product_id": ("transactions", "product_views"),
+}
+SHOWN = 5  # events of a table, and snapshots on each side of the visible one
+API_TIMEOUT_S = 5
+
+
+def explain(entity: str, feature: str, moment: datetime) -> Iterator[str]:
+    """Yield the lines that trace one value of one entity, at a moment in UTC.
+
+    Raises UserError if no view has the feature, or its table lacks the entity.
+    """
+    store = open_store()
+    view = _view_with(store, feature)
+    yield f"{feature} of {entity}, in {view.name}, at {moment:%Y-%m-%d %H:%M:%S} UTC"
+    snapshots = _snapshots(view, entity)
+    visible = _visible(view, snapshots, moment)
+    yield from _snapshot_lines(view, snapshots, visible, feature, moment)
+    if visible is not None:
+        end = snapshots[view.batch_source.timestamp_field][visible]
+        yield from _event_lines(view.join_keys[0], entity, feature, end)
+    yield f"Redis, now:  {_online_value(store, view, entity, feature)}"
+    yield f"the API, now: {_served_value(view.join_keys[0], entity, feature)}"
+
+
+def _view_with(store: "FeatureStore", feature: str) -> "FeatureView":
+    views = store.list_feature_views()
+    for view in views:
+        if feature in (field.name for field in view.features):
+            return view
+    names = sorted(field.name for view in views for field in view.features)
+    raise UserError(f"no feature view has {feature}; there are {', '.join(names)}")
+
+
+def _snapshots(view: "FeatureView", entity: str) -> pd.DataFrame:
+    """Return the entity's rows of the view's table, in the order of event and created time."""
+    source = view.batch_source
+    (key,) = view.join_keys
+    rows = pd.read_parquet(source.path, filters=[(key, "==", entity)])
+    if rows.empty:
+        raise UserError(f"{source.path} has no row of {key} {entity}")
+    times = [source.timestamp_field, source.created_timestamp_column]
+    return rows.sort_values([time for time in times if time]).reset_index(drop=True)
+
+
+def _visible(view: "FeatureView", snapshots: pd.DataFrame, moment: datetime) -> int | None:
+    """Return the index of the newest row that had arrived and had not expired; None if none."""
+    source = view.batch_source
+    happened = snapshots[source.timestamp_field]
+    arrived = snapshots[source.created_timestamp_column or source.timestamp_field]
+    is_known = (happened <= moment) & (arrived <= moment)
+    if view.ttl:
+        is_known &= happened >= moment - view.ttl
+    return int(is_known[is_known].index[-1]) if is_known.any() else None
+
+
+def _snapshot_lines(
+    view: "FeatureView",
+    snapshots: pd.DataFrame,
+    visible: int | None,
+    feature: str,
+    moment: datetime,
+) -> Iterator[str]:
+    source = view.batch_source
+    happened, arrived = source.timestamp_field, source.created_timestamp_column
+    yield f"snapshots in {source.path}: {len(snapshots):,}"
+    before = int((snapshots[happened] <= moment).sum()) - 1
+    near = snapshots.loc[max(0, before - SHOWN + 1) : before + 2]
+    for index, row in near.iterrows():
+        known = f", arrived {row[arrived]:%m-%d %H:%M}" if arrived else ""
+        remark = _remark(row, happened, arrived, index == visible, moment)
+        yield f"  {row[happened]:%Y-%m-%d %H:%M}{known}: {row[feature]}{remark}"
+    if visible is None:
+        yield f"  none is visible: each is later, had not arrived, or is older than {view.ttl}"
+
+
+def _remark(
+    row: "pd.Series[Any]", happened: str, arrived: str, is_visible: bool, moment: datetime
+) -> str:
+    if is_visible:
+        return "   <- the value at that moment"
+    if row[happened] > moment:
+        return "   (later)"
+    return "   (not arrived yet)" if arrived and row[arrived] > moment else ""
+
+
+def _event_lines(key: str, entity: str, feature: str, end: datetime) -> Iterator[str]:
+    """Yield the raw events before the snapshot, within the window that the feature's name has."""
+    window = WINDOW.search(feature)
+    span = timedelta(**{UNITS[window[2]]: int(window[1])}) if window else None
+    within = f"the {window[0].strip('_')} " if window else ""
+    for table in EVENTS_OF.get(key, ()):
+        file = settings.data_dir / f"{table}.parquet"
+        if not file.exists():
+            continue
+        events = pd.read_parquet(file, filters=[(key, "==", entity)])
+        times = events["event_timestamp"]
+        counted = events[(times < end) & (times >= end - span if span else True)]
+        yield f"{table} in {within}before {end:%Y-%m-%d %H:%M}: {len(counted):,}"
+        for _, row in counted.nlargest(SHOWN, "event_timestamp").iloc[::-1].iterrows():
+            values = {name: row[name] for name in ("amount", "is_approved") if name in row}
+            details = ", ".join(f"{name} {value}" for name, value in values.items())
+            yield f"  {row['event_timestamp']:%Y-%m-%d %H:%M:%S}  {details}".rstrip()
+
+
+def _online_value(store: "FeatureStore", view: "FeatureView", entity: str, feature: str) -> str:
+    """Return the value with the event time that Redis stores, or why there is none."""
+    (key,) = view.join_keys
+    try:
+        response = store.get_online_features([f"{view.name}:{feature}"], [{key: entity}])
+    except RedisError as error:
+        return f"no answer ({error}); next: lab up redis"
+    value = response.to_dict()[feature][0]
+    names = list(response.proto.metadata.feature_names.val)
+    stamp = response.proto.results[names.index(feature)].event_timestamps[0]
+    if not stamp.seconds:
+        return "no row; next: lab run 3"
+    return f"{value}, as of {stamp.ToDatetime(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _served_value(key: str, entity: str, feature: str) -> str:
+    """Return the value in the response to a payment of 1 dollar, or why there is none."""
+    ids: dict[str, str | float] = {"user_id": "nobody", "merchant_id": "nowhere", key: entity}
+    if len(ids) > 2:
+        return "it takes users and merchants only"
+    url = f"{settings.api_url}/predict"
+    try:
+        payment = {**ids, "transaction_amount": 1.0}
+        response = requests.post(url, json=payment, timeout=API_TIMEOUT_S)
+    except requests.ConnectionError:
+        return "it does not run; next: lab run 4"
+    if not response.ok:
+        return f"HTTP {response.status_code} of {url}"
+    features = response.json().get("features", {})
+    return str(features[feature]) if feature in features else "not in its response"
