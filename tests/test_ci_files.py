@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.settings import settings
+from lab.settings import Settings, settings
 from tests import test_docs
 
 ROOT = settings.root
@@ -167,3 +167,26 @@ def test_what_is_over_budget_is_named_and_passes(steps: str, total: str, tmp_pat
     assert status == 0
     assert table["echo 90 > clock"] == "1.5 1 over budget"
     assert table["total"] == total
+
+
+def test_the_example_of_settings_has_the_defaults() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if line.startswith("LAB_"))
+    fields = Settings.model_fields
+    assert given == {name: str(fields[name[4:].lower()].default) for name in given} != {}
+
+
+def test_the_development_container_runs_commands_of_the_project() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    for command in container["onCreateCommand"].split(" && "):
+        assert_runs(shlex.split(command))
+
+
+def test_the_files_that_github_reads_are_valid() -> None:
+    folder = ROOT / ".github"
+    for form in (folder / "ISSUE_TEMPLATE").iterdir():
+        content = yaml.safe_load(form.read_text())
+        assert {"name", "description", "body"} <= set(content)
+        assert all(part["type"] in {"textarea", "input"} for part in content["body"])
+    updates = yaml.safe_load((folder / "dependabot.yml").read_text())["updates"]
+    assert {update["package-ecosystem"] for update in updates} == {"pip", "github-actions"}
