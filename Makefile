@@ -33,6 +33,7 @@ drills: setup redis java ## kill each part of the streaming pipeline under load,
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some
 	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/checker || [ $$? = 5 ]
 	.venv/bin/python -m tests.checker.matrix
+	.venv/bin/python -m tests.checker.quiz
 
 seeds: setup redis java ## the reference and the mutants of what is timed, each over twenty seeds; hours
 	.venv/bin/pytest -m seeds $(if $(ONLY),-k "$(ONLY)") --durations=0 tests/checker/test_seeds.py

@@ -65,6 +65,19 @@ def why(
         print(line)
 
 
+@app.command()
+def quiz(
+    exercise: Annotated[
+        int | None, typer.Argument(min=1, max=6, help="One exercise; without it all")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same questions again")] = None,
+) -> None:
+    """Spot the mistake: wrong solutions, each with what it produces; q ends."""
+    from lab.quiz import play
+
+    play(exercise, seed, lambda: console.input("1 to 4, q ends: "), console)
+
+
 def moment_of(text: str) -> datetime:
     """Parse a time with a zone; UserError for another text."""
     try:
