@@ -1,6 +1,8 @@
 """The documents match the project: links, commands, criteria, settings and the example resolve."""
 
+import doctest
 import re
+import runpy
 import shlex
 from itertools import groupby
 from pathlib import Path
@@ -143,6 +145,19 @@ def test_settings_exist(document: Path) -> None:
     added = set(re.findall(r"^    (\w+): ", text, re.MULTILINE))  # by a recipe of the document
     mentioned = {name.lower() for name in SETTING.findall(text)}
     assert mentioned <= set(CheckerSettings.model_fields) | added
+
+
+def test_the_examples_of_the_concepts_give_what_is_printed() -> None:
+    result = doctest.testfile(str(ROOT / "docs" / "concepts.md"), module_relative=False)
+    assert result.attempted > 20
+    assert not result.failed
+
+
+def test_the_pictures_are_those_of_the_script(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "scripts" / "pictures.py"))["main"](tmp_path)
+    for file in tmp_path.iterdir():
+        assert file.read_bytes() == (ROOT / "docs" / "images" / file.name).read_bytes(), file.name
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_documents_are_found() -> None:
