@@ -147,6 +147,17 @@ def test_settings_exist(document: Path) -> None:
     assert mentioned <= set(CheckerSettings.model_fields) | added
 
 
+def test_the_learners_map_names_functions_that_exist_and_every_criterion() -> None:
+    text = (ROOT / "docs" / "learn.md").read_text()
+    places = re.findall(r"^\| [^|]+ \| `(exercise_[\w/.]+)(?:: (\w+))?` \|", text, re.MULTILINE)
+    assert len(places) > 25
+    for file, function in places:
+        content = (ROOT / file).read_text()
+        assert not function or re.search(rf"^(async )?def {function}\(", content, re.MULTILINE)
+    criteria = [row.split("|")[3] for row in text.splitlines() if "| `exercise_0" in row]
+    assert set(re.findall(r"\d\.\d", "".join(criteria))) == set(BY_ID)
+
+
 def test_the_examples_of_the_concepts_give_what_is_printed() -> None:
     result = doctest.testfile(str(ROOT / "docs" / "concepts.md"), module_relative=False)
     assert result.attempted > 20
