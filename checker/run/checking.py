@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from checker.render.terminal import SIGNS, show
 from checker.run.runner import Grader, criteria_of, grader
 from checker.settings import CheckerSettings
+from checker.submission.attempts import Attempts, with_reasons
 from checker.submission.intake import name_of, take_in
 from checker.submission.names import CRONTABS
 from checker.verdict.outcome import Status
@@ -42,8 +43,9 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(ids))
 
-        def say(result: Result) -> None:
+        def say(graded: Result) -> None:
             progress.advance(task)
+            result = attempts.judged(graded)
             if result.status is not Status.NOT_ATTEMPTED:
                 name = f"{result.criterion.id} {result.criterion.title}"
                 line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"
@@ -53,7 +55,10 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
             taken = take_in(folder, Path(scratch), judge.config)
             for name in taken.unread:
                 progress.console.print(f"  left out: {escape(plain(name))}", highlight=False)
-            card = judge.grade(taken.folder, ids, say)
+            for note in taken.notes.values():
+                progress.console.print(f"  {escape(plain(note))}", highlight=False)
+            attempts = Attempts(taken)
+            card = with_reasons(judge.grade(taken.folder, ids, say), taken)
     show(card, console)
     return card
 
