@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from checker.settings import CheckerSettings
 from checker.submission.attempts import Attempts, with_reasons
 from checker.submission.intake import name_of, take_in
 from checker.submission.names import CRONTABS
+from checker.verdict.brief import BY_ID, EXERCISES, with_needs
 from checker.verdict.outcome import Status
 from checker.verdict.plain_text import plain
 from checker.verdict.results import Result, Scorecard
@@ -27,18 +28,31 @@ NOT_WATCHED = {".venv", ".git", "__pycache__", "build", "node_modules", "data"}
 POLL_S = 0.5
 
 
+def criteria(what: str | None) -> list[str]:
+    """Return the ids of an exercise, "5", of a criterion and what it needs, "5.3", or all 35.
+
+    Raises UserError for anything else.
+    """
+    if what is None:
+        return criteria_of(None)
+    if what in BY_ID:
+        return [criterion.id for criterion in with_needs({what})]
+    if not (what.isdecimal() and int(what) in EXERCISES):
+        raise UserError(f"the brief has no exercise or criterion {what}", "lab check 2.4")
+    return criteria_of(int(what))
+
+
 def check(
-    folder: Path, number: int | None, seed: int | None, config: CheckerSettings, console: Console
+    folder: Path, ids: Sequence[str], seed: int | None, config: CheckerSettings, console: Console
 ) -> Scorecard:
-    """Grade a submission: one exercise, or all 35 criteria."""
+    """Grade a submission by the criteria of these ids."""
     with grader(config, seed) as judge:
-        return check_with(judge, folder, number, console)
+        return check_with(judge, folder, ids, console)
 
 
-def check_with(judge: Grader, folder: Path, number: int | None, console: Console) -> Scorecard:
+def check_with(judge: Grader, folder: Path, ids: Sequence[str], console: Console) -> Scorecard:
     """Grade by a grader that is there already, with a bar of progress; print the scorecard."""
     console.print(f"checking {escape(plain(name_of(folder)))}", highlight=False)
-    ids = criteria_of(number)
     columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(ids))
@@ -65,7 +79,7 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
 
 def watch(
     folder: Path,
-    number: int | None,
+    ids: Sequence[str],
     seed: int | None,
     config: CheckerSettings,
     console: Console,
@@ -76,7 +90,7 @@ def watch(
         while True:
             seen = saved(folder)
             try:
-                check_with(judge, folder, number, console)
+                check_with(judge, folder, ids, console)
             except UserError as error:  # such as a file that is saved by half
                 console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
             console.print("waiting for a change; Ctrl-C ends", style="dim")
