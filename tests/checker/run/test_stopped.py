@@ -1,4 +1,4 @@
-"""`lab check` grades what it is asked for; stopped, it leaves nothing behind."""
+"""What a run grades, how long it takes, what it takes from its environment and leaves behind."""
 
 import os
 import signal
@@ -13,6 +13,8 @@ import pytest
 
 from checker.run.checking import criteria
 from checker.run.classroom import Estimate
+from checker.run.grading_process import environment
+from checker.settings import CheckerSettings
 from checker.submission.workspace import make_workspace
 from checker.verdict.brief import CRITERIA
 from lab.errors import UserError
@@ -50,8 +52,19 @@ def test_what_is_left_is_estimated_from_what_was_graded_now() -> None:
     assert estimate.after(card()) == ""
 
 
+@pytest.mark.parametrize(
+    "moved",
+    ["LAB_REDIS_PORT", "LAB_KAFKA_PORT", "LAB_API_PORT", "LAB_FLINK_REST_PORT", "LAB_REDIS_URL"],
+)
+def test_the_instructors_ports_do_not_reach_a_sandbox(moved: str) -> None:
+    own = {moved: "7000", "LAB_DATA_DIR": "data", "PATH": "bin"}
+    given = environment(own, CheckerSettings())
+    assert moved not in given
+    assert {"LAB_DATA_DIR", "PATH", "LAB_SERVING_RATE"} <= set(given)
+
+
 @pytest.mark.services
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGHUP])
 def test_a_check_that_is_stopped_leaves_nothing_behind(number: int, tmp_path: Path) -> None:
     make_workspace(tmp_path / "ann")
     words = ["check", "1", "--submission", str(tmp_path / "ann")]
