@@ -23,7 +23,7 @@ from lab.learn import WORKSPACE
 from lab.settings import ROOT
 
 EXERCISES = "[Ee]xercise[!a-z]*"
-SOME_FAILED, STOPPED = 1, 128 + signal.SIGTERM
+SOME_FAILED, STOPPED = 1, 128
 
 Out = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output")]
 
@@ -51,13 +51,15 @@ def run(
     elif number is not None:
         pipeline.run_one(number, data, config)
     else:
+        stop_on_signals()
         sys.exit(exit_status(pipeline.run_all(data, config, console)))
 
 
 @app.command()
 def check(
-    number: Annotated[
-        int | None, typer.Argument(min=1, max=6, help="One exercise; without it all 35")
+    what: Annotated[
+        str | None,
+        typer.Argument(help="An exercise, 5, or a criterion and what it needs, 5.3; else all 35"),
     ] = None,
     submission: Annotated[
         Path | None,
@@ -84,13 +86,15 @@ def check(
 
     if out is not None and form is None:
         raise UserError("--out needs --format", "lab check --format html --out scorecard.html")
+    ids = checking.criteria(what)
+    stop_on_signals()
     reader = Console(stderr=form is not None and out is None)
     folder = submission or folder_with_exercises(Path.cwd())
     if watch:
         with suppress(KeyboardInterrupt):
-            checking.watch(folder, number, seed, config, reader)
+            checking.watch(folder, ids, seed, config, reader)
         return
-    card = checking.check(folder, number, seed, config, reader)
+    card = checking.check(folder, ids, seed, config, reader)
     if form is not None:
         deliver(card, form, out)
     sys.exit(exit_status(card))
@@ -176,7 +180,7 @@ def grade(
     if requirements is not None:
         packages = install(requirements, out / "packages")
         config = config.model_copy(update={"extra_packages": packages})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # who grades ends with this process
+    stop_on_signals()
     batch = BatchRun(sources, out, criteria_of(exercise), config, jobs, overrides, seed)
     cards = classroom.grade(batch, last_run(config), console)
     statuses = [exit_status(card, fail_under) for card in cards]
@@ -197,6 +201,23 @@ def compare(
     config = CheckerSettings.from_environment()
     columns = comparison.compare(scorecards, reference or last_run(config), out)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
+
+
+def stop_on_signals() -> None:
+    """End by SystemExit on SIGTERM and SIGHUP, so that all that was started ends too.
+
+    A signal that is ignored, as by nohup, stays so; further ones do not disturb the end.
+    """
+
+    def stop(number: int, _: object) -> None:
+        for other in signals:
+            signal.signal(other, signal.SIG_IGN)
+        sys.exit(STOPPED + number)
+
+    both = (signal.SIGTERM, signal.SIGHUP)
+    signals = [number for number in both if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in signals:
+        signal.signal(number, stop)
 
 
 def folder_with_exercises(start: Path) -> Path:

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from checker.render.text import most_points
 from checker.verdict.brief import CRITERIA
+from checker.verdict.outcome import Status
 from checker.verdict.results import SCORECARD, Result, Scorecard, read_scorecard
 from lab.errors import UserError
 
@@ -37,12 +39,39 @@ class Figure:
         return result.figures.get(self.name) if result else None
 
 
+def share_of(results: Sequence[Result]) -> float:
+    """Points as a share of those that are possible; errors of ours are in neither."""
+    most = most_points(results)
+    return sum(result.points for result in results) / most if most else 0.0
+
+
+def passed_of(columns: Sequence[Column], identifier: str) -> str:
+    """How many submissions passed a criterion, of those for which it was graded."""
+    found = [c.result(identifier) for c in columns if not c.is_reference]
+    graded = [result for result in found if result and result.status is not Status.ERROR]
+    return f"{sum(r.status is Status.PASS for r in graded)} of {len(graded)}" if graded else ""
+
+
+def errors_of(columns: Sequence[Column]) -> list[str]:
+    """The criteria that an error of ours left open, by submission."""
+    by_column = {
+        column.card.submission: [
+            r.criterion.id for r in column.card.results if r.status is Status.ERROR
+        ]
+        for column in columns
+    }
+    return [f"{name}: {', '.join(ids)}" for name, ids in by_column.items() if ids]
+
+
 def columns_of(paths: Sequence[Path], reference: Path | None) -> Iterator[Column]:
-    """Yield the reference, then the others by points; UserError where there is no scorecard."""
+    """Yield the reference, then the others by their share of points.
+
+    Raises UserError where there is no scorecard.
+    """
     files = _scorecards(paths)
     first = reference.resolve() if reference else None
     others = [read_scorecard(file) for file in files if file.resolve() != first]
-    others.sort(key=lambda card: (-card.score, card.submission))
+    others.sort(key=lambda card: (-share_of(card.results), card.submission))
     if reference:
         yield Column(read_scorecard(reference), "reference.html", is_reference=True)
     for number, card in enumerate(others, start=1):

@@ -12,8 +12,17 @@ from typing import Any
 from markupsafe import Markup
 
 from checker.render import html
-from checker.render.columns import PAGES, Column, Figure, columns_of, figures_of
-from checker.render.text import headline
+from checker.render.columns import (
+    PAGES,
+    Column,
+    Figure,
+    columns_of,
+    errors_of,
+    figures_of,
+    passed_of,
+    share_of,
+)
+from checker.render.text import most_points, points_of, reason
 from checker.verdict.brief import CRITERIA, EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import write_whole
@@ -50,26 +59,31 @@ def page_of(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
         criteria=CRITERIA,
         exercises=EXERCISES,
         figures=figures,
-        headline=headline,
-        fixed=1 + sum(column.is_reference for column in columns),
+        reason=reason,
+        points_of=points_of,
+        share_of=share_of,
+        passed_of=passed_of,
+        errors=errors_of(columns),
+        fixed=2 + sum(column.is_reference for column in columns),
         script=Markup(script),
         script_hash=Markup(f"'sha256-{digest}'"),
     )
 
 
 def as_csv(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
-    """A row per submission: points, a status per criterion, the figures."""
+    """A row per submission: points without errors of ours, a status per criterion, the figures."""
     text = io.StringIO()
     rows = csv.writer(text)
     ids = [criterion.id for criterion in CRITERIA]
     named = [f"{figure.identifier} {figure.name}" for figure in figures]
-    rows.writerow(["submission", "passed", "points", "of", "seed", *ids, *named])
+    rows.writerow(["submission", "passed", "points", "of", "errors", "seed", *ids, *named])
     for column in columns:
         card, status = column.card, column.card.status_of()
         rows.writerow(
             [
                 _cell(card.submission),
-                *(card.count(Status.PASS), card.score, card.max_score, card.seed),
+                *(card.count(Status.PASS), card.score, most_points(card.results)),
+                *(card.count(Status.ERROR), card.seed),
                 *(status.get(identifier, "") for identifier in ids),
                 *(figure.of(column) for figure in figures),
             ]
@@ -88,7 +102,8 @@ def as_json(columns: Sequence[Column], figures: Sequence[Figure]) -> dict[str, A
                 "is_reference": column.is_reference,
                 "page": column.page,
                 "score": column.card.score,
-                "max_score": column.card.max_score,
+                "max_score": most_points(column.card.results),
+                "errors": column.card.count(Status.ERROR),
                 "seed": column.card.seed,
                 "criteria": {
                     result.criterion.id: {

@@ -3,21 +3,27 @@
 import json
 from typing import Any
 
-from checker.render.text import lines_of
+from checker.render.text import headline, lines_of, points_of
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
 
 
 def render(card: Scorecard) -> str:
-    """JSON for /autograder/results/results.json: a test per criterion, visible to the learner."""
+    """JSON for /autograder/results/results.json: a test per criterion, visible to the learner.
+
+    A criterion that an error of ours left open is no test; the output names it.
+    """
+    graded = [result for result in card.results if result.status is not Status.ERROR]
+    errors = [result for result in card.results if result.status is Status.ERROR]
+    not_graded = [f"{result.criterion.id}: {headline(result)}" for result in errors]
     results = {
         "score": card.score,
         "execution_time": round(card.seconds),
-        "output": card.summary,
+        "output": "\n".join([f"{card.summary}; {points_of(card.results)} points", *not_graded]),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [_test(card, result) for result in card.results],
+        "tests": [_test(card, result) for result in graded],
         "extra_data": {"submission": card.submission, "seed": card.seed, **vars(card.provenance)},
     }
     return json.dumps(results, indent=2) + "\n"

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from checker.render.text import headline
+from checker.render.text import headline, most_points, points_of
 from checker.verdict.brief import EXERCISES
 from checker.verdict.results import Scorecard
 
@@ -24,6 +24,8 @@ def render(card: Scorecard) -> str:
         "scorecard.html",
         card=card,
         headline=headline,
+        points=points_of(card.results),
+        most=most_points(card.results),
         exercises={n: (title, card.of_exercise(n)) for n, title in EXERCISES.items()},
     )
 

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from checker.render.text import most_points
 from checker.verdict.brief import EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
@@ -49,7 +50,8 @@ def first_to_begin(card: Scorecard) -> Result | None:
 
 def bar(card: Scorecard) -> str:
     """The share of points, as a bar of text."""
-    filled = round(BAR_WIDTH * card.score / card.max_score) if card.max_score else 0
+    most = most_points(card.results)
+    filled = round(BAR_WIDTH * card.score / most) if most else 0
     return f"[green]{'█' * filled}[/][dim]{'░' * (BAR_WIDTH - filled)}[/]"
 
 

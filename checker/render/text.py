@@ -1,5 +1,7 @@
 """A verdict in plain lines, for forms that have one field of text per test."""
 
+from collections.abc import Sequence
+
 from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
 
@@ -13,6 +15,26 @@ def headline(result: Result) -> str:
     if result.status is Status.ERROR:
         return f"{OUR_FAULT}: {result.message}"
     return result.message or result.measured or result.status.label
+
+
+def reason(result: Result) -> str:
+    """The reason in one line: why it failed, next to what was measured and required."""
+    if result.status is not Status.FAIL:
+        return result.measured or headline(result)
+    needed = f"required: {result.required}" if result.measured and result.required else ""
+    return "; ".join(filter(None, (result.message, result.measured, needed)))
+
+
+def most_points(results: Sequence[Result]) -> float:
+    """The points that results can have, without the criteria that an error of ours left open."""
+    return sum(result.weight for result in results if result.status is not Status.ERROR)
+
+
+def points_of(results: Sequence[Result]) -> str:
+    """Points of those that are possible, and how many criteria an error of ours left open."""
+    errors = sum(result.status is Status.ERROR for result in results)
+    points = f"{sum(r.points for r in results):g} of {most_points(results):g}"
+    return f"{points}, {errors} not graded" if errors else points
 
 
 def lines_of(card: Scorecard, result: Result) -> list[str]:

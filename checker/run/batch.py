@@ -12,6 +12,7 @@ from pathlib import Path
 
 from checker.run.grading_process import GradingProcess
 from checker.settings import CheckerSettings
+from checker.submission.attempts import with_reasons
 from checker.submission.intake import Intake, name_of, take_in
 from checker.verdict.brief import BY_ID
 from checker.verdict.outcome import Status
@@ -117,6 +118,7 @@ class BatchRun:
         for taken in self._next_waiting():
             try:
                 card = process.grade(taken.folder, self.ids, self.on_result)
+                card = with_reasons(card, taken)
             except UserError as error:
                 card = self._refused(taken.folder, error)
             if not self._stopped.is_set():

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from checker.render.terminal import SIGNS, show
 from checker.run.runner import Grader, criteria_of, grader
 from checker.settings import CheckerSettings
+from checker.submission.attempts import Attempts, with_reasons
 from checker.submission.intake import name_of, take_in
 from checker.submission.names import CRONTABS
+from checker.verdict.brief import BY_ID, EXERCISES, with_needs
 from checker.verdict.outcome import Status
 from checker.verdict.plain_text import plain
 from checker.verdict.results import Result, Scorecard
@@ -26,24 +28,38 @@ NOT_WATCHED = {".venv", ".git", "__pycache__", "build", "node_modules", "data"}
 POLL_S = 0.5
 
 
+def criteria(what: str | None) -> list[str]:
+    """Return the ids of an exercise, "5", of a criterion and what it needs, "5.3", or all 35.
+
+    Raises UserError for anything else.
+    """
+    if what is None:
+        return criteria_of(None)
+    if what in BY_ID:
+        return [criterion.id for criterion in with_needs({what})]
+    if not (what.isdecimal() and int(what) in EXERCISES):
+        raise UserError(f"the brief has no exercise or criterion {what}", "lab check 2.4")
+    return criteria_of(int(what))
+
+
 def check(
-    folder: Path, number: int | None, seed: int | None, config: CheckerSettings, console: Console
+    folder: Path, ids: Sequence[str], seed: int | None, config: CheckerSettings, console: Console
 ) -> Scorecard:
-    """Grade a submission: one exercise, or all 35 criteria."""
+    """Grade a submission by the criteria of these ids."""
     with grader(config, seed) as judge:
-        return check_with(judge, folder, number, console)
+        return check_with(judge, folder, ids, console)
 
 
-def check_with(judge: Grader, folder: Path, number: int | None, console: Console) -> Scorecard:
+def check_with(judge: Grader, folder: Path, ids: Sequence[str], console: Console) -> Scorecard:
     """Grade by a grader that is there already, with a bar of progress; print the scorecard."""
     console.print(f"checking {escape(plain(name_of(folder)))}", highlight=False)
-    ids = criteria_of(number)
     columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(ids))
 
-        def say(result: Result) -> None:
+        def say(graded: Result) -> None:
             progress.advance(task)
+            result = attempts.judged(graded)
             if result.status is not Status.NOT_ATTEMPTED:
                 name = f"{result.criterion.id} {result.criterion.title}"
                 line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"
@@ -53,14 +69,17 @@ def check_with(judge: Grader, folder: Path, number: int | None, console: Console
             taken = take_in(folder, Path(scratch), judge.config)
             for name in taken.unread:
                 progress.console.print(f"  left out: {escape(plain(name))}", highlight=False)
-            card = judge.grade(taken.folder, ids, say)
+            for note in taken.notes.values():
+                progress.console.print(f"  {escape(plain(note))}", highlight=False)
+            attempts = Attempts(taken)
+            card = with_reasons(judge.grade(taken.folder, ids, say), taken)
     show(card, console)
     return card
 
 
 def watch(
     folder: Path,
-    number: int | None,
+    ids: Sequence[str],
     seed: int | None,
     config: CheckerSettings,
     console: Console,
@@ -71,7 +90,7 @@ def watch(
         while True:
             seen = saved(folder)
             try:
-                check_with(judge, folder, number, console)
+                check_with(judge, folder, ids, console)
             except UserError as error:  # such as a file that is saved by half
                 console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
             console.print("waiting for a change; Ctrl-C ends", style="dim")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from lab.errors import UserError
 
 MARGIN_S = 120  # to start in, and for the criterion that is judged when a submission's time is up
 END_S = 30
+PORTS = re.compile(r"LAB_(\w+_PORT|REDIS_URL|KAFKA_BOOTSTRAP)")
 
 
 class GradingProcess:
@@ -101,7 +103,7 @@ class GradingProcess:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
-                    env={**os.environ, **_in_force(self._config)},
+                    env=environment(os.environ, self._config),
                 )
             _tell(self._process, {"seed": self._seed, "within": str(self._folder)})
         return self._process
@@ -147,10 +149,14 @@ def _tell(process: subprocess.Popen[str], what: Any) -> None:
         print(json.dumps(what), file=process.stdin, flush=True)
 
 
-def _in_force(config: CheckerSettings) -> dict[str, str]:
-    """The thresholds, and what the sandbox is made of, as an environment gives them."""
+def environment(own: Mapping[str, str], config: CheckerSettings) -> dict[str, str]:
+    """The instructor's environment without their ports, with the limits and the isolation in force.
+
+    The services of a sandbox have the usual ports, which the code of submissions may name.
+    """
+    kept = {name: value for name, value in own.items() if not PORTS.fullmatch(name)}
     limits = {
         f"LAB_{name.upper()}": json.dumps(limit) for name, limit in thresholds(config).items()
     }
     extra = {"LAB_EXTRA_PACKAGES": str(p)} if (p := config.extra_packages) else {}
-    return {**limits, **extra, "LAB_ISOLATION": config.isolation}
+    return {**kept, **limits, **extra, "LAB_ISOLATION": config.isolation}

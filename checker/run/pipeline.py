@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from checker.run.checking import check
+from checker.run.checking import check, criteria
 from checker.settings import CheckerSettings
 from checker.verdict.results import SCORECARD, Scorecard
 from lab import stack
@@ -88,7 +88,7 @@ def run_production(
 def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scorecard:
     """Run every exercise, grade the reference, print the scorecard and write it."""
     _run([exercise for exercise in EXERCISES if exercise.is_there], data, config)
-    card = check(ROOT, None, None, config, console)
+    card = check(ROOT, criteria(None), None, config, console)
     file = config.build_dir / SCORECARD
     card.write(file)
     console.print(f"written: {file} and {file.with_name('figures.json')}")

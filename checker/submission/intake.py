@@ -4,7 +4,6 @@ What is taken is a copy of the exercise folders and of submission.toml: regular 
 links, nothing of environments, builds and versions.
 """
 
-import codecs
 import re
 import shutil
 import tempfile
@@ -12,11 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from checker.settings import CheckerSettings
+from checker.submission.allowance import Allowance
 from checker.submission.archives import unpack
 from checker.submission.copying import EXERCISE_FOLDER
+from checker.submission.exercise_folders import code_in, exercise_folders, without_choice
+from checker.submission.functions import expose_functions
 from checker.submission.names import OVERRIDES
 from checker.submission.notebooks import code_of_notebook
 from checker.submission.scripts import scripts
+from checker.submission.syntax import as_utf8
 from checker.verdict.plain_text import plain
 from lab.errors import UserError
 
@@ -40,6 +43,8 @@ class Intake:
     notebooks: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)  # notebooks and cells that are no Python
+    outside: list[str] = field(default_factory=list)  # code in none of the exercises' folders
+    notes: dict[int, str] = field(default_factory=dict)  # on exercises with two folders
 
     def described(self) -> str:
         """What a dry run prints: the scripts of each exercise, and what is peculiar."""
@@ -47,13 +52,15 @@ class Intake:
         for number, name in sorted(self.exercises.items()):
             folder = self.folder / name
             found = [str(script.relative_to(folder)) for script in scripts(folder)]
-            lines.append(f"  {number} {name}: {_some(found) or 'nothing yet'}")
+            lines.append(f"  {number} {name}: {some(found) or 'nothing yet'}")
         lines += [f"  notebook, taken as a script: {name}" for name in self.notebooks]
+        lines += [f"  {note}" for note in self.notes.values()]
         lines += [f"  left out: {name}" for name in (*self.left_out, *self.unread)]
+        lines += [f"  in no exercise's folder: {some(self.outside)}"] if self.outside else []
         return plain("\n".join(lines))
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     """The first of many names."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
@@ -82,18 +89,16 @@ def take_in(
     if not source.exists():
         raise UserError(f"there is no folder or ZIP file {source}", "lab check --submission DIR")
     taken = Intake(name_of(source), into / name_of(source))
+    own_names = overrides / taken.name / OVERRIDES if overrides else None
     try:
-        _take_in(source, taken, config)
+        _take_in(source, taken, config, own_names)
     except UNFIT as error:
         said = f"{type(error).__name__} {error}".rstrip()
         raise UserError(f"{source} cannot be taken in: {said}") from error
-    own_names = overrides / taken.name / OVERRIDES if overrides else None
-    if own_names and own_names.is_file():
-        shutil.copy(own_names, taken.folder / OVERRIDES)
     return taken
 
 
-def _take_in(source: Path, taken: Intake, config: CheckerSettings) -> None:
+def _take_in(source: Path, taken: Intake, config: CheckerSettings, own_names: Path | None) -> None:
     into = taken.folder.parent
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into, prefix=".unpacked-") as beside:
@@ -101,22 +106,27 @@ def _take_in(source: Path, taken: Intake, config: CheckerSettings) -> None:
         if source.is_file():
             root = Path(beside)
             taken.left_out += unpack(source, root, config)
-        _copy(_unwrapped(root), taken)
-    _limit_size(taken, config)
-    _remove_byte_order_marks(taken.folder)
+        root = _unwrapped(root)
+        names = own_names if own_names and own_names.is_file() else root / OVERRIDES
+        _copy(root, names, taken, Allowance(taken.name, config))
+    _normalize_texts(taken.folder)
     _convert_notebooks(taken, config.notebook_max_mib * 2**20)
+    _choose_folders(taken)
+    for number, name in taken.exercises.items():
+        expose_functions(taken.folder / name, number)
 
 
 def _unwrapped(root: Path) -> Path:
-    """The folder of the exercises: `root`, or the only folder in it."""
+    """The folder of the exercises: `root`, or the only folder in it, and so on."""
     found = [f for f in root.iterdir() if f.is_dir() and f.name not in IGNORED]
     folders = [f for f in found if not f.is_symlink()]
     if len(folders) == 1 and not EXERCISE_FOLDER.match(folders[0].name):
-        return folders[0]
+        inner = _unwrapped(folders[0])
+        return inner if any(EXERCISE_FOLDER.match(f.name) for f in inner.iterdir()) else root
     return root
 
 
-def _copy(root: Path, taken: Intake) -> None:
+def _copy(root: Path, names: Path, taken: Intake, allowance: Allowance) -> None:
     shutil.rmtree(taken.folder, ignore_errors=True)
     taken.folder.mkdir(parents=True)
 
@@ -130,12 +140,27 @@ def _copy(root: Path, taken: Intake) -> None:
         return ignored | unwanted
 
     for item in sorted(root.iterdir()):
-        match = EXERCISE_FOLDER.match(item.name)
-        if match and item.is_dir() and not item.is_symlink():
-            shutil.copytree(item, taken.folder / item.name, ignore=left_out)
-            taken.exercises.setdefault(int(match[1]), item.name)
-    if (root / OVERRIDES).is_file() and not (root / OVERRIDES).is_symlink():
-        shutil.copy(root / OVERRIDES, taken.folder)
+        is_exercise = EXERCISE_FOLDER.match(item.name) and item.is_dir()
+        if is_exercise and not item.is_symlink():
+            copy = taken.folder / item.name
+            shutil.copytree(item, copy, ignore=left_out, copy_function=allowance.copy)
+        elif item.name not in IGNORED | own:
+            taken.outside += code_in(item, root)
+    if names.is_file() and not names.is_symlink():
+        shutil.copy(names, taken.folder / OVERRIDES)
+
+
+def _choose_folders(taken: Intake) -> None:
+    """Keep one folder for each exercise, and take the choice out of submission.toml."""
+    file = taken.folder / OVERRIDES
+    toml = file.read_text(errors="replace") if file.exists() else ""
+    found = exercise_folders(taken.folder, toml)
+    taken.exercises = {number: folder.name for number, folder in found.of.items()}
+    taken.notes = found.notes
+    for folder in found.left_out:
+        shutil.rmtree(folder)
+    if (rest := without_choice(toml)) != toml:
+        file.write_text(rest)
 
 
 def _own_ignored(file: Path) -> set[str]:
@@ -150,13 +175,17 @@ def _is_wanted(path: Path) -> bool:
     return is_regular and not COMPOSE.fullmatch(path.name)
 
 
-def _remove_byte_order_marks(folder: Path) -> None:
-    """Windows editors write them: Python reads such a script, parsers of its text do not."""
-    for file in folder.rglob("*"):
-        if file.suffix in TEXTS and file.is_file():
+def _normalize_texts(folder: Path) -> None:
+    """Write texts as UTF-8 without a byte order mark, and end names in `.py`, not `.PY`.
+
+    Python reads scripts with a mark, or in the encoding that they declare; the checks do not.
+    """
+    for file in [path for path in folder.rglob("*") if path.suffix.lower() in TEXTS]:
+        if file.is_file():
             content = file.read_bytes()
-            if content.startswith(codecs.BOM_UTF8):
-                file.write_bytes(content.removeprefix(codecs.BOM_UTF8))
+            file.write_bytes(as_utf8(content))
+            if not file.with_suffix(file.suffix.lower()).exists():
+                file.rename(file.with_suffix(file.suffix.lower()))
 
 
 def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
@@ -182,14 +211,3 @@ def _free_place(notebook: Path) -> Path:
     while script.exists():
         script = script.with_name(f"{script.stem}_notebook.py")
     return script
-
-
-def _limit_size(taken: Intake, config: CheckerSettings) -> None:
-    sizes = [file.stat().st_size for file in taken.folder.rglob("*") if file.is_file()]
-    size_mib = sum(sizes) / 2**20
-    if size_mib > config.submission_max_mib or len(sizes) > config.submission_max_files:
-        raise UserError(
-            f"{taken.name} has {len(sizes)} files of {size_mib:.0f} MiB; at most "
-            f"{config.submission_max_files} of {config.submission_max_mib:g} MiB are taken",
-            "leave data and environments out of it",
-        )

@@ -1,9 +1,10 @@
 """Notebooks as scripts: their code cells, without what only a notebook understands."""
 
-import ast
 import json
 import re
 from collections.abc import Iterator, Sequence
+
+from checker.submission.syntax import parsed, problem_of
 
 MAGIC = re.compile(r"^(\s*)([!%?].*|[\w.]+\?{1,2}\s*)$")
 ASSIGNED = re.compile(r"^(\s*[\w, ]+=)\s*[!%].*$")  # files = !ls data
@@ -22,7 +23,7 @@ def code_of_notebook(content: str) -> tuple[str, list[str]]:
         codes = [_code_of_cell("".join(source)) for source in cells]
     except (KeyError, TypeError) as error:
         raise ValueError("not a notebook") from error
-    problems = {number: _problem(code) for number, code in enumerate(codes, start=1)}
+    problems = {number: problem_of(code) for number, code in enumerate(codes, start=1)}
     good = [code for number, code in enumerate(codes, start=1) if not problems[number]]
     told = [f"code cell {number}, {problem}" for number, problem in problems.items() if problem]
     return "\n\n".join(good) + "\n", told
@@ -30,7 +31,7 @@ def code_of_notebook(content: str) -> tuple[str, list[str]]:
 
 def _code_of_cell(source: str) -> str:
     """Return the Python of a cell; one that is Python stays as it is."""
-    if not _problem(source):
+    if parsed(source):
         return source
     first = source.lstrip()
     if first.startswith("%%") and not first.startswith(TIMING_CELLS):
@@ -52,15 +53,3 @@ def _python_lines(lines: Sequence[str]) -> Iterator[str]:
         else:
             yield line
         continued = line.endswith("\\") and bool(continued or magic or assigned)
-
-
-def _problem(source: str) -> str:
-    """Return the sentence on code that is no Python, with its line; '' for Python."""
-    try:
-        ast.parse(source)
-    except SyntaxError as error:
-        line = source.splitlines()[(error.lineno or 1) - 1 :][:1]
-        return f"line {error.lineno} is not Python ({error.msg}): {line[0].strip() if line else ''}"
-    except ValueError as error:
-        return str(error)
-    return ""

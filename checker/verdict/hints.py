@@ -1,15 +1,26 @@
 """Hints that follow from what a submission's code said, where a check has none of its own."""
 
+import platform
 import re
+import sys
 
 from checker.verdict.results import Result
 
+STANDARD = "|".join(sorted(sys.stdlib_module_names))
 # What an exception says, the pitfall behind it; {0} stands for the first group.
 PITFALLS = (
     (
         r"No module named '([\w.]+)'",
         "nothing is called {0}: the grader has the packages of docs/contract.md#how-it-is-run and "
         "of `lab grade --requirements`; a module of your own belongs into an exercise's folder",
+    ),
+    (
+        rf"cannot import name '(\w+)' from '(?:{STANDARD})[.']|module '(?:{STANDARD})' has no attr",
+        f"the grader runs Python {platform.python_version()}, whose library lacks it: it is newer",
+    ),
+    (
+        r"'utf-8' codec can't decode|null bytes",
+        "save the file as UTF-8, or declare its encoding in its first line",
     ),
     (
         r"name '(\w+)' is not defined",

@@ -35,7 +35,7 @@ function filter() {
       "exercise" in row.dataset &&
       ((exercise !== "" && row.dataset.exercise !== exercise) ||
         (measures && !row.classList.contains("figure")) ||
-        (differing && isAlike));
+        (differing && (isAlike || row.classList.contains("subtotal"))));
   }
 }
 

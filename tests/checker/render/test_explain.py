@@ -121,7 +121,9 @@ def test_watching_checks_again_after_a_save(
     grader = Remembering(box, hidden, config)
     monkeypatch.setattr(checking, "grader", lambda *_: nullcontext(grader))
     with pytest.raises(KeyboardInterrupt):
-        checking.watch(folder, 1, None, config, Console(file=output), save_then_stop)
+        checking.watch(
+            folder, checking.criteria("1"), None, config, Console(file=output), save_then_stop
+        )
     first, *_, second = cards
     assert first.count(Status.NOT_ATTEMPTED) == 6
     assert second.results[0].status is Status.FAIL

@@ -233,7 +233,7 @@ def test_a_notebook_replaces_no_script(scripts: Files, name: str, take: Take) ->
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', "[" * 10**5, notebook("-" * 200_000 + "1")],
+    ["", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', "[" * 10**5],
 )
 def test_what_is_no_notebook_is_left_out(content: str, take: Take) -> None:
     taken = take({SCRIPT: "x", NOTEBOOK: content})

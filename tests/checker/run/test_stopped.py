@@ -1,0 +1,83 @@
+"""What a run grades, how long it takes, what it takes from its environment and leaves behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+
+from checker.run.checking import criteria
+from checker.run.classroom import Estimate
+from checker.run.grading_process import environment
+from checker.settings import CheckerSettings
+from checker.submission.workspace import make_workspace
+from checker.verdict.brief import CRITERIA
+from lab.errors import UserError
+from tests.checker.cards import card
+from tests.waiting import eventually
+
+
+@pytest.mark.parametrize(
+    ("what", "ids"),
+    [
+        ("2.4", "1.1 2.1 2.4"),
+        ("5.3", "5.1 5.2 5.3"),
+        ("5.5", "1.1 1.5 3.1 4.1 5.1 5.2 5.3 5.5"),
+        ("3", "3.1 3.2 3.3 3.4 3.5 3.6"),
+        (None, " ".join(criterion.id for criterion in CRITERIA)),
+    ],
+)
+def test_a_criterion_is_graded_with_what_it_needs(what: str | None, ids: str) -> None:
+    assert criteria(what) == ids.split()
+
+
+@pytest.mark.parametrize("what", ["7", "0", "2.7", "two", "²", "2.4.1", "-1", ""])
+def test_other_criteria_are_the_users_mistake(what: str) -> None:
+    with pytest.raises(UserError, match="no exercise or criterion"):
+        criteria(what)
+
+
+def test_what_is_left_is_estimated_from_what_was_graded_now() -> None:
+    estimate = Estimate(12, 2)
+    assert estimate.after(replace(card(), results=[])) == "", "refused"
+    earlier = replace(card().provenance, graded_at="2020-01-01T00:00:00+00:00")
+    assert estimate.after(replace(card(), provenance=earlier)) == ""
+    assert estimate.after(card()).endswith("left for 9 submissions")
+    assert estimate.left_s(600) == pytest.approx(600 / 2 * 8), "one of them is nearly done"
+    assert estimate.after(card()) == ""
+
+
+@pytest.mark.parametrize(
+    "moved",
+    ["LAB_REDIS_PORT", "LAB_KAFKA_PORT", "LAB_API_PORT", "LAB_FLINK_REST_PORT", "LAB_REDIS_URL"],
+)
+def test_the_instructors_ports_do_not_reach_a_sandbox(moved: str) -> None:
+    own = {moved: "7000", "LAB_DATA_DIR": "data", "PATH": "bin"}
+    given = environment(own, CheckerSettings())
+    assert moved not in given
+    assert {"LAB_DATA_DIR", "PATH", "LAB_SERVING_RATE"} <= set(given)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("number", [signal.SIGHUP])
+def test_a_check_that_is_stopped_leaves_nothing_behind(number: int, tmp_path: Path) -> None:
+    make_workspace(tmp_path / "ann")
+    words = ["check", "1", "--submission", str(tmp_path / "ann")]
+    command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
+    with TemporaryDirectory(prefix="lab-t-") as temporary:
+        environment = {**os.environ, "TMPDIR": temporary}
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as run:
+            children = psutil.Process(run.pid).children
+            eventually(lambda: list(Path(temporary).glob("lab-hidden-*")))
+            started = children(recursive=True)
+            assert "redis-server" in [process.name() for process in started]
+            run.send_signal(number)
+            assert run.wait(60) == 128 + number
+        _, alive = psutil.wait_procs(started, timeout=60)
+        assert not alive
+        assert list(Path(temporary).glob("lab-[!t]*")) == []
