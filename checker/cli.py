@@ -126,6 +126,15 @@ def reset(number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise"
 
 
 @app.command()
+def progress() -> None:
+    """Show which criteria of your workspace passed when they were last checked."""
+    from checker.run.progress import lines
+
+    for line in lines(CheckerSettings.from_environment().build_dir):
+        print(line)
+
+
+@app.command()
 def diff(
     number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise")],
     submission: Annotated[Path, typer.Option(help="The folder of a workspace")] = Path(),

@@ -12,16 +12,20 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from checker.render.terminal import SIGNS, show
+from checker.run import progress
 from checker.run.runner import Grader, criteria_of, grader
 from checker.settings import CheckerSettings
 from checker.submission.attempts import Attempts, with_reasons
 from checker.submission.intake import name_of, take_in
 from checker.submission.names import CRONTABS
+from checker.submission.workspace import is_begun, starter_file
 from checker.verdict.brief import BY_ID, EXERCISES, with_needs
 from checker.verdict.outcome import Status
 from checker.verdict.plain_text import plain
 from checker.verdict.results import Result, Scorecard
-from lab.errors import UserError
+from lab.errors import UserError, next_todo
+from lab.learn import WORKSPACE
+from lab.settings import ROOT
 
 WATCHED = {".py", ".ipynb", ".yaml", ".yml", ".toml", ".sql", ".sh"}
 NOT_WATCHED = {".venv", ".git", "__pycache__", "build", "node_modules", "data"}
@@ -54,27 +58,41 @@ def check_with(judge: Grader, folder: Path, ids: Sequence[str], console: Console
     """Grade by a grader that is there already, with a bar of progress; print the scorecard."""
     console.print(f"checking {escape(plain(name_of(folder)))}", highlight=False)
     columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(ids))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(ids))
 
         def say(graded: Result) -> None:
-            progress.advance(task)
+            bar.advance(task)
             result = attempts.judged(graded)
             if result.status is not Status.NOT_ATTEMPTED:
                 name = f"{result.criterion.id} {result.criterion.title}"
                 line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"
-                progress.console.print(line, highlight=False)
+                bar.console.print(line, highlight=False)
 
         with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
             taken = take_in(folder, Path(scratch), judge.config)
             for name in taken.unread:
-                progress.console.print(f"  left out: {escape(plain(name))}", highlight=False)
+                bar.console.print(f"  left out: {escape(plain(name))}", highlight=False)
             for note in taken.notes.values():
-                progress.console.print(f"  {escape(plain(note))}", highlight=False)
+                bar.console.print(f"  {escape(plain(note))}", highlight=False)
             attempts = Attempts(taken)
             card = with_reasons(judge.grade(taken.folder, ids, say), taken)
     show(card, console)
+    if folder.resolve() == WORKSPACE != ROOT:
+        progress.record(card, judge.config.build_dir)
+        show_next_todo(card, console)
     return card
+
+
+def show_next_todo(card: Scorecard, console: Console) -> None:
+    """Print the place of the TODO to write next, in the first exercise that did not pass."""
+    open_results = (r for r in card.results if r.status is not Status.PASS)
+    result = next(open_results, None)
+    if result is None:
+        return
+    file = starter_file(WORKSPACE, result.criterion.exercise)
+    if file.is_file() and (todo := next_todo(file, is_begun=is_begun(file))):
+        console.print(f"  write: {escape(todo)}", highlight=False, soft_wrap=True)
 
 
 def watch(

@@ -8,17 +8,9 @@ from pathlib import Path
 
 from checker.run.pipeline import EXERCISES, Exercise, prepare
 from checker.settings import CheckerSettings
-from checker.submission.scripts import scripts
+from checker.submission.workspace import is_begun, starter_file
 from lab.errors import UserError, next_todo
 
-STARTER_SCRIPTS = {
-    1: "feature_repo/features.py",
-    2: "generate_training_data.py",
-    3: "materialize.py",
-    4: "app/main.py",
-    5: "flink_streaming_features.py",
-    6: "feature_monitoring.py",
-}
 FEAST = Path(sys.executable).with_name("feast")
 
 
@@ -47,7 +39,7 @@ def _commands(
     folder = workspace / exercise.folder
     files = [folder / f"{script}.py" for script in exercise.scripts]
     if not all(file.is_file() for file in files):
-        files = [_started(folder / STARTER_SCRIPTS[exercise.number])]
+        files = [_started(starter_file(workspace, exercise.number))]
     for file in files:
         if file.name == "features.py":
             yield [str(FEAST), "apply"], config.feature_repo
@@ -62,6 +54,6 @@ def _started(file: Path) -> Path:
     """Return the file; UserError if it does not exist, or if all of it is still to be written."""
     if not file.is_file():
         raise UserError(f"there is no {file}", "lab new ANOTHER_FOLDER, which has it")
-    if file not in scripts(file.parent) and (todo := next_todo(file, is_begun=False)):
+    if not is_begun(file) and (todo := next_todo(file, is_begun=False)):
         raise UserError(todo)
     return file

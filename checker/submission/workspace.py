@@ -7,11 +7,20 @@ from pathlib import Path
 
 from checker.submission.diff import exercise_folder
 from checker.submission.names import OVERRIDES
+from checker.submission.scripts import scripts
 from lab.errors import UserError
 from lab.settings import ROOT
 
 STARTER = ROOT / "lab" / "starter"
 NOT_COPIED = shutil.ignore_patterns("production", "checks.py", "__pycache__", "data", "models")
+STARTER_SCRIPTS = {
+    1: "feature_repo/features.py",
+    2: "generate_training_data.py",
+    3: "materialize.py",
+    4: "app/main.py",
+    5: "flink_streaming_features.py",
+    6: "feature_monitoring.py",
+}
 DOCUMENTS = ("contract.md", "errata.md")
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s:]+)(?:#[^)\s]*)?\)")
 
@@ -35,6 +44,16 @@ def make_workspace(folder: Path, first: int = 1) -> None:
         for number in range(1, first):
             _copy_solution(number, made)
         made.rename(folder)
+
+
+def starter_file(workspace: Path, number: int) -> Path:
+    """Return the file with which a learner begins an exercise."""
+    return exercise_folder(workspace, number) / STARTER_SCRIPTS[number]
+
+
+def is_begun(file: Path) -> bool:
+    """Return whether a starter file has more than imports and functions without a body."""
+    return file in scripts(file.parent)
 
 
 def reset_exercise(workspace: Path, number: int) -> list[Path]:

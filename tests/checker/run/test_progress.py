@@ -1,0 +1,40 @@
+"""`lab progress` adds up the checks of a workspace."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from checker.run import progress
+from checker.verdict.brief import BY_ID
+from checker.verdict.outcome import Status
+from checker.verdict.results import Scorecard
+from tests.checker.cards import card
+
+
+def card_of(statuses: Mapping[str, Status]) -> Scorecard:
+    """Return a scorecard of these criteria only."""
+    whole = card(**{f"c{key.replace('.', '_')}": status for key, status in statuses.items()})
+    return replace(whole, results=[r for r in whole.results if r.criterion.id in statuses])
+
+
+def test_checks_add_up_and_a_later_verdict_counts(tmp_path: Path) -> None:
+    first = {"1.1": Status.PASS, "1.2": Status.FAIL}
+    progress.record(card_of(first), tmp_path)
+    progress.record(card_of({"1.2": Status.PASS, "2.1": Status.NOT_ATTEMPTED}), tmp_path)
+    assert progress.read(tmp_path) == {"1.1": True, "1.2": True, "2.1": False}
+    text = "\n".join(progress.lines(tmp_path))
+    assert "[ ] 1 Set up the feature store                  2 of 6" in text
+    assert text.endswith("next: lab check 1")
+
+
+def test_the_goal_is_four_exercises_with_an_advanced_one(tmp_path: Path) -> None:
+    def goal(*exercises: int) -> str:
+        folder = tmp_path / "".join(map(str, exercises))
+        ids = (identifier for identifier, c in BY_ID.items() if c.exercise in exercises)
+        progress.record(card_of(dict.fromkeys(ids, Status.PASS)), folder)
+        return next(line for line in progress.lines(folder) if line.startswith("goal"))
+
+    assert goal(1, 2, 3, 6).endswith("not reached yet")
+    assert goal(1, 2, 4).endswith("not reached yet")
+    assert goal(1, 2, 3, 4).endswith(": reached")
+    assert "next: lab check 1" in list(progress.lines(tmp_path / "none"))[-1]
