@@ -27,7 +27,7 @@ STREAMING = 5
 def estimate(first: Scorecard, left: int, jobs: int) -> str:
     """Return a line on the time that is left, by the time of the first submission of a run."""
     minutes = first.seconds * left / jobs / 60
-    return f"about {minutes:.0f} minutes left for {left} submissions"
+    return f"about {minutes:.0f} min left for {left} submissions"
 
 
 def fetch_jars(config: CheckerSettings) -> None:

@@ -52,8 +52,8 @@ def _copies(folders: Mapping[str, Path], exercise: int) -> Iterator[Copy]:
         compared.run()
         for share, other_share, file, other, code, other_code, _ in compared.get_copied_code_list():
             if compared.file_data[file].token_coverage > FEWEST:
-                owner = owners[file], owners[other]
-                yield Copy(exercise, *owner, float(share), float(other_share), code, other_code)
+                shares = float(share), float(other_share)
+                yield Copy(exercise, owners[file], owners[other], *shares, code, other_code)
 
 
 def _code(root: Path, exercise: int) -> str:

@@ -35,7 +35,7 @@ def expose_functions(folder: Path, exercise: int) -> None:
     A `def` inside `if` or `try`, an alias, a partial or a bound method is a name of the file like
     any other: a function of that name, which keeps the object, is appended to the copy.
     """
-    for name in brief_functions(exercise) - top_level_functions(folder):
+    for name in sorted(brief_functions(exercise) - top_level_functions(folder)):
         if file := next((file for file in scripts(folder) if _binds(file, name)), None):
             with file.open("a") as copy:
                 copy.write(EXPOSED.format(name=name))

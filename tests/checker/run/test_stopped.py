@@ -43,7 +43,7 @@ def test_other_criteria_are_the_users_mistake(what: str) -> None:
 
 def test_what_is_left_is_estimated_by_the_first_submission() -> None:
     assert card().seconds == 43.75
-    assert estimate(card(), 39, 2) == "about 14 minutes left for 39 submissions"
+    assert estimate(card(), 39, 2) == "about 14 min left for 39 submissions"
 
 
 @pytest.mark.parametrize(
