@@ -185,9 +185,9 @@ def test_of_two_folders_the_fuller_or_the_chosen_is_graded(
 def test_a_sparse_file_is_refused_before_it_is_copied(tmp_path: Path) -> None:
     (tmp_path / "ann" / FOLDER).mkdir(parents=True)
     with (tmp_path / "ann" / FOLDER / "data.bin").open("wb") as sparse:
-        sparse.truncate(2**40)
+        sparse.truncate(2**28)
     with pytest.raises(UserError, match="at most"):
-        take(tmp_path, {f"{FOLDER}/{SCRIPT}": RIGHT})
+        take(tmp_path, {f"{FOLDER}/{SCRIPT}": RIGHT}, submission_max_mib=200)
     copied = [path for path in (tmp_path / "taken").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in copied) < 2**20
 
