@@ -22,6 +22,8 @@ from checker.render.columns import (
     passed_of,
     share_of,
 )
+from checker.render.copies import PAGE, Copy, read_copies, similar_code
+from checker.render.copies import page_of as copies_page
 from checker.render.text import most_points, points_of, reason
 from checker.verdict.brief import CRITERIA, EXERCISES
 from checker.verdict.outcome import Status
@@ -38,18 +40,20 @@ def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Co
     reference comes first, then the others by points. Raises UserError where there is no scorecard.
     """
     columns = list(columns_of(files, reference))
-    figures = figures_of(columns)
-    write_whole(out / "compare.csv", as_csv(columns, figures))
-    write_whole(out / "compare.json", json.dumps(as_json(columns, figures), indent=2) + "\n")
+    figures, copies = figures_of(columns), read_copies(files)
+    write_whole(out / "compare.csv", as_csv(columns, figures, copies))
+    written = as_json(columns, figures, copies)
+    write_whole(out / "compare.json", json.dumps(written, indent=2) + "\n")
+    write_whole(out / PAGE, copies_page(copies))
     for stale in (out / PAGES).glob("[0-9][0-9][0-9]*_*.html"):  # a page has its rank in its name
         stale.unlink()
     for column in columns:
         write_whole(out / column.page, html.render(column.card))
-    write_whole(out / "index.html", page_of(columns, figures))
+    write_whole(out / "index.html", page_of(columns, figures, copies))
     return columns
 
 
-def page_of(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
+def page_of(columns: Sequence[Column], figures: Sequence[Figure], copies: Sequence[Copy]) -> str:
     """HTML; its one script is our own, and the page lets no other run."""
     script = SCRIPT.read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -64,19 +68,23 @@ def page_of(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
         share_of=share_of,
         passed_of=passed_of,
         errors=errors_of(columns),
+        similar_code=lambda column: similar_code(copies, column.card.submission),
+        copies_page=PAGE,
         fixed=2 + sum(column.is_reference for column in columns),
         script=Markup(script),
         script_hash=Markup(f"'sha256-{digest}'"),
     )
 
 
-def as_csv(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
+def as_csv(columns: Sequence[Column], figures: Sequence[Figure], copies: Sequence[Copy]) -> str:
     """A row per submission: points without errors of ours, a status per criterion, the figures."""
     text = io.StringIO()
     rows = csv.writer(text)
     ids = [criterion.id for criterion in CRITERIA]
     named = [f"{figure.identifier} {figure.name}" for figure in figures]
-    rows.writerow(["submission", "passed", "points", "of", "errors", "seed", *ids, *named])
+    rows.writerow(
+        ["submission", "passed", "points", "of", "errors", "seed", *ids, *named, "similar code"]
+    )
     for column in columns:
         card, status = column.card, column.card.status_of()
         rows.writerow(
@@ -86,12 +94,15 @@ def as_csv(columns: Sequence[Column], figures: Sequence[Figure]) -> str:
                 *(card.count(Status.ERROR), card.seed),
                 *(status.get(identifier, "") for identifier in ids),
                 *(figure.of(column) for figure in figures),
+                _cell("; ".join(similar_code(copies, card.submission))),
             ]
         )
     return text.getvalue()
 
 
-def as_json(columns: Sequence[Column], figures: Sequence[Figure]) -> dict[str, Any]:
+def as_json(
+    columns: Sequence[Column], figures: Sequence[Figure], copies: Sequence[Copy]
+) -> dict[str, Any]:
     """The same, with what was measured."""
     return {
         "criteria": [{"id": c.id, "title": c.title} for c in CRITERIA],
@@ -105,6 +116,7 @@ def as_json(columns: Sequence[Column], figures: Sequence[Figure]) -> dict[str, A
                 "max_score": most_points(column.card.results),
                 "errors": column.card.count(Status.ERROR),
                 "seed": column.card.seed,
+                "similar_code": similar_code(copies, column.card.submission),
                 "criteria": {
                     result.criterion.id: {
                         "status": result.status.value,

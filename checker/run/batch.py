@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from checker.render.copies import write_copies
+from checker.run.copies import copies_in
 from checker.run.grading_process import GradingProcess
 from checker.settings import CheckerSettings
 from checker.submission.attempts import with_reasons
@@ -44,9 +46,10 @@ class BatchRun:
     _waiting: "queue.SimpleQueue[Intake]" = field(default_factory=queue.SimpleQueue, init=False)
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
     _seed: int = field(default=0, init=False)
+    _folders: dict[str, Path] = field(default_factory=dict, init=False)
 
     def grade(self) -> list[Scorecard]:
-        """Grade all, and write the scorecard of each as soon as it is there.
+        """Grade all, and write the scorecard of each as soon as it is there; first, note copies.
 
         What an earlier run graded with the same files, seed, thresholds and grader is not graded
         again. Raises UserError when two submissions share a name, or when a scorecard that is
@@ -61,6 +64,8 @@ class BatchRun:
         with tempfile.TemporaryDirectory(prefix="lab-intake-") as scratch:
             for source in self.sources:
                 self._enqueue(source, Path(scratch))
+            exercises = sorted({BY_ID[identifier].exercise for identifier in self.ids})
+            write_copies(copies_in(self._folders, exercises), self.out)
             self._grade_waiting()
         return [read_scorecard(self.scorecard(name)) for name in names]
 
@@ -95,6 +100,7 @@ class BatchRun:
             folder.mkdir(exist_ok=True)
             self._write(folder.name, self._refused(folder, error))
             return
+        self._folders[taken.name] = taken.folder
         earlier = self._earlier(taken)
         if earlier is None:
             self._waiting.put(taken)

@@ -1,7 +1,6 @@
 """`lab grade` as its instructor sees it: what is found, how far it is, what came of it."""
 
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,35 +22,12 @@ from lab.errors import UserError
 from lab.settings import utc_now
 
 STREAMING = 5
-ESTIMATED_AFTER = (1, 4, 16, 64)
 
 
-class Estimate:
-    """How long a class will take, after the first graded submission, and some later ones.
-
-    Submissions that an earlier run graded, or that cannot be taken in, take no time.
-    """
-
-    def __init__(self, submissions: int, jobs: int) -> None:
-        self._left, self._jobs = submissions, jobs
-        self._start, self._begun_at = time.monotonic(), utc_now().isoformat(timespec="seconds")
-        self._graded = 0
-
-    def after(self, card: Scorecard) -> str:
-        """Return a line on what is left once a scorecard is there; "" where there is none."""
-        self._left -= 1
-        if card.provenance.graded_at < self._begun_at or not card.seconds:
-            return ""
-        self._graded += 1
-        if not self._left or self._graded not in ESTIMATED_AFTER:
-            return ""
-        minutes = self.left_s(time.monotonic() - self._start) / 60
-        return f"about {minutes:.0f} minutes left for {self._left} submissions"
-
-    def left_s(self, elapsed_s: float) -> float:
-        """Return the time for the others: those that other jobs grade now are nearly done."""
-        under_way = min(self._jobs - 1, self._left)
-        return elapsed_s * (self._left - under_way) / (self._graded + under_way)
+def estimate(first: Scorecard, left: int, jobs: int) -> str:
+    """Return a line on the time that is left, by the time of the first submission of a run."""
+    minutes = first.seconds * left / jobs / 60
+    return f"about {minutes:.0f} min left for {left} submissions"
 
 
 def fetch_jars(config: CheckerSettings) -> None:
@@ -94,13 +70,16 @@ def grade(batch: BatchRun, reference: Path | None, console: Console) -> list[Sco
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=len(batch.sources))
         jobs = 1 if lacks else batch.jobs
-        estimate = Estimate(len(batch.sources), jobs)
+        begun_at, is_estimated = utc_now().isoformat(timespec="seconds"), False
 
         def report(card: Scorecard) -> None:
+            nonlocal is_estimated
             bar.advance(task)
             bar.console.print(f"{escape(card.submission)}: {card.summary}", highlight=False)
-            if line := estimate.after(card):
-                bar.console.print(line, highlight=False)
+            left = len(batch.sources) - int(bar.tasks[task].completed)
+            if left and card.seconds and card.provenance.graded_at >= begun_at and not is_estimated:
+                is_estimated = True
+                bar.console.print(estimate(card, left, jobs), highlight=False)
 
         cards = replace(batch, config=config, jobs=jobs, on_card=report).grade()
     comparison.compare([batch.out], reference, batch.out)

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from checker.submission.exercise_folders import is_of
-from checker.submission.functions import brief_functions, defined_functions, top_level_functions
+from checker.submission.functions import all_functions, brief_functions, top_level_functions
 from checker.submission.intake import Intake, some
 from checker.submission.scripts import scripts
 from checker.submission.syntax import problem_of
@@ -99,10 +99,10 @@ def _other_functions(folder: Path, number: int, expected: str) -> str:
     """Return what is defined in place of a function; "" where that is a stub, or not begun."""
     if expected in top_level_functions(folder):
         return ""
-    every = list(dict.fromkeys(defined_functions(folder)))
-    if inner := [name for name in every if name.rpartition(".")[2] == expected]:
-        return f"{some(inner)} is not at the top level of its file"
-    found = [name for name in every if name not in brief_functions(number)]
+    every = all_functions(folder)
+    if expected in every:
+        return f"{expected} is not at the top level of its file"
+    found = sorted(every - brief_functions(number))
     if every and not found:
         return ""
     return f"found {some(_nearest(found, expected)) or 'no function'}, expected {expected}"

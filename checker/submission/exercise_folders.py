@@ -3,12 +3,11 @@
 import re
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath
 
 from checker.submission.copying import EXERCISE_FOLDER
-from checker.submission.functions import brief_functions, defines
+from checker.submission.functions import brief_functions, is_written
 from checker.submission.scripts import scripts
 from checker.submission.workspace import STARTER
 
@@ -18,37 +17,25 @@ MOST = 100
 NUMBERED = re.compile(r"(?:ex\w*?|task|week|part|lab)?[ _-]*0*([1-6])(?!\d)", re.IGNORECASE)
 # [exercises] of submission.toml; the other sections are read by `names`, which knows no such one.
 CHOSEN = re.compile(r"^\[exercises\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
-CHOOSE = 'name the other in submission.toml: [exercises] "{number}" = "{other}"'
 
 
-@dataclass
-class ExerciseFolders:
-    """The folders of the exercises by number, the folders to leave out, and a sentence on each."""
+def exercise_folders(root: Path, toml: str) -> dict[int, list[Path]]:
+    """Return the folders of each exercise that hold code, or the only one; that to grade first.
 
-    of: dict[int, Path] = field(default_factory=dict)
-    left_out: list[Path] = field(default_factory=list)
-    notes: dict[int, str] = field(default_factory=dict)
-
-
-def exercise_folders(root: Path, toml: str) -> ExerciseFolders:
-    """Choose one folder for each number: that of submission.toml, or the one that holds more.
-
-    Another folder of the number stays where it sorts behind, since scripts may import it.
+    It is the one that submission.toml names, or the one that holds more.
     """
     by_number: dict[int, list[Path]] = defaultdict(list)
     for item in sorted(root.iterdir()):
-        match = EXERCISE_FOLDER.match(item.name)
-        if match and item.is_dir() and not item.is_symlink():
+        if (match := EXERCISE_FOLDER.match(item.name)) and item.is_dir():
             by_number[int(match[1])].append(item)
-    wanted, chosen = _wanted(toml), ExerciseFolders()
-    for number, folders in by_number.items():
-        best = max(folders, key=lambda f: (f.name == wanted.get(str(number)), _fullness(f, number)))
-        chosen.of[number] = best
-        rivals = [folder for folder in folders if folder != best and scripts(folder)]
-        chosen.left_out += [folder for folder in rivals if folder < best]
-        if rivals:
-            chosen.notes[number] = _note(number, best, rivals)
-    return chosen
+    wanted = _wanted(toml)
+    return {
+        number: sorted(
+            [folder for folder in folders if scripts(folder)] or folders[:1],
+            key=lambda f: (f.name != wanted.get(str(number)), *_emptiness(f, number)),
+        )
+        for number, folders in by_number.items()
+    }
 
 
 def without_choice(toml: str) -> str:
@@ -73,10 +60,14 @@ def is_of(path: str, number: int) -> bool:
     return any(match and int(match[1]) == number for match in found)
 
 
-def _note(number: int, best: Path, rivals: list[Path]) -> str:
-    others = ", ".join(rival.name for rival in rivals)
-    choose = CHOOSE.format(number=number, other=rivals[0].name)
-    return f"exercise {number}: {best.name} is graded, {others} is not; {choose}"
+def note_on(number: int, graded: Path, others: list[Path]) -> str:
+    """Return a sentence that names all folders of a number."""
+    rest = ", ".join(folder.name for folder in others)
+    choose = f'[exercises] "{number}" = "{others[0].name}"'
+    return (
+        f"exercise {number}: {graded.name} is graded, {rest} is not; to choose another, "
+        f"write into submission.toml: {choose}"
+    )
 
 
 def _wanted(toml: str) -> dict[str, str]:
@@ -87,9 +78,9 @@ def _wanted(toml: str) -> dict[str, str]:
     return section if isinstance(section, dict) else {}
 
 
-def _fullness(folder: Path, number: int) -> tuple[int, int]:
-    """Count what the brief names and the folder holds, then the lines of its scripts."""
-    functions = sum(defines(folder, name) for name in brief_functions(number))
+def _emptiness(folder: Path, number: int) -> tuple[int, int]:
+    """Count, below zero, what the brief names and the folder holds; then the lines of scripts."""
+    functions = sum(is_written(folder, name) for name in brief_functions(number))
     stores = len(list(folder.rglob("feature_store.yaml")))
     lines = sum(len(file.read_bytes().splitlines()) for file in scripts(folder))
-    return functions + stores, lines
+    return -functions - stores, -lines

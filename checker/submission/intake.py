@@ -7,14 +7,19 @@ links, nothing of environments, builds and versions.
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from checker.settings import CheckerSettings
-from checker.submission.allowance import Allowance
 from checker.submission.archives import unpack
 from checker.submission.copying import EXERCISE_FOLDER
-from checker.submission.exercise_folders import code_in, exercise_folders, without_choice
+from checker.submission.exercise_folders import (
+    code_in,
+    exercise_folders,
+    note_on,
+    without_choice,
+)
 from checker.submission.functions import expose_functions
 from checker.submission.names import OVERRIDES
 from checker.submission.notebooks import code_of_notebook
@@ -108,7 +113,7 @@ def _take_in(source: Path, taken: Intake, config: CheckerSettings, own_names: Pa
             taken.left_out += unpack(source, root, config)
         root = _unwrapped(root)
         names = own_names if own_names and own_names.is_file() else root / OVERRIDES
-        _copy(root, names, taken, Allowance(taken.name, config))
+        _copy(root, names, taken, config)
     _normalize_texts(taken.folder)
     _convert_notebooks(taken, config.notebook_max_mib * 2**20)
     _choose_folders(taken)
@@ -126,7 +131,7 @@ def _unwrapped(root: Path) -> Path:
     return root
 
 
-def _copy(root: Path, names: Path, taken: Intake, allowance: Allowance) -> None:
+def _copy(root: Path, names: Path, taken: Intake, config: CheckerSettings) -> None:
     shutil.rmtree(taken.folder, ignore_errors=True)
     taken.folder.mkdir(parents=True)
 
@@ -139,11 +144,18 @@ def _copy(root: Path, names: Path, taken: Intake, allowance: Allowance) -> None:
         taken.left_out += sorted(str(Path(folder, n).relative_to(root)) for n in unwanted)
         return ignored | unwanted
 
+    sizes: list[int] = []
+
+    def copy_file(file: str, to: str) -> str:
+        sizes.append(Path(file).stat().st_size)  # of a sparse file its whole length
+        _limit_size(taken.name, sizes, config)
+        return str(shutil.copy2(file, to))
+
     for item in sorted(root.iterdir()):
         is_exercise = EXERCISE_FOLDER.match(item.name) and item.is_dir()
         if is_exercise and not item.is_symlink():
             copy = taken.folder / item.name
-            shutil.copytree(item, copy, ignore=left_out, copy_function=allowance.copy)
+            shutil.copytree(item, copy, ignore=left_out, copy_function=copy_file)
         elif item.name not in IGNORED | own:
             taken.outside += code_in(item, root)
     if names.is_file() and not names.is_symlink():
@@ -154,11 +166,13 @@ def _choose_folders(taken: Intake) -> None:
     """Keep one folder for each exercise, and take the choice out of submission.toml."""
     file = taken.folder / OVERRIDES
     toml = file.read_text(errors="replace") if file.exists() else ""
-    found = exercise_folders(taken.folder, toml)
-    taken.exercises = {number: folder.name for number, folder in found.of.items()}
-    taken.notes = found.notes
-    for folder in found.left_out:
-        shutil.rmtree(folder)
+    for number, (graded, *others) in exercise_folders(taken.folder, toml).items():
+        taken.exercises[number] = graded.name
+        if others:
+            taken.notes[number] = note_on(number, graded, others)
+        for folder in others:
+            if folder < graded:  # it would be found first; another one may be imported
+                shutil.rmtree(folder)
     if (rest := without_choice(toml)) != toml:
         file.write_text(rest)
 
@@ -211,3 +225,13 @@ def _free_place(notebook: Path) -> Path:
     while script.exists():
         script = script.with_name(f"{script.stem}_notebook.py")
     return script
+
+
+def _limit_size(name: str, sizes: Sequence[int], config: CheckerSettings) -> None:
+    size_mib = sum(sizes) / 2**20
+    if size_mib > config.submission_max_mib or len(sizes) > config.submission_max_files:
+        raise UserError(
+            f"{name} has {len(sizes)} files of {size_mib:.0f} MiB, or more; at most "
+            f"{config.submission_max_files} of {config.submission_max_mib:g} MiB are taken",
+            "leave data and environments out of it",
+        )

@@ -63,7 +63,7 @@ def _newer_syntax(source: str | bytes) -> str:
 
     Ruff reads the syntax of all versions; each finding names the version that added it.
     """
-    command = [RUFF, "check", "--isolated", "--no-cache", "--output-format", "json", "-"]
+    command = [str(RUFF), "check", "--isolated", "--no-cache", "--output-format", "json", "-"]
     version = f"--target-version=py{VERSION.replace('.', '')}"
     content = source.encode(errors="replace") if isinstance(source, str) else source
     done = subprocess.run(

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +11,7 @@ import psutil
 import pytest
 
 from checker.run.checking import criteria
-from checker.run.classroom import Estimate
+from checker.run.classroom import estimate
 from checker.run.grading_process import environment
 from checker.settings import CheckerSettings
 from checker.submission.workspace import make_workspace
@@ -42,14 +41,9 @@ def test_other_criteria_are_the_users_mistake(what: str) -> None:
         criteria(what)
 
 
-def test_what_is_left_is_estimated_from_what_was_graded_now() -> None:
-    estimate = Estimate(12, 2)
-    assert estimate.after(replace(card(), results=[])) == "", "refused"
-    earlier = replace(card().provenance, graded_at="2020-01-01T00:00:00+00:00")
-    assert estimate.after(replace(card(), provenance=earlier)) == ""
-    assert estimate.after(card()).endswith("left for 9 submissions")
-    assert estimate.left_s(600) == pytest.approx(600 / 2 * 8), "one of them is nearly done"
-    assert estimate.after(card()) == ""
+def test_what_is_left_is_estimated_by_the_first_submission() -> None:
+    assert card().seconds == 43.75
+    assert estimate(card(), 39, 2) == "about 14 min left for 39 submissions"
 
 
 @pytest.mark.parametrize(
