@@ -7,8 +7,9 @@ from functools import cache
 from inspect import unwrap
 
 import pytest
+import redis
 
-from lab.stack.redis import private_redis
+from lab.stack.redis import RedisServer, private_redis
 from tests.settings_in_force import PointSettings, settings_in_force
 from tests.shop import NewShop, Shop, SimulatedData, Size, open_shop, simulated
 
@@ -67,6 +68,30 @@ def point_settings() -> Iterator[PointSettings]:
             changed.enter_context(settings_in_force(**changes))
 
         yield change
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Yield a Redis of the module's own."""
+    with private_redis(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest.fixture
+def client(server: RedisServer) -> redis.Redis:
+    """Return a client of the module's Redis, which is emptied."""
+    client = server.client()
+    client.flushall()
+    return client
+
+
+@pytest.fixture
+def full_redis(client: redis.Redis) -> Iterator[redis.Redis]:
+    """Yield the client of a Redis at its memory limit; the limit of before returns afterwards."""
+    limit = client.config_get("maxmemory")["maxmemory"]
+    client.config_set("maxmemory", client.info("memory")["used_memory"])
+    yield client
+    client.config_set("maxmemory", limit)
 
 
 @pytest.fixture(scope="session")

@@ -106,13 +106,6 @@ def test_a_closed_loop_has_one_request_on_each_connection(client: HttpClient) ->
     assert (server.connections, server.most_at_once, len(server.requests)) == (5, 5, 20)
 
 
-def test_a_closed_loop_ends_with_its_time(client: HttpClient) -> None:
-    with served() as server:
-        answers = client.send(Load(server.port, REQUESTS, connections=2, seconds=0.1))
-    assert len(server.requests) == len(answers.milliseconds) > 0
-    assert answers.seconds >= 0.1
-
-
 def test_in_an_open_loop_latency_counts_from_the_moment_a_request_was_due(
     client: HttpClient,
 ) -> None:
@@ -160,13 +153,6 @@ def test_who_gets_no_answer_gives_up(client: HttpClient) -> None:
         answers = client.send(load)
         never.set()
     assert answers.errors == {"no answer": 1}
-
-
-def test_answers_are_kept_whole_where_it_is_wanted(client: HttpClient) -> None:
-    with served(lambda number: answer(body=BODIES[number])) as server:
-        load = Load(server.port, REQUESTS, connections=1, count=3, keep=True)
-        answers = client.send(load)
-    assert answers.kept == [answer(body=body) for body in BODIES]
 
 
 def test_a_percentile_is_a_latency_that_some_request_had(client: HttpClient) -> None:

@@ -109,7 +109,7 @@ def grade_by(
 def assert_fails_alone(grade: Grade, plain: Path, pytestconfig: pytest.Config) -> AssertFailsAlone:
     """Assert that its criterion fails, its dependents are skipped, and the exercise's others pass.
 
-    A run of the matrix stores the verdict.
+    A failure shows at most three counter-examples. A run of the matrix stores the verdict.
     """
 
     def check(mutant: Mutant) -> None:
@@ -118,5 +118,6 @@ def assert_fails_alone(grade: Grade, plain: Path, pytestconfig: pytest.Config) -
         if is_matrix(pytestconfig):
             keep_verdict(mutant, card)
         assert card.status_of() == mutant.expected(), not_passed(card)
+        assert all(len(result.examples) <= 3 for result in card.results)
 
     return check

@@ -42,18 +42,3 @@ def test_a_server_that_does_not_come_up_leaves_no_process_behind(
     assert "gave no 200 at /health in time" in first.message
     assert {result.status for result in others} == {Status.SKIPPED}
     assert int(started.read_text()) not in running()
-
-
-def test_a_command_of_ones_own_starts_the_api(plain: Path, grade: Grade) -> None:
-    (plain / MAIN).rename(plain / "exercise_04_serving" / "api.py")
-    start = '[serving]\nstart = "cd . && python -m uvicorn api:app --port {port}"\n'
-    names = plain / "submission.toml"
-    names.write_text(names.read_text() + start)
-    card = grade(plain, 4, serving_pairs=10)
-    assert card.status_of()["4.1"] is Status.PASS, card.results[0]
-
-
-def test_without_an_api_nothing_is_attempted(plain: Path, grade: Grade) -> None:
-    (plain / MAIN).rename(plain / "exercise_04_serving" / "api.py")
-    card = grade(plain, 4)
-    assert card.count(Status.NOT_ATTEMPTED) == 6

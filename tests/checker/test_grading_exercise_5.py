@@ -14,7 +14,6 @@ from tests.checker.matrix import cases
 from tests.checker.mutants import Mutant
 
 FOLDER = Path("exercise_05_streaming")
-SCRIPT = FOLDER / "flink_streaming_features.py"
 
 EARLY = ("5.1", "5.2", "5.3")
 
@@ -40,9 +39,3 @@ def test_a_command_that_ends_says_why(plain: Path, grade: Grade) -> None:
     assert first.status is Status.FAIL
     assert first.message == "`python job.py` ended"
     assert {result.status for result in others} == {Status.SKIPPED}
-
-
-def test_without_a_job_nothing_is_attempted(plain: Path, grade: Grade) -> None:
-    (plain / SCRIPT).rename(plain / FOLDER / "job.py")
-    card = grade(plain, 5)
-    assert card.count(Status.NOT_ATTEMPTED) == 6

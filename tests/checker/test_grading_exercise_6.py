@@ -81,17 +81,3 @@ def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Grade) -> None:
     (plain / FOLDER / "crontab").write_text(f"{line}\n")
     card = grade(plain, 6)
     assert card.status_of()["6.5"] is Status.PASS, not_passed(card)
-
-
-def test_a_command_of_ones_own_runs_the_monitoring(plain: Path, grade: Grade) -> None:
-    script = plain / FOLDER / "feature_monitoring.py"
-    guarded, _, rest = script.read_text().partition("def main():")
-    script.write_text(guarded)
-    (plain / FOLDER / "daily.py").write_text(
-        f"from feature_monitoring import *\n\n\ndef main():{rest}"
-    )
-    (plain / FOLDER / "crontab").write_text('@daily cd "$LAB_FEATURE_REPO" && python -m daily\n')
-    names = plain / "submission.toml"
-    names.write_text(names.read_text() + '[monitoring]\nstart = "python -m daily"\n')
-    card = grade(plain, 6)
-    assert set(card.status_of().values()) == {Status.PASS}, not_passed(card)

@@ -53,13 +53,6 @@ def chunks_said(output: str) -> list[str]:
 
 
 @ON_BOTH_STORES
-def test_an_older_range_replaces_nothing(materialized: Dump, dump: Callable[[], Dump]) -> None:
-    for newest_days, oldest_days in ((2, 4), (4, 60), (1, 30)):
-        backfill_features(AS_OF - timedelta(days=oldest_days), AS_OF - timedelta(days=newest_days))
-        assert dump() == materialized
-
-
-@ON_BOTH_STORES
 def test_the_order_does_not_matter(
     materialized: Dump, dump: Callable[[], Dump], client: redis.Redis
 ) -> None:
@@ -71,19 +64,6 @@ def test_the_order_does_not_matter(
     for start, end in Random(3).sample(ranges, len(ranges)):
         backfill_features(start, end)
     assert dump() == materialized
-
-
-def test_mended_values_under_the_same_timestamps_arrive(
-    materialized: Dump, client: redis.Redis
-) -> None:
-    """In Feast this is a silent no-op."""
-    table = read_table(VIEW)
-    write_table(VIEW, table.assign(transaction_count_7d=table["transaction_count_7d"] + 1_000))
-    backfill_features(AS_OF - timedelta(days=2), AS_OF)
-    field = feature_field(VIEW, "transaction_count_7d")
-    before = decode_value(materialized[KEY][field])
-    assert decode_value(client.hget(KEY, field)) == before + 1_000
-    assert validate_materialization()
 
 
 def test_an_added_feature_arrives(materialized: Dump, dump: Callable[[], Dump]) -> None:

@@ -5,24 +5,20 @@ A test of a difference is a row of the tables in docs/plugins/asof_offline_store
 
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast import FeatureService, FeatureStore, FeatureView, Field
+from feast import FeatureStore, FeatureView, Field
 from feast.types import Float32, Int32, Int64
 
 from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
     DUCKDB,
     FILE,
-    HOUR,
-    MERCHANT,
     OURS,
     ROWS,
-    USER,
     Row,
     asked,
     at,
@@ -37,69 +33,6 @@ each_store = pytest.mark.parametrize("offline", [DUCKDB, FILE])
 IN_SQL = "SELECT 'a' AS user_id, TIMESTAMP '2026-01-01 02:00:00' AS event_timestamp"
 IN_ARROW = pa.Table.from_pandas(asked(("a", 2)))
 AS_TEXT = asked(("a", 2)).assign(event_timestamp="2026-01-01 02:00:00")
-
-
-def awkward_rows(random: Random, *unique: str) -> list[Row]:
-    """Return rows in no order, with null keys and values, created early, late, or at no known time.
-
-    No two are equal in `unique`: which of those would count is left open by Feast.
-    """
-    rows = {}
-    for number in range(400):
-        created = random.choice([None, *range(60)])
-        row = {
-            "user_id": random.choice(["a", "b", "c", None]),
-            "merchant_id": random.choice("xyz"),
-            "event_timestamp": at(random.randint(0, 40)),
-            "created": None if created is None else at(created),
-            "value": random.choice([None, number]),
-        }
-        rows[tuple(row[name] for name in unique)] = row
-    return list(rows.values())
-
-
-def on_awkward_rows(folder: Path, random: Random) -> list[FeatureStore]:
-    """Open duckdb's store and ours: a view by user, one of two keys without a created column."""
-    by_user = awkward_rows(random, "user_id", "event_timestamp", "created")
-    undated = awkward_rows(random, "user_id", "merchant_id", "event_timestamp")
-    one = write_rows(folder / "one.parquet", by_user)
-    two = write_rows(folder / "two.parquet", undated)
-    views = [
-        feature_view("one", source(one), ttl=9 * HOUR),
-        feature_view("two", source(two, ""), USER, MERCHANT, ttl=timedelta(0)),
-    ]
-    payer = views[0].with_name("payer").with_join_key_map({"user_id": "payer_id"})
-    service = FeatureService(name="all", features=[views[0].with_name("own"), payer, views[1]])
-    return [open_store(folder, *views, service, offline=offline) for offline in (DUCKDB, OURS)]
-
-
-@pytest.mark.parametrize("known_only", [False, True], ids=["true", "known"])
-@pytest.mark.parametrize("seed", range(4))
-def test_equal_to_duckdb_on_awkward_rows(tmp_path: Path, seed: int, known_only: bool) -> None:
-    """Three joins at once, of rows that repeat, have null keys, or come before all others."""
-    random = Random(seed)
-    rows = pd.DataFrame(
-        {
-            "user_id": random.choices(["a", "b", "c", "d", None], k=500),
-            "payer_id": random.choices(["a", "b", "c", "d", None], k=500),
-            "merchant_id": random.choices(["x", "y", "w"], k=500),
-            "event_timestamp": pd.DatetimeIndex([at(random.randint(-2, 60)) for _ in range(500)]),
-            "row": range(500),
-        }
-    )
-    theirs, ours = (
-        store.get_historical_features(
-            rows,
-            store.get_feature_service("all"),
-            full_feature_names=True,
-            filter_by_created_timestamp=known_only,
-        )
-        .to_df()
-        .sort_values("row", ignore_index=True)
-        for store in on_awkward_rows(tmp_path, random)
-    )
-    assert ours.filter(like="__value").notna().mean().between(0.1, 0.9).all()
-    pd.testing.assert_frame_equal(ours, theirs, check_exact=True, check_dtype=False)
 
 
 def both(folder: Path, offline: str, rows: list[Row] = ROWS, **types: Any) -> list[FeatureStore]:

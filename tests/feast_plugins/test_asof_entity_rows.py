@@ -102,13 +102,6 @@ def test_the_only_column_of_times_is_the_moment(store: FeatureStore) -> None:
         assert job.metadata.min_event_timestamp == at(2)
 
 
-def test_keys_may_be_categories(store: FeatureStore) -> None:
-    rows = asked(("a", 2), ("b", 9)).astype({"user_id": "category"})
-    answer = store.get_historical_features(rows, ["v:value"]).to_df()
-    assert answer["user_id"].dtype == "category"
-    assert answer["value"].tolist() == [1, 20]
-
-
 DAYS = [date(2026, 1, 1), date(2026, 1, 2)]
 MIDNIGHTS = pd.DatetimeIndex(DAYS)
 KEYS: dict[str, tuple[pa.Array, Any]] = {

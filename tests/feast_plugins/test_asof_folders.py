@@ -175,15 +175,16 @@ def test_forms_of_a_type_that_cannot_be_one(tmp_path: Path) -> None:
         store.get_historical_features(asked(("a", 2)), ["v:value"])
 
 
-@pytest.mark.parametrize(
-    "name", [".x", "_x", "_temporary/0/x.parquet", ".hidden/x.parquet", "a/_SUCCESS", "._x.parquet"]
-)
-def test_files_that_are_no_data_are_left_out(tmp_path: Path, name: str) -> None:
+NO_DATA = (".x", "_x", "_temporary/0/x.parquet", ".hidden/x.parquet", "a/_SUCCESS", "._x.parquet")
+
+
+def test_files_that_are_no_data_are_left_out(tmp_path: Path) -> None:
     """As Spark, Hive and pyarrow do."""
     two_files(tmp_path, {}, {})
-    other = tmp_path / "data" / name
-    other.parent.mkdir(parents=True, exist_ok=True)
-    other.write_text("not Parquet")
+    for name in NO_DATA:
+        other = tmp_path / "data" / name
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text("not Parquet")
     store = open_store(tmp_path, feature_view("v", source("data")), pull_latest=True)
     assert values(store, asked(("a", 2), ("b", 2))) == [1, 20]
     store.materialize(at(0), at(9))

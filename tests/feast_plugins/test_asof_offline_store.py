@@ -1,9 +1,8 @@
-"""The as-of store through Feast: its sources, ties, declared types, on-demand views."""
+"""The as-of store through Feast: its sources, declared types, on-demand views."""
 
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pandas as pd
@@ -32,24 +31,14 @@ from tests.feast_plugins.asof_repo import (
     ROWS,
     START,
     USER,
-    Row,
     asked,
     at,
     feature_view,
-    online,
     open_store,
     source,
     values,
     write_rows,
 )
-
-
-def test_a_row_counts_at_its_very_moment_and_to_the_end_of_its_ttl(tmp_path: Path) -> None:
-    file = write_rows(tmp_path / "rows.parquet", ROWS)
-    store = open_store(tmp_path, feature_view("v", source(file), ttl=2 * HOUR))
-    little = 1 / 3_600_000_000  # a microsecond, in hours
-    moments = [1 - little, 1, 3 - little, 5, 5 + little]
-    assert values(store, asked(*(("a", hour) for hour in moments))) == [None, 1, 1, 3, None]
 
 
 def test_paths_begin_at_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,19 +50,6 @@ def test_paths_begin_at_the_repository(tmp_path: Path, monkeypatch: pytest.Monke
     assert values(store, "SELECT * FROM read_parquet('data/asked.parquet')") == [1, 20]
 
 
-def test_a_folder_of_files_of_several_shapes(tmp_path: Path) -> None:
-    """Each with its own unit, zone and width; together they are the source."""
-    folder = tmp_path / "data"
-    moments = [pa.timestamp("ns"), pa.timestamp("ms", "UTC"), pa.timestamp("us", "Asia/Tokyo")]
-    for row, moment, number in zip(
-        ROWS, moments, [pa.int64(), pa.int32(), pa.int16()], strict=True
-    ):
-        types = {"event_timestamp": moment, "created": moment, "value": number}
-        write_rows(folder / f"day={row['value']}" / "part.parquet", [row], **types)
-    store = open_store(tmp_path, feature_view("v", source(folder)))
-    assert values(store, asked(("a", 1), ("a", 9), ("b", 9))) == [1, 3, 20]
-
-
 def test_columns_of_other_names(tmp_path: Path) -> None:
     names = {"user_id": "uid", "event_timestamp": "ts", "created": "written", "value": "val"}
     types = {"uid": pa.string(), "ts": MICROSECONDS, "written": MICROSECONDS, "val": pa.int64()}
@@ -82,21 +58,6 @@ def test_columns_of_other_names(tmp_path: Path) -> None:
     mapping = {old: new for new, old in names.items()}
     store = open_store(tmp_path, feature_view("v", source(file, field_mapping=mapping)))
     assert values(store, asked(("a", 2), ("b", 9)), filter_by_created_timestamp=True) == [1, 20]
-
-
-def test_the_row_created_last_wins_a_tie(tmp_path: Path) -> None:
-    """Of a hundred users, so that an unstable sort would show; offline and online."""
-    users = [f"user_{number}" for number in range(100)]
-    firsts: list[Row] = [
-        {"user_id": user, "event_timestamp": at(n % 10), "created": at(n % 10), "value": 0}
-        for n, user in enumerate(users)
-    ]
-    corrections = [{**row, "created": row["created"] + HOUR, "value": 1} for row in firsts]
-    file = write_rows(tmp_path / "rows.parquet", Random(0).sample(firsts + corrections, 200))
-    store = open_store(tmp_path, feature_view("v", source(file)))
-    assert values(store, asked(*((user, 14) for user in users))) == [1] * 100
-    store.materialize(START, START + DAY)
-    assert online(store, *users) == [1] * 100
 
 
 def test_a_view_without_entities(tmp_path: Path) -> None:

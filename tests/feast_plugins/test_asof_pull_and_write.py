@@ -1,6 +1,5 @@
 """The as-of store's reads for a materialization, and its writes: atomic."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureStore, FeatureView, Field
+from feast import FeatureStore
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-from feast.types import Int64
 
 from feast_plugins.feature_source import SourceError
 from feast_plugins.parquet_files import parquet_files
 from tests.feast_plugins.asof_repo import (
-    DAY,
-    HOUR,
     MICROSECONDS,
     ROWS,
     START,
@@ -71,15 +67,6 @@ def test_the_newest_rows_of_a_folder_under_other_names(tmp_path: Path) -> None:
     assert online(store, "b") == [5]
 
 
-def test_the_newest_row_of_a_view_without_entities(tmp_path: Path) -> None:
-    file = write_rows(tmp_path / "rows.parquet", TIED)
-    fields = [Field(name="value", dtype=Int64)]
-    view = FeatureView(name="v", schema=fields, source=source(file), ttl=DAY)
-    store = open_store(tmp_path, view, pull_latest=True)
-    store.materialize(START, at(29))
-    assert store.get_online_features(["v:value"], [{"__dummy_id": ""}]).to_dict()["value"] == [1]
-
-
 def test_every_row_of_an_interval(store: FeatureStore, tmp_path: Path) -> None:
     """Every row is saved as a data set, and in a file of the user's own."""
     plugin, config = store._get_provider().offline_store, store.config
@@ -119,16 +106,6 @@ def test_a_data_set_with_a_scheme(store: FeatureStore, tmp_path: Path) -> None:
     assert list(store.get_saved_dataset("saved").to_df()["value"]) == [1]
     with pytest.raises(SavedDatasetLocationAlreadyExists):
         job.persist(storage)
-
-
-def test_a_file_is_replaced_only_on_demand(store: FeatureStore, tmp_path: Path) -> None:
-    storage = SavedDatasetFileStorage("saved.parquet")
-    store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
-    other = store.get_historical_features(asked(("b", 9)), ["v:value"])
-    with pytest.raises(SavedDatasetLocationAlreadyExists, match=r"saved\.parquet"):
-        other.persist(storage)
-    other.persist(storage, allow_overwrite=True)
-    assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [20]
 
 
 def persist(store: FeatureStore, user: str, path: str, **options: Any) -> list[Any]:
@@ -240,11 +217,3 @@ def test_rows_are_not_written_to_a_pattern(store: FeatureStore, tmp_path: Path) 
     with pytest.raises(SourceError, match=r"v: .*row\*\.parquet is a pattern"):
         plugin.offline_write_batch(store.config, view, rows, None)
     assert pq.read_table(tmp_path / "rows.parquet").num_rows == 3
-
-
-def test_an_incremental_materialization_goes_on_where_it_ended(store: FeatureStore) -> None:
-    store.apply(feature_view("v", source("rows.parquet"), ttl=timedelta(days=100_000)))
-    store.materialize_incremental(at(2) + HOUR / 2)
-    assert online(store, "a", "b") == [1, 20]
-    store.materialize_incremental(at(4))
-    assert online(store, "a", "b") == [3, 20]

@@ -10,7 +10,7 @@ import pytest
 from feast import FeatureStore
 from feast.data_format import DeltaFormat
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-from feast.types import Array, Bool, Float32, Int32, Int64, String, UnixTimestamp
+from feast.types import Array, Bool, Int32, Int64, String, UnixTimestamp
 
 from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
@@ -149,17 +149,3 @@ def test_a_folder_without_files(tmp_path: Path) -> None:
 
 def test_a_source_that_is_no_parquet(tmp_path: Path) -> None:
     assert_refused(store_with(tmp_path, file_format=DeltaFormat()), "is not Parquet")
-
-
-def test_numbers_may_be_wider_or_narrower(tmp_path: Path) -> None:
-    write_rows(tmp_path / "rows.parquet", ROWS, value=pa.int8())
-    job = store_with(tmp_path, Float32).get_historical_features(asked(("a", 2)), ["v:value"])
-    assert job.to_arrow()["value"].to_pylist() == [1.0]
-
-
-def test_whole_numbers_may_be_stored_as_floats(tmp_path: Path) -> None:
-    """pandas stores them so, where one of them is missing."""
-    rows = [*ROWS, {**ROWS[0], "user_id": "c", "value": None}]
-    write_rows(tmp_path / "rows.parquet", rows, value=pa.float64())
-    job = store_with(tmp_path).get_historical_features(asked(("a", 2), ("c", 2)), ["v:value"])
-    assert job.to_arrow()["value"].equals(pa.chunked_array([[1, None]], pa.int64()))

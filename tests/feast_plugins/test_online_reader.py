@@ -19,6 +19,8 @@ from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from lab.stack.redis import RedisServer
 from tests.feast_plugins.online_reader_repo import DAY, HOUR, NOW, PROJECT, TYPES, Repo
 
+pytestmark = pytest.mark.usefixtures("client")  # which empties Redis before each test
+
 PRESENT, NULL, MISSING, EXPIRED = Status.PRESENT, Status.NULL, Status.MISSING, Status.EXPIRED
 SERVICES = ["types", "stats", "some", "entities", "of_all", "only_of_all", "expiring"]
 COMPUTED = ["computed", "computed_only"]
@@ -90,11 +92,6 @@ def repo(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Repo:
 def file_repo(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     folder = tmp_path_factory.mktemp("file_repo")
     return Repo(folder, server, registry=str(folder / "registry.db"))
-
-
-@pytest.fixture(autouse=True)
-def empty_redis(server: RedisServer) -> None:
-    server.client().flushall()
 
 
 def read(
@@ -247,15 +244,38 @@ def test_each_view_has_its_own_ttl(repo: Repo, age: timedelta, status: Status) -
     assert answer.statuses["count"] == answer.statuses["word"] == [PRESENT]
 
 
-def test_a_value_of_another_type_than_declared_is_no_value(repo: Repo, server: RedisServer) -> None:
-    repo.write("stats", {"user_id": "u"}, {"count": 3, "mean": 0.5})
-    key, client = entity_key(PROJECT, "user_id", "u"), server.client()
-    client.hset(
-        key, feature_field("stats", "count"), client.hget(key, feature_field("stats", "mean"))
+ONE_OF_EACH: dict[str, Any] = {
+    "int32": -(2**31),
+    "int64": 2**63 - 1,
+    "float32": 0.5,
+    "float64": 0.1,
+    "string": "naïve ☕",
+    "bool": True,
+    "bytes": b"\x00\xff",
+    "unix_timestamp": NOW,
+}
+ONE_OF_EACH |= {f"{name}_list": [value, value] for name, value in ONE_OF_EACH.items()}
+
+
+def test_only_a_value_of_the_declared_type_is_one(repo: Repo, server: RedisServer) -> None:
+    """Each feature has the bytes of each one in turn, and its own without the last byte."""
+    repo.write("types", {"user_id": "right"}, ONE_OF_EACH)
+    client, names = server.client(), list(TYPES)
+    fields = [feature_field("types", name) for name in names]
+    time, *stored = client.hmget(
+        entity_key(PROJECT, "user_id", "right"), [time_field("types"), *fields]
     )
-    answer = read(repo, "stats", {"user_id": ["u"]}, defaults={"count": -1})
-    assert answer.statuses == {"count": [Status.WRONG_TYPE], "mean": [PRESENT]}
-    assert answer.values == {"count": [-1], "mean": [0.5]}
+    shifted = [stored[place:] + stored[:place] for place in range(1, len(stored))]
+    wrong = [*shifted, [content[:-1] for content in stored]]
+    for number, contents in enumerate(wrong):
+        mapping = {time_field("types"): time, **dict(zip(fields, contents, strict=True))}
+        client.hset(entity_key(PROJECT, "user_id", f"wrong {number}"), mapping=mapping)
+    users = ["right", *(f"wrong {number}" for number in range(len(wrong)))]
+    answer = read(repo, "types", {"user_id": users}, defaults={"int32": 7})
+    assert {name: answer.values[name][0] for name in names} == ONE_OF_EACH
+    assert set(answer.values["int32"][1:]) == {7}
+    for name in names:
+        assert answer.statuses[name] == [PRESENT, *[Status.WRONG_TYPE] * len(wrong)], name
 
 
 def test_defaults_fill_what_is_missing_null_or_expired_before_views_are_computed(

@@ -28,7 +28,7 @@ from feast_plugins.redis_encoding import (
     time_field,
 )
 from feast_plugins.redis_online_store import Row, VersionedRedisOnlineStore, rows_per_script
-from lab.stack.redis import RedisServer, private_redis
+from lab.stack.redis import RedisServer
 
 LAB_STORE = "feast_plugins.redis_online_store.VersionedRedisOnlineStore"
 EPOCH = datetime(2026, 6, 1, tzinfo=UTC)
@@ -120,13 +120,6 @@ def test_same_bytes_as_feasts_own_store(
     with redis.Redis(server.config.host, server.port, db=1) as feasts:
         assert dump(client) == dump(feasts)
     assert client.dbsize() > ROWS_AT_ONCE / 2
-
-
-def test_feast_reads_what_the_plugin_writes(config: Config) -> None:
-    key, values, at, _ = new = row("user_1", timedelta(seconds=1, microseconds=7), 5)
-    write(config(), new)
-    answers = RedisOnlineStore().online_read(config(0, "redis"), VIEW, [key])
-    assert answers == [(at.replace(tzinfo=answers[0][0].tzinfo), values)]
 
 
 def test_progress_counts_every_row(config: Config) -> None:
@@ -250,27 +243,13 @@ def test_a_ttl_is_lengthened_never_shortened(
     assert left - 10 < client.ttl(entity_key("shop", "user_id", "user_1")) <= left
 
 
-def test_no_option_of_redis_7_is_used(config: Config, client: redis.Redis) -> None:
-    """EXPIRE GT fails on Redis 6 at the second write of a key."""
-    write(config(ttl=100), row("user_1", timedelta(), 1))
-    with client.monitor() as monitor:
-        write(config(ttl=200), row("user_1", MICROSECOND, 2))
-        client.ping()
-        commands = []
-        while (command := monitor.next_command()["command"]) != "PING":
-            commands.append(command.split())
-    assert [len(command) for command in commands if command[0] == "EXPIRE"] == [3]
-
-
 def test_a_key_without_a_ttl_keeps_none(config: Config, client: redis.Redis) -> None:
     write(config(), row("user_1", timedelta(), 1))
     write(config(ttl=100), row("user_1", MICROSECOND, 2))
     assert client.ttl(entity_key("shop", "user_id", "user_1")) == -1
 
 
-def test_a_full_redis_refuses_aloud(tmp_path: Path, config: Config) -> None:
-    with private_redis(tmp_path / "small", maxmemory="2mb") as small:
-        repo = config()
-        repo.online_store.connection_string = f"{small.config.host}:{small.port}"
-        with pytest.raises(redis.ResponseError, match="maxmemory"):
-            write(repo, *some_rows(30_000))
+@pytest.mark.usefixtures("full_redis")
+def test_a_full_redis_refuses_aloud(config: Config) -> None:
+    with pytest.raises(redis.ResponseError, match="maxmemory"):
+        write(config(), *some_rows(3_000))

@@ -8,7 +8,6 @@ import pytest
 
 from checker.settings import CheckerSettings
 from checker.submission.intake import Intake, take_in
-from lab.errors import UserError
 
 SCRIPT = "exercise_02_pit_training/generate_training_data.py"
 CODE = "def get_training_data():\n    return None\n"
@@ -51,14 +50,6 @@ def test_a_byte_order_mark_is_removed(tmp_path: Path) -> None:
     assert (intake.folder / "submission.toml").read_bytes() == names
 
 
-def test_files_of_macos_beside_the_others_are_ignored(tmp_path: Path) -> None:
-    """AppleDouble files: ._NAME has the attributes of NAME, on a foreign disk or in an archive."""
-    double = "exercise_02_pit_training/._generate_training_data.py"
-    intake = taken(tmp_path, {SCRIPT: CODE.encode(), double: b"\0\5\26\7"})
-    assert [file.name for file in (intake.folder).rglob("*.py")] == ["generate_training_data.py"]
-    assert intake.left_out == []
-
-
 def test_an_archive_with_backslashes_is_unpacked(tmp_path: Path) -> None:
     """Compress-Archive of PowerShell before .NET 4.6.1."""
     archive = zipped(tmp_path, SCRIPT.replace("/", "\\"), CODE.encode())
@@ -70,12 +61,6 @@ def test_a_colon_in_a_name_is_no_drive(tmp_path: Path) -> None:
     name = "exercise_02_pit_training/plot 10:30.png"
     intake = take_in(zipped(tmp_path, name, b"PNG"), tmp_path / "copies", CheckerSettings())
     assert (intake.folder / name).is_file()
-
-
-@pytest.mark.parametrize("name", ["C:/out.py", "c:\\out.py", "..\\out.py", "\\\\host\\out.py"])
-def test_an_entry_outside_is_refused_with_either_separator(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="points outside"):
-        take_in(zipped(tmp_path, name, b""), tmp_path / "copies", CheckerSettings())
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,7 +10,9 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 from markdown_it import MarkdownIt
 from rich.console import Console
+from typer.testing import CliRunner
 
+from checker.cli import app
 from checker.render import RENDERERS, Form
 from checker.render.terminal import show
 from checker.verdict.outcome import Status
@@ -64,10 +64,15 @@ def test_no_form_lets_control_characters_through(form: Form, length: int) -> Non
     text.encode()
 
 
+def shown(scorecard: Scorecard) -> str:
+    """Return the output of a terminal."""
+    output = StringIO()
+    show(scorecard, Console(file=output, width=200, force_terminal=False))
+    return output.getvalue()
+
+
 def test_the_terminal_lets_no_codes_of_theirs_through() -> None:
-    console = Console(file=StringIO(), width=200, force_terminal=False)
-    show(hostile(), console)
-    output = console.file.getvalue()  # type: ignore[attr-defined]
+    output = shown(hostile())
     assert not CONTROLS.search(output)
     assert "<script>" in output
 
@@ -81,10 +86,7 @@ def test_the_terminal_lets_no_codes_of_theirs_through() -> None:
     ],
 )
 def test_the_terminal_names_the_next_step(scorecard: Scorecard, next_step: str | None) -> None:
-    console = Console(file=StringIO(), width=200)
-    show(scorecard, console)
-    output = console.file.getvalue()  # type: ignore[attr-defined]
-    named = re.findall(r"next: lab check (\S+ \S+)", output)
+    named = re.findall(r"next: lab check (\S+ \S+)", shown(scorecard))
     assert (named[0] if named else None) == next_step
 
 
@@ -225,22 +227,10 @@ def test_html_escapes_what_they_wrote_and_asks_nothing_of_the_network() -> None:
 # ---- The command -------------------------------------------------------------------------------
 
 
-def lab(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.slow
 def test_the_command_writes_a_kept_scorecard_in_another_form(tmp_path: Path) -> None:
     stored, page = tmp_path / "scorecard.json", tmp_path / "pages" / "scorecard.html"
     mixed().write(stored)
-    assert lab("render", str(stored), "--out", str(page)).returncode == 0
-    assert page.read_text() == written(Form.HTML, mixed_as_read(stored))
-    done = lab("render", str(stored), "--format", "junit")
+    assert CliRunner().invoke(app, ["render", str(stored), "--out", str(page)]).exit_code == 0
+    assert page.read_text() == written(Form.HTML, read_scorecard(stored))
+    done = CliRunner().invoke(app, ["render", str(stored), "--format", "junit"])
     assert JUnitXml.fromstring(done.stdout.encode()).tests == 35
-
-
-def mixed_as_read(file: Path) -> Scorecard:
-    scorecard = read_scorecard(file)
-    assert scorecard.count(Status.FAIL) == 1
-    return scorecard

@@ -250,13 +250,6 @@ def test_requirements_that_cannot_be_installed_are_the_users_mistake(tmp_path: P
 # ---- Time --------------------------------------------------------------------------------------
 
 
-def test_a_block_that_takes_too_long_ends() -> None:
-    start = time.monotonic()
-    with pytest.raises(SubmissionError, match=r"took more than 0\.1 s"), time_limit(0.1):
-        time.sleep(60)
-    assert time.monotonic() - start < 30
-
-
 def test_a_timer_that_ran_before_goes_on() -> None:
     rang: list[int] = []
     handler = signal.signal(signal.SIGALRM, lambda *_: rang.append(1))

@@ -12,11 +12,6 @@ from tests.checker.cards import not_passed
 from tests.checker.conftest import Grade
 
 SUBMISSIONS = ROOT / "tests" / "submissions"
-JOB = Path("exercise_05_streaming", "flink_streaming_features.py")
-OF_FLINK_1 = (
-    "from pyflink.datastream import StreamExecutionEnvironment, TimeCharacteristic",
-    "from pyflink.datastream import StreamExecutionEnvironment",
-)
 
 
 @pytest.fixture
@@ -72,11 +67,3 @@ def test_an_api_that_looks_for_a_folder_of_the_brief(applied: Path, grade: Grade
     card = grade(applied, 4)
     assert_fails(card, "4.1", "'/opt/feature_repo/feature_store.yaml'", "#paths-and-ports")
     assert card.count(Status.SKIPPED) == 5
-
-
-@pytest.mark.kafka
-def test_a_table_that_says_not_where_its_rows_go(starter: Path, grade: Grade) -> None:
-    job = starter / JOB
-    job.write_text(job.read_text().replace(*OF_FLINK_1))
-    card = grade(starter, 5)
-    assert_fails(card, "5.1", "option key 'connector'", "#a-table-without-a-place")

@@ -1,18 +1,15 @@
 """Commands between our marks are recorded, whatever other clients send meanwhile."""
 
-from pathlib import Path
-
 from checker.serving.redis_monitor import monitored
-from lab.stack.redis import private_redis
+from lab.stack.redis import RedisServer
 
 
-def test_a_mark_that_another_client_repeats_is_none(tmp_path: Path) -> None:
+def test_a_mark_that_another_client_repeats_is_none(server: RedisServer) -> None:
     with (
-        private_redis(tmp_path) as redis,
-        redis.client() as other,
-        redis.client() as ear,
+        server.client() as other,
+        server.client() as ear,
         ear.monitor() as listening,
-        monitored(redis) as monitor,
+        monitored(server) as monitor,
     ):
         other.hget("before", "a")
         monitor.mark()

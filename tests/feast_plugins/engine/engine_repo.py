@@ -1,6 +1,8 @@
 """Views and rows for the tests of the columnar engine, and the parts of the stores."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +46,27 @@ SHOP = Entity(name="shop_id", value_type=ValueType.INT64)
 Dump = dict[bytes, dict[bytes, bytes]]
 OpenStore = Callable[..., FeatureStore]
 
-TYPES: dict[str, tuple[FeastType, pa.DataType, Callable[[int], Any]]] = {
-    "count": (Int64, pa.int64(), lambda n: n * n - 500),
-    "small": (Int32, pa.int32(), lambda n: -n),
-    "ratio": (Float32, pa.float32(), lambda n: n / 7),
-    "exact": (Float64, pa.float64(), lambda n: n / 3),
-    "word": (String, pa.string(), lambda n: f"é{n}"),
-    "raw": (Bytes, pa.binary(), lambda n: bytes([n % 256])),
-    "flag": (Bool, pa.bool_(), lambda n: n % 2 == 0),
-    "moment": (UnixTimestamp, MICROSECONDS, lambda n: START + n * HOUR),
-    "counts": (Array(Int64), pa.list_(pa.int64()), lambda n: [n, n + 1]),
-    "words": (Array(String), pa.list_(pa.string()), lambda n: [f"a{n}", "ö"]),
-    "ratios": (Array(Float32), pa.list_(pa.float32()), lambda n: [n / 7]),
-    "flags": (Array(Bool), pa.list_(pa.bool_()), lambda n: [n % 2 == 0, True]),
+BEFORE_1970 = datetime(1969, 12, 30, 23, 59, 58, 500_000, tzinfo=UTC)
+LONG = "é" * 300  # longer than a length of one byte
+WHOLE = "whole"  # has no nulls: Feast's own engine makes floats of integers next to nulls
+TYPES: dict[str, tuple[FeastType, pa.DataType, list[Any]]] = {
+    "count": (Int64, pa.int64(), [0, -1, 127, 128, 2**53, -(2**53)]),
+    WHOLE: (Int64, pa.int64(), [2**63 - 1, -(2**63)]),
+    "small": (Int32, pa.int32(), [0, -1, 2**31 - 1, -(2**31)]),
+    "ratio": (Float32, pa.float32(), [0.0, 1 / 7, -1e38]),
+    "exact": (Float64, pa.float64(), [-0.0, 1 / 3, 5e-324, nan]),
+    "word": (String, pa.string(), ["", "é", LONG]),
+    "raw": (Bytes, pa.binary(), [b"\xff\0", bytes(300)]),
+    "flag": (Bool, pa.bool_(), [True, False]),
+    "moment": (UnixTimestamp, MICROSECONDS, [START, BEFORE_1970, START + 60_000 * DAY]),
+    "counts": (Array(Int64), pa.list_(pa.int64()), [[], [0], [-1, 2**63 - 1]]),
+    "smalls": (Array(Int32), pa.list_(pa.int32()), [[], [-(2**31), 128]]),
+    "ratios": (Array(Float32), pa.list_(pa.float32()), [[], [1 / 7]]),
+    "exacts": (Array(Float64), pa.list_(pa.float64()), [[], [-0.0, 1 / 3]]),
+    "words": (Array(String), pa.list_(pa.string()), [[], ["", LONG]]),
+    "raws": (Array(Bytes), pa.list_(pa.binary()), [[], [b"", b"\xff\0"]]),
+    "flags": (Array(Bool), pa.list_(pa.bool_()), [[], [False, True]]),
+    "moments": (Array(UnixTimestamp), pa.list_(MICROSECONDS), [[START], [BEFORE_1970, START]]),
 }
 
 
@@ -72,11 +82,13 @@ def view_of(file: Path) -> FeatureView:
 
 
 def write_every_type(file: Path) -> FeatureView:
-    """Write 400 rows of 40 users, with nulls in every column; no user has two rows of one time."""
+    """Write 400 rows of 40 users, with nulls; no user has two rows of one time."""
     numbers = range(400)
     columns = {
-        name: pa.array([None if n % (5 + i) == 0 else make(n) for n in numbers], arrow)
-        for i, (name, (_, arrow, make)) in enumerate(TYPES.items())
+        name: pa.array(
+            [None if n % 7 == 0 and name != WHOLE else of[n % len(of)] for n in numbers], arrow
+        )
+        for name, (_, arrow, of) in TYPES.items()
     }
     times = pa.array([START + 3 * HOUR * n for n in numbers], MICROSECONDS)
     users = pa.array([f"user_{n % 40}" for n in numbers])

@@ -1,7 +1,7 @@
 """The inputs of Feast's own engine and Redis store give the same bytes here, or a better result."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tests.feast_plugins.asof_repo import (
     write_rows,
 )
 from tests.feast_plugins.engine.engine_repo import (
+    BEFORE_1970,
     END,
     ENGINE,
     FEASTS_OWN,
@@ -34,7 +35,6 @@ from tests.feast_plugins.engine.engine_repo import (
     view_of,
 )
 
-BEFORE_1970 = datetime(1969, 12, 30, 23, 59, 58, 500_000, tzinfo=UTC)
 OVER_FEASTS = {**ENGINE, "offline_store": {"type": "duckdb"}}
 Materialized = Callable[..., Dump]
 

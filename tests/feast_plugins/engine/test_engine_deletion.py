@@ -10,11 +10,12 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, Repo
 from feast.types import Int64
 
 from feast_plugins import redis_deletion
-from feast_plugins.redis_encoding import entity_key, feature_field, join_keys_of, time_field
+from feast_plugins.redis_encoding import entity_key, feature_field, time_field
 from tests.feast_plugins.asof_repo import START, feature_view, online, source, write_rows
 from tests.feast_plugins.engine.engine_repo import END, ENGINE, SHOP, Dump, OpenStore, row
 
 VERSIONS = {"enable_online_feature_view_versioning": True}
+NO_ENTITY_KEYS = [b"", b"user:1", b"\xff" * 40, b"\0\0\0\0other", b"\1\0\0\0p"]
 
 
 def view_over(file: Path, name: str, *entities: Entity, **options: Any) -> FeatureView:
@@ -137,13 +138,8 @@ def test_teardown_deletes_the_project_and_nothing_else(
     store.materialize(START, END)
     assert client.dbsize() == 5
     (first, *_) = client.scan_iter()
-    others = [first[: -len(store.project)] + b"other_" + store.project.encode(), b"cache:1"]
+    others = [first[: -len(store.project)] + b"other_" + store.project.encode(), *NO_ENTITY_KEYS]
     for key in others:
         client.hset(key, mapping={time_field("v"): b"\x08\x01"})
     store.teardown()
     assert sorted(client.scan_iter()) == sorted(others)
-
-
-@pytest.mark.parametrize("key", [b"", b"user:1", b"\xff" * 40, b"\0\0\0\0other", b"\1\0\0\0p"])
-def test_a_key_of_another_layout_is_no_entitys(key: bytes) -> None:
-    assert join_keys_of(key, "p") is None

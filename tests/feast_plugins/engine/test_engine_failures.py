@@ -119,20 +119,16 @@ def test_values_that_duckdb_cannot_convert_name_the_view_and_the_source(
 
 
 def test_a_full_redis_fails_the_run(
-    open_store: OpenStore, client: redis.Redis, tmp_path: Path
+    open_store: OpenStore, full_redis: redis.Redis, tmp_path: Path
 ) -> None:
     rows = [row(f"u{n}", 0, n) for n in range(5_000)]
     store = open_store(view_of(write_rows(tmp_path / "rows.parquet", rows)))
-    limit = client.config_get("maxmemory")["maxmemory"]
-    client.config_set("maxmemory", client.info("memory")["used_memory"])
-    try:
-        with pytest.raises(redis.OutOfMemoryError):
-            store.materialize(START, END)
-    finally:
-        client.config_set("maxmemory", limit)
+    with pytest.raises(redis.OutOfMemoryError):
+        store.materialize(START, END)
     assert not store.get_feature_view("v").materialization_intervals
+    full_redis.config_set("maxmemory", 0)
     store.materialize(START, END)
-    assert client.dbsize() == 5_000
+    assert full_redis.dbsize() == 5_000
 
 
 def test_another_online_store_goes_to_feasts_local_engine(

@@ -116,17 +116,24 @@ def test_the_truth_stays_out_of_the_raw_tables(data: Path, tmp_path: Path) -> No
     assert not (tmp_path / f"{TRUTH}.parquet").exists()
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a dataset to a later as-of."""
+    folder = tmp_path_factory.mktemp("fresh")
+    make(folder, AS_OF + LATER)
+    return folder
+
+
 @pytest.mark.parametrize("table", list(RAW_TABLES))
 def test_a_fresh_dataset_to_a_later_as_of_agrees_where_they_overlap(
-    data: Path, tmp_path: Path, table: str
+    data: Path, fresh: Path, table: str
 ) -> None:
-    make(tmp_path, AS_OF + LATER)
     start = AS_OF + LATER - HISTORY
-    earlier, later = read(data, table), read(tmp_path, table)
+    earlier, later = read(data, table), read(fresh, table)
     earlier = earlier[earlier["event_timestamp"] >= start]
     later = later[later["event_timestamp"] < AS_OF]
     if table in ("chargebacks", "refunds"):  # of transactions that both know
-        shared = read(tmp_path, "transactions")["transaction_id"]
+        shared = read(fresh, "transactions")["transaction_id"]
         earlier = earlier[earlier["transaction_id"].isin(shared)]
     if table == "transactions":
         known = earlier["label"].notna().to_numpy()
