@@ -12,12 +12,14 @@ Without FULL_REPO_CONFIGS the same command runs the tests on Feast's own stores.
 
 import os
 
-from tests.universal.feature_repos.universal.data_sources.file import FileDataSourceCreator
+from tests.universal.feature_repos.universal.data_sources.file import (  # type: ignore[import-not-found]
+    FileDataSourceCreator,
+)
 
 from feast_plugins.asof_offline_store import AsofOfflineStoreConfig
 
 
-class AsofDataSourceCreator(FileDataSourceCreator):
+class AsofDataSourceCreator(FileDataSourceCreator):  # type: ignore[misc]
     """Feast's Parquet sources, read by the as-of store."""
 
     def create_offline_store_config(self) -> AsofOfflineStoreConfig:
