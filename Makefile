@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words drills matrix seeds check production bench payoff incidents \
+.PHONY: run test quick lint size words drills matrix seeds check production bench plugins-matrix payoff incidents \
 	up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
@@ -48,6 +48,9 @@ production: setup redis java ## grade exercises 4 to 6 with their production par
 
 bench: setup redis java ## the figures beside their peers, into build/bench.json; ONLY=pit for some
 	.venv/bin/python -m benchmarks.run $(ONLY)
+
+plugins-matrix: setup redis ## the tests of feast_plugins with each Feast and Python, FEASTS="0.67.0"
+	scripts/plugins-matrix
 
 payoff: setup ## what streaming features are worth, into docs/studies; half an hour
 	.venv/bin/python -m benchmarks.studies $(PAYMENTS)

@@ -153,9 +153,4 @@ def _address(config: RepoConfig) -> RedisAddress:
             f"the online store is {store.type} of redis_type {kind}, and not a single Redis; "
             f"read with store.get_online_features"
         )
-    if config.registry.enable_online_feature_view_versioning:
-        raise UnreadableService(
-            "enable_online_feature_view_versioning is on: versions are not read; "
-            "read with store.get_online_features"
-        )
     return RedisAddress.parse(store.connection_string)

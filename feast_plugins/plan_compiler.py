@@ -10,6 +10,7 @@ from feast import FeatureView, OnDemandFeatureView, RepoConfig, ValueType
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
+from feast_plugins.feast_internals import stored_name
 from feast_plugins.online_errors import UnreadableService
 from feast_plugins.read_plan import REQUEST, Column, EntityRead, OnDemandCall, ReadPlan
 from feast_plugins.redis_encoding import (
@@ -125,14 +126,15 @@ class PlanCompiler:
         view, declared = stored.view, {column.name: column for column in stored.view.features}
         if absent := [name for name in stored.features if name not in declared]:
             raise UnreadableService(f"{view.name} has no feature {', '.join(absent)} any more")
+        version = stored_name(view, self.config)
         return ViewRead(
             name=stored.name,
-            time_place=places.setdefault(time_field(view.name), len(places)),
+            time_place=places.setdefault(time_field(version), len(places)),
             ttl=view.ttl or None,
             features=tuple(
                 StoredFeature(
                     name=name,
-                    place=places.setdefault(feature_field(view.name, name), len(places)),
+                    place=places.setdefault(feature_field(version, name), len(places)),
                     decode=decoder(kind_of(view.name, declared[name])),
                     decode_all=column_decoder(kind_of(view.name, declared[name])),
                     default=self.defaults.get(self._name((stored.name, name))),

@@ -85,5 +85,7 @@ def file_uri(path: str, config: RepoConfig) -> str:
 
 def file_system(uri: str, source: FileSource) -> tuple[FileSystem | None, str]:
     """Return the file system of a URI, None for the local disk, and the path in it."""
-    credentials = source.resolve_credentials()
-    return FileSource.create_filesystem_and_path(uri, source.s3_endpoint_override, credentials)  # type: ignore[no-any-return]
+    options = [source.s3_endpoint_override]
+    if getattr(source, "connection_ref", None) is not None:  # Feast 0.65 has none
+        options.append(source.resolve_credentials())
+    return FileSource.create_filesystem_and_path(uri, *options)  # type: ignore[no-any-return]

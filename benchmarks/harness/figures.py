@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 from rich import box
 from rich.table import Table
+from scipy.stats import binom
 
 from lab.files import replacing
 
@@ -17,6 +20,7 @@ REQUIRED = Path(__file__).parent.parent / "required.toml"
 HOLDS = {"min": operator.ge, "max": operator.le}
 SIGN = {"min": "≥", "max": "≤"}
 
+FloatArray = npt.NDArray[np.float64]
 Required = Mapping[str, Mapping[str, float]]
 
 
@@ -30,6 +34,7 @@ class Figure:
     peer: str | None = None
     peer_value: float | None = None
     ratio: float | None = None
+    interval: tuple[float, float] | None = None  # of the ratio, at least 95 %
 
     @classmethod
     def cost(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Self:
@@ -40,6 +45,18 @@ class Figure:
     def multiple(cls, name: str, value: float, unit: str, peer: str, peer_value: float) -> Self:
         """Return a rate or other value with a peer's: the ratio is above one if ours is more."""
         return cls(name, value, unit, peer, peer_value, value / peer_value)
+
+    @classmethod
+    def of_slices(
+        cls, name: str, costs: FloatArray, unit: str, peers: Mapping[str, FloatArray]
+    ) -> Self:
+        """Return a cost beside that of the cheapest peer: the median of the slices' ratios."""
+        peer = min(peers, key=lambda side: float(np.median(peers[side])))
+        ratios = np.sort(peers[peer] / costs)
+        place = max(int(binom.ppf(0.025, len(ratios), 0.5)) - 1, 0)
+        interval = float(ratios[place]), float(ratios[-1 - place])
+        medians = float(np.median(costs)), float(np.median(peers[peer]))
+        return cls(name, medians[0], unit, peer, medians[1], float(np.median(ratios)), interval)
 
     @property
     def judged(self) -> float:
@@ -88,6 +105,9 @@ def as_table(figures: Iterable[Figure], required: Required) -> Table:
 def as_line(figure: Figure) -> str:
     """Return the line of a figure that was just measured, with the name of its peer."""
     peer = f"; {figure.peer}: {measured(figure.peer_value, figure.unit)}" if figure.peer else ""
+    if figure.interval:
+        low, high = figure.interval
+        peer += f"; ratio {figure.ratio:.3g} ({low:.3g} to {high:.3g})"
     return f"{figure.name}: {measured(figure.value, figure.unit)}{peer}"
 
 

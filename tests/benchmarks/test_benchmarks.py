@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import drift, grade, materialize, pit, reader, serving, single, stream, stream_state
+from benchmarks import (
+    drift,
+    grade,
+    latency,
+    materialize,
+    pit,
+    reader,
+    serving,
+    single,
+    stream,
+    stream_state,
+)
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
 from benchmarks.harness.timing import alternate
@@ -39,6 +50,9 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
     ),
     "reader": lambda: reader.measure(
         reader.Sizes(users=100, merchants=10, calls={1: 2, 100: 1}, blocks=1)
+    ),
+    "latency": lambda: latency.measure(
+        latency.Sizes(users=100, calls={1: 2, 10: 2, 100: 1}, slices=1)
     ),
     "serving": lambda: serving.measure(
         serving.Sizes(
