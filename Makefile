@@ -49,7 +49,7 @@ bench: setup redis java ## the figures beside their peers, into build/bench.json
 	.venv/bin/python -m benchmarks.run $(ONLY)
 
 payoff: setup ## what streaming features are worth, into docs/studies; half an hour
-	.venv/bin/python -m benchmarks.studies $(PAYMENTS)
+	.venv/bin/python -m benchmarks.studies.measure $(PAYMENTS)
 
 incidents: setup ## replay incidents through the checks of exercise 6; DAYS=30 for more
 	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)
