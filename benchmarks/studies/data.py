@@ -7,7 +7,6 @@ exercise 5's windows over the raw payments; the models are exercise 4's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from typing import cast
 
 import duckdb
@@ -16,7 +15,7 @@ import polars as pl
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.studies.report import measured_freshness
-from benchmarks.studies.scoring import Estimate, Floats, ScoredRows
+from benchmarks.studies.scoring import Floats, ScoredRows
 from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
 from exercise_02_pit_training import generate_training_data as exercise_2
 from exercise_02_pit_training.generate_training_data import AMOUNT, KEYS, LABEL
@@ -128,7 +127,7 @@ class Model:
 
 
 class Study:
-    """Payments older than `hindsight`, with their inputs at the time of each payment."""
+    """Payments older than `hindsight`, their inputs at the time of each, a model for each kind."""
 
     def __init__(self, hindsight: timedelta) -> None:
         self.rows = rows = labelled_payments(hindsight)
@@ -141,6 +140,9 @@ class Study:
         streaming = exercise_2.service_features(open_store())[STREAMING_VIEW]
         self.freshness = measured_freshness()
         self.streaming = [name for name in streaming if name in self.inputs]
+        self.models = {k: self.fit(self.names(k), self.inputs, rows[LABEL]) for k in KINDS}
+        self.scores = {kind: model(self.test_inputs) for kind, model in self.models.items()}
+        self.pr_auc = {kind: self.scored.pr_auc(scores) for kind, scores in self.scores.items()}
 
     def of_test(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the test rows of a frame that has a row for each payment."""
@@ -157,22 +159,6 @@ class Study:
         streaming = [name for name in self.streaming if name in names]
         learned = with_unknown_streaming(inputs.loc[self.is_training, list(names)], streaming)
         return Model(names, train(learned, labels[self.is_training].astype(int)))
-
-    @cached_property
-    def models(self) -> dict[str, Model]:
-        """Return the models by kind of feature."""
-        labels = self.rows[LABEL]
-        return {kind: self.fit(self.names(kind), self.inputs, labels) for kind in KINDS}
-
-    @cached_property
-    def scores(self) -> dict[str, Floats]:
-        """Return the scores of the test rows by kind of feature."""
-        return {kind: model(self.test_inputs) for kind, model in self.models.items()}
-
-    @cached_property
-    def pr_auc(self) -> dict[str, Estimate]:
-        """Return PR-AUC by kind of feature."""
-        return {kind: self.scored.pr_auc(scores) for kind, scores in self.scores.items()}
 
     @property
     def best_batch(self) -> str:

@@ -6,8 +6,9 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import BaseCrossValidator, GroupKFold, KFold, cross_val_predict
 
-from benchmarks.studies.data import BATCH, LABEL, STREAMING, Study, join, with_streaming
+from benchmarks.studies.data import BATCH, STREAMING, Study, join, with_streaming
 from benchmarks.studies.scoring import Estimate, Figures
+from exercise_02_pit_training.generate_training_data import LABEL
 from lab.learn import as_of, settings
 
 FOLDS = 4

@@ -5,17 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from benchmarks.studies.data import (
-    AMOUNT,
-    BATCH,
-    LABEL,
-    STREAMING,
-    TIME,
-    Study,
-    join,
-    with_streaming,
-)
+from benchmarks.studies.data import BATCH, STREAMING, TIME, Study, join, with_streaming
 from benchmarks.studies.scoring import Estimate, Figures, Flags, Floats, ScoredRows
+from exercise_02_pit_training.generate_training_data import AMOUNT, LABEL
 from lab.dataset import manifest
 from lab.learn import settings
 

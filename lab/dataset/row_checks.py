@@ -8,7 +8,7 @@ from lab.dataset import times
 from lab.dataset.features import EPOCH
 from lab.dataset.localtime import find_zone
 from lab.dataset.mapping import ENTITIES, HAS_ZONE, MOMENT, Columns, ImportOptions, truth_value
-from lab.dataset.source import Check, Refused, value_of
+from lab.dataset.source import NO_ID, Check, Refused, value_of
 from lab.errors import UserError
 
 MOST = 92_233_720_368_547_758  # dollars, of which the cents are a 64-bit integer
@@ -19,7 +19,7 @@ def checks(columns: Columns, options: ImportOptions, now: datetime) -> list[Chec
     """Return the checks of every row, in the order in which a user would make them."""
     return [
         *(
-            Check(name, f"{value_of(name)} IS NULL", "without a value")
+            Check(name, f"{value_of(name, NO_ID)} IS NULL", "without a value")
             for ours, name in columns.names.items()
             if ours in ENTITIES
         ),
@@ -78,7 +78,7 @@ def other_checks(columns: Columns) -> list[Check]:
         found.append(Check(names["label"], wrong, "neither 0 nor 1", next_step))
     if columns.id_columns:
         column = " + ".join(columns.id_columns)
-        empty = [f"{value_of(c)} IS NULL" for c in columns.id_columns]
+        empty = [f"{value_of(c, NO_ID)} IS NULL" for c in columns.id_columns]
         doubled = f"SELECT {columns.row_id} FROM source GROUP BY ALL HAVING count(*) > 1"
         found.append(Check(column, " OR ".join(empty), "an empty id"))
         found.append(Check(column, f"{columns.row_id} IN ({doubled})", "with a duplicate id"))

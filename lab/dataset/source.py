@@ -20,6 +20,7 @@ TYPES = {  # of a CSV column, the first that fits: DuckDB would cast 12.50 to an
     "TIMESTAMP": "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
 }
 NO_VALUE = r"(?i)\s*(nan|null|none|na|n/a|<na>|\\n)?\s*"
+NO_ID = r"(?i)\s*(nan|null|none|<na>|\\n)?\s*"  # NA is Namibia
 
 
 @dataclass(frozen=True)
@@ -182,13 +183,13 @@ class Source:
             ) from error
 
 
-def value_of(column: str) -> str:
+def value_of(column: str, missing: str = NO_VALUE) -> str:
     """Return the trimmed text of a column; null for the usual words for no value.
 
     A regular expression: a list of words takes 2 GiB where a file has 400 columns.
     """
     text = f"{quoted(column)}::VARCHAR"
-    return f"CASE WHEN NOT regexp_full_match({text}, {literal(NO_VALUE)}) THEN trim({text}) END"
+    return f"CASE WHEN NOT regexp_full_match({text}, {literal(missing)}) THEN trim({text}) END"
 
 
 def short(error: Exception) -> str:

@@ -5,7 +5,7 @@ A value that cannot be read is never dropped: rows of the file = rows taken + ro
 Reports of the same kinds, on github.com:
 - a bank's export in cp1252, bank2ynab/bank2ynab/issues/12
 - mixed line ends, duckdb/duckdb/pull/15959; a wrong delimiter, duckdb/duckdb/issues/15576
-- NaN that becomes true, jpmml/jpmml-sklearn/issues/88
+- NaN that becomes true, jpmml/jpmml-sklearn/issues/88; NA that is Namibia, kuzudb/kuzu/issues/1323
 - 9999-12-31 for "no end", opensafely-core/cohort-extractor/pull/714
 """
 
@@ -206,11 +206,12 @@ def test_an_id_of_two_columns_never_collides(tmp_path: Path) -> None:
     assert len(set(column(tmp_path, "transaction_id"))) == len(pairs)
 
 
-@pytest.mark.parametrize("empty", ["", " ", "NaN", "null", "\\N"])
+@pytest.mark.parametrize("empty", ["", " ", "NaN", "null", "None", "\\N"])
 def test_an_empty_id_is_refused(empty: str, tmp_path: Path) -> None:
     content = f"{HEADER},till,number\nann,{TIME},5,1,2\nann,{TIME},5,1,{empty}\n"
     assert "an empty id (row 2" in error_of(tmp_path, content, id_columns=["till", "number"])
     assert "without a value" in error_of(tmp_path, f"{GOOD}{empty},{TIME},5\n")
+    load(tmp_path, f"{GOOD}NA,{TIME},5\n")
 
 
 @pytest.mark.parametrize("name", ["row_number", "number", "reason", "line", "label_name", "place"])

@@ -1,4 +1,7 @@
-"""Times in the form of somebody's export, imported as the right moment in UTC."""
+"""Times in the form of somebody's export, imported as the right moment in UTC.
+
+Seconds read as milliseconds are days of January 1970: dietrichmax/colota/issues/43 on github.com.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path

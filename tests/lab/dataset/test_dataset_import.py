@@ -124,24 +124,6 @@ def test_without_an_as_of_the_data_end_with_their_last_hour(data: Path, tmp_path
     assert described.as_of == datetime(2025, 10, 26, 3, tzinfo=UTC)
 
 
-def test_written_offsets_need_no_time_zone(data: Path, tmp_path: Path) -> None:
-    offsets = ["Z", "+02:00", "+0130", "-05", ".250+00"]
-    zoned = [row | {"at": row["at"] + offset} for row, offset in zip(ROWS, offsets, strict=True)]
-    load(data, write_csv(tmp_path, zoned), timezone=None)
-    assert [row["event_timestamp"] for row in rows_of(data)] == [
-        datetime(2025, 3, 30, 0, 30, tzinfo=UTC),
-        datetime(2025, 3, 30, 1, 59, tzinfo=UTC),
-        datetime(2025, 7, 1, 10, 30, tzinfo=UTC),
-        datetime(2025, 10, 26, 3, 30, 0, 250_000, tzinfo=UTC),
-        datetime(2025, 10, 26, 7, 30, tzinfo=UTC),
-    ]
-
-
-def test_an_id_of_several_columns(data: Path, tmp_path: Path) -> None:
-    load(data, write_csv(tmp_path, ROWS), id_columns=["who", "at"])
-    assert rows_of(data)[0]["transaction_id"] == "zoe|2025-03-30 01:59:00"
-
-
 def test_advance_moves_on_while_events_lie_ahead(data: Path, tmp_path: Path) -> None:
     load(data, write_csv(tmp_path, ROWS), as_of=datetime(2025, 7, 2, tzinfo=UTC))
     assert len(rows_of(data)) == 3
