@@ -67,4 +67,5 @@ def _draw_dots(
     axes: Axes, places: Sequence[float], figures: pd.DataFrame, color: str, line: str = "none"
 ) -> None:
     value, low, high = (figures[name].to_numpy() for name in ("value", "low", "high"))
-    axes.errorbar(places, value, (value - low, high - value), fmt="o", ms=5, color=color, ls=line)
+    lengths = value - low, high - value
+    axes.errorbar(places, value, lengths, fmt="o", ms=5, lw=1.2, color=color, ls=line)

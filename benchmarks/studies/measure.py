@@ -41,8 +41,8 @@ def measure(parts: Sequence[Part], payments: int) -> pd.DataFrame:
     if is_real and not (folder / MANIFEST).exists():
         import_complete_journey(folder, AS_OF)
     elif not (folder / MANIFEST).exists():
-        given = {"seed": settings.seed, "as_of": AS_OF, "history": HISTORY}
-        simulate(folder, transactions=payments, **given)
+        seed = settings.seed
+        simulate(folder, transactions=payments, seed=seed, as_of=AS_OF, history=HISTORY)
     with threadpool_limits(1):  # two training threads on two busy cores wait for each other
         return figures(parts, LABEL_MATURITY if is_real else HINDSIGHT)
 

@@ -41,14 +41,13 @@ def amount_checks(columns: Columns) -> list[Check]:
 
 def time_checks(columns: Columns, options: ImportOptions, now: datetime) -> list[Check]:
     name, command = columns.names["event_timestamp"], f"lab data import {columns.source.file}"
-    found = []
-    for unit, unit_name in times.UNITS.items():
-        numbers = times.is_plausible(columns.text("event_timestamp"), unit)
-        what = f"numbers, such as {unit_name} since 1970"
-        if unit != options.epoch:
-            found.append(Check(name, numbers, what, f"{command} --epoch {unit}"))
-    unit_name = times.UNITS.get(options.epoch or "")
-    wanted = f"a number of {unit_name} since 1970" if unit_name else "an ISO date and time"
+    text, unit = columns.text("event_timestamp"), options.epoch
+    found = [
+        Check(name, times.is_plausible(text, other), what, f"{command} --epoch {other}")
+        for other, what in times.NUMBER_OF.items()
+        if other != unit
+    ]
+    wanted = times.NUMBER_OF[unit] if unit else "an ISO date and time"
     found += [
         Check(name, f"{MOMENT} IS NULL", f"not {wanted}"),
         Check(name, f"{MOMENT} < {_bound(EPOCH, options)}", "before 1970"),

@@ -21,7 +21,12 @@ PARTS = (
 )
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
 PLAUSIBLE_US = 1e15, 4.2e15  # 2001 to 2103: a number is of one unit only
-UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+NUMBER_OF = {
+    "s": "a number of seconds since 1970",
+    "ms": "a number of milliseconds since 1970",
+    "us": "a number of microseconds since 1970",
+    "ns": "a number of nanoseconds since 1970",
+}
 LONGEST_US = 250_000_000_000_000_000  # thousands of years after now, and no overflow
 
 
