@@ -71,7 +71,7 @@ def error_of(folder: Path, content: str | bytes, **given: Any) -> str:
         ("excel_with_its_delimiter.csv", f"sep=;\n{GOOD.replace(',', ';')}".encode()),
         ("blank_lines_first.csv", f"\r\n\r\n{GOOD}".encode("utf-8-sig")),
         ("two_marks.csv", b"\xef\xbb\xbf" + GOOD.encode("utf-8-sig")),
-        ("other_delimiter_in_a_name.csv", f'"a;b;c;d;e",{HEADER}\n1,ann,{TIME},5\n'.encode()),
+        ("other_delimiter_in_a_name.csv", f'{HEADER},"a;b;c;d;e"\nann,{TIME},5,1\n'.encode()),
         ("two_gzip_members.csv.gz", gzip.compress(b"", mtime=0) + PACKED),
         ("quoted.csv", f'"user_id","event_timestamp","amount"\n"ann","{TIME}","5"\n'.encode()),
         ("packed.csv.gz", PACKED),
