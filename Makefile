@@ -53,7 +53,7 @@ plugins-matrix: setup redis ## the tests of feast_plugins with each Feast and Py
 	scripts/plugins-matrix
 
 payoff: setup ## what streaming features are worth, into docs/studies; half an hour
-	.venv/bin/python -m benchmarks.studies $(PAYMENTS)
+	.venv/bin/python -m benchmarks.studies.measure $(PAYMENTS)
 
 incidents: setup ## replay incidents through the checks of exercise 6; DAYS=30 for more
 	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)

@@ -1,20 +1,17 @@
 """Value of each kind of feature, cost of late values, and PR-AUC by group of payments."""
 
-from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.studies.inputs import TIME, join, last_run, streaming_features, with_streaming
+from benchmarks.studies.data import BATCH, STREAMING, TIME, Study, join, with_streaming
 from benchmarks.studies.scoring import Estimate, Figures, Flags, Floats, ScoredRows
-from benchmarks.studies.study import BATCH, STREAMING, Study
 from exercise_02_pit_training.generate_training_data import AMOUNT, LABEL
 from lab.dataset import manifest
 from lab.learn import settings
 
 AGES = ("1 s", "5 s", "10 s", "20 s", "30 s", "1 min", "2 min", "5 min", "1 h")
-DEAD = "dead"
 BATCH_AGES = ("0 h", "1 h", "24 h", "168 h")
 MATURITIES_D = (7, 30, 60)
 FALSE_ALARMS = 0.005
@@ -27,8 +24,7 @@ def sizes(study: Study) -> Figures:
     yield "sizes", "payments", column, payments
     yield "sizes", "training rows", column, study.is_training.sum()
     yield "sizes", "test rows", column, study.is_test.sum()
-    if "theft" in study.test_rows:
-        yield "sizes", "thefts in the test rows", column, study.test_rows["theft"].nunique()
+    yield "sizes", "thefts in the test rows", column, study.test_rows["theft"].nunique()
     yield "sizes", "PR-AUC by chance", column, study.scored.labels.mean()
 
 
@@ -51,30 +47,24 @@ def real(study: Study) -> Figures:
     yield from _pair("real", "a coupon is redeemed", batch, streaming)
 
 
-def ages(study: Study, freshness: timedelta) -> Figures:
+def ages(study: Study) -> Figures:
     """Yield PR-AUC of one model by the age of its features, with the step from the fresher."""
+    rows, inputs, model = study.test_rows, study.test_inputs, study.models[STREAMING]
+    aged = {age: with_streaming(inputs, rows, pd.Timedelta(age)) for age in AGES}
+    aged["dead"] = inputs.assign(**dict.fromkeys(study.streaming, np.nan))
+    yield from _with_steps("ages", {age: study.scored.pr_auc(model(aged[age])) for age in aged})
 
-    def at(inputs: pd.DataFrame) -> Estimate:
-        return study.scored.pr_auc(study.models[STREAMING](inputs))
+    def joined_at(times: pd.Series) -> pd.DataFrame:
+        return inputs.assign(**join(rows, times)[study.names(BATCH)])
 
-    def aged(age: timedelta) -> pd.DataFrame:
-        return with_streaming(study.test_inputs, study.test_rows, age)
-
-    def batch_at(inputs: pd.DataFrame, times: pd.Series) -> pd.DataFrame:
-        older = join(study.test_rows, times)
-        return inputs.assign(**{name: older[name].to_numpy() for name in study.names(BATCH)})
-
-    found = {age: at(aged(pd.Timedelta(age))) for age in AGES}
-    found[DEAD] = at(study.test_inputs.assign(**dict.fromkeys(streaming_features(), np.nan)))
-    yield from _with_steps("ages", found)
-    times = study.test_rows[TIME]
-    older = {age: batch_at(study.test_inputs, times - pd.Timedelta(age)) for age in BATCH_AGES}
-    yield from _with_steps("batch_ages", {age: at(inputs) for age, inputs in older.items()})
-    served = batch_at(aged(freshness), last_run(times))
-    yield from _with_steps(
-        "served",
-        {"as known at the payment": study.pr_auc[STREAMING], "as served online": at(served)},
-    )
+    older = {age: joined_at(rows[TIME] - pd.Timedelta(age)) for age in BATCH_AGES}
+    found = {age: study.scored.pr_auc(model(older[age])) for age in older}
+    yield from _with_steps("batch_ages", found)
+    last_run = rows[TIME].dt.ceil("h") - pd.Timedelta(hours=1)  # of the materialization
+    served = with_streaming(joined_at(last_run), rows, study.freshness)
+    found = {"as known at the payment": study.pr_auc[STREAMING]}
+    found["as served online"] = study.scored.pr_auc(model(served))
+    yield from _with_steps("served", found)
 
 
 def _with_steps(table: str, found: dict[str, Estimate]) -> Figures:
@@ -122,12 +112,12 @@ def _money_stopped(study: Study, is_fraud: Flags, scores: Floats) -> Estimate:
 def maturity(study: Study) -> Figures:
     """Train on the labels known after some days; test against these, and against the truth."""
     rows, names = study.rows, study.names(STREAMING)
-    truth = ScoredRows.of(study.test_rows, study.test_rows["truth"], settings.seed)
+    truth = ScoredRows.of(study.test_rows, study.test_rows["truth"])
     for days in MATURITIES_D:
         is_known = rows["label_timestamp"] - rows[TIME] <= pd.Timedelta(days=days)
         labels = rows[LABEL].where(is_known, 0)
-        known = ScoredRows.of(study.test_rows, labels[study.is_test], settings.seed)
-        scores, row = study.fit(names, labels=labels)(study.test_inputs), f"{days} days"
+        known = ScoredRows.of(study.test_rows, labels[study.is_test])
+        scores, row = study.fit(names, study.inputs, labels)(study.test_inputs), f"{days} days"
         yield "maturity", row, "frauds known", known.labels.sum() / truth.labels.sum()
         yield "maturity", row, "against these labels", known.pr_auc(scores)
         yield "maturity", row, "against the truth", truth.pr_auc(scores)

@@ -5,16 +5,18 @@ user or a merchant gets a Poisson weight of mean 1, the same for all scores. The
 counts.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lab.learn import settings
+
 RESAMPLES = 200
+RESAMPLED = {"users": "user_id", "merchants": "merchant_id"}
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -22,26 +24,22 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic, and its value for each resample of the users and of the merchants."""
+    """A statistic, and its values for the resamples of the users and of the merchants, (2, n)."""
 
     value: float
-    draws: Mapping[str, Floats]
+    draws: Floats
 
     def __sub__(self, other: "Estimate") -> "Estimate":
-        return self._paired(np.subtract, other)
+        return Estimate(self.value - other.value, self.draws - other.draws)
 
     def __truediv__(self, other: "Estimate") -> "Estimate":
-        return self._paired(np.divide, other)
-
-    def _paired(self, operation: Callable[..., Any], other: "Estimate") -> "Estimate":
-        draws = {name: operation(draw, other.draws[name]) for name, draw in self.draws.items()}
-        return Estimate(float(operation(self.value, other.value)), draws)
+        return Estimate(self.value / other.value, self.draws / other.draws)
 
     def interval(self) -> tuple[float, float, str]:
         """Return the wider interval, and whose resamples gave it."""
-        ranges = {name: np.nanquantile(draw, [0.025, 0.975]) for name, draw in self.draws.items()}
-        by = max(ranges, key=lambda name: float(ranges[name][1] - ranges[name][0]))
-        return float(ranges[by][0]), float(ranges[by][1]), by
+        low, high = np.nanquantile(self.draws, [0.025, 0.975], axis=1)
+        widest = int(np.argmax(high - low))
+        return float(low[widest]), float(high[widest]), list(RESAMPLED)[widest]
 
 
 Figures = Iterator[tuple[str, str, str, Estimate | float]]  # table, row, column, value
@@ -60,38 +58,34 @@ def as_frame(figures: Figures) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Payments to score, (n,): the numbers of user and merchant, whether it is fraud, a seed."""
+    """Payments to score: the numbers of user and merchant, (2, n), and whether each is a fraud."""
 
-    entities: Mapping[str, NDArray[np.int64]]
+    entities: NDArray[np.int64]
     labels: NDArray[np.int64]
-    seed: int
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, labels: pd.Series, seed: int) -> "ScoredRows":
+    def of(cls, rows: pd.DataFrame, labels: pd.Series) -> "ScoredRows":
         """Number the users and merchants of `rows`."""
-        keys = {"users": "user_id", "merchants": "merchant_id"}
-        numbers = {name: pd.factorize(rows[key])[0] for name, key in keys.items()}
-        return cls(numbers, labels.to_numpy(np.int64), seed)
+        numbers = [pd.factorize(rows[key])[0] for key in RESAMPLED.values()]
+        return cls(np.stack(numbers), labels.to_numpy(np.int64))
 
     def subset(self, chosen: Flags | NDArray[np.intp]) -> "ScoredRows":
         """Return the chosen rows, in their order."""
-        entities = {name: numbers[chosen] for name, numbers in self.entities.items()}
-        return ScoredRows(entities, self.labels[chosen], self.seed)
+        return ScoredRows(self.entities[:, chosen], self.labels[chosen])
 
     @cached_property
-    def _weights(self) -> dict[str, NDArray[np.int64]]:
-        """Return a row of weights by entity for each resample."""
-        random = np.random.default_rng(self.seed)
-        sizes = {name: numbers.max() + 1 for name, numbers in self.entities.items()}
-        return {name: random.poisson(1, (RESAMPLES, size)) for name, size in sizes.items()}
+    def weights(self) -> list[NDArray[np.int64]]:
+        """Return for users and for merchants a row of weights for each resample."""
+        random = np.random.default_rng(settings.seed)
+        return [random.poisson(1, (RESAMPLES, numbers.max() + 1)) for numbers in self.entities]
 
     def estimate(self, statistic: Callable[[Floats], float]) -> Estimate:
         """Return a statistic of weighted rows."""
-        draws = {
-            name: np.array([statistic(draw[self.entities[name]].astype(float)) for draw in weights])
-            for name, weights in self._weights.items()
-        }
-        return Estimate(statistic(np.ones(len(self.labels))), draws)
+        draws = [
+            [statistic(draw[numbers].astype(float)) for draw in weights]
+            for numbers, weights in zip(self.entities, self.weights, strict=True)
+        ]
+        return Estimate(statistic(np.ones(len(self.labels))), np.array(draws))
 
     def pr_auc(self, scores: Floats) -> Estimate:
         """Return PR-AUC by scikit-learn's definition; sorted once for all resamples."""

@@ -46,6 +46,7 @@ def preview_table(data_dir: Path, file: Path, options: ImportOptions) -> Preview
     """Read `file` as `import_table` would; change nothing. Raises UserError as it does."""
     with staging(data_dir) as stage, connect(stage) as connection:
         columns, refused = read_table(connection, file, options, stage)
+        map_rows(connection, columns, options)
         relation = connection.execute(preview_rows(columns, SHOWN))
         names = [name for name, *_ in relation.description or []]
         sample = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
@@ -70,17 +71,15 @@ def import_table(
     with `skip_bad`, in data_dir/refused.csv. Raises UserError for whatever is wrong with the file;
     the old data then stay as they were.
     """
-    zone = find_zone(options.timezone) if options.timezone else None
     with staging(data_dir) as stage, connect(stage) as connection:
         columns, refused = read_table(connection, file, options, stage)
         if not options.skip_bad:
             require_none(file, refused)
         if refused:
             write_refused(connection, stage / REFUSED)
-        connection.execute(f"CREATE TABLE mapped AS {mapped_rows(columns)}")
+        resolved = map_rows(connection, columns, options)
         if count(connection, "mapped") == 0:
             raise UserError(f"{file}: all rows are refused", f"lab data import {file} --dry-run")
-        resolved = resolve_local_times(connection, "mapped", zone)
         first, last = time_range(connection)
         as_of = as_of or floor_hour(last) + timedelta(hours=1)
         shift = (as_of - last - timedelta.resolution) // WEEK * WEEK if shift_to_now else 0 * WEEK
@@ -115,6 +114,15 @@ def read_table(
     source = Source(connection, file, stage=stage, text=options.texts, encoding=options.encoding)
     columns = find_columns(source, options)
     return columns, source.refuse(checks(columns, options, utc_now()))
+
+
+def map_rows(
+    connection: duckdb.DuckDBPyConnection, columns: Columns, options: ImportOptions
+) -> dict[str, int]:
+    """Create the table `mapped`; return how many local times were ambiguous, and missing."""
+    connection.execute(f"CREATE TABLE mapped AS {mapped_rows(columns)}")
+    zone = None if options.timezone is None else find_zone(options.timezone)
+    return resolve_local_times(connection, "mapped", zone)
 
 
 def write_refused(connection: duckdb.DuckDBPyConnection, file: Path) -> None:

@@ -5,7 +5,8 @@ offset that was in force before the change: the first of the two, or an hour lat
 """
 
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 import duckdb
 import pyarrow as pa
@@ -15,10 +16,13 @@ from lab.errors import UserError
 SLOT = "time_bucket(INTERVAL 15 MINUTE, {})"  # clocks change at full quarters of an hour
 
 
+@cache
 def find_zone(name: str) -> ZoneInfo:
+    """Return the time zone of a name in upper or lower case."""
+    known = {zone.lower(): zone for zone in available_timezones()}
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return ZoneInfo(known[name.strip().lower()])
+    except KeyError as error:
         raise UserError(
             f"--timezone {name}: no such time zone", "lab data import FILE --timezone Europe/Berlin"
         ) from error

@@ -109,15 +109,15 @@ def find_columns(source: Source, options: ImportOptions) -> Columns:
     if label is not None:
         source.check_condition("--label", label)
     elif "label" in found:
-        label = label_value(found["label"])
+        label = truth_value(found["label"])
     ids = options.id_columns or [found[name] for name in ("transaction_id",) if name in found]
     columns = Columns(source, found, ids, label, has_condition)
     parse_times(columns, options.epoch)
     return columns
 
 
-def label_value(column: str) -> str:
-    """Return the query expression of a label column: true, false, or null for neither."""
+def truth_value(column: str) -> str:
+    """Return the query expression of a column of labels: true, false, or null for neither."""
     text = f"lower({value_of(column)})"
     number = f"TRY_CAST({text} AS DOUBLE)"
     return (
@@ -178,9 +178,8 @@ def parse_times(columns: Columns, epoch: str | None) -> None:
 
 def mapped_rows(columns: Columns) -> str:
     """Return the query of the rows that are taken, with our columns; ids are the source's."""
-    approved = (
-        f"{columns.text('is_approved')}::BOOLEAN" if "is_approved" in columns.names else "true"
-    )
+    names = columns.names
+    approved = truth_value(names["is_approved"]) if "is_approved" in names else "true"
     label = f"({columns.label})::BOOLEAN::BIGINT" if columns.label else "NULL::BIGINT"
     return f"""
         SELECT {ROW} AS row_number, {columns.row_id} AS transaction_id,
@@ -199,5 +198,5 @@ def preview_rows(columns: Columns, limit: int) -> str:
     hidden = ["row_number", "time_utc", "local_time"]
     hidden += [name.removeprefix("transactions.") for name in columns.absent if "." in name]
     return f"""
-        SELECT coalesce(time_utc, local_time) AS event_timestamp, * EXCLUDE ({", ".join(hidden)})
-        FROM ({mapped_rows(columns)}) ORDER BY row_number LIMIT {limit}"""
+        SELECT time_utc AS "event_timestamp (UTC)", * EXCLUDE ({", ".join(hidden)})
+        FROM mapped ORDER BY row_number LIMIT {limit}"""

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from lab.dataset import times
-from lab.dataset.mapping import ENTITIES, HAS_ZONE, MOMENT, Columns, ImportOptions
-from lab.dataset.session import literal, quoted
-from lab.dataset.source import Check, Refused, value_of
+from lab.dataset.features import EPOCH
+from lab.dataset.localtime import find_zone
+from lab.dataset.mapping import ENTITIES, HAS_ZONE, MOMENT, Columns, ImportOptions, truth_value
+from lab.dataset.source import NO_ID, Check, Refused, value_of
 from lab.errors import UserError
 
 MOST = 92_233_720_368_547_758  # dollars, of which the cents are a 64-bit integer
@@ -18,11 +19,9 @@ def checks(columns: Columns, options: ImportOptions, now: datetime) -> list[Chec
     """Return the checks of every row, in the order in which a user would make them."""
     return [
         *(
-            Check(
-                columns.names[name], f"coalesce({columns.text(name)}, '') = ''", "without a value"
-            )
-            for name in ENTITIES
-            if name in columns.names
+            Check(name, f"{value_of(name, NO_ID)} IS NULL", "without a value")
+            for ours, name in columns.names.items()
+            if ours in ENTITIES
         ),
         *amount_checks(columns),
         *time_checks(columns, options, now),
@@ -42,22 +41,17 @@ def amount_checks(columns: Columns) -> list[Check]:
 
 def time_checks(columns: Columns, options: ImportOptions, now: datetime) -> list[Check]:
     name, command = columns.names["event_timestamp"], f"lab data import {columns.source.file}"
-    latest = f"TIMESTAMP '{now + AHEAD:%Y-%m-%d %H:%M:%S}'"
-    # A local time of the first day may be before 1970 in UTC
-    earliest = f"CASE WHEN {HAS_ZONE} THEN DATE '1970-01-01' ELSE DATE '1970-01-02' END"
-    if options.epoch:
-        unread = Check(
-            name, f"{MOMENT} IS NULL", f"not a number of {times.UNITS[options.epoch]} since 1970"
-        )
-    elif unit := likely_unit(columns):
-        what = f"not an ISO date and time, but numbers, such as {times.UNITS[unit]} since 1970"
-        unread = Check(name, f"{MOMENT} IS NULL", what, f"{command} --epoch {unit}")
-    else:
-        unread = Check(name, f"{MOMENT} IS NULL", "not an ISO date and time")
+    text, unit = columns.text("event_timestamp"), options.epoch
     found = [
-        unread,
-        Check(name, f"{MOMENT} < {earliest}", "before 1970"),
-        Check(name, f"{MOMENT} > {latest}", "more than a day after now"),
+        Check(name, times.is_plausible(text, other), what, f"{command} --epoch {other}")
+        for other, what in times.NUMBER_OF.items()
+        if other != unit
+    ]
+    wanted = times.NUMBER_OF[unit] if unit else "an ISO date and time"
+    found += [
+        Check(name, f"{MOMENT} IS NULL", f"not {wanted}"),
+        Check(name, f"{MOMENT} < {_bound(EPOCH, options)}", "before 1970"),
+        Check(name, f"{MOMENT} > {_bound(now + AHEAD, options)}", "more than a day after now"),
     ]
     if options.timezone is None:
         zone = f"{command} --timezone UTC  (or where they were written, such as Europe/Berlin)"
@@ -65,20 +59,17 @@ def time_checks(columns: Columns, options: ImportOptions, now: datetime) -> list
     return found
 
 
-def likely_unit(columns: Columns) -> str | None:
-    """Return the unit of times that are numbers since 1970; None where they are something else."""
-    text = columns.text("event_timestamp")
-    found = columns.source.connection.execute(
-        f"SELECT TRY_CAST({text} AS DOUBLE) FROM source "
-        f"WHERE {MOMENT} IS NULL AND regexp_matches({text}, {literal(times.NUMBER)}) LIMIT 1"
-    ).fetchone()
-    return times.likely_unit(found[0]) if found else None
+def _bound(moment: datetime, options: ImportOptions) -> str:
+    """Return the moment as a row's time is written: in UTC, or in its local time."""
+    local = moment.astimezone(find_zone(options.timezone or "UTC"))
+    form = "TIMESTAMP '%Y-%m-%d %H:%M:%S'"
+    return f"CASE WHEN {HAS_ZONE} THEN {moment:{form}} ELSE {local:{form}} END"
 
 
 def other_checks(columns: Columns) -> list[Check]:
     found, names = [], columns.names
     if "is_approved" in names:
-        approved = f"TRY_CAST({columns.text('is_approved')} AS BOOLEAN)"
+        approved = truth_value(names["is_approved"])
         found.append(Check(names["is_approved"], f"{approved} IS NULL", "neither true nor false"))
     if "label" in names and not columns.has_condition:
         next_step = f"lab data import {columns.source.file} --label '{names['label']} > 0'"
@@ -86,7 +77,7 @@ def other_checks(columns: Columns) -> list[Check]:
         found.append(Check(names["label"], wrong, "neither 0 nor 1", next_step))
     if columns.id_columns:
         column = " + ".join(columns.id_columns)
-        empty = [f"coalesce(trim({quoted(c)}::VARCHAR), '') = ''" for c in columns.id_columns]
+        empty = [f"{value_of(c, NO_ID)} IS NULL" for c in columns.id_columns]
         doubled = f"SELECT {columns.row_id} FROM source GROUP BY ALL HAVING count(*) > 1"
         found.append(Check(column, " OR ".join(empty), "an empty id"))
         found.append(Check(column, f"{columns.row_id} IN ({doubled})", "with a duplicate id"))

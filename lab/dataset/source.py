@@ -10,7 +10,7 @@ from lab.dataset import text_files
 from lab.dataset.session import count, literal, quoted
 from lab.errors import UserError
 
-EXAMPLES = 3
+EXAMPLES, SHOWN = 3, 200  # rows, and characters of each
 # Names that no column of a user's table has
 ROW, CHECK, REASON = map(quoted, ("row of the file", "check of the lab", "why it is refused"))
 TYPES = {  # of a CSV column, the first that fits: DuckDB would cast 12.50 to an integer, too
@@ -19,7 +19,8 @@ TYPES = {  # of a CSV column, the first that fits: DuckDB would cast 12.50 to an
     "BOOLEAN": "TRY_CAST({0} AS BOOLEAN) IS NOT NULL",
     "TIMESTAMP": "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
 }
-NO_VALUE = ("", "nan", "null", "none", "na", "n/a", "<na>", "\\n")
+NO_VALUE = r"(?i)\s*(nan|null|none|na|n/a|<na>|\\n)?\s*"
+NO_ID = r"(?i)\s*(nan|null|none|<na>|\\n)?\s*"  # NA is Namibia
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Source:
         return count(self.connection, "source") + count(self.connection, "rejected")
 
     def _read_parquet(self, file: Path) -> None:
+        wide = f"SELECT name FROM parquet_schema({literal(file)}) WHERE precision > 38"
+        if found := self.connection.execute(wide).fetchone():  # DuckDB would read other numbers
+            raise UserError(
+                f"{self.file}: column {found[0]} has decimals of more than 38 digits",
+                "cast it to DECIMAL(38, 2) or DOUBLE, then: lab data import FILE",
+            )
         self._number(f"read_parquet({literal(file)})", {})
 
     def _read_csv(self, file: Path, text: Sequence[str]) -> None:
@@ -150,7 +157,7 @@ class Source:
 
     def _rejected(self) -> Refused:
         lines = self.connection.execute(f"FROM rejected LIMIT {EXAMPLES}").fetchall()
-        examples = ", ".join(f"line {line}: {text!r}, {why}" for line, text, why in lines)
+        examples = ", ".join(f"line {line}: {text[:SHOWN]!r}, {why}" for line, text, why in lines)
         return Refused(
             "", "not a row of the table", count(self.connection, "rejected"), examples, None
         )
@@ -161,7 +168,7 @@ class Source:
             f"SELECT {ROW}, concat_ws(' + ', {value}) FROM failed JOIN source USING ({ROW}) "
             f"WHERE {CHECK} = {number} ORDER BY {ROW} LIMIT {EXAMPLES}"
         ).fetchall()
-        shown = ", ".join(f"row {place}: {text!r}" for place, text in examples)
+        shown = ", ".join(f"row {place}: {text[:SHOWN]!r}" for place, text in examples)
         counted = count(self.connection, f"failed WHERE {CHECK} = {number}")
         return Refused(check.column, check.what, counted, shown, check.next_step)
 
@@ -176,10 +183,13 @@ class Source:
             ) from error
 
 
-def value_of(column: str) -> str:
-    """Return the trimmed text of a column; null for the usual words for no value."""
-    text, words = f"trim({quoted(column)}::VARCHAR)", ", ".join(map(literal, NO_VALUE))
-    return f"CASE WHEN lower({text}) NOT IN ({words}) THEN {text} END"
+def value_of(column: str, missing: str = NO_VALUE) -> str:
+    """Return the trimmed text of a column; null for the usual words for no value.
+
+    A regular expression: a list of words takes 2 GiB where a file has 400 columns.
+    """
+    text = f"{quoted(column)}::VARCHAR"
+    return f"CASE WHEN NOT regexp_full_match({text}, {literal(missing)}) THEN trim({text}) END"
 
 
 def short(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import gzip
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -16,6 +17,15 @@ OTHER_FORMATS = {  # long enough that no name of a first column is one, such as 
     b"BZh91AY&SY": "compressed by bzip2",
     b"\xfd7zXZ": "compressed by xz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"\x04\x22\x4d\x18": "compressed by lz4",
+    GZIP: "compressed by gzip twice",
+    b"\x1f\x9d": "compressed by compress",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"ORC": "an ORC file",
+    b"ARROW1": "an Arrow file",
+    b"%PDF-": "a PDF file",
+    b"version https://git-lfs": "a pointer of Git LFS",
+    b"<": "an HTML or XML file",
     b"SQLite format 3": "a SQLite database",
     b"Obj\x01": "an Avro file",
     b"{": "a JSON file",
@@ -29,6 +39,8 @@ BYTE_ORDER_MARKS = {  # UTF-32 before UTF-16, whose mark is the beginning of the
     codecs.BOM_UTF8: "utf-8-sig",
 }
 DELIMITERS = (",", ";", "\t", "|")
+QUOTED = re.compile(r'"[^"]*"')
+BEFORE_NAMES = re.compile(r"\A(?:\ufeff|\n|sep=.\n)+")  # blank lines, and Excel's delimiter
 CHUNK = 2**20
 HEAD = 512
 
@@ -56,15 +68,16 @@ def unpack(file: Path, stage: Path) -> Path:
     head = _head(unpacked)
     if not head:
         raise UserError(f"{file}: the file is empty")
+    begin = head.removeprefix(codecs.BOM_UTF8).lstrip(b" \r\n")
     for magic, format_name in OTHER_FORMATS.items():
-        if head.startswith(magic):
+        if begin.startswith(magic):
             problem = f"{file}: it is {format_name}, neither CSV nor Parquet"
             raise UserError(problem, "save the table as CSV in UTF-8, then: lab data import FILE")
     return unpacked
 
 
 def as_utf8(file: Path, content: Path, encoding: str | None, stage: Path) -> Path:
-    """Return a copy of `content` in `stage`: UTF-8, lines end with a line feed.
+    """Return a copy of `content` in `stage`: UTF-8, from the header on, with line feeds.
 
     A byte order mark wins over `encoding`; without both it is UTF-8. Raises UserError for a text
     in another encoding; it names `file`.
@@ -75,12 +88,12 @@ def as_utf8(file: Path, content: Path, encoding: str | None, stage: Path) -> Pat
             for chunk in iter(lambda: text.read(CHUNK), ""):
                 if "\0" in chunk:
                     raise _wrong_encoding(file, content, f"it has NUL characters as {used}")
-                out.write(chunk)
+                out.write(chunk if out.tell() else BEFORE_NAMES.sub("", chunk))
     except LookupError as error:
         problem = f"{file}: --encoding {used}: no such encoding"
         raise UserError(problem, f"lab data import {file} --encoding cp1252") from error
     except UnicodeDecodeError as error:
-        raise _wrong_encoding(file, content, _first_wrong_line(content, used)) from error
+        raise _wrong_encoding(file, content, f"{_wrong_bytes(error)} is not {used}") from error
     return copy
 
 
@@ -89,19 +102,17 @@ def header_of(text_file: Path) -> tuple[str, list[str]]:
 
     Names are trimmed; one that is empty or taken, in upper or lower case, gets a number.
     """
-    headers = {delimiter: _first_row(text_file, delimiter) for delimiter in DELIMITERS}
-    delimiter = max(DELIMITERS, key=lambda delimiter: len(headers[delimiter]))
+    with text_file.open(encoding="utf-8", newline="") as text:
+        unquoted = QUOTED.sub("", text.read(CHUNK)).partition("\n")[0]
+        delimiter = max(DELIMITERS, key=unquoted.count)
+        text.seek(0)
+        header = next(csv.reader(text, delimiter=delimiter), [""])
     names: list[str] = []
-    for number, name in enumerate(headers[delimiter], start=1):
+    for number, name in enumerate(header, start=1):
         taken = {earlier.lower() for earlier in names}
         free = name.strip() or "column"
         names.append(f"{free}_{number}" if free.lower() in taken or not name.strip() else free)
     return delimiter, names
-
-
-def _first_row(text_file: Path, delimiter: str) -> list[str]:
-    with text_file.open(encoding="utf-8", newline="") as text:
-        return next(csv.reader(text, delimiter=delimiter), [])
 
 
 def _head(file: Path) -> bytes:
@@ -118,27 +129,16 @@ def _mark_of(content: Path) -> str | None:
 def _wrong_encoding(file: Path, content: Path, problem: str) -> UserError:
     """Return the error, with the encoding that the first bytes suggest."""
     head = _head(content)
-    zeros = {"utf-16-be": head[::2].count(0), "utf-16-le": head[1::2].count(0)}
-    likely = max(zeros, key=lambda name: zeros[name])
-    if zeros[likely] < len(head) / 4:
+    width = "utf-32" if head.count(0) > len(head) * 0.6 else "utf-16"
+    likely = f"{width}-{'le' if head[1::2].count(0) > head[::2].count(0) else 'be'}"
+    if head.count(0) < len(head) / 4:
         likely = "cp1252"
-    next_step = f"lab data import {file} --encoding {likely}"
-    return UserError(f"{file}: {problem}", f"{next_step}  (or the encoding of this file)")
+    next_step = f"lab data import {file} --encoding {likely}  (or the encoding of this file)"
+    if "NUL" in problem and likely == "cp1252":
+        next_step = f"tr -d '\\0' < {file} > clean.csv, then: lab data import clean.csv"
+    return UserError(f"{file}: {problem}", next_step)
 
 
-def _first_wrong_line(content: Path, encoding: str) -> str:
-    """Return the sentence that names the first line which is not in `encoding`."""
-    with content.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError as error:
-                wrong = line[error.start : error.end].hex(" ")
-                return (
-                    f"line {number} is not {encoding}: byte {wrong} after {_text_before(error)!r}"
-                )
-    return f"it is not {encoding}"
-
-
-def _text_before(error: UnicodeDecodeError) -> str:
-    return error.object[max(error.start - 20, 0) : error.start].decode("latin-1")
+def _wrong_bytes(error: UnicodeDecodeError) -> str:
+    before = error.object[max(error.start - 20, 0) : error.start].decode("latin-1")
+    return f"byte {error.object[error.start : error.end].hex(' ')} after {before!r}"

@@ -11,17 +11,22 @@ from lab.dataset.session import literal
 BASIC_DATE = r"^(\d{4})(\d\d)(\d\d)($|[Tt _])"
 DATE = r"(\d{4,6})-(\d\d)-(\d\d)"
 TIME = r"([01]\d|2[0-4])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:[.,](\d+))?)?)?"
-UTC_NAME = r"Z|UTC|GMT|UT|Zulu|Etc/UTC|Etc/GMT|\(UTC\)"
-OFFSET = r"(?:UTC|GMT)?([+\x{2212}-])([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d))?)?"
-ZONE_LABEL = r"(?: (?:[A-Z]{1,5}|[+-]\d{2,4}))?(?:\[[\w/+-]+\])?(?: m=\S+)?"
+UTC_NAME = r"Z|UTC|GMT|UT|Zulu|Etc/UTC|Etc/GMT|\(UTC\)|\[(?:Z|UTC|Etc/UTC)\]"
+OFFSET = r"(?:UTC|GMT)?([+\x{2212}-])([01]?\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d))?)?"
+ZONE_LABEL = r"(?: (?:[A-Z]{1,5}|[+-]\d{2,4}))?(?:\[[\w/+=!,-]+\])*(?: m=\S+)?"
 ISO = rf"(?i)^{DATE}(?:(?:[T_]| +){TIME}(?: ?(?:({UTC_NAME})|{OFFSET}){ZONE_LABEL})?)?$"
 PARTS = (
     *("year", "month", "day", "hour", "minute", "second", "fraction"),
     *("utc", "sign", "offset_hour", "offset_minute", "offset_second"),
 )
-NUMBER = r"^-?\d+(\.\d+)?([eE][+]?\d+)?$"
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
-UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+PLAUSIBLE_US = 1e15, 4.2e15  # 2001 to 2103: a number is of one unit only
+NUMBER_OF = {
+    "s": "a number of seconds since 1970",
+    "ms": "a number of milliseconds since 1970",
+    "us": "a number of microseconds since 1970",
+    "ns": "a number of nanoseconds since 1970",
+}
 LONGEST_US = 250_000_000_000_000_000  # thousands of years after now, and no overflow
 
 
@@ -42,10 +47,11 @@ def parsed_epoch(text: str, unit: str) -> str:
     return f"{{'moment': make_timestamp({in_range}), 'has_zone': true}}"
 
 
-def likely_unit(number: float) -> str:
-    """Return the unit in which `number` is a moment between 1973 and 5138."""
-    limits = {1e11: "s", 1e14: "ms", 1e17: "us"}
-    return next((unit for limit, unit in limits.items() if abs(number) < limit), "ns")
+def is_plausible(text: str, unit: str) -> str:
+    """Return the condition that a text is a number of `unit` from 2001 to 2103."""
+    low, high = PLAUSIBLE_US
+    moment_us = f"TRY_CAST({text} AS DOUBLE) * {MICROSECONDS[unit]}"
+    return f"coalesce({moment_us} BETWEEN {low} AND {high}, false)"
 
 
 def _moment_of_parts(part: str) -> str:

@@ -5,13 +5,14 @@ A value that cannot be read is never dropped: rows of the file = rows taken + ro
 Reports of the same kinds, on github.com:
 - a bank's export in cp1252, bank2ynab/bank2ynab/issues/12
 - mixed line ends, duckdb/duckdb/pull/15959; a wrong delimiter, duckdb/duckdb/issues/15576
-- NaN that becomes true, jpmml/jpmml-sklearn/issues/88
+- NaN that becomes true, jpmml/jpmml-sklearn/issues/88; NA that is Namibia, kuzudb/kuzu/issues/1323
 - 9999-12-31 for "no end", opensafely-core/cohort-extractor/pull/714
 """
 
 import csv
 import gzip
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def error_of(folder: Path, content: str | bytes, **given: Any) -> str:
         ("semicolons.csv", GOOD.replace(",", ";").encode()),
         ("spaces_in_the_header.csv", GOOD.replace(",", ", ").encode()),
         ("primary_key_first.csv", f"PK,{HEADER}\n1,ann,{TIME},5\n".encode()),
+        ("excel_with_its_delimiter.csv", f"sep=;\n{GOOD.replace(',', ';')}".encode()),
+        ("blank_lines_first.csv", f"\r\n\r\n{GOOD}".encode("utf-8-sig")),
+        ("two_marks.csv", b"\xef\xbb\xbf" + GOOD.encode("utf-8-sig")),
+        ("other_delimiter_in_a_name.csv", f'{HEADER},"a;b;c;d;e"\nann,{TIME},5,1\n'.encode()),
+        ("two_gzip_members.csv.gz", gzip.compress(b"", mtime=0) + PACKED),
         ("quoted.csv", f'"user_id","event_timestamp","amount"\n"ann","{TIME}","5"\n'.encode()),
         ("packed.csv.gz", PACKED),
         ("packed_without_its_ending.csv", PACKED),
@@ -77,7 +83,7 @@ def test_a_file_of_another_program_is_read(name: str, content: bytes, tmp_path: 
     assert column(tmp_path, "amount") == [5.0]
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-16-be", "utf-32-le"])
 def test_a_text_in_another_encoding_names_the_option(encoding: str, tmp_path: Path) -> None:
     content = f"{HEADER},ort\nann,{TIME},5,Köln\n".encode(encoding)
     assert f"--encoding {encoding}" in error_of(tmp_path, content)
@@ -94,13 +100,23 @@ def test_an_encoding_that_does_not_exist_is_an_error(encoding: str, tmp_path: Pa
     ("content", "problem"),
     [
         (b"PK\x03\x04", "an Excel or ZIP file"),
-        (b'{"user_id": "ann"}', "a JSON file"),
+        *((text, "a JSON file") for text in (b'{"user_id": "ann"}', b"\xef\xbb\xbf [{}]")),
+        (gzip.compress(PACKED, mtime=0), "compressed by gzip twice"),
+        (b"<!DOCTYPE html>", "an HTML or XML file"),
+        (b"\n\n", "no rows"),
+        (GOOD.replace("ann", "a\0n").encode(), "NUL characters.*\n.*tr -d"),
         (b"\x28\xb5\x2f\xfd12345", "compressed by zstd"),
         (PACKED[:-9], "gzip file is damaged"),
     ],
 )
 def test_another_format_is_named(content: bytes, problem: str, tmp_path: Path) -> None:
-    assert problem in error_of(tmp_path, content)
+    assert re.search(problem, error_of(tmp_path, content))
+
+
+def test_hundreds_of_columns_need_little_memory(tmp_path: Path) -> None:
+    """The training file of the IEEE-CIS competition has 434."""
+    names, values = (",".join(f"{word}{n}" for n in range(450)) for word in ("V", "1"))
+    assert load(tmp_path, f"{HEADER},{names}\nann,{TIME},5,{values}\n").source_rows == 1
 
 
 # ---- Header --------------------------------------------------------------------------------------
@@ -169,6 +185,14 @@ def test_an_amount_that_cannot_be_is_refused_with_its_text(
     assert "row 2:" in message
 
 
+def test_decimals_that_duckdb_misreads_are_refused(tmp_path: Path) -> None:
+    amounts = pa.array([Decimal("5.00")], pa.decimal256(50, 2))  # read as 83886080
+    rows = {"user_id": ["ann"], "event_timestamp": [TIME], "amount": amounts}
+    pq.write_table(pa.table(rows), tmp_path / "wide.parquet")
+    with pytest.raises(UserError, match="amount has decimals of more than 38 digits"):
+        import_table(tmp_path / "data", tmp_path / "wide.parquet", ImportOptions())
+
+
 def test_cents_are_kept(tmp_path: Path) -> None:
     """DuckDB casts the text 12.50 to the integer 13."""
     load(tmp_path, f"{HEADER}\nann,{TIME},12.50\n")
@@ -182,10 +206,12 @@ def test_an_id_of_two_columns_never_collides(tmp_path: Path) -> None:
     assert len(set(column(tmp_path, "transaction_id"))) == len(pairs)
 
 
-@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize("empty", ["", " ", "NaN", "null", "None", "\\N"])
 def test_an_empty_id_is_refused(empty: str, tmp_path: Path) -> None:
     content = f"{HEADER},till,number\nann,{TIME},5,1,2\nann,{TIME},5,1,{empty}\n"
     assert "an empty id (row 2" in error_of(tmp_path, content, id_columns=["till", "number"])
+    assert "without a value" in error_of(tmp_path, f"{GOOD}{empty},{TIME},5\n")
+    load(tmp_path, f"{GOOD}NA,{TIME},5\n")
 
 
 @pytest.mark.parametrize("name", ["row_number", "number", "reason", "line", "label_name", "place"])

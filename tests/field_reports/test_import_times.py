@@ -1,6 +1,9 @@
-"""Times in the form of somebody's export, imported as the right moment in UTC."""
+"""Times in the form of somebody's export, imported as the right moment in UTC.
 
-from datetime import datetime
+Seconds read as milliseconds are days of January 1970: dietrichmax/colota/issues/43 on github.com.
+"""
+
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,9 @@ CASES = [
     ("minus_sign", "2024-01-01T05:00:00\N{MINUS SIGN}05:00", AT_TEN, "ISO 8601 prefers U+2212"),
     ("minutes", "2024-01-01T10:00Z", AT_TEN, "ISO 8601, reduced precision"),
     ("leap_second", "2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00", "RFC 3339, section 5.7"),
+    ("calendar", "2024-01-01T11:00:00+01:00[Europe/Berlin][u-ca=iso8601]", AT_TEN, "RFC 9557"),
+    ("zone_only", "2024-01-01T10:00:00[UTC]", AT_TEN, "a ZonedDateTime without its offset"),
+    ("short_offset", "2024-01-01 11:00:00 GMT+1", AT_TEN, "timeZoneName of JavaScript's Intl"),
     ("end_of_day", "2023-12-31T24:00:00Z", "2024-01-01T00:00:00+00:00", "ISO 8601, 24:00"),
 ]
 
@@ -76,6 +82,15 @@ def test_a_number_since_1970_needs_its_unit(given: str, unit: str, tmp_path: Pat
     with pytest.raises(UserError, match=f"since 1970 .*{given}(.|\n)*--epoch {unit}$"):
         moments(tmp_path, given)
     assert moments(tmp_path, given, epoch=unit) == [datetime.fromisoformat(AT_TEN)]
+    for other in {"s", "ms", "us", "ns"} - {unit}:  # read as milliseconds, seconds are in 1970
+        with pytest.raises(UserError, match=f"--epoch {unit}$"):
+            moments(tmp_path, given, epoch=other)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "utc"])
+def test_the_first_moment_is_the_same_in_all_zones(zone: str, tmp_path: Path) -> None:
+    written = {"utc": "1970-01-01 00:00:00", "America/New_York": "1969-12-31 19:00:00"}[zone]
+    assert moments(tmp_path, written, timezone=zone) == [datetime(1970, 1, 1, tzinfo=UTC)]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +103,8 @@ def test_a_number_since_1970_needs_its_unit(given: str, unit: str, tmp_path: Pat
         *((text, "not an ISO date and time") for text in ("infinity", "2024-02-30", "1/31/2024")),
         # A name of a zone may be of several; taking it for local time is hours off
         *((text, "not an ISO date and time") for text in ("2024-01-01 10:00:00 EST", "epoch")),
+        # A day of Excel, ticks of .NET, digits without a separator: no numbers since 1970
+        *((text, "not an ISO date") for text in ("45292.41", "638396784" + "0" * 9, "202401" * 2)),
     ],
 )
 def test_a_time_that_cannot_be_is_refused_with_its_text(

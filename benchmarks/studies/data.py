@@ -1,0 +1,166 @@
+"""Payments of a study, the model's inputs for them at any point in time, and its models.
+
+Batch features come from exercise 2's join on the plug-in store; streaming features of any age from
+exercise 5's windows over the raw payments; the models are exercise 4's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+import duckdb
+import pandas as pd
+import polars as pl
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from benchmarks.studies.report import measured_freshness
+from benchmarks.studies.scoring import Floats, ScoredRows
+from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
+from exercise_02_pit_training import generate_training_data as exercise_2
+from exercise_02_pit_training.generate_training_data import AMOUNT, KEYS, LABEL
+from exercise_02_pit_training.splits import split_by_time
+from exercise_04_serving.train_model import train, with_unknown_streaming
+from exercise_05_streaming.windows import features
+from lab.dataset.tables import TRUTH
+from lab.learn import as_of, open_store, settings
+
+TIME = "event_timestamp"
+SAME_THEFT = pd.Timedelta(hours=1)  # a burst takes minutes
+KINDS = {
+    "five stored": (
+        *("transaction_count_7d", "transaction_count_30d", "avg_transaction_amount"),
+        *("chargeback_rate", "total_transactions_30d"),
+    ),
+    "+ amount, request": (
+        *(AMOUNT, "amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"),
+    ),
+    "+ merchant windows": ("transactions_24h_vs_daily_mean", "chargeback_count_30d"),
+    "+ streaming": (),  # those of the service
+}
+BATCH, STREAMING = list(KINDS)[-2:]
+# Exercise 5's tiles, for each row those that its windows can hold
+TILES = """
+    SELECT payment.row AS user_id, epoch_ms(t) AS now_ms, ms // 300_000 * 300 AS tile_start,
+        count(*) AS transaction_count, sum(cents) AS total_cents, max(cents) AS max_cents,
+        count(*) FILTER (NOT is_approved) AS declined_count,
+        min(ms) AS first_event, max(ms) AS last_event
+    FROM payment JOIN (
+        SELECT *, epoch_ms(event_timestamp) AS ms, round(amount * 100) AS cents
+        FROM read_parquet('{file}')
+    ) AS event USING (user_id)
+    WHERE event_timestamp < seen_until AND event_timestamp >= t - INTERVAL 24 HOUR
+    GROUP BY ALL ORDER BY payment.row, tile_start
+"""
+
+
+def labelled_payments(hindsight: timedelta) -> pd.DataFrame:
+    """Return exercise 2's rows that are older than `hindsight`, in the order of time.
+
+    A simulation adds `truth`, `theft` (its number), and `is_first` of the theft.
+    """
+    raw = pd.read_parquet(settings.data_dir / "transactions.parquet")
+    rows = exercise_2.create_entity_df(raw.drop(columns="product_id", errors="ignore"))
+    rows = rows[rows[TIME] < as_of() - hindsight].drop_duplicates(KEYS)
+    details = _with_truth(raw).drop_duplicates(KEYS)
+    return rows.merge(details, on=KEYS).sort_values(TIME, ignore_index=True)
+
+
+def _with_truth(raw: pd.DataFrame) -> pd.DataFrame:
+    """Return keys and label time, and the simulation's truth of each payment."""
+    file = settings.data_dir / f"{TRUTH}.parquet"
+    if not file.exists():
+        return raw[[*KEYS, "label_timestamp"]]
+    truth = pd.read_parquet(file).rename(columns={"is_fraud": "truth"})
+    known = raw.merge(truth, on="transaction_id").sort_values(["user_id", TIME])
+    pause = known[known["kind"] == "theft"].groupby("user_id")[TIME].diff()
+    is_first = pause.isna() | (pause > SAME_THEFT)
+    known["theft"] = is_first.cumsum()
+    known["is_first"] = is_first.reindex(known.index, fill_value=False)
+    return known[[*KEYS, "label_timestamp", "truth", "theft", "is_first"]]
+
+
+def join(rows: pd.DataFrame, at: pd.Series | None = None, *, known: bool = True) -> pd.DataFrame:
+    """Return the inputs of each row, point in time: at the row's own time, or `at` another."""
+    joined = exercise_2.get_training_data(
+        rows[[*KEYS, AMOUNT]].assign(**{TIME: rows[TIME] if at is None else at}),
+        open_store("plugins"),
+        filter_by_created_timestamp=known,
+        rows_per_join=len(rows),
+    )
+    return exercise_2.model_inputs(joined).astype("float32")
+
+
+def with_streaming(inputs: pd.DataFrame, rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
+    """Replace the streaming features by the windows at t over the events before t - age."""
+    names = exercise_2.service_features(open_store())[STREAMING_VIEW]
+    values = windows(rows, age).reindex(range(len(rows)))[names]
+    quiet = values.fillna(quiet_values(names)).astype("float32")
+    return inputs.assign(**{name: quiet[name].to_numpy() for name in names})
+
+
+def windows(rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
+    """Return exercise 5's features by place in `rows`, of those with a payment in 24 hours."""
+    payment = pd.DataFrame({"user_id": rows["user_id"], "t": rows[TIME]}).reset_index(drop=True)
+    payment = payment.assign(row=payment.index, seen_until=payment["t"] - age)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("payment", payment)
+        file = settings.data_dir / "transactions.parquet"
+        tiles = connection.execute(TILES.format(file=file)).pl()
+    tiles = tiles.cast({name: pl.Int64 for name in tiles.columns})
+    now_ms = cast(int, pl.col("now_ms"))  # each row is a user with a present of its own
+    return features(tiles, now_ms).to_pandas().set_index("user_id")
+
+
+@dataclass(frozen=True)
+class Model:
+    """Exercise 4's trees, and the inputs that they read."""
+
+    names: Sequence[str]
+    trees: HistGradientBoostingClassifier
+
+    def __call__(self, inputs: pd.DataFrame) -> Floats:
+        """Return the score of each row."""
+        scores: Floats = self.trees.predict_proba(inputs[list(self.names)].to_numpy())[:, 1]
+        return scores
+
+
+class Study:
+    """Payments older than `hindsight`, their inputs at the time of each, a model for each kind."""
+
+    def __init__(self, hindsight: timedelta) -> None:
+        self.rows = rows = labelled_payments(hindsight)
+        self.inputs = join(rows).dropna(axis="columns", how="all")
+        is_known = exercise_2.has_history(self.inputs)
+        part = split_by_time(rows[TIME], is_known, exercise_2.LABEL_MATURITY)
+        self.is_training, self.is_test = ((part == name).to_numpy() for name in ("train", "test"))
+        self.test_rows, self.test_inputs = self.of_test(rows), self.of_test(self.inputs)
+        self.scored = ScoredRows.of(self.test_rows, self.test_rows[LABEL])
+        streaming = exercise_2.service_features(open_store())[STREAMING_VIEW]
+        self.freshness = measured_freshness()
+        self.streaming = [name for name in streaming if name in self.inputs]
+        self.models = {k: self.fit(self.names(k), self.inputs, rows[LABEL]) for k in KINDS}
+        self.scores = {kind: model(self.test_inputs) for kind, model in self.models.items()}
+        self.pr_auc = {kind: self.scored.pr_auc(scores) for kind, scores in self.scores.items()}
+
+    def of_test(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the test rows of a frame that has a row for each payment."""
+        return frame[self.is_test].reset_index(drop=True)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the inputs of a kind and of those before it."""
+        kinds = list(KINDS)[: list(KINDS).index(kind) + 1]
+        stored = [name for k in kinds for name in KINDS[k] if name in self.inputs]
+        return [*stored, *(self.streaming if kind == STREAMING else [])]
+
+    def fit(self, names: Sequence[str], inputs: pd.DataFrame, labels: pd.Series) -> Model:
+        """Train on the training rows."""
+        streaming = [name for name in self.streaming if name in names]
+        learned = with_unknown_streaming(inputs.loc[self.is_training, list(names)], streaming)
+        return Model(names, train(learned, labels[self.is_training].astype(int)))
+
+    @property
+    def best_batch(self) -> str:
+        """Return the kind without streaming features that scores best."""
+        return max(list(KINDS)[:-1], key=lambda kind: self.pr_auc[kind].value)
