@@ -27,7 +27,6 @@ words: setup ## a report on the language: words to replace, docstrings to rephra
 	.venv/bin/python scripts/words.py
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
-	.venv/bin/python -m exercise_05_streaming.production.drills
 	.venv/bin/pytest -n 0 -m drills tests/exercise_05
 
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some

@@ -15,9 +15,9 @@ from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
 from exercise_05_streaming import topics
-from exercise_05_streaming.progress import GROUP, LOGS, JobWatch, forget_offsets
+from exercise_05_streaming.progress import GROUP, LOGS, JobOffsets, JobWatch, Progress, clock_ms
 from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
-from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer, clock_ms
+from exercise_05_streaming.writer import FeastSink, TileStore, Writer
 from lab.learn import UserError, run_script, settings
 
 # ---- STEP 1: Create the environment ------------------------------------------------------------
@@ -181,7 +181,7 @@ def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
     job = t_env.execute_sql("INSERT INTO user_tiles SELECT * FROM tiles").get_job_client()
     print(f"Job {job.get_job_id()} is running; Ctrl-C stops it", flush=True)
     watch = JobWatch(job)
-    writer.run(TopicReader(topics.TILES), watch.is_running)
+    writer.run(topics.TopicReader(topics.TILES), watch.is_running)
     raise UserError(f"the Flink job has ended: {watch.cause_of_end()}", f"less {LOGS}/*")
 
 
@@ -190,11 +190,11 @@ def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
 
 def run_features(writer: Writer) -> None:
     """Define and start the job of chapter 2."""
-    t_env, now_ms = create_environment(FEATURE_JOB), clock_ms()
-    forget_offsets()
-    define_source(t_env, now_ms - LOOK_BACK_MS)
+    t_env = create_environment(FEATURE_JOB)
+    JobOffsets().reset()
+    define_source(t_env, writer.generation - LOOK_BACK_MS)
     accept_events(t_env)
-    compute_features(t_env, generation=now_ms)
+    compute_features(t_env, writer.generation)
     define_sink(t_env)
     write_to_redis(t_env, writer)
 
@@ -209,7 +209,7 @@ def main(
         if windows:
             print_windows(define_windows(create_environment({}), size, slide, gap, delay))
         else:
-            run_features(Writer(TileStore(), FeastSink().write))
+            run_features(Writer(clock_ms(), TileStore(), FeastSink().write, Progress(clock_ms)))
     except KeyboardInterrupt:
         print("Stopped")
 

@@ -53,15 +53,12 @@ def send(records: Iterable[Record]) -> int:
     """
     options = {"bootstrap.servers": settings.kafka_address, "enable.idempotence": True}
     producer, sent = Producer(options | {"log_level": 3}), 0  # logs errors only
-    try:
-        for sent, (user, value) in enumerate(records, start=1):
-            producer.produce(TRANSACTIONS, value, user)
-            if sent % BATCH == 0:
-                producer.flush()
-    finally:
-        if producer.flush(60):
-            problem = f"Kafka at {settings.kafka_address} did not store all events"
-            raise UserError(problem, "lab up kafka")
+    for sent, (user, value) in enumerate(records, start=1):
+        producer.produce(TRANSACTIONS, value, user)
+        if sent % BATCH == 0:
+            producer.flush()
+    if producer.flush(60):
+        raise UserError(f"Kafka at {settings.kafka_address} did not store all", "lab up kafka")
     return sent
 
 

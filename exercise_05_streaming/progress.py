@@ -8,79 +8,51 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import TYPE_CHECKING
 
 import confluent_kafka as kafka
-from confluent_kafka.admin import AdminClient, OffsetSpec
 from py4j.protocol import Py4JError
 
-from exercise_05_streaming.topics import TIMEOUT_S, TRANSACTIONS
-from lab.learn import UserError, settings
+from exercise_05_streaming import topics
+from exercise_05_streaming.topics import TRANSACTIONS, end_offsets, new_consumer, places_in
+from lab.learn import settings
 
 if TYPE_CHECKING:
     from pyflink.common.job_client import JobClient
 
 GROUP = "flink-features"  # the job commits its offsets under this name
-NOTES = 60
+NOTES = 300
 LOGS = settings.build_dir / "flink" / "log"
 Offsets = dict[int, int]  # by partition
 
 
-@cache
-def admin(address: str) -> AdminClient:
-    """Return a client of Kafka's administration."""
-    return AdminClient({"bootstrap.servers": address, "log_level": 0})
+def clock_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
-def forget_offsets(group: str = GROUP) -> None:
-    """Delete the offsets of an earlier job: one without a checkpoint has read nothing yet."""
-    deadline = time.monotonic() + TIMEOUT_S
-    client = admin(settings.kafka_address)
-    while failure := client.delete_consumer_groups([group])[group].exception():
-        error = failure.args[0]
-        if error.code() == kafka.KafkaError.GROUP_ID_NOT_FOUND:
-            return
-        if time.monotonic() > deadline:
-            problem = f"the offsets of {group} cannot be deleted: {error.str()}"
-            raise UserError(problem, "stop the job that runs")
-        time.sleep(0.1)  # a broker that has just started loads the groups
+class JobOffsets:
+    """The committed offsets of the job in the log. Every method raises KafkaException."""
 
+    def __init__(self) -> None:
+        self._consumer = new_consumer(GROUP)  # it is no member of the group
 
-def end_offsets(topic: str, *, uncommitted: bool = False) -> Offsets:
-    """Return the offset after the last record of each partition. Raises KafkaException."""
-    client = admin(settings.kafka_address)
-    partitions = client.list_topics(topic, TIMEOUT_S).topics[topic].partitions
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    wanted = {kafka.TopicPartition(topic, number): latest for number in partitions}
-    level = kafka.IsolationLevel
-    isolation = level.READ_UNCOMMITTED if uncommitted else level.READ_COMMITTED
-    found = client.list_offsets(wanted, isolation_level=isolation, request_timeout=TIMEOUT_S)
-    return {place.partition: future.result().offset for place, future in found.items()}
+    def reset(self) -> None:
+        """Set the offsets to zero: a job without a checkpoint has read nothing yet."""
+        log = self._consumer.list_topics(TRANSACTIONS, topics.TIMEOUT_S).topics[TRANSACTIONS]
+        self._consumer.commit(offsets=places_in(TRANSACTIONS, log.partitions), asynchronous=False)
 
+    def committed(self, partitions: Iterable[int]) -> Offsets:
+        """Return the job's offset in each partition, negative for none."""
+        found = self._consumer.committed(places_in(TRANSACTIONS, partitions), topics.TIMEOUT_S)
+        return {place.partition: place.offset for place in found}
 
-@cache
-def group(address: str) -> kafka.Consumer:
-    """Return a client that reads the offsets of the job's group and is no member of it."""
-    options = {"bootstrap.servers": address, "group.id": GROUP, "enable.auto.commit": "false"}
-    options |= {"enable.partition.eof": "true", "auto.offset.reset": "earliest"}
-    return kafka.Consumer(options | {"fetch.wait.max.ms": "50", "log_level": "0"})
-
-
-def committed_offsets(partitions: Iterable[int]) -> Offsets:
-    """Return the job's offset in each partition of the log, negative for none."""
-    places = [kafka.TopicPartition(TRANSACTIONS, number) for number in partitions]
-    found = group(settings.kafka_address).committed(places, TIMEOUT_S)
-    return {place.partition: place.offset for place in found}
-
-
-def record_after(partition: int, offset: int) -> kafka.Message | None:
-    """Return the first record of the log from an offset on, a message of its end, or None."""
-    consumer = group(settings.kafka_address)
-    consumer.assign([kafka.TopicPartition(TRANSACTIONS, partition, offset)])
-    found = consumer.poll(1)
-    consumer.unassign()
-    return found
+    def record_after(self, partition: int, offset: int) -> kafka.Message | None:
+        """Return the first record from an offset on, a message of the log's end, or None."""
+        self._consumer.assign(places_in(TRANSACTIONS, [partition], offset))
+        found = self._consumer.poll(1)
+        self._consumer.unassign()
+        return found
 
 
 class Progress:
@@ -93,6 +65,7 @@ class Progress:
 
     def __init__(self, clock_ms: Callable[[], int]) -> None:
         self._clock_ms, self._reached_ms = clock_ms, 0
+        self._job, self._log = JobOffsets(), new_consumer("log", "read_uncommitted")
         self._notes: deque[tuple[int, Offsets]] = deque(maxlen=NOTES)
         self._counted: Offsets = {}
 
@@ -101,9 +74,9 @@ class Progress:
 
         In milliseconds since 1970. Raises KafkaException.
         """
-        now_ms, ends = self._clock_ms(), end_offsets(TRANSACTIONS, uncommitted=True)
+        now_ms, ends = self._clock_ms(), end_offsets(self._log, TRANSACTIONS)
         self._notes.append((now_ms, ends))
-        for partition, offset in committed_offsets(ends).items():
+        for partition, offset in self._job.committed(ends).items():
             self._counted[partition] = max(offset, self._counted.get(partition, 0))
         while self._notes and all(self._is_counted(*place) for place in self._notes[0][1].items()):
             self._reached_ms = self._notes.popleft()[0]
@@ -116,7 +89,7 @@ class Progress:
         records have expired: a gap without a record is counted.
         """
         if self._counted[partition] < end:
-            found = record_after(partition, self._counted[partition])
+            found = self._job.record_after(partition, self._counted[partition])
             error = found.error() if found else None
             if found and error and error.code() == kafka.KafkaError._PARTITION_EOF:
                 self._counted[partition] = found.offset() or 0

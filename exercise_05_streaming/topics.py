@@ -1,15 +1,16 @@
-"""Create the topics: `python -m exercise_05_streaming.topics`."""
+"""The topics: `python -m exercise_05_streaming.topics` creates them; TopicReader reads one."""
 
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 
-from confluent_kafka import KafkaError, KafkaException
+import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from lab.learn import UserError, run_script, settings
 
 TRANSACTIONS, TILES = "transactions", "user_tiles"
 PARTITIONS, TIMEOUT_S = 4, 10
+BATCH, POLL_S = 1_000, 0.2
 # What an event's texts may be: ISO 8601 in UTC, with or without a zone, and an amount under ten
 # billion. The exponent is limited, because a cast of 1e300000000 takes minutes.
 EVENT_TIME = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?\z"
@@ -37,34 +38,83 @@ TOPICS = {
 
 
 def create_topics(topics: Mapping[str, dict[str, str]] = TOPICS) -> None:
-    """Create the topics that do not exist yet; return when the broker knows all of them."""
+    """Create the topics that do not exist yet; return when each partition has a leader."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
     new = [NewTopic(name, PARTITIONS, config=config) for name, config in topics.items()]
+    deadline = time.monotonic() + TIMEOUT_S
     try:
         for future in admin.create_topics(new, request_timeout=TIMEOUT_S).values():
             failure = future.exception()
-            if failure and failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            if failure and failure.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
                 raise failure
-        wait_for_topics(admin, topics.keys())
-    except KafkaException as error:
+        while missing := topics.keys() - served_topics(admin):  # for some milliseconds
+            if time.monotonic() > deadline:
+                raise UserError(f"Kafka at {settings.kafka_address} does not serve {missing}")
+            time.sleep(0.05)
+    except kafka.KafkaException as error:
         problem = f"Kafka at {settings.kafka_address}: {error.args[0].str()}"
         raise UserError(problem, "lab up kafka") from error
 
 
-def wait_for_topics(admin: AdminClient, topics: Set[str]) -> None:
-    """Wait until each partition has a leader, which takes some milliseconds after the creation."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while missing := topics - known_topics(admin):
-        if time.monotonic() > deadline:
-            raise UserError(f"Kafka at {settings.kafka_address} does not serve {missing}")
-        time.sleep(0.05)
-
-
-def known_topics(admin: AdminClient) -> set[str]:
+def served_topics(admin: AdminClient) -> set[str]:
     """Return the topics whose partitions all have a leader. Raises KafkaException."""
     found = admin.list_topics(timeout=TIMEOUT_S).topics
     partitions = {name: topic.partitions.values() for name, topic in found.items()}
     return {name for name, each in partitions.items() if each and not any(p.error for p in each)}
+
+
+def new_consumer(group: str, isolation: str = "read_committed") -> kafka.Consumer:
+    """Return a client of Kafka that reads from the oldest record on, and commits nothing itself."""
+    options = {"bootstrap.servers": settings.kafka_address, "group.id": group, "log_level": 0}
+    options |= {"auto.offset.reset": "earliest", "isolation.level": isolation}
+    options |= {"enable.auto.commit": False, "enable.partition.eof": True}
+    return kafka.Consumer(options | {"fetch.wait.max.ms": 50})
+
+
+def places_in(topic: str, partitions: Iterable[int], offset: int = 0) -> list[kafka.TopicPartition]:
+    """Return an offset in each of the partitions."""
+    return [kafka.TopicPartition(topic, number, offset) for number in partitions]
+
+
+def end_offsets(consumer: kafka.Consumer, topic: str) -> dict[int, int]:
+    """Return the offset after the last record of each partition that the consumer may read."""
+    places = places_in(topic, consumer.list_topics(topic, TIMEOUT_S).topics[topic].partitions)
+    return {p.partition: consumer.get_watermark_offsets(p, TIMEOUT_S)[1] for p in places}
+
+
+class TopicReader:
+    """All committed records of a topic, from the oldest on."""
+
+    def __init__(self, topic: str) -> None:
+        self._consumer, self._topic = new_consumer("reader"), topic
+        self._next: dict[int, int] = {}  # the next offset of each partition
+
+    def to_the_end(self) -> Iterator[kafka.Message]:
+        """Yield what the topic holds now, and what arrives within 0.2 s.
+
+        Partitions that were added are read, too. An open transaction ends its partition here.
+        """
+        ends = end_offsets(self._consumer, self._topic)
+        added = ends.keys() - self._next
+        self._consumer.incremental_assign(places_in(self._topic, added, kafka.OFFSET_BEGINNING))
+        self._next |= dict.fromkeys(added, 0)
+        yield from self._poll()
+        while any(self._next[number] < end for number, end in ends.items()):
+            yield from self._poll()
+
+    def _poll(self) -> Iterator[kafka.Message]:
+        failure = None
+        for message in self._consumer.consume(BATCH, POLL_S):
+            error, partition, offset = message.error(), message.partition(), message.offset()
+            if error is None:
+                self._next[partition or 0] = (offset or 0) + 1
+                yield message
+            elif error.code() == kafka.KafkaError._PARTITION_EOF:
+                self._next[partition or 0] = offset or 0  # past the markers of transactions
+            else:
+                failure = error
+        if failure:
+            raise kafka.KafkaException(failure)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import polars as pl
 import redis
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
-from exercise_05_streaming.topics import AMOUNT, EVENT_TIME, TRANSACTIONS
+from exercise_05_streaming.topics import AMOUNT, EVENT_TIME, TRANSACTIONS, TopicReader
 from exercise_05_streaming.windows import FEATURES, TILE, TILE_S, features, sliding_24h
-from exercise_05_streaming.writer import VIEW, TopicReader
+from exercise_05_streaming.writer import VIEW
 from lab.learn import UserError, open_store, run_script, settings
 
 # The definitions of `accept_events` and `compute_features` for all of the log at once. The table of

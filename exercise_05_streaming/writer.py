@@ -1,11 +1,10 @@
-"""Write features to Redis when a tile arrives and when a window moves on.
+"""Write features to Redis when a tile arrives and when a window advances.
 
 The writer reads the topic `user_tiles` from its beginning, so a restart needs no state of its own.
 """
 
 import heapq
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Annotated, Any
@@ -16,54 +15,12 @@ import redis
 from pydantic import Field, ValidationError, create_model
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
-from exercise_05_streaming.progress import Offsets, Progress, end_offsets
-from exercise_05_streaming.topics import TILES
+from exercise_05_streaming.topics import TILES, TopicReader
 from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, features
 from lab.learn import UserError, open_store, settings
 
 VIEW = STREAMING_VIEW
-BATCH, POLL_S, LOOK_S, STALLED_S = 1_000, 0.05, 1, 60
-OLDEST = kafka.OFFSET_BEGINNING
-
-
-class TopicReader:
-    """All committed records of a topic, from the oldest on; it commits no offset."""
-
-    def __init__(self, topic: str) -> None:
-        options = {"bootstrap.servers": settings.kafka_address, "group.id": "reader"}
-        options |= {"enable.auto.commit": "false", "enable.partition.eof": "true"}
-        options |= {"auto.offset.reset": "earliest", "fetch.wait.max.ms": "50"}
-        self._consumer, self._topic = kafka.Consumer(options), topic
-        self._read: Offsets = {}  # the next offset of each partition
-
-    def to_the_end(self) -> Iterator[kafka.Message]:
-        """Yield what the topic holds now; partitions that were added meanwhile are read, too.
-
-        Raises UserError, which names the partitions, when nothing comes for a minute.
-        """
-        ends = end_offsets(self._topic)
-        new = [kafka.TopicPartition(self._topic, n, OLDEST) for n in ends.keys() - self._read]
-        self._consumer.incremental_assign(new)
-        self._read = dict.fromkeys(ends, 0) | self._read
-        deadline = time.monotonic() + STALLED_S
-        while unread := [number for number, end in ends.items() if self._read[number] < end]:
-            for record in self.poll():
-                deadline = time.monotonic() + STALLED_S
-                yield record
-            if time.monotonic() > deadline:
-                raise UserError(f"Kafka sends nothing of {self._topic}, partitions {unread}")
-
-    def poll(self) -> Iterator[kafka.Message]:
-        """Yield new records, or none after 50 ms."""
-        for message in self._consumer.consume(BATCH, POLL_S):
-            error, partition, offset = message.error(), message.partition(), message.offset()
-            if error is None:
-                self._read[partition or 0] = (offset or 0) + 1
-                yield message
-            elif error.code() == kafka.KafkaError._PARTITION_EOF:
-                self._read[partition or 0] = offset or 0  # past the markers of transactions
-            else:
-                raise kafka.KafkaException(error)
+BATCH = 1_000
 
 
 Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
@@ -78,8 +35,8 @@ NO_PAYMENTS: Tile = (0,) * len(INTEGERS)  # in no window, but its user is known
 def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
     """Return a user's tiles with one more, or with another version of one.
 
-    Within a generation a tile only grows, so its count is its version: versions may arrive in any
-    order and any number of times. Tiles of two days stay.
+    A tile only grows, so its count is its version: versions may arrive in any order and any number
+    of times. Tiles of two days stay.
     """
     start, count = tile[:2]
     if start in tiles and count < tiles[start][1]:
@@ -89,9 +46,7 @@ def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
 
 
 class TileStore:
-    """The tiles of each user, in memory, of one generation."""
-
-    generation = 0
+    """The tiles of each user, in memory."""
 
     def __init__(self) -> None:
         self._tiles: dict[str, dict[int, Tile]] = {}
@@ -104,10 +59,6 @@ class TileStore:
         """Delete a user whose tiles all began before."""
         if max(self._tiles[user]) < before_s:
             del self._tiles[user]
-
-    def clear(self) -> None:
-        """Delete all tiles; the users stay, without payments."""
-        self._tiles = {user: {0: NO_PAYMENTS} for user in self._tiles}
 
     def users(self) -> list[str]:
         """Return every user that has tiles."""
@@ -140,11 +91,6 @@ class FeastSink:
         self._store.write_to_online_store(VIEW, frame)
 
 
-def clock_ms() -> int:
-    """Return the time in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
 class Writer:
     """Keep Redis equal to the tiles as of the progress time, and publish that time.
 
@@ -153,15 +99,14 @@ class Writer:
     """
 
     def __init__(
-        self, store: TileStore, write: Write, progress_ms: Callable[[], int] | None = None
+        self, generation: int, store: TileStore, write: Write, progress: Callable[[], int]
     ) -> None:
-        self._store, self._write = store, write
-        self._progress_ms = progress_ms or Progress(clock_ms)
+        """`generation` is that of the job's tiles, and `progress` returns a time in ms."""
+        self.generation, self._store, self._write = generation, store, write
+        self._progress, self._is_published = progress, False
         self._redis = redis.Redis(settings.host, settings.redis_port)
-        self._now_ms = self._published_ms = 0
-        self._next_look = 0.0
-        self.pending: set[str] = set()
-        self._changes: list[tuple[int, str]] = []  # a heap: when a value of a user changes next
+        self._changes: list[tuple[int, str]] = []  # a heap: when a value of a user changes
+        self._pending: set[str] = set()
 
     def run(self, topic: TopicReader, is_running: Callable[[], bool]) -> None:
         """Follow the topic while `is_running()`. Raises UserError without Redis."""
@@ -173,29 +118,19 @@ class Writer:
             raise UserError(problem, "lab up redis") from error
 
     def follow(self, topic: TopicReader) -> None:
-        """Read new tiles, write what changes, publish the progress time when all is written."""
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + LOOK_S
-            self.advance(topic)
-        self.update(topic.poll())
-        self.flush()
-        if self._published_ms < self._now_ms and not self.pending:
-            self.publish()
-
-    def advance(self, topic: TopicReader) -> None:
-        """Move on to the progress time: its tiles are in the topic by now."""
+        """Read new tiles, write all that changes by the progress time, and publish that time."""
         try:
-            reached_ms = self._progress_ms()
+            now_ms = self._progress()  # first: the tiles of this time are in the topic by now
             self.update(topic.to_the_end())
         except kafka.KafkaException as error:
             print(f"Kafka at {settings.kafka_address}, retrying: {error}", flush=True)
             return
-        self._now_ms = max(self._now_ms, reached_ms)
-        while self._changes and self._changes[0][0] <= self._now_ms:
-            self.pending.add(heapq.heappop(self._changes)[1])
+        if now_ms:  # else the job still reads the log, and its counts are too small
+            self.write_changes(now_ms)
+            self.publish(now_ms)
 
     def update(self, records: Iterable[kafka.Message]) -> None:
-        """Store tiles and mark their users as pending."""
+        """Store tiles, whose users change when the tile begins, or at once."""
         for record in records:
             try:
                 fields = TileRecord.model_validate_json(record.value() or b"").model_dump()
@@ -204,42 +139,28 @@ class Writer:
                 print(f"Skipped offset {record.offset()} of {TILES}: {reason}", flush=True)
                 continue
             user, generation = fields.pop("user_id"), fields.pop("generation")
-            if generation > self._store.generation:
-                self._start_generation(generation)
-            is_current = generation == self._store.generation
-            tile = tuple(fields.values()) if is_current else NO_PAYMENTS
+            if generation > self.generation:
+                raise UserError("another job has begun to count the log", "stop one of them")
+            tile = tuple(fields.values()) if generation == self.generation else NO_PAYMENTS
             self._store.update(user, tile)
-            self.pending.add(user)
-            heapq.heappush(self._changes, (tile[0] * 1_000, user))  # it may not have begun yet
+            heapq.heappush(self._changes, (tile[0] * 1_000, user))
 
-    def _start_generation(self, generation: int) -> None:
-        """Replace all tiles: a job without a checkpoint counts the log from its beginning.
+    def write_changes(self, now_ms: int) -> None:
+        """Write the users whose values have changed."""
+        while self._changes and self._changes[0][0] <= now_ms:
+            self._pending.add(heapq.heappop(self._changes)[1])
+        while users := list(islice(self._pending, BATCH)):
+            rows = features(self._store.frame(users), now_ms)
+            self._write(rows, now_ms)
+            self._pending.difference_update(users)
+            for user, moment in rows.select("user_id", "next_change").iter_rows():
+                if moment is None:
+                    self._store.forget(user, now_ms // 1_000)
+                else:
+                    heapq.heappush(self._changes, (moment, user))
 
-        Until it has read the log the counts are too small, and nothing is written.
-        """
-        self._store.generation, self._now_ms = generation, 0
-        self._store.clear()
-        self.pending.update(self._store.users())
-
-    def flush(self) -> None:
-        """Write up to 1,000 users whose values have changed."""
-        users = list(islice(self.pending, BATCH))
-        if not users or not self._now_ms:
-            return
-        rows = features(self._store.frame(users), self._now_ms)
-        self._write(rows, self._now_ms)
-        self.pending.difference_update(users)
-        for user, moment in rows.select("user_id", "next_change").iter_rows():
-            if moment is None:
-                self._store.forget(user, self._now_ms // 1_000 - DAY_S)
-            else:
-                heapq.heappush(self._changes, (moment, user))
-
-    def publish(self) -> None:
-        """Publish the progress time; rewrite a Redis that has lost the earlier one."""
-        is_known = self._redis.set(PROGRESS_KEY, self._now_ms, xx=self._published_ms > 0)
-        if is_known:
-            self._published_ms = self._now_ms
-        else:
-            self._published_ms = 0
-            self.pending.update(self._store.users())
+    def publish(self, now_ms: int) -> None:
+        """Publish the progress time; write every user again when Redis has lost it."""
+        self._is_published = bool(self._redis.set(PROGRESS_KEY, now_ms, xx=self._is_published))
+        if not self._is_published:
+            self._pending.update(self._store.users())

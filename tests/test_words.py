@@ -20,7 +20,6 @@ QUOTED = {
     "Cache hit rate over 70% after warm-up": "the brief's title of 4.3",
     'f"it said: {message}"': "docs/mutants.md quotes the message of 1.1 and 1.6",
     "set aside {aside}": "docs/mutants.md quotes the figures of 2.5",
-    "production.drills": "the module's name",
     "make drills": "the command's name",
     "cluster import ask as query_flink": "a function of lab",
 }

@@ -4,7 +4,7 @@ import signal
 
 from exercise_05_streaming.production.checkpoints import checkpoint_folder
 from exercise_05_streaming.production.job import SINKS, define_job, open_flink, start_job
-from exercise_05_streaming.writer import clock_ms
+from exercise_05_streaming.progress import clock_ms
 
 
 def main() -> None:

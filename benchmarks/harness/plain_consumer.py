@@ -34,7 +34,7 @@ class PlainStream:
         self._changed: set[tuple[str, int]] = set()
         self._seen: set[str] = set()
         self._store = PackedTiles()
-        self._sink = RedisSink(self._store)
+        self._sink = RedisSink(1, self._store)
 
     def take(self, message: bytes) -> None:
         """Count an event, unless it was counted before."""

@@ -20,12 +20,17 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from exercise_05_streaming.production.redis_sink import RedisSink
 from exercise_05_streaming.production.tile_store import PackedTiles
-from exercise_05_streaming.production.writer import ResilientWriter
-from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
+from exercise_05_streaming.topics import (
+    PARTITIONS,
+    TILES,
+    TOPICS,
+    TRANSACTIONS,
+    TopicReader,
+    create_topics,
+)
 from exercise_05_streaming.windows import INTEGERS, TILE_S
-from exercise_05_streaming.writer import VIEW, TopicReader
+from exercise_05_streaming.writer import VIEW, Writer
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.feature_store import connect_redis, effective_config
 from lab.settings import settings, utc_now
@@ -109,7 +114,8 @@ def start(users: int, tiles: int) -> float:
     """Return seconds in which a writer reads `tiles` of each user, as far back as they go."""
     create_topics()
     producer, now_s = new_producer(), int(utc_now().timestamp()) // TILE_S * TILE_S
-    counts = dict.fromkeys(INTEGERS, 1) | {"generation": now_s * 1_000}
+    generation = now_s * 1_000
+    counts = dict.fromkeys(INTEGERS, 1) | {"generation": generation}
     for number in range(users * tiles):
         key = {"user_id": f"user_{number % users}", "tile_start": now_s - number // users * TILE_S}
         while len(producer) > QUEUED:
@@ -117,7 +123,7 @@ def start(users: int, tiles: int) -> float:
         producer.produce(TILES, json.dumps(counts | key), json.dumps(key))
     assert producer.flush(PATIENCE_S) == 0
     begun, store = time.monotonic(), PackedTiles()
-    ResilientWriter(store, RedisSink(store), lambda: 0).advance(TopicReader(TILES))
+    Writer(generation, store, lambda rows, now_ms: None, lambda: 0).follow(TopicReader(TILES))
     assert len(store.users()) >= users
     return time.monotonic() - begun
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.progress import forget_offsets
+from exercise_05_streaming.progress import JobOffsets, clock_ms
 from exercise_05_streaming.topics import TRANSACTIONS
-from exercise_05_streaming.writer import clock_ms
 from lab.settings import settings
 
 COMPLETE = "_metadata"  # Flink writes it last
@@ -67,7 +66,7 @@ def generation_of(folder: Path, *, is_new: bool) -> int:
     """
     file = folder / "generation"
     if is_new or not file.exists():
-        forget_offsets()
+        JobOffsets().reset()
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(str(clock_ms()))
     return int(file.read_text())

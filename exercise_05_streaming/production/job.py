@@ -31,15 +31,15 @@ from exercise_05_streaming.flink_streaming_features import (
     run_features,
 )
 from exercise_05_streaming.production import checkpoints
-from exercise_05_streaming.production.lag import LagExceeded, LagLimit, group_lags, state_ttl
+from exercise_05_streaming.production.lag import JobLags, LagExceeded, LagLimit, state_ttl
 from exercise_05_streaming.production.preflight import report_other_options
 from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, RunningJob
-from exercise_05_streaming.production.writer import new_writer
-from exercise_05_streaming.progress import LOGS, first_cause
-from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, create_topics
+from exercise_05_streaming.production.writer import ResilientWriter
+from exercise_05_streaming.progress import LOGS, Progress, clock_ms, first_cause
+from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, TopicReader, create_topics
 from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
-from exercise_05_streaming.writer import FeastSink, TileStore, TopicReader, Writer
+from exercise_05_streaming.writer import FeastSink, TileStore, Writer
 from lab.errors import UserError, run_script
 from lab.settings import settings
 from lab.stack.flink import connector_jars, function_jar
@@ -223,6 +223,13 @@ def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
         print(f"Stopped without a savepoint, which loses nothing: {error.problem}")
 
 
+def new_writer(parts: str, generation: int) -> Writer:
+    """Return the writer of the part `writer`, or the solution's."""
+    if "writer" in parts:
+        return ResilientWriter(generation)
+    return Writer(generation, TileStore(), FeastSink().write, Progress(clock_ms))
+
+
 def main(
     parts: Annotated[str, typer.Option(help="job, writer, or both")] = ",".join(PARTS),
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore checkpoints")] = False,
@@ -230,19 +237,20 @@ def main(
 ) -> None:
     """Keep the streaming features in Redis until Ctrl-C."""
     prepare_services()
-    writer = new_writer() if "writer" in parts else Writer(TileStore(), FeastSink().write)
     if "job" not in parts:
-        run_features(writer)
+        run_features(new_writer(parts, clock_ms()))
         return
     folder = checkpoints.checkpoint_folder(checkpoints.id_of_log())
     options = cluster_options() if cluster else {}
     with locked(folder, timeout_s=settings.socket_timeout_s):
         start = checkpoints.resume_point(folder, definition())
         start = None if fresh else start
-        limit = LagLimit(group_lags, stopped_s=checkpoints.age_s(start) if start else 0)
+        limit = LagLimit(JobLags(), stopped_s=checkpoints.age_s(start) if start else 0)
+        generation = checkpoints.generation_of(folder, is_new=start is None)
+        writer = new_writer(parts, generation)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)
-        define_job(t_env, checkpoints.generation_of(folder, is_new=start is None))
+        define_job(t_env, generation)
         job = start_job(t_env)
         print(f"Job {job.id} is running; Ctrl-C stops it with a savepoint", flush=True)
         run(job, writer, limit, folder)

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 from confluent_kafka import KafkaException
 
-from exercise_05_streaming.progress import committed_offsets, end_offsets, record_after
-from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.progress import JobOffsets
+from exercise_05_streaming.topics import TRANSACTIONS, end_offsets
 from exercise_05_streaming.windows import TILE_S
 from lab.errors import UserError
 from lab.settings import settings
@@ -65,25 +65,24 @@ class LagLimit:
             raise LagExceeded(problem, "start it again: it reads the log from its beginning")
 
 
-def group_lags() -> Lags:
-    """Return the lag of each partition that has a committed offset and answers.
+class JobLags(JobOffsets):
+    """The lag of each partition: the age of the oldest record that the job has not reached."""
 
-    The lag is the age of the oldest record that the job's offset has not reached.
-    """
-    try:
-        ends = end_offsets(TRANSACTIONS)
-        offsets = committed_offsets(ends)
-        lags = {n: _lag(n, offsets[n], end) for n, end in ends.items() if offsets[n] >= 0}
-    except KafkaException:
-        return {}
-    return {number: lag for number, lag in lags.items() if lag is not None}
+    def __call__(self) -> Lags:
+        """Return the lag of each partition that has a committed offset and answers."""
+        try:
+            ends = end_offsets(self._consumer, TRANSACTIONS)
+            offsets = self.committed(ends)
+            lags = {n: self._lag(n, offsets[n], end) for n, end in ends.items() if offsets[n] >= 0}
+        except KafkaException:
+            return {}
+        return {number: lag for number, lag in lags.items() if lag is not None}
 
-
-def _lag(partition: int, offset: int, end: int) -> float | None:
-    if offset >= end:
-        return 0
-    record = record_after(partition, offset)
-    if record is None:
-        return None
-    is_marker = record.error() is not None  # of a transaction, with no record behind it
-    return 0 if is_marker else max(0, time.time() - record.timestamp()[1] / 1_000)
+    def _lag(self, partition: int, offset: int, end: int) -> float | None:
+        if offset >= end:
+            return 0
+        record = self.record_after(partition, offset)
+        if record is None:
+            return None
+        is_marker = record.error() is not None  # of a transaction, with no record behind it
+        return 0 if is_marker else max(0, time.time() - record.timestamp()[1] / 1_000)

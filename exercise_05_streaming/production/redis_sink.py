@@ -49,9 +49,9 @@ return written
 class RedisSink:
     """The sink of the writer; every method raises redis.RedisError."""
 
-    def __init__(self, store: TileStore) -> None:
-        """Take versions from `store`."""
-        self._store = store
+    def __init__(self, generation: int, store: TileStore) -> None:
+        """Take the versions of rows from their tiles."""
+        self._generation, self._store = generation, store
         self._client = redis.Redis(
             settings.host,
             settings.redis_port,
@@ -92,8 +92,8 @@ class RedisSink:
 
     def _columns(self, rows: pl.DataFrame, now_ms: int) -> list[list[bytes]]:
         """Return the encoded versions, event times and features of the rows."""
-        generation = self._store.generation
-        versions = [b"%013d %016d %013d" % (generation, v, now_ms) for v in self._versions(rows)]
+        counts = self._versions(rows)
+        versions = [b"%013d %016d %013d" % (self._generation, v, now_ms) for v in counts]
         times = encode_times(pa.array([now_ms * 1_000] * len(rows), pa.int64()))
         kinds = {name: KINDS[rows.schema[name].base_type()] for name in FEATURES}
         features = [encode_features(rows[name].to_arrow(), kind) for name, kind in kinds.items()]

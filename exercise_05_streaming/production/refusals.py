@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from confluent_kafka import Message
 
-from exercise_05_streaming.writer import TopicReader, clock_ms
+from exercise_05_streaming.progress import clock_ms
+from exercise_05_streaming.topics import TopicReader
 from lab.settings import settings
 
 PERIOD_S = 60

@@ -5,11 +5,13 @@ own; `record`, a process with their settings, runs both jobs and the scenes.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import psutil
@@ -21,16 +23,18 @@ from pyflink.common import RowKind
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming import flink_streaming_features as solution
 from exercise_05_streaming.produce_events import generate_transaction_event
-from exercise_05_streaming.production.scene import new_scene
 from exercise_05_streaming.production.verify import stored_features
+from exercise_05_streaming.progress import clock_ms
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
 from exercise_05_streaming.verify import accepted_events, read_log
 from exercise_05_streaming.windows import TILE_S
-from exercise_05_streaming.writer import clock_ms
 from lab.errors import UserError, run_script
 from lab.settings import settings
+from lab.stack.kafka import private_kafka
+from lab.stack.redis import private_redis
 
 MODULE = "exercise_05_streaming.production.stall"
+TOPICS = "exercise_05_streaming.topics"
 JOBS = ([MODULE, "textbook"], ["exercise_05_streaming.production.job", "--parts", "writer"])
 SHORT_TILE_S, LENGTH_S, TICK_S, START_TIMEOUT_S = 10, 150, 0.5, 180
 MAX_AGE_MS = 10_000  # exercise 4 takes 30 s, where a tile lasts 300 s; the usual age is up to 5 s
@@ -191,9 +195,13 @@ def main() -> None:
     """Run the recording in a process whose settings name services of its own."""
     picture = settings.build_dir.resolve() / "flink" / "stall.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    with new_scene("writer") as services:
-        env = services.env | {"LAB_TILE_S": str(SHORT_TILE_S)}
-        sys.exit(subprocess.run([sys.executable, "-m", MODULE, picture], env=env).returncode)
+    with TemporaryDirectory() as folder:
+        build = Path(folder)
+        with private_kafka(build) as kafka, private_redis(build) as store:
+            ports = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_REDIS_PORT": str(store.port)}
+            env = os.environ | ports | {"LAB_BUILD_DIR": folder, "LAB_TILE_S": str(SHORT_TILE_S)}
+            subprocess.run([sys.executable, "-m", TOPICS], env=env, check=True)
+            sys.exit(subprocess.run([sys.executable, "-m", MODULE, picture], env=env).returncode)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from exercise_05_streaming.windows import INTEGERS, TILE
-from exercise_05_streaming.writer import NO_PAYMENTS, Tile, TileStore, merge
+from exercise_05_streaming.writer import Tile, TileStore, merge
 
 RECORD = Struct(f"{len(INTEGERS)}q")
 
@@ -28,10 +28,6 @@ class PackedTiles(TileStore):
         newest = max(row[0] for row in RECORD.iter_unpack(self._packed[user]))
         if newest < before_s:
             del self._packed[user]
-
-    def clear(self) -> None:
-        """Delete all tiles; the users stay, without payments."""
-        self._packed = dict.fromkeys(self._packed, RECORD.pack(*NO_PAYMENTS))
 
     def users(self) -> list[str]:
         """Return every user that has tiles."""

@@ -7,17 +7,20 @@ Any number of writers may run at once: a script in Redis compares versions.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event
 
 import polars as pl
 import redis
+from confluent_kafka import Message
+from pydantic import ValidationError
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming.production.redis_sink import RedisSink
 from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.progress import Progress
-from exercise_05_streaming.topics import TILES, create_topics
-from exercise_05_streaming.writer import TileStore, TopicReader, Writer
+from exercise_05_streaming.topics import TILES, TopicReader, create_topics
+from exercise_05_streaming.writer import TileRecord, Writer
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
@@ -25,11 +28,11 @@ from lab.settings import settings
 class ResilientWriter(Writer):
     """Retry while Redis is unavailable; write every user again when Redis may have lost rows."""
 
-    def __init__(
-        self, store: TileStore, sink: RedisSink, progress_ms: Callable[[], int] | None = None
-    ) -> None:
-        super().__init__(store, self._write_rows, progress_ms or Progress(sink.time_ms))
-        self._sink = sink
+    def __init__(self, generation: int, progress: Callable[[], int] | None = None) -> None:
+        store = PackedTiles()
+        self._sink = RedisSink(generation, store)
+        progress = progress or Progress(self._sink.time_ms)
+        super().__init__(generation, store, self._write_rows, progress)
         self._failing_since: float | None = None
 
     def follow(self, topic: TopicReader) -> None:
@@ -39,12 +42,12 @@ class ResilientWriter(Writer):
         except redis.RedisError as error:
             self._check_timeout(error)
 
-    def publish(self) -> None:
+    def publish(self, now_ms: int) -> None:
         """Publish the progress time; first write every user when Redis was restarted."""
         if self._sink.has_restarted():
-            self.pending.update(self._store.users())
+            self._pending.update(self._store.users())
         else:
-            super().publish()
+            super().publish(now_ms)
         self._failing_since = None
 
     def _write_rows(self, rows: pl.DataFrame, now_ms: int) -> None:
@@ -62,10 +65,14 @@ class ResilientWriter(Writer):
         Event().wait(settings.tiles_poll_s)
 
 
-def new_writer() -> ResilientWriter:
-    """Return a writer with every production part."""
-    store = PackedTiles()
-    return ResilientWriter(store, RedisSink(store))
+def newest_generation(records: list[Message]) -> int:
+    """Return the generation of the job that counts now."""
+    found = [0]
+    for record in records:
+        with suppress(ValidationError):
+            tile = TileRecord.model_validate_json(record.value() or b"")
+            found.append(tile.model_dump()["generation"])
+    return max(found)
 
 
 def rebuild() -> None:
@@ -75,11 +82,10 @@ def rebuild() -> None:
     if published is None:
         job = "python -m exercise_05_streaming.production.job"
         raise UserError("Redis holds no progress time: no job has read the log", job)
-    start, store = time.monotonic(), PackedTiles()
-    writer = ResilientWriter(store, RedisSink(store), lambda: int(published))
-    writer.advance(TopicReader(TILES))
-    while writer.pending:
-        writer.flush()
+    start, records = time.monotonic(), list(TopicReader(TILES).to_the_end())
+    writer = ResilientWriter(newest_generation(records))
+    writer.update(records)
+    writer.write_changes(int(published))
     print(f"Rebuilt all users in {time.monotonic() - start:.1f} s")
 
 

@@ -26,14 +26,14 @@ pytestmark = pytest.mark.kafka
 EVENTS, SPAN, USERS = 60_000, timedelta(hours=4), 100
 LATE_SHARE, LATE_S = 0.1, 60
 RUN = """
-from exercise_05_streaming.flink_streaming_features import TileStore, Writer, run_features
-run_features(Writer(TileStore(), lambda rows, now_ms: None))
+from exercise_05_streaming.flink_streaming_features import *
+run_features(Writer(clock_ms(), TileStore(), lambda rows, now_ms: None, Progress(clock_ms)))
 """
 EXPLAIN = """
 import exercise_05_streaming.flink_streaming_features as solution
 insert = "INSERT INTO user_tiles SELECT * FROM tiles"
 solution.write_to_redis = lambda t_env, writer: print(t_env.explain_sql(insert))
-solution.run_features(None)
+solution.run_features(solution.Writer(0, None, None, None))
 """
 SOLUTION = [sys.executable, "-c", RUN]  # its rows go nowhere, since Feast has no registry here
 

@@ -1,22 +1,16 @@
 """End to end: exercise 4's API soon returns an event's values, whatever it has cached."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from exercise_05_streaming.writer import VIEW
-from feast_plugins.redis_encoding import feature_field
 from lab.settings import settings, utc_now
 from tests.exercise_04.saved_model import linear_model, save_a_model_of
-from tests.exercise_05.online_by_hand import key_of
 from tests.exercise_05.payments import payment, record
 from tests.exercise_05.pipeline import JOB, SOLUTION, Job, NewPipeline, Pipeline
 from tests.settings_in_force import settings_in_force
@@ -102,28 +96,6 @@ def test_an_event_is_served_in_ten_seconds_with_a_warm_cache(
         pay(pipeline, "payer")
         eventually(partial(is_counted, api, "payer", number), 10)
     assert misses(api) == missed
-
-
-@pytest.mark.parametrize("pipeline", ["production"], indirect=True)
-def test_a_rebuild_beside_the_job_repairs_what_is_wrong(
-    job: Job, pipeline: Pipeline, api: TestClient
-) -> None:
-    pay(pipeline, "lost")
-    eventually(lambda: count_of(api, "lost") == 1)
-    pipeline.redis.client().hdel(key_of("lost"), feature_field(VIEW, FEATURE))
-    assert count_of(api, "lost") != 1
-    done = subprocess.run(
-        [sys.executable, "-m", "exercise_05_streaming.production.writer"],
-        cwd=Path("/"),
-        env=pipeline.env(),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Rebuilt all users" in done.stdout
-    assert count_of(api, "lost") == 1
-    assert job.process.poll() is None
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,12 @@
-"""Messages about a job that restarts or has ended, without a Flink."""
+"""The end of a job whose Flink gives no answer; test_job_reread.py has a restart."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from py4j.protocol import Py4JError
 
-from exercise_05_streaming import progress as solution
 from exercise_05_streaming.progress import JobWatch, first_cause
 
 OUT_OF_MEMORY = """An error occurred while calling o312.isDone.
@@ -23,19 +21,6 @@ Caused by: org.apache.flink.runtime.JobException: Recovery is suppressed
 Caused by: java.lang.NullPointerException: the tile is null
 \tat Tiles.java:7
 """
-LOG = """2026-11-30 01:00:00,000 WARN  A (1/1) switched from RUNNING to FAILED with failure cause:
-java.lang.IllegalStateException: an earlier one
-2026-11-30 01:00:01,000 INFO  Job (1) switched from state RESTARTING to RUNNING.
-2026-11-30 01:00:02,000 WARN  Tile (1/1) switched from RUNNING to FAILED with failure cause:
-java.io.IOException: One or more send requests failed
-\tat Writer.java:297
-Caused by: java.lang.NullPointerException: the tile is null
-\tat Tiles.java:7
-2026-11-30 01:00:02,100 WARN  Tile (2/2) switched from RUNNING to FAILED with failure cause:
-org.apache.flink.util.FlinkExpectedException: The TaskExecutor is shutting down.
-\tat TaskExecutor.java:523
-2026-11-30 01:00:02,300 INFO  Job (1) switched from state RUNNING to RESTARTING.
-"""
 
 
 def fails(message: str) -> Callable[[], Any]:
@@ -46,13 +31,12 @@ def fails(message: str) -> Callable[[], Any]:
 
 
 def watch(
-    state: str = "RUNNING",
     done: Callable[[], Any] = lambda: False,
     status: Callable[[], Any] | None = None,
 ) -> JobWatch:
     """Return the watch of a job whose client answers like that."""
     end = SimpleNamespace(done=done, result=done)
-    answer = status or (lambda: SimpleNamespace(name=state))
+    answer = status or (lambda: SimpleNamespace(name="RUNNING"))
     client = SimpleNamespace(
         get_job_execution_result=lambda: end,
         get_job_status=lambda: SimpleNamespace(result=answer),
@@ -72,24 +56,6 @@ def watch(
 )
 def test_the_first_cause_is_one_line(trace: str, cause: str) -> None:
     assert first_cause(trace) == cause
-
-
-def test_a_restart_is_printed_once_with_the_cause_of_this_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(solution, "LOGS", tmp_path)
-    (tmp_path / "flink-python.log").write_text(LOG)
-    restarting = watch("RESTARTING")
-    assert restarting.is_running()
-    assert restarting.is_running()
-    (line,) = capsys.readouterr().out.splitlines()
-    cause = "java.lang.NullPointerException: the tile is null"
-    assert line == f"Flink restarts the job: {cause}; less {tmp_path}/*"
-
-
-def test_a_running_job_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert watch().is_running()
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from exercise_05_streaming.progress import GROUP, Progress, end_offsets, forget_offsets
-from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
+from exercise_05_streaming.progress import GROUP, JobOffsets, Progress
+from exercise_05_streaming.topics import (
+    PARTITIONS,
+    TRANSACTIONS,
+    TopicReader,
+    end_offsets,
+    new_consumer,
+)
 from tests.exercise_05.pipeline import Pipeline
 from tests.settings_in_force import PointSettings
 from tests.waiting import PATIENCE_S, eventually
@@ -68,7 +74,7 @@ class Log:
 def log(new_pipeline: Callable[[], Pipeline], point_settings: PointSettings) -> Log:
     pipeline = new_pipeline()
     point_settings(kafka_port=pipeline.broker.port)
-    forget_offsets()
+    JobOffsets().reset()
     return Log(pipeline.broker.bootstrap)
 
 
@@ -110,6 +116,7 @@ def test_an_open_transaction_holds_the_progress(log: Log) -> None:
     producer = log.transaction("open")
     log.send(0)
     assert log.stays()
+    assert len(list(TopicReader(TRANSACTIONS).to_the_end())) == 1, "a read ends, and before it"
     producer.commit_transaction(PATIENCE_S)
     assert log.stays()
     log.commit(p0=3)
@@ -132,7 +139,7 @@ def test_a_partition_that_was_added_is_waited_for(log: Log) -> None:
 def has_a_leader() -> bool:
     """Return whether the added partition can be read."""
     try:
-        return len(end_offsets(TRANSACTIONS)) == PARTITIONS + 1
+        return len(end_offsets(new_consumer("test"), TRANSACTIONS)) == PARTITIONS + 1
     except KafkaException:
         return False
 
@@ -140,6 +147,5 @@ def has_a_leader() -> bool:
 def test_offsets_of_an_earlier_job_do_not_count(log: Log) -> None:
     log.send(0)
     log.commit(p0=1)
-    forget_offsets()
+    JobOffsets().reset()
     assert log.stays()
-    forget_offsets()

@@ -58,13 +58,6 @@ def test_every_zero_is_wrong_once_the_log_had_a_payment_of_the_tile_for_five_sec
     assert wrong([(at_ms, at_ms, 0, None) for at_ms in times], payments) == (expected, 0)
 
 
-def test_a_zero_describes_the_tile_of_its_progress_time() -> None:
-    payments = [(START_MS, START_MS)]
-    at_ms = START_MS + TILE_MS + GRACE_MS
-    assert wrong([(at_ms, START_MS + 1, 0, 0)], payments) == (0, 1)
-    assert wrong([(at_ms, at_ms, 0, 0)], payments) == (0, 0)
-
-
 def test_an_unknown_count_is_listed_as_unknown() -> None:
     counts = compare([(START_MS, START_MS, 1, None), (START_MS + 500, START_MS, 1, 1)], [])
     assert counts["unknown, this solution"].to_list() == [True, False]

@@ -1,11 +1,12 @@
-"""Hostile records in production: each counts, is a duplicate, or is a dead letter."""
+"""Production's job on every kind of record: each counts, is a copy, or is a dead letter."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, islice
 
 import pytest
 from confluent_kafka import Message, Producer
@@ -15,8 +16,8 @@ from exercise_05_streaming.production.refusals import PERIOD_S, RefusalReport, d
 from exercise_05_streaming.production.verify import accepted_events, read_log
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
 from exercise_05_streaming.verify import recompute_tiles
-from lab.settings import utc_now
-from tests.exercise_05.payments import milliseconds, payment, record
+from lab.settings import settings, utc_now
+from tests.exercise_05.payments import milliseconds, payment, record, traffic
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
 from tests.exercise_05.strangers import GOOD_USERS, send_strangers
 from tests.exercise_05.tiles_by_hand import Event, tile_of
@@ -26,7 +27,11 @@ from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
 
+EVENTS, OLD_EVENTS, MOST_CHARACTERS = 1_000, 20, 10_000
+MILLISECOND = timedelta(milliseconds=1)
 IDS = ("1001", "1001", "", "", " ", None, 7, "7", ["7"])
+REASONS = {"no_value", "not_json", "missing_user", "bad_user", "missing_amount", "bad_amount"}
+REASONS |= {"bad_time", "too_late", "too_far_ahead"}
 SLACK_S = 5  # in which the test reads the tiles
 COUNTED = 7  # of a user: the copies of 1001 and of 7 are none
 
@@ -47,11 +52,28 @@ def send_ids(pipeline: Pipeline, now: datetime) -> None:
     pipeline.send(record(event, now) for event in events)
 
 
+def send_edges(pipeline: Pipeline, now: datetime) -> None:
+    """Send payments at, and one millisecond beyond, the limits of lateness."""
+    late, ahead = now - settings.allowed_lateness, now + settings.allowed_ahead
+    times = (late, late - MILLISECOND, ahead, ahead + MILLISECOND)
+    pipeline.send(record(payment("edge", time), now) for time in times)
+
+
+def send_old_events(pipeline: Pipeline, now: datetime) -> None:
+    """Send a replay: records as old as their events, after others that are new."""
+    start = now - timedelta(hours=20)
+    moments = [start + number * timedelta(minutes=7) for number in range(OLD_EVENTS)]
+    pipeline.send(record(payment("old", moment), moment) for moment in moments)
+
+
 @pytest.fixture(scope="module")
 def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     pipeline, now = new_pipeline(), utc_now()
     sent = send_strangers(pipeline.broker, seed=27, now=now)
     send_ids(pipeline, now)
+    send_edges(pipeline, now)
+    pipeline.send(islice(traffic(seed=5, users=200, late_by_s=600), EVENTS))
+    send_old_events(pipeline, now)
     messages = pipeline.events()
     dead = len(messages) - len(accepted(messages))
 
@@ -79,17 +101,37 @@ def test_every_good_event_counts(scene: Scene) -> None:
 
 
 def test_what_does_not_count_is_a_dead_letter_with_its_place(scene: Scene) -> None:
-    found = {
-        (dead["partition"], dead["offset"]): dead["reason"]
-        for dead in scene.pipeline.dead_letters().values()
-    }
+    letters = scene.pipeline.dead_letters().values()
+    found = {(dead["partition"], dead["offset"]): dead["reason"] for dead in letters}
     reasons = {(m.partition(), m.offset()): judged(m)[0] for m in scene.messages}
     refused = {place: reason for place, reason in reasons.items() if reason}
     copies = {place for place, reason in found.items() if reason == "duplicate"}
     assert {place: found[place] for place in found.keys() - copies} == refused
     assert len(accepted(scene.messages)) + len(refused) + len(copies) == len(scene.messages)
-    assert len(copies) == 4
-    assert "no_value" in refused.values()
+    assert set(refused.values()) == REASONS
+
+
+def test_a_dead_letter_has_the_message_and_its_time(scene: Scene) -> None:
+    """Bytes that are no text are replaced, and a long message is cut."""
+    sent = {(message.partition(), message.offset()): message for message in scene.messages}
+    for dead in scene.pipeline.dead_letters().values():
+        message = sent[dead["partition"], dead["offset"]]
+        assert dead["record_time"] == message.timestamp()[1]
+        with suppress(UnicodeDecodeError):
+            text = (message.value() or b"").decode()
+            assert (dead["value"] or "") == text or len(text) > MOST_CHARACTERS
+
+
+def test_a_tile_only_grows(scene: Scene) -> None:
+    counts: dict[bytes, int] = {}
+    for key, tile in scene.pipeline.tiles().history():
+        assert tile["transaction_count"] > counts.get(key, 0)
+        counts[key] = tile["transaction_count"]
+
+
+def test_a_replay_of_old_events_counts_after_newer_ones(scene: Scene) -> None:
+    old = [tile for tile in scene.pipeline.tiles().values() if tile["user_id"] == "old"]
+    assert sum(tile["transaction_count"] for tile in old) == OLD_EVENTS
 
 
 def test_job_and_recomputations_agree(scene: Scene) -> None:

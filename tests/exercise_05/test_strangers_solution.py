@@ -20,9 +20,8 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.kafka
 
 WITHOUT_REDIS = """
-from exercise_05_streaming.flink_streaming_features import run_features
-from exercise_05_streaming.writer import TileStore, Writer
-run_features(Writer(TileStore(), lambda rows, now_ms: None))
+from exercise_05_streaming.flink_streaming_features import *
+run_features(Writer(clock_ms(), TileStore(), lambda rows, now_ms: None, Progress(clock_ms)))
 """
 
 

@@ -2,26 +2,20 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
-from exercise_05_streaming.production.redis_sink import RedisSink
-from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.production.writer import ResilientWriter, rebuild
-from exercise_05_streaming.progress import Progress
-from exercise_05_streaming.topics import TILES, create_topics
-from exercise_05_streaming.writer import (
-    BATCH,
-    FeastSink,
-    TileStore,
-    TopicReader,
-    Writer,
-    clock_ms,
-)
+from exercise_05_streaming.progress import Progress, clock_ms
+from exercise_05_streaming.topics import PARTITIONS, TILES, TopicReader, create_topics
+from exercise_05_streaming.writer import BATCH, FeastSink, TileStore, Writer
 from lab.errors import UserError
 from lab.settings import utc_now
 from lab.stack.kafka import private_kafka
@@ -57,25 +51,24 @@ class Clock:
 
 
 class FollowingWriter:
-    """A writer in this process, and its tiles."""
+    """A writer in this process, of the job of a generation."""
 
-    def __init__(self, clock: Callable[[], int], floor: str = "production") -> None:
-        self.store: TileStore = PackedTiles() if floor == "production" else TileStore()
+    def __init__(
+        self, clock: Callable[[], int], floor: str = "production", generation: int = 1
+    ) -> None:
         self.writer = (
-            ResilientWriter(self.store, RedisSink(self.store), clock)
+            ResilientWriter(generation, clock)
             if floor == "production"
-            else Writer(self.store, FeastSink().write, clock)
+            else Writer(generation, TileStore(), FeastSink().write, clock)
         )
         self.topic = TopicReader(TILES)
 
     def follow(self) -> None:
         self.writer.follow(self.topic)
 
-    def write_all(self) -> None:
-        """Write all rows of the topic."""
-        self.writer.advance(self.topic)
-        while self.writer.pending:
-            self.writer.flush()
+    def users(self) -> list[str]:
+        """Return the users in memory."""
+        return self.writer._store.users()
 
 
 @pytest.fixture(params=["solution", "production"])
@@ -100,7 +93,7 @@ def pipeline(
 def writer_at(clock: Clock) -> FollowingWriter:
     """Return a writer that has written what is in the topic."""
     writer = FollowingWriter(clock)
-    writer.write_all()
+    writer.follow()
     return writer
 
 
@@ -125,24 +118,13 @@ def follow_until(writer: FollowingWriter, condition: Callable[[], bool]) -> None
     eventually(followed)
 
 
-def test_it_writes_what_was_there_and_what_comes(pipeline: Pipeline) -> None:
-    client, events = pipeline.redis.client(), payments(-90, -20, -1)
-    send(pipeline, versions(events))
-    writer = writer_at(Clock())
-    assert stored(client, USERS) == values_at(events, NOON)
-    events += payments(-2, user="user_1")
-    send(pipeline, versions(events))
-    follow_until(writer, lambda: len(stored(client, USERS)) == 2)
-    assert stored(client, USERS) == values_at(events, NOON)
-
-
 def test_counts_go_back_to_zero_on_a_silent_topic(pipeline: Pipeline) -> None:
     client, events, clock = pipeline.redis.client(), payments(-1, 0), Clock()
     send(pipeline, versions(events))
     writer = writer_at(clock)
     for later in (TILE_MS, 30 * MINUTE, HOUR - TILE_MS, HOUR, DAY - HOUR, DAY):
         clock.now = NOON + later
-        writer.write_all()
+        writer.follow()
         assert stored(client, USERS) == values_at(events, clock.now)
     assert not any(stored(client, USERS)["user_0"].values())
 
@@ -169,24 +151,31 @@ def test_no_window_moves_past_the_progress_time(pipeline: Pipeline, floor: str) 
     events = payments(1, 3)
     send(pipeline, versions(events))
     writer = FollowingWriter(clock, floor)
-    writer.write_all()
+    writer.follow()
     send(pipeline, versions(payments(6)))
-    writer.write_all()
+    writer.follow()
     assert stored(client, USERS) == values_at(events, clock.now)
     clock.now = NOON + 7 * MINUTE
-    writer.write_all()
+    writer.follow()
     assert stored(client, USERS) == values_at([*events, *payments(6)], clock.now)
 
 
-def test_the_progress_time_is_published_when_all_is_written(pipeline: Pipeline, floor: str) -> None:
-    client, clock = pipeline.redis.client(), Clock()
+def test_the_progress_time_is_published_when_all_is_written(
+    pipeline: Pipeline, floor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = pipeline.redis.client()
     users = [f"user_{number}" for number in range(BATCH + 1)]
     send(pipeline, versions(payments(-1, user=user)[0] for user in users))
-    writer = FollowingWriter(clock, floor)
+    writer, published = FollowingWriter(Clock(), floor), []
+    write = writer.writer._write
+
+    def recorded_write(rows: pl.DataFrame, now_ms: int) -> None:
+        write(rows, now_ms)
+        published.append(client.exists(PROGRESS_KEY))
+
+    monkeypatch.setattr(writer.writer, "_write", recorded_write)
     writer.follow()
-    assert len(stored(client, users)) == BATCH
-    assert not client.exists(PROGRESS_KEY)
-    writer.follow()
+    assert published == [0, 0]
     assert len(stored(client, users)) == BATCH + 1
     assert int(client.get(PROGRESS_KEY) or 0) == NOON
 
@@ -195,40 +184,82 @@ def test_without_a_progress_time_nothing_is_written(pipeline: Pipeline, floor: s
     """The counts of a job that reads the log again are too small until it has read it."""
     client, clock = pipeline.redis.client(), Clock()
     send(pipeline, versions(payments(-3, -2, -1)))
-    FollowingWriter(clock, floor).write_all()
+    FollowingWriter(clock, floor).follow()
     before, clock.now = stored(client, USERS), 0
     send(pipeline, versions(payments(-3)), generation=2)
-    again = FollowingWriter(clock, floor)
-    again.writer.advance(again.topic)
-    again.writer.flush()
+    again = FollowingWriter(clock, floor, generation=2)
+    again.follow()
     assert stored(client, USERS) == before
     send(pipeline, versions(payments(-3, -2)), generation=2)  # two: a corrected log
     clock.now = NOON + 1
-    again.write_all()
+    again.follow()
     assert stored(client, USERS) == values_at(payments(-3, -2), clock.now)
 
 
 def test_who_has_no_payment_in_a_new_generation_is_quiet(pipeline: Pipeline, floor: str) -> None:
     client, clock = pipeline.redis.client(), Clock()
     send(pipeline, versions(payments(-1)))
-    writer = FollowingWriter(clock, floor)
-    writer.write_all()
+    FollowingWriter(clock, floor).follow()
     clock.now += 1
     send(pipeline, versions(payments(-1, user="user_1")), generation=2)
-    writer.write_all()
+    FollowingWriter(clock, floor, generation=2).follow()
     assert not any(stored(client, USERS)["user_0"].values())
     assert stored(client, ["user_1"]) == values_at(payments(-1, user="user_1"), clock.now)
 
 
+def test_a_partition_that_is_added_to_the_topic_of_tiles_is_read(
+    pipeline: Pipeline, floor: str
+) -> None:
+    client, clock, writer = pipeline.redis.client(), Clock(), FollowingWriter(Clock(), floor)
+    writer.follow()
+    options = {"bootstrap.servers": pipeline.broker.bootstrap}
+    admin, producer = AdminClient({**options}), Producer({**options})
+    admin.create_partitions([NewPartitions(TILES, PARTITIONS + 1)])[TILES].result(PATIENCE_S)
+    tile = tile_of(payments(-1)) | {"generation": 1}
+    producer.produce(TILES, json.dumps(tile), b"key", partition=PARTITIONS)
+    assert producer.flush(PATIENCE_S) == 0
+    follow_until(writer, lambda: bool(stored(client, USERS)))
+    assert stored(client, USERS) == values_at(payments(-1), clock.now)
+
+
+def test_the_clock_of_production_is_that_of_redis(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine three days ahead would write what no other writer could undo."""
+    now = time.time()
+    monkeypatch.setattr("time.time_ns", lambda: int((now + 3 * 86_400) * 1e9))
+    writer, client = ResilientWriter(1), pipeline.redis.client()
+    topic = TopicReader(TILES)
+
+    def is_published() -> bool:
+        writer.follow(topic)
+        return bool(client.exists(PROGRESS_KEY))
+
+    eventually(is_published)
+    assert int(client.get(PROGRESS_KEY) or 0) < (now + 86_400) * 1_000
+
+
+def test_the_writer_of_an_earlier_job_ends(pipeline: Pipeline, floor: str) -> None:
+    """Its job's offsets would say that the tiles of the later job are complete."""
+    client, writer = pipeline.redis.client(), FollowingWriter(Clock(), floor)
+    send(pipeline, versions(payments(-1)), generation=2)
+    with pytest.raises(UserError, match="another job"):
+        writer.follow()
+    assert not client.exists(PROGRESS_KEY)
+
+
 def test_users_are_forgotten_after_the_longest_window(pipeline: Pipeline, floor: str) -> None:
+    """Also by a writer that writes each change when it comes."""
     clock = Clock()
-    send(pipeline, versions([*payments(-1), *payments(120, user="user_1")]))
+    send(pipeline, versions([*payments(-1), *payments(25 * 60, user="user_1")]))
     writer = FollowingWriter(clock, floor)
-    writer.write_all()
-    assert writer.store.users() == USERS  # one of them has yet to begin
-    clock.now = NOON + DAY + HOUR
-    writer.write_all()
-    assert writer.store.users() == ["user_1"]
+    for later in (0, TILE_MS, 30 * MINUTE, HOUR):
+        clock.now = NOON + later
+        writer.follow()
+        assert writer.users() == USERS  # one of them has yet to begin
+    clock.now = NOON + DAY - HOUR
+    writer.follow()
+    assert writer.users() == ["user_1"]
 
 
 GOOD = tile_of(payments(-1)) | {"generation": 1}
@@ -258,7 +289,7 @@ def test_no_bad_tile_stops_the_writer(
         send(pipeline, versions(events[-1:]))
         producer.produce(TILES, bad, b"any key")
         producer.flush(PATIENCE_S)
-    FollowingWriter(Clock(), floor).write_all()
+    FollowingWriter(Clock(), floor).follow()
     users = [event.user for event in events]
     assert stored(client, users) == values_at(events, NOON)
     assert capsys.readouterr().out.count("Skipped") == len(BAD_TILES)
@@ -277,7 +308,7 @@ def test_what_came_while_redis_was_away_is_not_lost(
     clock.now += 1
     events += payments(-2, user="user_1")
     send(pipeline, versions(events))
-    follow_until(writer, lambda: len(writer.store.users()) == 2)
+    follow_until(writer, lambda: len(writer.users()) == 2)
     for file in own_redis.directory.rglob("*.incr.aof"):
         os.truncate(file, file.stat().st_size // 2)
     own_redis.start()
@@ -345,10 +376,10 @@ def test_a_rebuild_beside_a_writer_repairs_and_takes_nothing_back(
     newer, slow_clock = Clock(), Clock()
     newer.now, slow_clock.now = now + MINUTE, now
     slow = FollowingWriter(slow_clock)
-    slow.writer.advance(slow.topic)
+    slow.writer.update(slow.topic.to_the_end())
     send(pipeline, versions([*events, Event("user_0", now, 100, declined=True)]))
     writer_at(newer)
     ahead = stored(client, USERS)
-    slow.write_all()
+    slow.writer.write_changes(now)
     assert ahead["user_0"]["transaction_count_1h"] == 2
     assert stored(client, USERS) == ahead
