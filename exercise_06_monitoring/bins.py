@@ -30,11 +30,6 @@ def read_column(values: Any) -> pd.Series:
     return numbers.where(np.isfinite(numbers)).reindex(column.index)
 
 
-def as_numbers(values: Any) -> pd.Series:
-    """Return the column's numbers, with text as null."""
-    return pd.to_numeric(read_column(values), errors="coerce")
-
-
 def independent_rows(entities: pd.Series) -> float:
     """Return the number of independent rows: the rows of an entity are correlated.
 

@@ -6,47 +6,33 @@ the data stopped. Without it, "now" is the as-of time of the data.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
-import exercise_06_monitoring.quality as quality
+from exercise_06_monitoring import quality, serving, windows
 from exercise_06_monitoring.alerts import SEVERITIES, Check
-from exercise_06_monitoring.bins import as_numbers, bin_counts, independent_rows, read_column
+from exercise_06_monitoring.bins import bin_counts, independent_rows, read_column
 from exercise_06_monitoring.report import drift_checks, grade_drift, write_report
-from exercise_06_monitoring.serving import check_api, check_flagged_users, check_redis
 from exercise_06_monitoring.state import AlertState, check_measured, earlier_runs, record_run
-from exercise_06_monitoring.windows import (
-    DAY,
-    Tables,
-    drift_windows,
-    features_of,
-    lost_inputs,
-    read_model,
-    read_requests,
-    read_rows,
-    read_training,
-    read_views,
-)
+from exercise_06_monitoring.windows import drift_windows, features_of, read_model, read_views
 from lab.learn import UserError, as_of, run_script, utc_now
 
 SIGNIFICANCE = 0.05
 KS_MIN_STATISTIC = 0.05  # a million rows make 0.002 significant
-MAX_RATES = {"null_rate": 0.05, "outlier_rate": 0.10}  # the brief's
-HISTORY = timedelta(days=30)
+MAX_RATES = {"null_rate": 0.05, "outlier_rate": 0.10, "range": 0}  # the brief's
 
 Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
-MoreChecks = Callable[[Tables, datetime], Iterator[Check]]
+MoreChecks = Callable[[windows.Tables, datetime], Iterator[Check]]
 Publish = Callable[[datetime, list[Check], pd.DataFrame, list[Check]], Path]
 
-# ---- Step 1: drift detection ------------------------------------------------------------------
 
-
+# Step 1: drift detection
 def detect_drift_ks_test(
     reference_data: pd.Series, current_data: pd.Series, threshold: float = SIGNIFICANCE
 ) -> tuple[bool, float, float]:
@@ -55,7 +41,8 @@ def detect_drift_ks_test(
     Drift is a p-value below the threshold and a statistic of at least 0.05. An empty side gives
     (False, NaN, NaN).
     """
-    reference, current = as_numbers(reference_data).dropna(), as_numbers(current_data).dropna()
+    columns = read_column(reference_data), read_column(current_data)
+    reference, current = (pd.to_numeric(column, errors="coerce").dropna() for column in columns)
     if reference.empty or current.empty:
         return False, np.nan, np.nan
     statistic, p_value = stats.ks_2samp(reference, current)
@@ -83,18 +70,19 @@ def measure_drift(
     """Return the statistics of one feature; the p-value is of chi-square over bins of both sides.
 
     Bins of the reference alone would favour it: no row of it lies above its own maximum. `units`
-    are the independent rows of each side, all of them by default. The KS test leaves out nulls and
-    categories.
+    are the independent rows of each side, all of them by default.
     """
     counts = bin_counts(reference, current, of_both=True)
     rows, filled = counts.sum(axis=1), counts[:, counts.any(axis=0)]
-    weights = np.divide(units or rows, rows, where=rows > 0, out=np.zeros(2))
-    scaled = filled * weights[:, None]
+    p_value = np.nan
+    if rows.all():
+        weights = np.array(units or rows) / rows
+        p_value = stats.chi2_contingency(filled * weights[:, None]).pvalue
     return {
         "feature": feature,
         "psi": calculate_psi(reference, current),
         "ks": detect_drift_ks_test(reference, current)[1],
-        "p_value": stats.chi2_contingency(scaled).pvalue if rows.all() else np.nan,
+        "p_value": p_value,
         "rows_reference": rows[0],
         "rows_current": rows[1],
     }
@@ -107,16 +95,13 @@ def monitor_feature_drift(feature_name: str) -> bool:
     return bool(row["has_drift"])
 
 
-# ---- Step 2: data quality ---------------------------------------------------------------------
-
-
+# Step 2: data quality
 def check_data_quality(
     feature_data: pd.DataFrame, limits: dict[str, dict[str, float]] | None = None
 ) -> pd.DataFrame:
-    """Return the null rate of each column and the outlier rate of each number.
+    """Return the share of nulls in each column, of outliers and values out of range in each number.
 
-    Columns: column, check, value, passed, message, limit. Outliers lie outside 1.5 interquartile
-    ranges; a healthy long tail passes if few of its logarithms do.
+    Columns: column, check, value, passed, message, limit. `limits` are those of expectations.toml.
     """
     results = []
     if hasattr(feature_data, "to_pandas"):  # of Polars or Arrow
@@ -124,23 +109,20 @@ def check_data_quality(
     for name, values in feature_data.items():
         if values.empty:
             continue
-        nulls = float(values.isna().mean())
-        rates = [("null_rate", nulls, nulls)]
-        if is_numeric_dtype(read_column(values)) and not is_bool_dtype(values):
-            numbers = as_numbers(values)
-            outliers = quality.outlier_rate(numbers)
-            of_logarithms = quality.outlier_rate(quality.log_scale(numbers))
-            rates.append(("outlier_rate", outliers, min(outliers, of_logarithms)))
-        for check, rate, least in rates:
-            limit = (limits or {}).get(str(name), {}).get(f"max_{check}", MAX_RATES[check])
-            message = f"{check} {least:.1%}; the limit is {limit:.0%}"
-            results.append((str(name), check, rate, least <= limit, message, limit))
+        limit, numbers = (limits or {}).get(str(name), {}), read_column(values)
+        rates = {"null_rate": values.isna().mean()}
+        if is_numeric_dtype(numbers) and numbers.notna().any():
+            low, high = limit.get("min", -np.inf), limit.get("max", np.inf)
+            rates["outlier_rate"] = quality.outlier_rate(numbers)
+            rates["range"] = ((numbers < low) | (numbers > high)).mean()
+        for check, rate in rates.items():
+            most = limit.get(f"max_{check}", MAX_RATES[check])
+            message = f"{check} {rate:.1%}; the limit is {most:.0%}"
+            results.append((str(name), check, float(rate), bool(rate <= most), message, most))
     return pd.DataFrame(results, columns=["column", "check", "value", "passed", "message", "limit"])
 
 
-# ---- Step 3: alerting (serving metrics are in serving.py) ------------------------------------
-
-
+# Step 3: alerting (serving metrics are in serving.py)
 def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:
     """Open an alert and notify its receivers; False if that failed, or was done within a week."""
     if severity not in SEVERITIES:
@@ -148,16 +130,14 @@ def send_alert(alert_type: str, feature_name: str, message: str, severity: str =
     return AlertState().open(Check(alert_type, feature_name, False, message, severity), utc_now())
 
 
-# ---- Step 4: reports --------------------------------------------------------------------------
-
-
+# Step 4: reports
 def generate_drift_report(
-    features: list[str], now: datetime | None = None, windows: Windows = drift_windows
+    features: list[str], now: datetime | None = None, read_windows: Windows = drift_windows
 ) -> pd.DataFrame:
     """Return feature, has_drift, psi, severity, and the statistics, since last month, by entity."""
     rows, moment = [], now or as_of()
     for view in read_views():
-        reference, current = windows(view, moment)
+        reference, current = read_windows(view, moment)
         rows += [measure_drift(name, reference[name], current[name]) for name in features_of(view)]
     if unknown := ", ".join(set(features) - {row["feature"] for row in rows}):
         raise UserError(f"no feature view has {unknown}", "feast feature-views list")
@@ -198,22 +178,21 @@ class Monitor:
         views = read_views()
         features = [feature for view in views for feature in features_of(view)]
         drift = generate_drift_report(features, now, self.windows)
-        tables = [(view, read_rows(view, now - HISTORY, now)) for view in views]
+        tables = [(view, windows.read_rows(view, now - 30 * windows.DAY, now)) for view in views]
         checks = [check for table in tables for check in check_table(*table, now, last_run)]
-        training = read_training()
-        if training is not None and (lost := lost_inputs()):
-            message = f"its service lacks {', '.join(sorted(lost))}; next: lab run 4"
-            checks.append(Check("prediction", "model", False, message))
-        elif training is not None:
-            served = read_requests(now)
+        training, lost = windows.read_training(), ", ".join(sorted(windows.lost_inputs()))
+        if training is None or lost:
+            message = f"there is no model, or its service lacks {lost or 'inputs'}; lab run 4"
+            checks.append(Check("prediction", "flagged_users", None, message, "critical"))
+        else:
+            served = windows.read_requests(now)
             drift = pd.concat([drift, drift_since_training(training, served)])
-            checks.append(Check("prediction", "model", True, "its service has all inputs"))
-            checks.append(check_flagged_users(training, served, now))
+            checks.append(serving.check_flagged_users(training, served, now))
         checks += drift_checks(drift)
         checks += [check for more in self.more_checks for check in more(tables, now)]
         if is_newest:
-            checks += [*check_redis(tables, now), *check_api()]
-            checks += check_measured(checks, now)
+            checks += [*serving.check_redis(tables, now), *serving.check_api()]
+            checks += check_measured(checks)
             self.alerts.update(checks, now)
             page = self.publish(now, self.alerts.open_alerts(), drift, checks)
         else:
@@ -228,7 +207,7 @@ def check_table(
 ) -> Iterator[Check]:
     """Check the rows of a view, and the columns of those that arrived within a day."""
     yield from quality.check_view(view, rows, now)
-    day = rows[rows["arrived"] > now - DAY]
+    day = rows[rows["arrived"] > now - windows.DAY]
     results = check_data_quality(day[features_of(view)], quality.expectations(view).get("features"))
     yield from quality.check_columns(view, results, day[day["arrived"] > (last_run or now)])
 

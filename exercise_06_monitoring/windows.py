@@ -1,14 +1,10 @@
 """Read feature values from the offline store, as they were known at a moment.
 
-Drift has two questions, and so two pairs of windows. *Since last month*: the snapshots of the
-entities. *Since training*: the rows that the model learned from, and the payments of the last week,
-one row a payment with the values that its request got. A frequent user has many payments and one
-snapshot, so the two kinds of rows do not compare.
-
-Snapshots repeat the same entities, so their rows are not independent, and a test over all rows
-finds drift where there is none. Each entity therefore has one row in a window. In the reference it
-comes from one of four weeks, chosen by the entity's hash: every weekday has the same weight on both
-sides, and the sample is the same in every run.
+*Since last month*, the snapshots of entities are compared. They repeat the same entities, so a test
+over all rows finds drift where there is none: an entity has one row in a window. In the reference
+it comes from one of four weeks, chosen by the entity's hash: every weekday has the same weight on
+both sides, and the sample is the same in every run. *Since training*, payments are compared, one
+row each: a frequent user has many payments and one snapshot.
 """
 
 import json
@@ -30,7 +26,7 @@ REFERENCE_START = timedelta(days=60)  # days -60 to -32: whole weeks within the 
 BURN_IN = timedelta(days=30)  # the longest feature window is still filling before
 # Of exercise 4
 MODEL, METADATA, TRAINING = "fraud_detector.pkl", "fraud_detector.json", "training.parquet"
-REQUEST, AMOUNT = ["user_id", "merchant_id", "event_timestamp", "amount"], "transaction_amount"
+AMOUNT = "transaction_amount"
 MAX_REQUESTS = 10_000  # Feast's join needs 1.4 GiB for them
 
 # A row and its correction share an event time: the one that was created last counts.
@@ -39,8 +35,7 @@ SELECT *, {key} AS entity, {timestamp}::TIMESTAMPTZ AS moment, {created}::TIMEST
 FROM read_parquet($file)
 WHERE {timestamp} > $start AND {timestamp} <= $end AND {created} <= $now
 """
-ALL_ROWS = f"""SELECT *, count(*) OVER (PARTITION BY entity, moment, arrived) AS copies
-FROM ({KNOWN_ROWS})
+ALL_ROWS = f"""{KNOWN_ROWS}
 QUALIFY row_number() OVER (PARTITION BY entity, moment ORDER BY arrived DESC) = 1
 ORDER BY moment
 """
@@ -53,6 +48,11 @@ QUALIFY row_number() OVER (
     PARTITION BY entity ORDER BY hash(concat(entity, ' ', epoch_us(moment))), arrived DESC
 ) = 1
 ORDER BY entity
+"""
+REQUESTS = f"""SELECT user_id, merchant_id, event_timestamp, amount AS {AMOUNT}
+FROM read_parquet($file)
+WHERE event_timestamp > $start AND event_timestamp <= $now
+ORDER BY hash(user_id) LIMIT {MAX_REQUESTS}
 """
 
 
@@ -78,8 +78,7 @@ def table_of(view: Any) -> Path:
 def read_rows(view: Any, start: datetime, now: datetime) -> pd.DataFrame:
     """Return the rows after `start` that had happened and arrived at `now`, oldest first.
 
-    The columns are entity, moment (event time), arrived (created time), the features, and copies:
-    how often the table has the row.
+    The columns are entity, moment (event time), arrived (created time), and the features.
     """
     return _query(view, ALL_ROWS, start=start, end=now, now=now)
 
@@ -95,8 +94,7 @@ def drift_windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]
     windows = []
     for start, weeks in ((last - REFERENCE_START, REFERENCE_WEEKS), (last - WEEK, 1)):
         known = {"start": start, "end": start + weeks * WEEK, "now": now}
-        sample = {"weeks": weeks, "burn_in": BURN_IN}
-        windows.append(_query(view, ONE_ROW_OF_AN_ENTITY, **known, **sample))
+        windows.append(_query(view, ONE_ROW_OF_AN_ENTITY, **known, weeks=weeks, burn_in=BURN_IN))
     return windows[0], windows[1]
 
 
@@ -115,15 +113,12 @@ def read_training() -> pd.DataFrame | None:
 
 def lost_inputs() -> set[str]:
     """Return the model's inputs that its feature service, changed since the training, lacks."""
-    model = read_model()
-    services = {service.name: service for service in open_store().list_feature_services()}
-    views = (
-        services[model["service"]].feature_view_projections if model["service"] in services else []
-    )
-    return {*model["features"]} - {
-        AMOUNT,
-        *(field.name for view in views for field in view.features),
-    }
+    model, served = read_model(), {AMOUNT}
+    for service in open_store().list_feature_services():
+        for view in service.feature_view_projections:
+            if service.name == model.get("service"):
+                served |= {field.name for field in view.features}
+    return {*model.get("features", ())} - served
 
 
 def read_requests(now: datetime) -> pd.DataFrame:
@@ -131,17 +126,12 @@ def read_requests(now: datetime) -> pd.DataFrame:
 
     Of more than 10,000 payments, those of a sample of users.
     """
-    since = [("event_timestamp", ">", now - WEEK), ("event_timestamp", "<=", now)]
-    file = settings.data_dir / "transactions.parquet"
-    payments = pd.read_parquet(file, columns=REQUEST, filters=since)
-    place = pd.util.hash_array(payments["user_id"].to_numpy(dtype=object)) % max(len(payments), 1)
-    requests = payments[place < MAX_REQUESTS].rename(columns={"amount": AMOUNT})
-    store = open_store()
+    file, store = settings.data_dir / "transactions.parquet", open_store()
+    requests = _read(file, REQUESTS, start=now - WEEK, now=now)
     service = store.get_feature_service(read_model()["service"])
     job = store.get_historical_features(requests, service, filter_by_created_timestamp=True)
     views = {view.name: view.features for view in service.feature_view_projections}
-    quiet = quiet_values(field.name for field in views.get(STREAMING_VIEW, ()))
-    return job.to_df().fillna({name: value for name, value in quiet.items() if value == 0})
+    return job.to_df().fillna(quiet_values(f.name for f in views.get(STREAMING_VIEW, ())))
 
 
 def _query(view: Any, query: str, **values: object) -> pd.DataFrame:
@@ -150,7 +140,11 @@ def _query(view: Any, query: str, **values: object) -> pd.DataFrame:
     created = source.created_timestamp_column or source.timestamp_field
     names = {"key": view.join_keys[0], "timestamp": source.timestamp_field, "created": created}
     text = query.format(**{role: f'"{name}"' for role, name in names.items()})
+    rows = _read(table_of(view), text, **values)
+    return rows.reindex(columns=["entity", "moment", "arrived", *features_of(view)])
+
+
+def _read(file: Path, query: str, **values: object) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")  # of times without a zone
-        rows = connection.execute(text, {"file": str(table_of(view))} | values).df()
-    return rows.reindex(columns=["entity", "moment", "arrived", "copies", *features_of(view)])
+        return connection.execute(query, {"file": str(file)} | values).df()

@@ -206,7 +206,7 @@ def replay(incident: Incident, days: int, seed: int = 7) -> dict[str, Any]:
                 incident(world, begin)
             checks, outbox.now = list(checks_of(world, training, usual)), now
             with patch.object(state, "notify", outbox.notify):
-                AlertState().update([*checks, *check_measured(checks, now)], now)
+                AlertState().update([*checks, *check_measured(checks)], now)
     sent = outbox.sent
     after = world.served(world.history[world.history["event_timestamp"] > begin])
     alerts = [(now, check) for now, check in sent if not check.passed]

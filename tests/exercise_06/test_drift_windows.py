@@ -47,11 +47,6 @@ def test_every_entity_of_the_last_week_is_in_its_window(users: SimpleNamespace) 
     assert set(drift_windows(users, AS_OF)[1]["entity"]) == set(week["user_id"])
 
 
-def test_the_sample_is_the_same_in_every_run(users: SimpleNamespace) -> None:
-    for first, second in zip(drift_windows(users, AS_OF), drift_windows(users, AS_OF), strict=True):
-        pd.testing.assert_frame_equal(first, second)
-
-
 def test_what_had_not_arrived_is_not_seen(users: SimpleNamespace) -> None:
     table = rows_of(users)
     late = table["event_timestamp"] > AS_OF - 7 * DAY

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from exercise_06_monitoring.alerts import Check
-from exercise_06_monitoring.feature_monitoring import MAX_RATES, check_data_quality, check_table
+from exercise_06_monitoring.feature_monitoring import check_data_quality, check_table
 from exercise_06_monitoring.quality import expectations
 from exercise_06_monitoring.windows import features_of, read_rows, read_views
 from tests.exercise_06.monitored_shop import TABLE_OF
@@ -71,9 +71,7 @@ def test_planted_outliers_are_told_with_their_share(column: str, share: float) -
 @pytest.mark.parametrize("sigma", [1.5, 2])
 def test_a_long_tail_is_no_fault_and_hides_none(sigma: float) -> None:
     tail = RANDOM.lognormal(0, sigma, ROWS)
-    checks = check_data_quality(pd.DataFrame({"amount": tail}))
-    assert failed(checks) == set()
-    assert checks["value"].max() > MAX_RATES["outlier_rate"], "the brief's rule would alarm"
+    assert failed(check_data_quality(pd.DataFrame({"amount": tail}))) == set()
     tail[: ROWS // 5] *= 1e9
     assert ("amount", "outlier_rate") in failed(check_data_quality(pd.DataFrame({"amount": tail})))
 
@@ -165,28 +163,6 @@ FAULTS: dict[str, tuple[str, Change, set[str]]] = {
         "merchant_stats",
         lambda rows: rows.with_columns(pl.when(~A_FEW).then(pl.col("merchant_id"))),
         {"key"},
-    ),
-    "rows twice": (
-        "user_stats",
-        lambda rows: pl.concat([rows, rows.filter(RECENT).head(5)]),
-        {"unique_key"},
-    ),
-    "a correction": (
-        "user_stats",
-        lambda rows: pl.concat(
-            [
-                rows,
-                rows.filter(RECENT)
-                .head(5)
-                .with_columns(pl.col("created_timestamp") + timedelta(seconds=1)),
-            ]
-        ),
-        set(),
-    ),
-    "new categories": (
-        "user_preferences",
-        when_recent("last_product_id", pl.lit("product_of_the_season")),
-        {"last_product_id.unseen_rate"},
     ),
     "no rows": ("user_stats", lambda rows: rows.head(0), {"freshness"}),
 }

@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import polars as pl
 import pytest
 import redis
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
@@ -17,7 +16,7 @@ from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMIN
 from exercise_03_materialize.materialize import initial_materialization
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.serving import (
-    MAX_ONLINE_AGE,
+    MAX_ONLINE_AGE_H,
     check_api,
     check_redis,
     check_streaming,
@@ -51,26 +50,13 @@ def checks(moment: datetime = AS_OF) -> dict[str, bool | None]:
 
 def test_redis_that_holds_what_it_should_passes(client: redis.Redis) -> None:
     initial_materialization()
-    found = checks()
-    measured = [
-        f"{view}.{name}" for view in MATERIALIZED_VIEWS for name in ("age", "online_offline")
-    ]
-    assert {name for name, passed in found.items() if passed} == {"redis", *measured}
-
-
-def test_values_that_differ_fail(client: redis.Redis, shop: Path) -> None:
-    initial_materialization()
-    file = shop / "merchant_stats.parquet"
-    rows = pl.read_parquet(file)
-    rows.with_columns(pl.col("refund_rate") + 0.5).write_parquet(file)
-    assert [n for n, ok in checks().items() if ok is False] == [
-        "merchant_risk_features.online_offline"
-    ]
+    measured = {name for name, passed in checks().items() if passed}
+    assert measured == {"redis", *(f"{view}.age" for view in MATERIALIZED_VIEWS)}
 
 
 def test_redis_that_falls_behind_fails(client: redis.Redis) -> None:
     initial_materialization()
-    late = checks(AS_OF + MAX_ONLINE_AGE + timedelta(hours=1))
+    late = checks(AS_OF + timedelta(hours=MAX_ONLINE_AGE_H + 1))
     assert late["merchant_risk_features.age"] is False
 
 
@@ -78,10 +64,10 @@ def test_a_redis_that_was_emptied_is_an_alert_that_names_no_feature(client: redi
     initial_materialization()
     client.set(PROGRESS_KEY, round(AS_OF.timestamp() * 1_000))
     tables = [(view, read_rows(view, AS_OF - timedelta(days=30), AS_OF)) for view in read_views()]
-    assert all(check.passed for check in check_measured(check_redis(tables, AS_OF), AS_OF))
+    assert all(check.passed for check in check_measured(check_redis(tables, AS_OF)))
     client.flushall()
     for _ in range(2):
-        (lost,) = check_measured(check_redis(tables, AS_OF), AS_OF)
+        (lost,) = check_measured(check_redis(tables, AS_OF))
         assert (lost.passed, lost.severity) == (False, "critical")
         assert not any(name in lost.text for view, _ in tables for name in features_of(view))
 
@@ -180,7 +166,7 @@ def test_a_healthy_service_passes(api: Api) -> None:
     api.answer(50, 0.008, hit=False)
     found = api_checks()
     assert all(check.passed for check in found.values())
-    assert "p95 9.0 ms" in found["api.latency"].message
+    assert "p95 10 ms" in found["api.latency"].message
     assert found["api.hit_rate"].message.startswith("75.0%")
 
 
@@ -201,14 +187,12 @@ def test_only_requests_since_the_last_run_count(api: Api) -> None:
     assert failed(found) == set()
     assert found["api"].message.startswith("200 requests")
     api.restart()
-    api.answer(300, 0.004)
-    assert api_checks()["api"].message.startswith("300 requests"), "counters restart from zero"
+    api.answer(150, 0.004)
+    assert api_checks()["api"].message.startswith("150 requests"), "counters restart from zero"
 
 
 def test_few_requests_wait_for_more(api: Api) -> None:
     """All requests fail at low traffic: 40 an hour are found in the third hour."""
-    api.answer(200, 0.004)
-    api_checks()
     found = []
     for _ in range(3):
         api.answer(40, 0.004, status="500")
@@ -218,23 +202,17 @@ def test_few_requests_wait_for_more(api: Api) -> None:
     assert found[2]["api"].message.startswith("120 requests")
 
 
-def test_an_unavailable_service_fails_once_it_was_there(
+def test_an_unavailable_service_is_not_measured_and_lost_once_it_was_there(
     api: Api, point_settings: PointSettings
 ) -> None:
     port = settings.api_port
-    api.answer(300, 0.004)
-    api_checks()
     point_settings(api_port=free_port())
-    for _ in range(2):
-        assert api_checks()["api"].passed is False
-    point_settings(api_port=port)
-    api.answer(200, 0.004)
-    assert api_checks()["api"].message.startswith("200 requests")
-
-
-def test_a_service_that_was_never_there_is_not_measured(
-    tmp_path: Path, point_settings: PointSettings
-) -> None:
-    point_settings(api_port=free_port(), data_dir=tmp_path)
-    for _ in range(2):
-        assert api_checks()["api"].passed is None
+    for is_lost in (False, True, True):
+        found = list(check_api())
+        assert [check.passed for check in found] == [None]
+        (lost,) = check_measured(found)
+        assert (lost.passed, lost.severity) == (not is_lost, "critical" if is_lost else "warning")
+        point_settings(api_port=port)
+        assert api_checks()["api"].passed
+        assert all(check.passed for check in check_measured(list(check_api())))
+        point_settings(api_port=free_port())

@@ -13,11 +13,9 @@ import pytest
 
 from exercise_06_monitoring import feature_monitoring
 from exercise_06_monitoring.alerts import Check
-from exercise_06_monitoring.bins import independent_rows
 from exercise_06_monitoring.feature_monitoring import (
     drift_since_training,
     generate_drift_report,
-    measure_drift,
 )
 from exercise_06_monitoring.report import drift_checks, grade_drift
 from exercise_06_monitoring.serving import check_flagged_users
@@ -84,13 +82,6 @@ def merchant_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feature_monitoring, "read_views", lambda: [view])
 
 
-def test_rows_of_an_entity_are_worth_one() -> None:
-    assert independent_rows(pd.Series([*"ab"] * 50)) == 2
-    assert independent_rows(pd.Series(["a"] * 90 + [*"bcdefghijk"])) == pytest.approx(
-        1.23, abs=0.01
-    )
-
-
 def test_a_merchants_many_payments_are_no_evidence(model: Path, merchant_view: None) -> None:
     """200 merchants with other rates: PSI above 0.25 with nothing planted, and no alarm."""
     found = [drift_since_training(training_frame(s), payments(7, s + 50)) for s in range(10)]
@@ -104,11 +95,6 @@ def test_what_changed_since_training_is_found(model: Path, merchant_view: None) 
     report = drift_since_training(training_frame(1), served).set_index("feature")
     assert report.loc["amount", "has_drift"]
     assert set(report["baseline"]) == {"training"}
-
-
-def test_equal_rates_of_another_precision_are_no_drift() -> None:
-    rates = pd.Series(np.random.default_rng(7).integers(1, 9, 5_000) / 9)
-    assert measure_drift("rate", rates, rates.astype("float32"))["psi"] == 0
 
 
 def report_of(psi: dict[str, float]) -> pd.DataFrame:
