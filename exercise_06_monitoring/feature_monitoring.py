@@ -42,6 +42,7 @@ HISTORY = timedelta(days=30)
 
 Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
 MoreChecks = Callable[[Tables, datetime], Iterator[Check]]
+DriftAlerts = Callable[[pd.DataFrame], Iterator[Check]]
 Publish = Callable[[datetime, list[Check], pd.DataFrame, list[Check]], Path]
 
 # ---- Step 1: drift detection ------------------------------------------------------------------
@@ -187,6 +188,7 @@ class Monitor:
     alerts: AlertState = field(default_factory=AlertState)
     publish: Publish = write_report
     more_checks: tuple[MoreChecks, ...] = ()
+    drift_alerts: DriftAlerts = drift_checks
 
     def run(self, now: datetime) -> None:
         """Check everything, open and resolve alerts, write the page.
@@ -209,7 +211,7 @@ class Monitor:
             drift = pd.concat([drift, drift_since_training(training, served)])
             checks.append(Check("prediction", "model", True, "its service has all inputs"))
             checks.append(check_flagged_users(training, served, now))
-        checks += drift_checks(drift)
+        checks += self.drift_alerts(drift)
         checks += [check for more in self.more_checks for check in more(tables, now)]
         if is_newest:
             checks += [*check_redis(tables, now), *check_api()]

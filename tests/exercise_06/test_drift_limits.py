@@ -1,0 +1,218 @@
+"""Limits from resampled weeks and entities, slow growth, rare counts, references, identifiers."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.feature_monitoring import calculate_psi
+from exercise_06_monitoring.production import drift_since, model_version
+from exercise_06_monitoring.production.alerted_days import record_alerted_day
+from exercise_06_monitoring.production.alertmanager import Alertmanager
+from exercise_06_monitoring.production.drift_limits import (
+    check_feature,
+    check_growth,
+    compare_weeks,
+)
+from exercise_06_monitoring.production.drift_since import since_last_month
+from exercise_06_monitoring.production.model_version import supersede_alerts
+from exercise_06_monitoring.state import AlertState
+from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+REFERENCE = range(5, 13)
+
+
+def quiet(seed: int, users: int = 600, noise_of_weeks: float = 0.0) -> pd.DataFrame:
+    """Return ten rows a week of users with levels of their own, in this week and eight before."""
+    random = np.random.default_rng(seed)
+    level = random.normal(0, 1, users)
+    weeks = []
+    for week in (0, *REFERENCE):
+        user = random.integers(0, users, 10 * users)
+        value = level[user] + random.normal(0, 0.5, len(user)) + random.normal(0, noise_of_weeks)
+        weeks.append(pd.DataFrame({"entity": user, "week": week, "value": np.exp(value)}))
+    return pd.concat(weeks, ignore_index=True)
+
+
+def test_psi_is_that_of_the_solution_within_its_bins() -> None:
+    rows = quiet(1)
+    rows.loc[rows["week"] == 0, "value"] *= 2
+    is_now = rows["week"] == 0
+    expected = calculate_psi(rows["value"][~is_now], rows["value"][is_now])
+    assert compare_weeks(rows).psi == pytest.approx(expected, rel=0.1)
+
+
+def test_a_shock_of_every_week_is_usual_and_a_larger_one_is_not() -> None:
+    """Rows, taken as independent, would find drift in every one of these weeks."""
+    found = [compare_weeks(quiet(seed, noise_of_weeks=0.4)) for seed in range(1, 9)]
+    assert sum(drift.psi > 0.25 for drift in found) >= 2
+    assert [drift.passed for drift in found] == [True] * 8
+    rows = quiet(13, noise_of_weeks=0.1)
+    rows.loc[rows["week"] == 0, "value"] *= 3
+    moved = compare_weeks(rows)
+    assert moved.passed is False
+    assert moved.p_value == 1 / 200, "(k + 1) / (n + 1)"
+
+
+def test_few_entities_are_no_alert_however_many_their_rows() -> None:
+    rows = quiet(2, users=150)
+    rows.loc[rows["week"] == 0, "value"] *= 5
+    found = compare_weeks(rows)
+    assert found.psi > 0.25
+    assert (found.passed, found.rows) == (True, 1_500)
+    assert found.units < 150
+    assert "no alert below 200 units" in str(found)
+
+
+def test_without_a_reference_nothing_is_measured() -> None:
+    rows = quiet(3)
+    assert compare_weeks(rows[rows["week"] == 0]).passed is None
+    assert compare_weeks(rows[rows["week"] > 0]).passed is None
+    assert [check.passed for check in check_feature("a", rows.head(0))] == [None, None]
+
+
+# ---- Rare counts and identifiers --------------------------------------------------------------
+
+
+def failed(checks: Any) -> list[str]:
+    return [check.feature for check in checks if check.passed is False]
+
+
+def rare_count(seed: int) -> pd.DataFrame:
+    rows = quiet(seed, users=2_000)
+    random = np.random.default_rng(seed)
+    return rows.assign(value=(random.random(len(rows)) < 0.05) * random.geometric(0.5, len(rows)))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda values: values, []),
+        (lambda values: values * 20, ["declined"]),
+        (lambda values: values.where(values.index % 3 == 0, 0), ["declined: share above zero"]),
+    ],
+)
+def test_a_rare_count_is_compared_by_share_and_by_its_other_values(
+    change: Callable[[pd.Series], pd.Series], expected: list[str]
+) -> None:
+    rows = rare_count(4)
+    is_now = rows["week"] == 0
+    rows.loc[is_now, "value"] = change(rows.loc[is_now, "value"])
+    assert calculate_psi(rows["value"][~is_now], rows["value"][is_now]) < 0.25
+    assert failed(check_feature("declined", rows)) == expected
+
+
+def test_an_identifier_is_no_drift_feature_and_a_category_is() -> None:
+    rows = quiet(5)
+    identifier = rows.assign(value=(rows["value"] * 1_000).astype(int).astype(str) + "_id")
+    assert list(check_feature("last_product_id", identifier)) == []
+    kinds = np.where(rows["value"] > 1, "food", "books")
+    kinds[rows["week"] == 0] = "toys"
+    assert failed(check_feature("kind", rows.assign(value=kinds))) == ["kind"]
+
+
+# ---- Slow growth ------------------------------------------------------------------------------
+
+
+def served_until(day: float, sigma: float, seed: int, growth: float = 1.2) -> pd.DataFrame:
+    """Return 60 days of training, then the 28 days until `day`.
+
+    Prices grow from 30 days after the last training row on; `day` 0 is when they begin to.
+    """
+    random = np.random.default_rng(seed)
+    level = random.normal(0, sigma / 2, 1_000)
+    ages = [random.uniform(-90, -30, 12_000), random.uniform(day - 28, day, 6_000)]
+    sides = []
+    for age, first_week in zip(ages, (4, 0), strict=True):
+        user = random.integers(0, 1_000, len(age))
+        noise = random.normal(0, sigma * np.sqrt(0.75), len(age))
+        value = np.exp(3 + level[user] + noise) * growth ** (age.clip(min=0) / 30)
+        week = first_week + (age.max() - age) // 7
+        sides.append(pd.DataFrame({"entity": user, "week": week, "value": value}))
+    return pd.concat(sides, ignore_index=True)
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1, 1.5])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_growth_of_a_fifth_a_month_is_found_within_60_days(sigma: float, seed: int) -> None:
+    assert check_growth("amount", served_until(60, sigma, seed)).passed is False
+    assert check_growth("amount", served_until(0, sigma, seed)).passed is True
+
+
+def test_growth_within_its_interval_by_entity_is_chance() -> None:
+    """One user in five pays almost everything: the rows seem certain, the entities are not."""
+    rows = served_until(0, 1, 3)
+    is_one = (rows["week"] < 4) & (rows.index % 3 == 0)
+    rows.loc[is_one, ["entity", "value"]] = [7, 60.0]
+    check = check_growth("amount", rows)
+    assert check.passed is True
+    assert "ratio 1.4" in check.message
+
+
+# ---- The reference leaves out weeks that alerted ----------------------------------------------
+
+
+def windows_of(values: dict[int, float]) -> drift_since.Windows:
+    """Return windows of 400 users whose values have a level in some weeks."""
+
+    def windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+        week = (AS_OF - now) // WEEK
+        value = np.random.default_rng(week).lognormal(values.get(week, 0), 1, 400)
+        rows = pd.DataFrame({"entity": range(400), "amount": value})
+        return rows.head(0), rows
+
+    return windows
+
+
+def test_an_incident_that_is_over_raises_no_alarm_a_month_later(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    point_settings(data_dir=tmp_path)
+    view = SimpleNamespace(features=[SimpleNamespace(name="amount")])
+    incident = windows_of(dict.fromkeys(range(5, 13), 3.0))
+    assert failed(since_last_month(view, AS_OF, incident)) == ["amount"]
+    for day in range(35, 84):
+        record_alerted_day(Check("drift", "amount", False, ""), AS_OF - day * DAY)
+    assert failed(since_last_month(view, AS_OF, incident)) == []
+    drifted = windows_of(dict.fromkeys((0, *range(5, 13)), 3.0))
+    assert failed(since_last_month(view, AS_OF, drifted)) == ["amount"], "not forgiven"
+
+
+# ---- A new model ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alerts", [AlertState(), Alertmanager("http://127.0.0.1:9")])
+def test_a_new_model_supersedes_the_alerts_of_its_predecessor(
+    alerts: AlertState,
+    tmp_path: Path,
+    point_settings: PointSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    point_settings(data_dir=tmp_path)
+    posts: list[dict[str, Any]] = []
+    monkeypatch.setattr(Alertmanager, "_post", lambda _, alerts: not posts.extend(alerts))
+    open_alerts = [
+        Check("drift", "amount since training", False, "moved"),
+        Check("prediction", "flagged_users", False, "few", "critical"),
+        Check("drift", "amount", False, "moved"),
+    ]
+    for version in ("v1", "v1", "v2"):
+        monkeypatch.setattr(model_version, "read_model", lambda v=version: {"version": v})
+        supersede_alerts(alerts, AS_OF)
+        if version == "v1":
+            alerts.update(open_alerts, AS_OF)
+            assert len(alerts.open_alerts()) == 3
+    assert [alert.feature for alert in alerts.open_alerts()] == ["amount"]
+    sent = capsys.readouterr().out + str(posts)
+    assert sent.count("superseded by model v2") == 2
+    supersede_alerts(alerts, AS_OF)
+    assert [alert.feature for alert in alerts.open_alerts()] == ["amount"]
