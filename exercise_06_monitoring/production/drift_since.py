@@ -13,7 +13,7 @@ import pandas as pd
 from exercise_06_monitoring.alerts import Check, monitoring_folder
 from exercise_06_monitoring.bins import as_numbers
 from exercise_06_monitoring.production.alerted_days import alerted_days, record_alerted_day
-from exercise_06_monitoring.production.drift_limits import MONTH, NOW, check_feature, check_growth
+from exercise_06_monitoring.production.drift_limits import MONTH, check_feature, check_growth
 from exercise_06_monitoring.windows import (
     WEEK,
     Tables,
@@ -33,11 +33,11 @@ CANDIDATES, REFERENCE_WEEKS = range(5, 17), 8  # weeks before now
 
 def since_last_month(view: Any, now: datetime, windows: Windows = drift_windows) -> Iterator[Check]:
     """Compare a view's last week with the newest eight quiet weeks of over a month ago."""
-    weeks = {week: windows(view, now - week * WEEK)[1] for week in (NOW, *CANDIDATES)}
+    weeks = {week: windows(view, now - week * WEEK)[1] for week in (0, *CANDIDATES)}
     rows = pd.concat(weeks, names=["week"]).reset_index("week")
     for name in features_of(view):
         reference = [week for week in CANDIDATES if week not in alerted_weeks(name, now)]
-        chosen = rows[rows["week"].isin([NOW, *reference[:REFERENCE_WEEKS]])]
+        chosen = rows[rows["week"].isin([0, *reference[:REFERENCE_WEEKS]])]
         yield from check_feature(name, chosen[["entity", "week"]].assign(value=chosen[name]))
 
 
@@ -56,7 +56,7 @@ def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterat
     both = pd.concat([*weeks, train.assign(week=MONTH + age // WEEK)], ignore_index=True)
     for name in read_model()["features"]:
         rows = both[["week"]].assign(entity=both[keys.get(name, "user_id")], value=both[name])
-        is_compared = (rows["week"] == NOW) | (rows["week"] >= MONTH)
+        is_compared = (rows["week"] == 0) | (rows["week"] >= MONTH)
         yield from check_feature(f"{name} since training", rows[is_compared])
         numbers = rows.assign(value=as_numbers(rows["value"]).to_numpy())
         yield check_growth(f"{name}: growth since training", numbers)
