@@ -2,7 +2,7 @@
 LAB := .venv/bin/lab
 
 .PHONY: run test quick lint size words drills matrix seeds check production bench payoff incidents \
-	up down lock clean setup redis java
+	drift-figures up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -51,8 +51,11 @@ bench: setup redis java ## the figures beside their peers, into build/bench.json
 payoff: setup ## what streaming features are worth, into docs/studies; half an hour
 	.venv/bin/python -m benchmarks.studies $(PAYMENTS)
 
-incidents: setup ## replay incidents through the checks of exercise 6; DAYS=30 for more
+incidents: setup ## replay 90 days with incidents, by two monitors; DAYS=30 for fewer
 	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)
+
+drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, two hours
+	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
 
 up: setup redis ## start Redis
 	$(LAB) up redis
