@@ -20,10 +20,11 @@ from exercise_06_monitoring.production.drift_limits import (
     check_growth,
     check_psi,
 )
-from exercise_06_monitoring.production.drift_since import since_last_month
+from exercise_06_monitoring.production.drift_since import since_last_month, since_training
 from exercise_06_monitoring.production.model_version import supersede_alerts
 from exercise_06_monitoring.state import AlertState
 from tests.exercise_06.growing_prices import SIGMAS, served_until
+from tests.exercise_06.monitored_shop import views_in
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
 
@@ -171,6 +172,41 @@ def test_an_incident_that_is_over_raises_no_alarm_a_month_later(
     assert failed(since_last_month(view, AS_OF, incident)) == []
     drifted = windows_of(dict.fromkeys((0, *range(5, 13)), 3.0))
     assert failed(since_last_month(view, AS_OF, drifted)) == ["amount"], "not forgiven"
+
+
+def test_a_quiet_shop_has_no_alarm_and_is_compared_once_a_day(shop: Path) -> None:
+    tables = [(view, pd.DataFrame()) for view in views_in(shop)]
+    checks = list(drift_since.check_drift(tables, AS_OF))
+    assert {"avg_transaction_amount", "chargeback_rate"} <= {check.feature for check in checks}
+    assert "last_product_id" not in {check.feature for check in checks}
+    assert failed(checks) == []
+    assert list(drift_since.check_drift(tables, AS_OF + timedelta(hours=1))) == []
+    assert list(drift_since.check_drift([], AS_OF + DAY)) == []
+
+
+def test_inputs_are_compared_with_training_by_entity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Growth and PSI of one input; the other is its merchant's and has too few merchants."""
+    view = SimpleNamespace(join_keys=["merchant_id"], features=[SimpleNamespace(name="rate")])
+    monkeypatch.setattr(drift_since, "read_views", lambda: [view])
+    monkeypatch.setattr(drift_since, "read_model", lambda: {"features": ["amount", "rate"]})
+
+    def requests(seed: int, days: int, factor: float) -> pd.DataFrame:
+        random = np.random.default_rng(seed)
+        rows = 300 * days
+        columns = {
+            "user_id": random.integers(0, 1_000, rows),
+            "merchant_id": random.integers(0, 20, rows),
+            "event_timestamp": AS_OF - pd.to_timedelta(random.uniform(0, days, rows), "D"),
+            "amount": factor * random.lognormal(3, 0.5, rows),
+        }
+        return pd.DataFrame(columns).assign(rate=lambda known: known["merchant_id"] * factor)
+
+    training = requests(1, 56, 1.0).assign(split="train")
+    served = [requests(seed, 7, 2.0) for seed in range(2, 6)]
+    expected = ["amount since training", "amount: growth since training"]
+    found = failed(since_training(training, served))
+    assert found == [*expected, "rate: growth since training"]
+    assert failed(since_training(training, [requests(s, 7, 1.0) for s in range(2, 6)])) == []
 
 
 # ---- A new model ------------------------------------------------------------------------------
