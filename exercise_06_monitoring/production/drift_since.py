@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from exercise_06_monitoring.alerts import Check, monitoring_folder
-from exercise_06_monitoring.bins import as_numbers
 from exercise_06_monitoring.production.alerted_days import alerted_days, record_alerted_day
 from exercise_06_monitoring.production.drift_limits import MONTH, check_feature, check_growth
 from exercise_06_monitoring.windows import (
@@ -58,7 +57,7 @@ def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterat
         rows = both[["week"]].assign(entity=both[keys.get(name, "user_id")], value=both[name])
         is_compared = (rows["week"] == 0) | (rows["week"] >= MONTH)
         yield from check_feature(f"{name} since training", rows[is_compared])
-        numbers = rows.assign(value=as_numbers(rows["value"]).to_numpy())
+        numbers = rows.assign(value=pd.to_numeric(rows["value"], errors="coerce").astype(float))
         yield check_growth(f"{name}: growth since training", numbers)
 
 

@@ -60,8 +60,9 @@ def average_precision(labels: Any, scores: Any, weights: Any) -> NDArray[np.floa
     rows = weights[:, order].cumsum(axis=1)[:, ends]
     frauds = (weights * labels)[:, order].cumsum(axis=1)[:, ends]
     gained = np.diff(frauds, prepend=0, axis=1)
-    precision: NDArray[np.float64] = frauds / np.maximum(rows, 1)
-    return (gained * precision).sum(axis=1) / np.maximum(frauds[:, -1], 1)
+    precision = frauds / np.maximum(rows, 1)
+    averages: NDArray[np.float64] = (gained * precision).sum(axis=1)
+    return averages / np.maximum(frauds[:, -1], 1)
 
 
 def evaluate(payments: pd.DataFrame, threshold: float) -> Outcome:

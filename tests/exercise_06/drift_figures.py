@@ -17,7 +17,7 @@ import pandas as pd
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production import drift_since
 from exercise_06_monitoring.production.alerted_days import record_alerted_day
-from exercise_06_monitoring.production.drift_limits import check_growth, check_psi
+from exercise_06_monitoring.production.drift_limits import MONTH, check_growth, check_psi
 from exercise_06_monitoring.windows import BURN_IN, drift_windows
 from lab.dataset.simulate import simulate
 from tests.exercise_06.growing_prices import SIGMAS, served_until
@@ -64,7 +64,7 @@ def alarms(folder: Path) -> Iterator[tuple[int, str]]:
 
     for day in range(DAYS):
         now = begin + day * DAY
-        ends = [now - week * WEEK for week in range(drift_since.MONTH)]
+        ends = [now - week * WEEK for week in range(MONTH)]
         times = rows["event_timestamp"]
         served = [rows[(times > end - WEEK) & (times <= end)] for end in ends]
         with (

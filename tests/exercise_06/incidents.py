@@ -122,7 +122,7 @@ def outcome_of(rows: pd.DataFrame) -> Outcome:
 def plain_monitor(inbox: Inbox, folder: Path) -> Run:
     """Return a run of the plain submission's main() over the same columns."""
     plain: Any = import_module(PLAIN)
-    plain.DATA, plain.FEATURES = folder, [*METADATA["features"], "burst"]
+    plain.DATA, plain.FEATURES = folder, ["ratio", "amount", "burst"]
 
     def send_alert(type_: str, feature: str, *_: str) -> None:
         inbox.messages.append((inbox.now, f"{type_}: {feature}", "critical"))

@@ -222,7 +222,12 @@ def test_a_new_model_supersedes_the_alerts_of_its_predecessor(
 ) -> None:
     point_settings(data_dir=tmp_path)
     posts: list[dict[str, Any]] = []
-    monkeypatch.setattr(Alertmanager, "_post", lambda _, alerts: not posts.extend(alerts))
+
+    def post(_: Alertmanager, alerts: list[dict[str, Any]]) -> bool:
+        posts.extend(alerts)
+        return True
+
+    monkeypatch.setattr(Alertmanager, "_post", post)
     open_alerts = [
         Check("drift", "amount since training", False, "moved"),
         Check("prediction", "flagged_users", False, "few", "critical"),
