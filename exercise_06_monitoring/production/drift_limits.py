@@ -22,14 +22,15 @@ from lab.learn import settings
 MONTH = 4  # weeks whose growth is compared with the reference
 BINS, RESAMPLES, MAX_P_VALUE = 10, 199, 0.01
 MIN_UNITS = 200  # of fewer, chance alone gives a PSI of 0.25
+MIN_UNSEEN = 0.05  # of an identifier's values
 MOST_GROWTH, MOST_SHARE, Z = 1.25, 2.0, 2.58  # intervals of 99 %
 
 
 def check_feature(name: str, rows: pd.DataFrame) -> Iterator[Check]:
     """Yield the checks of PSI and of the share above zero.
 
-    PSI of a column that is mostly zero is that of its other values. Identifiers have neither check:
-    quality.py checks the share of unseen ones.
+    PSI of a column that is mostly zero is that of its other values. Identifiers have neither check,
+    but one of the share of unseen values.
     """
     column = read_column(rows["value"])
     if is_numeric_dtype(column):
@@ -39,6 +40,8 @@ def check_feature(name: str, rows: pd.DataFrame) -> Iterator[Check]:
         yield check_share(f"{name}: share above zero", rows)
     elif column.nunique() <= MAX_CATEGORIES:
         yield check_psi(name, rows)
+    else:
+        yield check_unseen(f"{name}: unseen values", rows.dropna(subset="value"))
 
 
 def check_psi(name: str, rows: pd.DataFrame) -> Check:
@@ -120,6 +123,17 @@ def mean_by_entity(rows: pd.DataFrame) -> tuple[float, float]:
     sums, sizes = groups.sum(), groups.count()
     mean = sums.sum() / sizes.sum() if len(rows) else np.nan
     return float(mean), float((((sums - mean * sizes) / sizes.sum()) ** 2).sum())
+
+
+def check_unseen(name: str, rows: pd.DataFrame) -> Check:
+    """Fail if more values of the current week are in no other week than in twice any quiet one."""
+    is_unseen = rows.groupby("value")["week"].transform("nunique") == 1
+    shares = is_unseen.groupby(rows["week"]).mean()
+    if len(shares) < 3 or 0 not in shares:
+        return Check("drift", name, None, "no current week, or less than two before")
+    most = max(MIN_UNSEEN, MOST_SHARE * shares.drop(0).max())
+    message = f"{shares[0]:.1%} of the values are in no other week; the limit is {most:.1%}"
+    return Check("drift", name, bool(shares[0] <= most), message)
 
 
 def check_ratio(name: str, log_ratio: float, variance: float, most: float) -> Check:

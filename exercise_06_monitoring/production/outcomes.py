@@ -61,8 +61,8 @@ def average_precision(labels: Any, scores: Any, weights: Any) -> NDArray[np.floa
     frauds = (weights * labels)[:, order].cumsum(axis=1)[:, ends]
     gained = np.diff(frauds, prepend=0, axis=1)
     precision = frauds / np.maximum(rows, 1)
-    averages: NDArray[np.float64] = (gained * precision).sum(axis=1)
-    return averages / np.maximum(frauds[:, -1], 1)
+    averages: NDArray[np.float64] = (gained * precision).sum(axis=1) / frauds[:, -1].clip(1)
+    return averages
 
 
 def evaluate(payments: pd.DataFrame, threshold: float) -> Outcome:

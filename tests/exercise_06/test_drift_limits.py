@@ -116,10 +116,15 @@ def test_a_rare_count_is_compared_by_share_and_by_its_other_values(
     assert failed(check_feature("declined", rows)) == expected
 
 
-def test_an_identifier_is_no_drift_feature_and_a_category_is() -> None:
+def test_an_identifier_has_its_unseen_values_and_a_category_its_psi() -> None:
     rows = quiet(5)
-    identifier = rows.assign(value=(rows["value"] * 1_000).astype(int).astype(str) + "_id")
-    assert list(check_feature("last_product_id", identifier)) == []
+    products = np.random.default_rng(5).zipf(1.5, len(rows)).astype(str)
+    identifier = rows.assign(value=products)
+    assert [check.passed for check in check_feature("last_product_id", identifier)] == [True]
+    is_new = (rows["week"] == 0) & (rows.index % 3 == 0)
+    renamed = identifier.assign(value=identifier["value"].mask(is_new, "new_" + products))
+    assert failed(check_feature("last_product_id", renamed)) == ["last_product_id: unseen values"]
+    assert failed(check_feature("none", identifier.head(0))) == []
     kinds = np.where(rows["value"] > 1, "food", "books")
     kinds[rows["week"] == 0] = "toys"
     assert failed(check_feature("kind", rows.assign(value=kinds))) == ["kind"]
@@ -178,7 +183,7 @@ def test_a_quiet_shop_has_no_alarm_and_is_compared_once_a_day(shop: Path) -> Non
     tables = [(view, pd.DataFrame()) for view in views_in(shop)]
     checks = list(drift_since.check_drift(tables, AS_OF))
     assert {"avg_transaction_amount", "chargeback_rate"} <= {check.feature for check in checks}
-    assert "last_product_id" not in {check.feature for check in checks}
+    assert "last_product_id: unseen values" in {check.feature for check in checks}
     assert failed(checks) == []
     assert list(drift_since.check_drift(tables, AS_OF + timedelta(hours=1))) == []
     assert list(drift_since.check_drift([], AS_OF + DAY)) == []
