@@ -118,11 +118,13 @@ def test_a_rare_count_is_compared_by_share_and_by_its_other_values(
 
 def test_an_identifier_has_its_unseen_values_and_a_category_its_psi() -> None:
     rows = quiet(5)
-    products = np.random.default_rng(5).zipf(1.5, len(rows)).astype(str)
-    identifier = rows.assign(value=products)
+    identifier = rows.assign(value=np.random.default_rng(5).zipf(1.5, len(rows)))
+    identifier["value"] = "product_" + identifier["value"].astype(str)
     assert [check.passed for check in check_feature("last_product_id", identifier)] == [True]
     is_new = (rows["week"] == 0) & (rows.index % 3 == 0)
-    renamed = identifier.assign(value=identifier["value"].mask(is_new, "new_" + products))
+    renamed = identifier.assign(
+        value=identifier["value"].mask(is_new, "new_" + identifier["value"])
+    )
     assert failed(check_feature("last_product_id", renamed)) == ["last_product_id: unseen values"]
     assert failed(check_feature("none", identifier.head(0))) == []
     kinds = np.where(rows["value"] > 1, "food", "books")
