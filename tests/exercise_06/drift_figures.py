@@ -1,6 +1,6 @@
 """Count the false alarms of the drift limits in quiet shops, and the days until growth is found.
 
-python -m tests.exercise_06.drift_figures [seeds]. A seed of the shop is 120 days; 20 take hours.
+python -m tests.exercise_06.drift_figures [seeds]. A seed is 120 days and minutes of work.
 """
 
 import sys
