@@ -1,8 +1,8 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words drills matrix seeds check production bench plugins-matrix payoff incidents \
-	up down lock clean setup redis java
+.PHONY: run test quick lint size words drills matrix seeds check production bench plugins-matrix \
+	payoff incidents drift-figures up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -54,8 +54,11 @@ plugins-matrix: setup redis ## the tests of feast_plugins with each Feast and Py
 payoff: setup ## what streaming features are worth, into docs/studies; half an hour
 	.venv/bin/python -m benchmarks.studies.measure $(PAYMENTS)
 
-incidents: setup ## replay incidents through the checks of exercise 6; DAYS=30 for more
+incidents: setup ## replay 90 days with incidents, by two monitors; DAYS=30 for fewer
 	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)
+
+drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, two hours
+	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
 
 up: setup redis ## start Redis
 	$(LAB) up redis

@@ -29,6 +29,7 @@ MAX_RATES = {"null_rate": 0.05, "outlier_rate": 0.10, "range": 0}  # the brief's
 
 Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
 MoreChecks = Callable[[windows.Tables, datetime], Iterator[Check]]
+DriftAlerts = Callable[[pd.DataFrame], Iterator[Check]]
 Publish = Callable[[datetime, list[Check], pd.DataFrame, list[Check]], Path]
 
 
@@ -167,6 +168,7 @@ class Monitor:
     alerts: AlertState = field(default_factory=AlertState)
     publish: Publish = write_report
     more_checks: tuple[MoreChecks, ...] = ()
+    drift_alerts: DriftAlerts = drift_checks
 
     def run(self, now: datetime) -> None:
         """Check everything, open and resolve alerts, write the page.
@@ -188,7 +190,7 @@ class Monitor:
             served = windows.read_requests(now)
             drift = pd.concat([drift, drift_since_training(training, served)])
             checks.append(serving.check_flagged_users(training, served, now))
-        checks += drift_checks(drift)
+        checks += self.drift_alerts(drift)
         checks += [check for more in self.more_checks for check in more(tables, now)]
         if is_newest:
             checks += [*serving.check_redis(tables, now), *serving.check_api()]

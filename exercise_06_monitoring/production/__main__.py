@@ -6,18 +6,20 @@ LAB_ALERTMANAGER_URL is the address of Alertmanager, http://127.0.0.1:9093 by de
 import os
 import sys
 
-from exercise_06_monitoring.feature_monitoring import Monitor
+from exercise_06_monitoring.feature_monitoring import DriftAlerts, Monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
+from exercise_06_monitoring.production.drift_since import check_drift
 from exercise_06_monitoring.production.large_tables import sampled_windows
 from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
+from exercise_06_monitoring.production.model_version import supersede_alerts
 from exercise_06_monitoring.production.outcomes import check_outcomes
 from exercise_06_monitoring.production.volume import check_volumes
-from exercise_06_monitoring.report import write_report
+from exercise_06_monitoring.report import drift_checks, write_report
 from exercise_06_monitoring.state import AlertState
 from exercise_06_monitoring.windows import drift_windows
 from lab.learn import UserError, as_of, run_script
 
-CHECKS = {"outcomes": check_outcomes, "volume": check_volumes}
+CHECKS = {"drift_limits": check_drift, "outcomes": check_outcomes, "volume": check_volumes}
 PARTS = ("alertmanager", "large_tables", "metrics_exposition", *CHECKS)
 ALERTMANAGER_URL = "http://127.0.0.1:9093"
 
@@ -31,11 +33,15 @@ def build_monitor(parts: set[str]) -> Monitor:
     alerts = Alertmanager(url) if "alertmanager" in parts else AlertState()
     publish = write_metrics_and_report if "metrics_exposition" in parts else write_report
     more_checks = tuple(check for part, check in CHECKS.items() if part in parts)
-    return Monitor(windows, alerts, publish, more_checks)
+    has_limits = "drift_limits" in parts
+    drift_alerts: DriftAlerts = (lambda _: iter(())) if has_limits else drift_checks
+    return Monitor(windows, alerts, publish, more_checks, drift_alerts)
 
 
 def main() -> None:
-    build_monitor(set(sys.argv[1:] or PARTS)).run(as_of())
+    monitor = build_monitor(set(sys.argv[1:] or PARTS))
+    supersede_alerts(monitor.alerts, as_of())
+    monitor.run(as_of())
 
 
 if __name__ == "__main__":

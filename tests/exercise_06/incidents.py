@@ -1,7 +1,7 @@
-"""Replay incidents in memory through the monitor's own checks, and print the sent alerts.
+"""Replay 90 days with an incident in memory, and print what two monitors report of it.
 
-python -m tests.exercise_06.incidents [days]. A run is every six hours; the incident begins on the
-fifth day and lasts. Nothing is written but the state of the alerts.
+python -m tests.exercise_06.incidents [days]. This project's monitor runs every six hours, with its
+production parts and Alertmanager; the one of tests/submissions/right/plain runs daily.
 """
 
 import sys
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -19,209 +20,178 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from exercise_06_monitoring import feature_monitoring, serving, state
+from exercise_06_monitoring import feature_monitoring, serving
 from exercise_06_monitoring.alerts import Check
-from exercise_06_monitoring.feature_monitoring import (
-    check_data_quality,
-    drift_since_training,
-)
-from exercise_06_monitoring.production.outcomes import Outcome, compare, evaluate
-from exercise_06_monitoring.production.volume import check_volume
+from exercise_06_monitoring.feature_monitoring import check_data_quality, drift_since_training
+from exercise_06_monitoring.production.alertmanager import Alertmanager
+from exercise_06_monitoring.production.outcomes import FEWEST_FRAUDS, Outcome, compare, evaluate
+from exercise_06_monitoring.production.volume import check_volumes
 from exercise_06_monitoring.quality import check_columns
 from exercise_06_monitoring.report import drift_checks
 from exercise_06_monitoring.serving import check_api, check_flagged_users, check_streaming
-from exercise_06_monitoring.state import AlertState, check_measured
+from exercise_06_monitoring.state import check_measured
+from lab.learn import utc_now
+from tests.exercise_06.incident_payments import (
+    DAY,
+    INCIDENTS,
+    THRESHOLD,
+    Incident,
+    flagged,
+    payments,
+    score,
+)
 from tests.settings_in_force import settings_in_force
 from tests.shop import AS_OF
 
-DAY, EVERY = timedelta(days=1), timedelta(hours=6)
-BEGINS = 5  # days after the first run
-A_DAY, THRESHOLD = 600, 0.5
-VIEW = SimpleNamespace(name="user_stats", join_keys=["user_id"], features=[])
+EVERY = timedelta(hours=6)
+HISTORY = 61 * DAY
+VIEW = SimpleNamespace(name="payments", join_keys=["user_id"], features=[])
 METADATA = {"features": ["ratio", "amount"], "threshold": THRESHOLD}
+PLAIN = "tests.submissions.right.plain.exercise_06_monitoring.feature_monitoring"
+RAM = Path("/dev/shm")  # SQLite waits for a disk at every statement
 
-
-def payments(start: datetime, days: float, seed: int) -> pd.DataFrame:
-    """Payments of 2,000 users: frauds pay many times their mean, and lie within five minutes."""
-    random = np.random.default_rng(seed)
-    rows = round(A_DAY * days)
-    is_fraud = (random.random(rows) < 0.03).astype(int)
-    usual = random.lognormal(3, 0.8, rows)
-    ratio = random.lognormal(1.2 * is_fraud - 0.2, 0.6)
-    return pd.DataFrame(
-        {
-            "user_id": random.integers(0, 2_000, rows).astype(str),
-            "event_timestamp": start + pd.to_timedelta(random.uniform(0, days, rows), "D"),
-            "ratio": ratio,
-            "amount": usual * ratio,
-            "burst": random.poisson(3.0 * is_fraud),
-            "is_fraud": is_fraud,
-        }
-    )
-
-
-def score(rows: pd.DataFrame) -> np.ndarray:
-    """A model: payments above the user's mean, several in five minutes."""
-    return np.asarray(1 / (1 + np.exp(5 - rows["ratio"] - 1.5 * rows["burst"])))
-
-
-def flagged(rows: pd.DataFrame, now: datetime) -> pd.Series:
-    day = ((now - rows["event_timestamp"]) // DAY).to_numpy()
-    found = pd.Series(score(rows) >= THRESHOLD)
-    return found.groupby([day, rows["user_id"].to_numpy()]).max()
+Run = Callable[[pd.DataFrame, datetime, str, datetime], None]  # what is broken, and since when
 
 
 @dataclass
-class World:
-    """The data that the monitor can read at a run, and the model's actual inputs."""
+class Inbox:
+    """The messages of a monitor with their times; Alertmanager's first and last of each alert."""
 
-    now: datetime
-    history: pd.DataFrame  # all payments until now, as the offline store has them
-    progress_age_s: float | None = 5
-    api_answers: bool = True
-    served: Callable[[pd.DataFrame], pd.DataFrame] = field(default=lambda rows: rows)
+    now: datetime = AS_OF
+    firing: set[tuple[str, str]] = field(default_factory=set)
+    messages: list[tuple[datetime, str, str]] = field(default_factory=list)
 
-
-Incident = Callable[[World, datetime], None]
-
-
-def dead_writer(world: World, begin: datetime) -> None:
-    world.progress_age_s = (world.now - begin).total_seconds()
-    world.served = lambda rows: rows.assign(burst=0)
-
-
-def customers(world: World, begin: datetime) -> None:
-    """Fraudsters pay what their victims pay, and once."""
-    is_new = (world.history["event_timestamp"] > begin) & (world.history["is_fraud"] == 1)
-    quiet = payments(begin, len(world.history) / A_DAY, 77).query("is_fraud == 0")
-    for name in ("ratio", "amount", "burst"):
-        values = quiet[name].to_numpy()[: int(is_new.sum())]
-        world.history.loc[is_new, name] = values
+    def post(self, alerts: list[dict[str, Any]]) -> bool:
+        for labels, ends_at in ((alert["labels"], alert["endsAt"]) for alert in alerts):
+            key = (f"{labels['alertname']}: {labels['feature']}", labels["severity"])
+            is_firing = datetime.fromisoformat(ends_at) > utc_now()
+            if is_firing != (key in self.firing):
+                self.firing ^= {key}
+                self.messages.append((self.now, key[0], key[1] if is_firing else "resolved"))
+        return True
 
 
-def dead_api(world: World, begin: datetime) -> None:
-    world.api_answers = False
+def this_monitor(inbox: Inbox, training: pd.DataFrame) -> Run:
+    """Return a run of the checks of exercise 6 and its production parts."""
+    alerts, usual = Alertmanager(""), outcome_of(training[training["split"] == "test"])
+
+    def run(rows: pd.DataFrame, now: datetime, broken: str, since: datetime) -> None:
+        answers = Counter({f"{serving.RESPONSES} 200": round(now.timestamp())})
+        progress = (since if broken == "writer" else now).timestamp() * 1_000
+        client = SimpleNamespace(get=lambda _: None if broken == "redis" else progress)
+        with (
+            patch.object(serving, "read_counts", lambda: None if broken == "api" else answers),
+            patch.object(serving, "compare_with_limits", lambda *_: iter(())),
+            patch.object(serving, "Redis", lambda *_, **__: client),
+            patch.object(serving, "flagged_users", flagged),
+            patch.object(feature_monitoring, "read_views", lambda: [VIEW]),
+            patch.object(feature_monitoring, "read_model", lambda: METADATA),
+            patch.object(alerts, "_post", inbox.post),
+        ):
+            checks = [*check_api(), check_streaming(now), *check_rows(rows, now)]
+            if now.hour == AS_OF.hour:  # to save time
+                checks += check_model(rows, now, training, usual)
+            alerts.update([*checks, *check_measured(checks)], now)
+
+    return run
 
 
-def flushed_redis(world: World, begin: datetime) -> None:
-    world.progress_age_s = None
+def check_rows(rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
+    day = rows[rows["event_timestamp"] > now - DAY]
+    new = day[day["event_timestamp"] > now - EVERY]
+    yield from check_columns(VIEW, check_data_quality(day[["amount"]]), new)
+    yield from check_volumes([(VIEW, rows.rename(columns={"event_timestamp": "moment"}))], now)
 
 
-def rows_lost(world: World, begin: datetime) -> None:
-    keep = (world.history["event_timestamp"] < begin) | (world.history.index % 5 < 2)
-    world.history = world.history[keep]
-
-
-def three_hours_of_nulls(world: World, begin: datetime) -> None:
-    time = world.history["event_timestamp"]
-    is_null = (time > begin) & (time < begin + timedelta(hours=3))
-    world.history.loc[is_null, "amount"] = np.nan
-
-
-def prices_up(world: World, begin: datetime) -> None:
-    is_new = world.history["event_timestamp"] > begin
-    world.history.loc[is_new, "amount"] *= 1.44
-
-
-def old_echo(world: World, begin: datetime) -> None:
-    """Lose a day three weeks ago, and repair it."""
-    age = world.now - world.history["event_timestamp"]
-    world.history = world.history[(age < 20 * DAY) | (age > 21 * DAY)]
-
-
-INCIDENTS: dict[str, Incident] = {
-    "dead streaming writer": dead_writer,
-    "fraudsters like customers": customers,
-    "dead API": dead_api,
-    "flushed Redis": flushed_redis,
-    "60 % of the rows lost": rows_lost,
-    "three hours of nulls": three_hours_of_nulls,
-    "prices up 44 % (none)": prices_up,
-    "echo of an old incident (none)": old_echo,
-}
-
-
-def checks_of(world: World, training: pd.DataFrame, usual: Outcome) -> Iterator[Check]:
-    """Yield the checks of a run over the world."""
-    now, rows = world.now, world.history
-    answers = Counter({f"{serving.RESPONSES} 200": round(now.timestamp())})
-    stored = world.progress_age_s and (now.timestamp() - world.progress_age_s) * 1_000
-    client = SimpleNamespace(get=lambda _: stored)
-    with (
-        patch.object(serving, "read_counts", lambda: answers if world.api_answers else None),
-        patch.object(serving, "compare_with_limits", lambda *_: iter(())),
-        patch.object(serving, "Redis", lambda *_, **__: client),
-        patch.object(serving, "flagged_users", flagged),
-        patch.object(feature_monitoring, "read_views", lambda: [VIEW]),
-        patch.object(feature_monitoring, "read_model", lambda: METADATA),
-    ):
-        yield from [*check_api(), check_streaming(now)]
-        day = rows[rows["event_timestamp"] > now - DAY]
-        new = day[day["event_timestamp"] > now - EVERY]
-        yield from check_columns(VIEW, check_data_quality(day[["amount"]]), new)
-        if now.hour == AS_OF.hour:  # to save time
-            yield from daily_checks(now, rows, training, usual)
-
-
-def daily_checks(
-    now: datetime, rows: pd.DataFrame, training: pd.DataFrame, usual: Outcome
+def check_model(
+    rows: pd.DataFrame, now: datetime, training: pd.DataFrame, usual: Outcome
 ) -> Iterator[Check]:
-    age = now - rows["event_timestamp"]
-    week, mature = rows[age < 7 * DAY], rows[(age > 7 * DAY) & (age < 14 * DAY)]
-    yield check_flagged_users(training, week, now)
-    yield from drift_checks(drift_since_training(training, week))
-    yield check_volume(VIEW, rows["event_timestamp"], now)
-    yield compare(outcome_of(mature), usual)
+    weeks_old = (now - rows["event_timestamp"]) // (7 * DAY)
+    served = rows[weeks_old == 0]
+    yield check_flagged_users(training, served, now)
+    yield from drift_checks(drift_since_training(training, served))
+    pools = (rows[weeks_old.between(1, last)] for last in range(1, 9))
+    enough = (pool for pool in pools if pool["is_fraud"].sum() >= FEWEST_FRAUDS)
+    yield compare(outcome_of(next(enough)), usual)
 
 
 def outcome_of(rows: pd.DataFrame) -> Outcome:
     return evaluate(rows.assign(score=score(rows)), THRESHOLD)
 
 
-@dataclass
-class Outbox:
-    """The sent messages with their times."""
+def plain_monitor(inbox: Inbox, folder: Path) -> Run:
+    """Return a run of the plain submission's main() over the same columns."""
+    plain: Any = import_module(PLAIN)
+    plain.DATA, plain.FEATURES = folder, ["ratio", "amount", "burst"]
 
-    now: datetime = AS_OF
-    sent: list[tuple[datetime, Check]] = field(default_factory=list)
+    def send_alert(type_: str, feature: str, *_: str) -> None:
+        inbox.messages.append((inbox.now, f"{type_}: {feature}", "critical"))
 
-    def notify(self, check: Check) -> bool:
-        self.sent.append((self.now, check))
-        return True
+    def run(rows: pd.DataFrame, now: datetime, broken: str, since: datetime) -> None:
+        age = now - rows["event_timestamp"]
+        windows = rows[(age > 30 * DAY) & (age <= 60 * DAY)], rows[age <= 7 * DAY]
+        plain.windows = lambda feature: [window[feature] for window in windows]
+        if now.hour == AS_OF.hour:
+            plain.main()
+
+    plain.send_alert = send_alert
+    return run
 
 
-def replay(incident: Incident, days: int, seed: int = 7) -> dict[str, Any]:
-    """Return the PR-AUC of the served values, and the monitor's messages with their times."""
-    begin = AS_OF + BEGINS * DAY
-    training = payments(AS_OF - 120 * DAY, 60, seed)
-    is_train = training["event_timestamp"] < AS_OF - 90 * DAY
+def replay(incident: Incident, days: int = 90, is_plain: bool = False) -> dict[str, Any]:
+    """Return the PR-AUC of what was served in the incident, and a summary of the messages."""
+    begin = AS_OF + incident.begin * DAY
+    end = begin + incident.days * DAY
+    training = payments(AS_OF - 150 * DAY, 60, 7)
+    is_train = training["event_timestamp"] < AS_OF - 120 * DAY
     training["split"] = np.where(is_train, "train", "test")
-    usual = outcome_of(training[training["split"] == "test"])
-    future = payments(AS_OF - 40 * DAY, 40 + days, seed + 1)
-    outbox = Outbox()
-    with TemporaryDirectory() as folder, settings_in_force(data_dir=Path(folder)):
-        for now in pd.date_range(AS_OF, AS_OF + days * DAY, freq=EVERY):
-            world = World(now, future[future["event_timestamp"] <= now].copy())
-            if now > begin:
-                incident(world, begin)
-            checks, outbox.now = list(checks_of(world, training, usual)), now
-            with patch.object(state, "notify", outbox.notify):
-                AlertState().update([*checks, *check_measured(checks)], now)
-    sent = outbox.sent
-    after = world.served(world.history[world.history["event_timestamp"] > begin])
-    alerts = [(now, check) for now, check in sent if not check.passed]
-    first = min((now for now, _ in alerts if now > begin), default=None)
+    rows = payments(AS_OF - HISTORY, HISTORY / DAY + days, 8)
+    is_hit = rows["event_timestamp"].between(begin, end)
+    hit = incident.change(rows[is_hit].copy())
+    rows = pd.concat([rows[~is_hit], hit]).sort_values("event_timestamp", ignore_index=True)
+    times, inbox = rows["event_timestamp"], Inbox()
+    with (
+        TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder,
+        settings_in_force(data_dir=Path(folder)),
+    ):
+        run = plain_monitor(inbox, Path(folder)) if is_plain else this_monitor(inbox, training)
+        for inbox.now in pd.date_range(AS_OF, AS_OF + days * DAY, freq=EVERY):
+            first, last = times.searchsorted([inbox.now - HISTORY, inbox.now], side="right")
+            is_on = begin < inbox.now <= end
+            run(rows[first:last], inbox.now, incident.breaks if is_on else "", begin)
+    served = hit.assign(burst=0) if incident.breaks == "writer" else hit
+    auc = average_precision_score(served["is_fraud"], score(served))
+    return {"PR-AUC": round(auc, 2)} | summary(inbox.messages, begin, end, incident.is_one)
+
+
+def summary(
+    messages: list[tuple[datetime, str, str]], begin: datetime, end: datetime, is_one: bool
+) -> dict[str, Any]:
+    """Return the first signal, its hours after the begin, and the number of messages by kind.
+
+    A signal is false without an incident, or a day after its end, of mature outcomes two weeks
+    after it; RECOVERED is false while the incident lasts.
+    """
+    sent = [(at, subject) for at, subject, kind in messages if kind != "resolved"]
+    pages = [subject for _, subject, kind in messages if kind == "critical"]
+    true = [
+        (subject, (at - begin) / timedelta(hours=1))
+        for at, subject in sent
+        if is_one and begin < at <= end + (15 if "outcomes" in subject else 1) * DAY
+    ]
+    ends = [at for at, _, kind in messages if kind == "resolved"]
     return {
-        "PR-AUC": average_precision_score(after["is_fraud"], score(after)),
-        "seen by": ", ".join(sorted({f"{c.type}: {c.feature}" for _, c in alerts})),
-        "after hours": None if first is None else (first - begin) / timedelta(hours=1),
-        "pages": sum(check.severity == "critical" for _, check in alerts),
-        "warnings": sum(check.severity == "warning" for _, check in alerts),
-        "resolved": len(sent) - len(alerts),
+        "first signal": true[0] if true else None,
+        "pages": len(pages),
+        "warnings": len(sent) - len(pages),
+        "twice": len(pages) - len(set(pages)),
+        "false": len(sent) - len(true),
+        "false RECOVERED": sum(is_one and begin < at <= end for at in ends),
     }
 
 
 if __name__ == "__main__":
-    days = int(sys.argv[1]) if sys.argv[1:] else 20
+    days = int(sys.argv[1]) if sys.argv[1:] else 90
     for name, incident in INCIDENTS.items():
-        print(name, replay(incident, days), flush=True)
+        for monitor, is_plain in (("plain", True), ("this", False)):
+            print(name, monitor, replay(incident, days, is_plain), sep=", ", flush=True)

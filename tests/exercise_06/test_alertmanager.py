@@ -6,17 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production.alertmanager import Alertmanager
-from exercise_06_monitoring.state import AlertState
+from exercise_06_monitoring.state import AlertState, check_measured
 from lab.learn import utc_now
 from lab.stack.ports import free_port
 from tests.exercise_06.web_hook import WebHook, web_hook
 from tests.settings_in_force import PointSettings
+from tests.shop import AS_OF
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 CONFIGURATION = """
@@ -164,6 +166,27 @@ def test_the_solution_sends_thirty_messages(
         monkeypatch.setenv("SLACK_WEBHOOK_URL", hook.url)
         AlertState().update(checks(False), utc_now())
         assert len(hook.posts) == 30
+
+
+def test_what_is_lost_later_is_an_alert_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open alert for all lost measurements of a type would hide it."""
+    posts: list[str] = []
+
+    def post(_: Alertmanager, alerts: list[dict[str, Any]]) -> bool:
+        posts.extend(alert["labels"]["feature"] for alert in alerts)
+        return True
+
+    monkeypatch.setattr(Alertmanager, "_post", post)
+    state, names = Alertmanager(""), ["users.age", "users.rate", "shops.age"]
+    found = []
+    for lost in ([], ["users.age"], ["users.age", "shops.age"], [*names], ["shops.age"], []):
+        run = [Check("serving", name, None if name in lost else True, "") for name in names]
+        for _ in range(2):  # the second run confirms an end
+            state.update([*run, *check_measured(run)], AS_OF)
+        found.append([alert.feature for alert in state.open_alerts()])
+    users, both = ["serving.users"], ["serving.shops", "serving.users"]
+    assert [sorted(names) for names in found] == [[], users, both, both, ["serving.shops"], []]
+    assert set(posts) == {*both}
 
 
 @needs_alertmanager

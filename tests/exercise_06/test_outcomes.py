@@ -7,10 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import average_precision_score
 
 from exercise_06_monitoring.production import outcomes
-from exercise_06_monitoring.production.outcomes import Outcome, compare, evaluate, mature_payments
-from exercise_06_monitoring.production.volume import check_volume
+from exercise_06_monitoring.production.outcomes import (
+    Outcome,
+    average_precision,
+    compare,
+    evaluate,
+    mature_payments,
+)
+from exercise_06_monitoring.production.volume import check_volume, check_volumes
 from lab.settings import settings
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
@@ -46,6 +53,14 @@ def test_an_unchanged_model_passes_and_a_worse_one_fails() -> None:
     assert check.passed is False, "a boolean of Python: alerts compare by identity"
     assert check.severity == "critical"
     assert "7 declined are left out" in check.message
+
+
+def test_average_precision_is_that_of_scikit_learn_under_each_row_of_weights() -> None:
+    random = np.random.default_rng(8)
+    labels, scores = random.integers(0, 2, 400), random.integers(0, 30, 400) / 30
+    weights = random.poisson(1, (5, 400))
+    expected = [average_precision_score(labels, scores, sample_weight=row) for row in weights]
+    assert average_precision(labels, scores, weights) == pytest.approx(expected, abs=1e-12)
 
 
 def test_few_frauds_are_not_measured() -> None:
@@ -99,6 +114,21 @@ def test_a_loss_is_found_on_every_day_of_it_and_weekends_are_no_loss() -> None:
         lost = usual[~is_new | (usual.index % 5 < 2)]
         check = check_volume(VIEW, lost, AS_OF)
         assert (check.passed, check.severity) == (False, "critical"), "60 % were lost"
+
+
+def test_a_loss_of_three_weeks_is_not_forgiven_and_its_end_is_no_growth(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    point_settings(data_dir=tmp_path)
+    hours = pd.Series(pd.date_range(AS_OF - 70 * DAY, AS_OF, freq="h").repeat(10))
+    is_lost = (hours > AS_OF - 35 * DAY) & (hours <= AS_OF - 14 * DAY) & (hours.index % 5 > 1)
+    rows = pd.DataFrame({"moment": hours[~is_lost]})
+    results = []
+    for day in range(36, -1, -1):
+        now = AS_OF - day * DAY
+        (check,) = check_volumes([(VIEW, rows[rows["moment"] <= now])], now)
+        results.append(check.passed)
+    assert results == [True] * 2 + [False] * 21 + [True] * 14
 
 
 def test_an_old_incident_has_no_echo_and_a_young_view_is_not_measured() -> None:

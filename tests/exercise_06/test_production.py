@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from exercise_06_monitoring.feature_monitoring import measure_drift
-from exercise_06_monitoring.production.__main__ import PARTS, build_monitor
+from exercise_06_monitoring.production.__main__ import CHECKS, PARTS, build_monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.production.large_tables import sampled_windows
+from exercise_06_monitoring.report import drift_checks
 from exercise_06_monitoring.state import AlertState
 from exercise_06_monitoring.windows import drift_windows
 from lab.errors import UserError
@@ -22,7 +23,8 @@ def test_each_part_can_be_used_alone(part: str) -> None:
     parts = {"all": set(PARTS), "none": set[str]()}.get(part, {part})
     monitor = build_monitor(parts)
     assert (monitor.windows is drift_windows) == ("large_tables" not in parts)
-    assert len(monitor.more_checks) == len(parts & {"outcomes", "volume"})
+    assert len(monitor.more_checks) == len(parts & {*CHECKS})
+    assert (monitor.drift_alerts is drift_checks) == ("drift_limits" not in parts)
     expected = Alertmanager if "alertmanager" in parts else AlertState
     assert type(monitor.alerts) is expected
 

@@ -1,0 +1,77 @@
+"""Compare each feature with last month and with training, once a day.
+
+The rows have entity, week and value; week 0 is the newest. Weeks that alerted are no reference: an
+incident that is over would raise an alarm a month later.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from exercise_06_monitoring.alerts import Check, monitoring_folder
+from exercise_06_monitoring.production.alerted_days import alerted_days, record_alerted_day
+from exercise_06_monitoring.production.drift_limits import MONTH, check_feature, check_growth
+from exercise_06_monitoring.windows import (
+    WEEK,
+    Tables,
+    drift_windows,
+    features_of,
+    lost_inputs,
+    read_model,
+    read_requests,
+    read_training,
+    read_views,
+)
+
+Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
+
+CANDIDATES, REFERENCE_WEEKS = range(5, 17), 8  # weeks before now
+
+
+def since_last_month(view: Any, now: datetime, windows: Windows = drift_windows) -> Iterator[Check]:
+    """Compare a view's last week with the newest eight quiet weeks of over a month ago."""
+    weeks = {week: windows(view, now - week * WEEK)[1] for week in (0, *CANDIDATES)}
+    rows = pd.concat(weeks, names=["week"]).reset_index("week")
+    for name in features_of(view):
+        reference = [week for week in CANDIDATES if week not in alerted_weeks(name, now)]
+        chosen = rows[rows["week"].isin([0, *reference[:REFERENCE_WEEKS]])]
+        yield from check_feature(name, chosen[["entity", "week"]].assign(value=chosen[name]))
+
+
+def alerted_weeks(name: str, now: datetime) -> set[int]:
+    """Return the weeks before now that an alert's window overlaps."""
+    ages = [(now.date() - day).days // WEEK.days for day in alerted_days("drift", name)]
+    return {week for age in ages for week in (age, age + 1)}
+
+
+def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterator[Check]:
+    """Compare the inputs of the last weeks' requests, newest first, with the training rows."""
+    keys = {name: view.join_keys[0] for view in read_views() for name in features_of(view)}
+    train = training[training["split"] == "train"]
+    age = train["event_timestamp"].max() - train["event_timestamp"]
+    weeks = [rows.assign(week=week) for week, rows in enumerate(served)]
+    both = pd.concat([*weeks, train.assign(week=MONTH + age // WEEK)], ignore_index=True)
+    for name in read_model()["features"]:
+        rows = both[["week"]].assign(entity=both[keys.get(name, "user_id")], value=both[name])
+        is_compared = (rows["week"] == 0) | (rows["week"] >= MONTH)
+        yield from check_feature(f"{name} since training", rows[is_compared])
+        numbers = rows.assign(value=pd.to_numeric(rows["value"], errors="coerce").astype(float))
+        yield check_growth(f"{name}: growth since training", numbers)
+
+
+def check_drift(tables: Tables, now: datetime) -> Iterator[Check]:
+    """Yield the checks of both baselines, in the first run of a day."""
+    file = monitoring_folder() / "drift_checked"
+    if file.exists() and file.read_text() == now.date().isoformat():
+        return
+    checks = [check for view, _ in tables for check in since_last_month(view, now)]
+    training = read_training()
+    if training is not None and not lost_inputs():
+        served = [read_requests(now - week * WEEK) for week in range(MONTH)]
+        checks += since_training(training, served)
+    for check in checks:
+        record_alerted_day(check, now)
+    file.write_text(now.date().isoformat())
+    yield from checks

@@ -1,0 +1,127 @@
+"""Count the false alarms of the drift limits in quiet shops, and the days until growth is found.
+
+python -m tests.exercise_06.drift_figures [seeds]. A seed is 120 days and minutes of work.
+"""
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+
+from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.production import drift_since
+from exercise_06_monitoring.production.alerted_days import record_alerted_day
+from exercise_06_monitoring.production.drift_limits import MONTH, check_growth, check_psi
+from exercise_06_monitoring.windows import BURN_IN, drift_windows
+from lab.dataset.simulate import simulate
+from tests.exercise_06.growing_prices import SIGMAS, served_until
+from tests.exercise_06.monitored_shop import MONITORED, views_in
+from tests.settings_in_force import settings_in_force
+from tests.shop import AS_OF
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+DAYS, TRAINING = 120, 60 * DAY
+LONGEST = WEEK * (drift_since.CANDIDATES.stop + 1)  # the oldest week of a reference
+HISTORY = DAYS * DAY + LONGEST + BURN_IN
+
+
+def requests(folder: Path) -> pd.DataFrame:
+    """Return every payment with the newest features that were created before it."""
+    raw = pd.read_parquet(folder / "transactions.parquet")
+    keys = ["user_id", "merchant_id", "product_id"]
+    rows = raw[["event_timestamp", "amount", *keys]].sort_values("event_timestamp")
+    for view in views_in(folder):
+        columns = [view.join_keys[0], "created_timestamp", *(f.name for f in view.features)]
+        table = pd.read_parquet(view.batch_source.path, columns=columns)
+        rows = pd.merge_asof(
+            rows,
+            table.sort_values("created_timestamp"),
+            left_on="event_timestamp",
+            right_on="created_timestamp",
+            by=view.join_keys[0],
+        ).drop(columns="created_timestamp")
+    return rows
+
+
+def alarms(folder: Path) -> Iterator[tuple[int, str]]:
+    """Yield each day's alarms of both baselines."""
+    views, rows = views_in(folder), requests(folder)
+    of_view = {view.name: view for view in views}
+    cached = cache(lambda name, now: drift_windows(of_view[name], now))
+    names = [name for name in MONITORED if pd.api.types.is_numeric_dtype(rows[name])]
+    begin = AS_OF - DAYS * DAY
+    age = begin - rows["event_timestamp"]
+    training = rows[(age > 30 * DAY) & (age <= 30 * DAY + TRAINING)].assign(split="train")
+
+    def windows(view: Any, now: Any) -> Any:
+        return cached(view.name, now)
+
+    for day in range(DAYS):
+        now = begin + day * DAY
+        ends = [now - week * WEEK for week in range(MONTH)]
+        times = rows["event_timestamp"]
+        served = [rows[(times > end - WEEK) & (times <= end)] for end in ends]
+        with (
+            patch.object(drift_since, "read_views", lambda: views),
+            patch.object(drift_since, "read_model", lambda: {"features": [*names, "amount"]}),
+        ):
+            checks = [
+                check
+                for view in views
+                for check in drift_since.since_last_month(view, now, windows)
+            ]
+            checks += drift_since.since_training(training, served)
+        for check in checks:
+            record_alerted_day(check, now)
+            if check.passed is False:
+                yield day, f"{check.feature}: {check.message}"
+
+
+def episodes(found: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the first day of each alarm that was not there the day before."""
+    days = {(day, text.split(":")[0]) for day, text in found}
+    return [(day, text) for day, text in found if (day - 1, text.split(":")[0]) not in days]
+
+
+def false_alarms(seed: int) -> list[tuple[int, str]]:
+    """Return the episodes of a quiet shop of 120 days."""
+    with (
+        TemporaryDirectory(prefix="drift_figures_") as folder,
+        settings_in_force(data_dir=Path(folder)),
+    ):
+        simulate(Path(folder), transactions=60_000, seed=seed, as_of=AS_OF, history=HISTORY)
+        return episodes(list(alarms(Path(folder))))
+
+
+def days_until_growth_is_found(sigma: float, seed: int, most: int = 120) -> tuple[int, int]:
+    """Return the first day on which the ratio fails, and the first with a large PSI."""
+    by_ratio = (day for day in range(most) if failed(check_growth, day, sigma, seed))
+    by_psi = (day for day in range(most) if failed(check_psi, day, sigma, seed))
+    return next(by_ratio, most), next(by_psi, most)
+
+
+def failed(check: Any, day: int, sigma: float, seed: int) -> bool:
+    rows = served_until(day, sigma, seed)
+    if check is check_psi:
+        rows = rows[~rows["week"].between(1, 3)]
+    found: Check = check("amount", rows)
+    return found.passed is False
+
+
+if __name__ == "__main__":
+    for sigma in SIGMAS:
+        found = [days_until_growth_is_found(sigma, seed) for seed in range(10)]
+        print(f"sigma {sigma}: days by ratio and by PSI: {found}", flush=True)
+    seeds = int(sys.argv[1]) if sys.argv[1:] else 20
+    total = 0
+    for seed in range(seeds):
+        found_here = false_alarms(seed)
+        total += len(found_here)
+        print(f"seed {seed}: {len(found_here)} episodes of {DAYS} days {found_here}", flush=True)
+    print(f"{total} episodes in {seeds * DAYS:,} days")
