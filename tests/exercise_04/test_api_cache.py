@@ -180,28 +180,6 @@ def test_a_local_hit_takes_no_round_trip_and_the_version_is_read_again(
     asyncio.run(scenario())
 
 
-def test_another_worker_finds_what_the_first_has_stored(client: redis.Redis) -> None:
-    async def scenario() -> None:
-        first, second = LocalCache(PROJECT, 10, 0), LocalCache(PROJECT, 10, 0)
-        version = await first.version()
-        await first.set_many(version, {KEY: {"a": None, "b": 0.1}})
-        assert await second.get_many(version, [KEY]) == {KEY: {"a": None, "b": 0.1}}
-
-    asyncio.run(scenario())
-
-
-def test_the_local_cache_is_bounded(client: redis.Redis) -> None:
-    async def scenario() -> None:
-        cache = LocalCache(PROJECT, 2, 3_600)
-        keys = [("user_id", f"u{n}") for n in range(5)]
-        await cache.set_many("v", {key: {"a": 1.0} for key in keys})
-        cache_database().flushdb()
-        found = await cache.get_many("v", keys)
-        assert len(found) == 2
-
-    asyncio.run(scenario())
-
-
 def test_another_service_finds_no_entry_of_the_earlier_one(client: redis.Redis) -> None:
     """A feature was renamed and the model trained again, within the TTL of the cache."""
 

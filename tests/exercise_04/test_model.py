@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
-import joblib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,20 +105,6 @@ def test_a_value_on_a_trees_border_goes_the_same_way(
     rows[np.arange(len(rows)), np.tile(columns, 3)] = near
     scores = load_onnx_model(folder, reader()).score(rows)
     assert np.abs(scores - fitted.predict_proba(rows)[:, 1]).max() <= 1e-6
-
-
-def test_the_metadata_are_those_that_were_saved(folder: Path) -> None:
-    for load in (load_model, load_onnx_model):
-        metadata = load(folder, reader()).metadata
-        assert metadata.features == tuple(FEATURES)
-        assert metadata.threshold == 0.4
-
-
-def test_the_pickle_is_what_the_brief_loads(
-    fitted: HistGradientBoostingClassifier, folder: Path
-) -> None:
-    row = draw(1)[0]
-    assert joblib.load(folder / PICKLE).predict_proba(row)[0][1] == fitted.predict_proba(row)[0][1]
 
 
 def test_without_a_model_the_next_command_is_named(tmp_path: Path) -> None:
