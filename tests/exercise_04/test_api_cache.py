@@ -128,14 +128,6 @@ def test_it_starts_with_the_users_and_merchants_of_most_payments(shop: Shop, flo
         assert hits_and_misses(api) == (hits + 2, misses)
 
 
-def test_without_a_cache_nothing_is_stored(shop: Shop) -> None:
-    cache_database().flushdb()
-    with running_api(feature_cache="off") as api:
-        for payment in payments(5):
-            predict(api, payment)
-    assert cache_database().keys("features:*") == []
-
-
 # ---- The cache itself, over a real Redis -----------------------------------------------------
 
 

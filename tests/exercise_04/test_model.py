@@ -6,12 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from exercise_04_serving.app.model import AMOUNT, PICKLE, Metadata, Model, load_model, save_model
@@ -53,44 +49,12 @@ def fitted() -> HistGradientBoostingClassifier:
 @pytest.fixture
 def folder(fitted: HistGradientBoostingClassifier, tmp_path: Path) -> Path:
     """Return the folder of a saved and converted model."""
-    save(fitted, tmp_path)
-    return tmp_path
-
-
-def save(model: HistGradientBoostingClassifier, folder: Path) -> None:
     metadata = Metadata(
-        service="fraud_detection",
-        service_version="v2",
-        features=tuple(FEATURES),
-        threshold=0.4,
+        service="fraud_detection", service_version="v2", features=tuple(FEATURES), threshold=0.4
     )
-    save_model(folder, Model(model, metadata))
-    convert(folder, draw()[0])
-
-
-# ---- What serves is what was trained ---------------------------------------------------------
-
-finite = st.floats(0, 1e6, width=32)
-
-
-@pytest.fixture(scope="module")
-def shared_folder(
-    fitted: HistGradientBoostingClassifier, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save(fitted, folder)
-    return folder
-
-
-@pytest.mark.slow
-@hypothesis.settings(deadline=None, derandomize=True, max_examples=80)
-@given(rows=arrays(np.float32, st.tuples(st.integers(1, 120), st.just(4)), elements=finite))
-def test_any_row_gets_the_probability_that_scikit_learn_gives(
-    rows: np.ndarray, fitted: HistGradientBoostingClassifier, shared_folder: Path
-) -> None:
-    expected = fitted.predict_proba(rows)[:, 1]
-    assert (load_model(shared_folder, reader()).score(rows) == expected).all()
-    assert np.abs(load_onnx_model(shared_folder, reader()).score(rows) - expected).max() <= 1e-6
+    save_model(tmp_path, Model(fitted, metadata))
+    convert(tmp_path, draw()[0])
+    return tmp_path
 
 
 def test_a_value_on_a_trees_border_goes_the_same_way(
