@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S
 from exercise_04_serving.app.model import PredictionLog
-from lab.learn import utc_now
+from lab.learn import LearnerSettings, utc_now
 from tests.exercise_04.serving_shop import (
     Body,
     cache_database,
@@ -73,9 +73,10 @@ def test_the_callers_request_id_is_logged_and_no_refused_request(
 
 
 @each_service
-def test_no_other_log_has_a_line(
+def test_off_by_default_and_in_no_other_log(
     shop: Shop, tmp_path: Path, production: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    assert LearnerSettings.model_fields["prediction_log"].default is None
     caplog.set_level(logging.DEBUG)
     for file in (tmp_path / "served.jsonl", None):
         with cold_start(), running_api(production, prediction_log=file) as client:
