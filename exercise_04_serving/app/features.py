@@ -70,10 +70,9 @@ class FeatureReader:
 
     async def read_streaming(self, users: Sequence[str]) -> list[Features]:
         """Return the streaming features of each user. Raises redis.RedisError."""
-        rows, progress = await asyncio.gather(
-            self.read(self.streaming_view, users), self.progress()
-        )
-        return rows if is_current(progress) else [dict.fromkeys(row) for row in rows]
+        rows = await self.read(self.streaming_view, users)
+        is_true = is_current(await self.progress())
+        return rows if is_true else [dict.fromkeys(row) for row in rows]
 
     async def progress(self) -> float | None:
         """Return the progress time of the streaming job in seconds since 1970; None without one."""
