@@ -1,10 +1,9 @@
 """A cache of batch features in database 1 of Redis.
 
 The fill race: a request reads an old value, a materialization writes a new one and empties the
-cache, and the request then stores its old value, which stays for the TTL. So nothing is emptied
-here. The cache version, a counter that exercise 3 increments after each materialization, is part of
-every key, and a request reads it *before* the features: a value that was read before the increment
-is stored under a key that no later request looks up.
+cache, and the request then stores its old value for the TTL. So nothing is emptied here. Exercise 3
+increments the cache version after each materialization. The version is part of every key, and a
+request reads it *before* the features: no later request looks up the key of an old value.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A trained model and its metadata.
+"""The model, its metadata, and the log of what it scored.
 
 fraud_detector.pkl   the scikit-learn classifier. Loading a pickle runs code: load only models
                      that you trained
@@ -6,21 +6,33 @@ training.parquet     the rows of its training and test, for exercise 6
 fraud_detector.json  its version, feature service and version, inputs in order, threshold
 """
 
-from dataclasses import dataclass, field
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import joblib
 import numpy as np
+from fastapi import Request
 from numpy.typing import NDArray
 from pydantic import BaseModel
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
+from exercise_04_serving.app.cache import Features
 from exercise_04_serving.app.features import FeatureReader
-from lab.learn import UserError
+from exercise_04_serving.app.schema import PredictionRequest
+from lab.learn import UserError, utc_now
 
 PICKLE, METADATA = "fraud_detector.pkl", "fraud_detector.json"
 AMOUNT = "transaction_amount"  # of the request; all other inputs are features of the service
+IDS = {"transaction_id", "user_id", "merchant_id"}
+ScoredRow = tuple[PredictionRequest, Features, float]
+service_log = logging.getLogger("uvicorn.error")
 
 
 class Metadata(BaseModel):
@@ -39,27 +51,23 @@ class Model:
 
     classifier: Any
     metadata: Metadata
-    threads: ThreadpoolController = field(default_factory=ThreadpoolController)
 
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of fraud, (n,), of rows (n, k) in the order of the features."""
-        with self.threads.limit(limits=1):  # for one row, OpenMP's threads only wait for each other
-            probabilities: NDArray[np.float64] = self.classifier.predict_proba(matrix)[:, 1]
-        return probabilities
+        return np.asarray(self.classifier.predict_proba(matrix)[:, 1])
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Write the classifier and its metadata; a service that starts meanwhile loads whole files."""
+    """Write the classifier and its metadata."""
     folder.mkdir(parents=True, exist_ok=True)
-    temp_path = folder / f"{PICKLE}.tmp"
-    joblib.dump(model.classifier, temp_path)
-    temp_path.replace(folder / PICKLE)
+    joblib.dump(model.classifier, folder / PICKLE)
     (folder / METADATA).write_text(model.metadata.model_dump_json(indent=2) + "\n")
 
 
 def load_model(folder: Path, reader: FeatureReader) -> Model:
     """Load the model; UserError when there is none, or when it conflicts with the service."""
     metadata = read_metadata(folder, reader)
+    threadpool_limits(1)  # for one row, OpenMP's threads only wait for each other
     return Model(joblib.load(folder / PICKLE), metadata)
 
 
@@ -75,3 +83,37 @@ def read_metadata(folder: Path, reader: FeatureReader) -> Metadata:
         unknown_inputs = f"unknown inputs: {', '.join(unknown) or 'none'}"
         raise UserError(f"{problem}; {unknown_inputs}", "lab run 2, then lab run 4")
     return metadata
+
+
+class PredictionLog:
+    """Appends a line of JSON for each scored row to a file, to train on later.
+
+    The lines hold ids and payments of customers: only the service's user may read the file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.append([])  # the service does not start with a file that it cannot write
+
+    def write(self, request: Request, model: Metadata, rows: Iterable[ScoredRow]) -> None:
+        """Write payments with the model's raw inputs and their scores; a full disk fails none."""
+        of_request = {
+            "time": utc_now().isoformat(),
+            "request_id": request.headers.get("x-request-id") or uuid4().hex,
+            "service": f"{model.service} {model.service_version}",
+            "model": model.version,
+        }
+        lines = [
+            of_request | payment.model_dump(include=IDS) | {"inputs": inputs, "score": score}
+            for payment, inputs, score in rows
+        ]
+        try:
+            self.append(lines)
+        except OSError as error:
+            service_log.error("a prediction was not logged: %s", error)
+
+    def append(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Append lines to the file. Raises OSError."""
+        owner_only = partial(os.open, mode=0o600)
+        with open(self.file, "a", encoding="utf-8", opener=owner_only) as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)

@@ -9,8 +9,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 from pydantic import BaseModel, BeforeValidator, Field
 from redis import RedisError
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.exceptions import HTTPException
 
 RESPONSES = Counter("http_responses", "Responses to predictions", ["route", "status"])
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
@@ -58,34 +57,23 @@ class BatchPredictionResponse(BaseModel):
     total_latency_ms: float
 
 
-class PlainHttp:
-    """Middleware that answers HEAD as GET, and a compressed body with 415."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            if Headers(scope=scope).get("content-encoding", "identity") != "identity":
-                refusal = JSONResponse({"detail": "send a body without Content-Encoding"}, 415)
-                return await refusal(scope, receive, send)
-            if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET"}  # the server itself omits the body
-        await self._app(scope, receive, send)
-
-
 async def error_response(request: Request, error: Exception) -> Response:
     """Return 503 without Redis: a prediction from made-up features would look like any other.
 
     422 has the invalid fields without their values: NaN is not JSON. All else is a bug: 500.
     """
     detail: Any
-    status, detail, headers = 500, "internal error", {}
     if isinstance(error, RedisError):
-        status, headers = 503, {"Retry-After": "1"}
-        detail = f"Redis is unavailable ({type(error).__name__}); retry after 1 s"
-    elif isinstance(error, RequestValidationError):
-        status = 422
-        detail = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
+        status, detail = 503, f"Redis is unavailable ({type(error).__name__}); retry after 1 s"
+    elif not isinstance(error, RequestValidationError | HTTPException):
+        status, detail = 500, "internal error"
+    elif request.headers.get("content-encoding", "identity") != "identity":
+        status, detail = 415, "send a body without Content-Encoding"
+    elif isinstance(error, HTTPException):
+        status, detail = error.status_code, error.detail
+    else:
+        status, names = 422, ("loc", "msg", "type")
+        detail = [{name: one[name] for name in names} for one in error.errors()]
     RESPONSES.labels(request.url.path, str(status)).inc()
+    headers = {"Retry-After": "1"} if status == 503 else None
     return JSONResponse({"detail": detail}, status, headers)

@@ -50,7 +50,7 @@ class LocalCache(FeatureCache):
 
 
 class NoCache(FeatureCache):
-    """Every request reads the online store; /health still writes a key to database 1."""
+    """Every request reads the online store, to measure without a cache."""
 
     async def version(self) -> str:
         return ""

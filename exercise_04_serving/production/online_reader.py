@@ -1,17 +1,20 @@
 """Reads features by the compiled reader of `feast_plugins` in place of Feast's SDK."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from math import isnan
 
-from feast import FeatureStore
+from feast import FeatureStore, FeatureView
 from redis import ConnectionError as RedisConnectionError
 
 from exercise_04_serving.app.cache import Features
-from exercise_04_serving.app.features import FeatureReader, View
+from exercise_04_serving.app.features import FeatureReader, feature_names
 from feast_plugins.online_errors import RedisUnavailable
 from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.online_reader import OnlineReader
+
+LOOK_S = 1
 
 
 class CompiledReader(FeatureReader):
@@ -29,30 +32,46 @@ class CompiledReader(FeatureReader):
             view.name: OnlineReader.open(
                 store.config, service_name, views=[view.name], timeout_s=timeout_s
             )
-            for view in (*self.batch_views, *self.streaming_views)
+            for view in (*self.batch_views, self.streaming_view)
         }
         self._slots = asyncio.Semaphore(read_concurrency)
+        self._progress: float | None = None
+        self._next_look = 0.0
 
-    async def read(self, views: Sequence[View], ids: Sequence[str]) -> list[Features]:
-        """Return the features of each id; `views` have one join key. Raises redis.RedisError."""
-        rows: list[Features] = [{} for _ in ids]
+    async def read(self, view: FeatureView, ids: Sequence[str]) -> list[Features]:
+        """Return the features of each id. Raises redis.RedisError."""
         async with self._slots:
-            for view in views:
-                try:
-                    found = await self._readers[view.name].read_async({view.entity: ids})
-                except RedisUnavailable as error:
-                    raise RedisConnectionError(str(error)) from error
-                self._add(rows, view, found)
-        return rows
+            try:
+                found = await self._readers[view.name].read_async({view.join_keys[0]: ids})
+            except RedisUnavailable as error:
+                raise RedisConnectionError(str(error)) from error
+        return self._rows(view, found)
 
-    def _add(self, rows: list[Features], view: View, found: OnlineFeatures) -> None:
-        """Add a view's features to the rows; an expired or null value is a missing one."""
-        for name in view.features:
-            for row, value in zip(rows, found.values[name], strict=True):
-                is_known = isinstance(value, int | float) and not isnan(value)
-                row[name] = value if is_known else self.quiet.get(name)  # type: ignore[assignment]
+    def _rows(self, view: FeatureView, found: OnlineFeatures) -> list[Features]:
+        """Return a row for each id; an expired or null value is a missing one."""
+        columns = []
+        for name in feature_names(view):
+            missing = self.quiet.get(name)
+            columns.append([v if _is_known(v) else missing for v in found.values[name]])
+        return [
+            dict(zip(feature_names(view), row, strict=True)) for row in zip(*columns, strict=True)
+        ]
+
+    async def progress(self) -> float | None:
+        """Return the progress time, read once a second, not for each request."""
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + LOOK_S  # other requests do not look meanwhile
+            await self._look()
+        return self._progress
+
+    async def _look(self) -> None:
+        self._progress = await super().progress()
 
     def close(self) -> None:
         """Close all connections."""
         for reader in self._readers.values():
             reader.close()
+
+
+def _is_known(value: object) -> bool:
+    return isinstance(value, int | float) and not isnan(value)

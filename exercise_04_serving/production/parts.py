@@ -13,20 +13,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from exercise_04_serving.app import main
 from exercise_04_serving.app.cache import FeatureCache
 from exercise_04_serving.app.features import FeatureReader
-from exercise_04_serving.app.model import Model, load_model
-from exercise_04_serving.app.prediction_log import open_log
+from exercise_04_serving.app.model import PredictionLog, load_model
 from exercise_04_serving.production.fast_route import use_fast_routes
 from exercise_04_serving.production.health import Probes
 from exercise_04_serving.production.local_cache import LocalCache, NoCache
 from exercise_04_serving.production.middleware import ApiKey, BodyLimit, LoadShedder
 from exercise_04_serving.production.online_reader import CompiledReader
 from exercise_04_serving.production.onnx_model import load_onnx_model
-from exercise_04_serving.production.prediction_log import (
-    NotingCache,
-    NotingLocalCache,
-    NotingReader,
-    TracedLog,
-)
+from exercise_04_serving.production.prediction_log import NotingReader, TracedLog
 from exercise_04_serving.production.server import PARTS
 from lab import feature_store
 from lab.learn import open_store
@@ -59,11 +53,18 @@ def create_app(parts: Collection[str] = PARTS) -> FastAPI:
 def open_serving(parts: Collection[str]) -> main.Serving:
     """Open the parts of the service."""
     reader = open_reader(parts)
-    cache, model = open_cache(reader, parts), open_model(reader, parts)
-    if isinstance(reader, NotingReader) and settings.prediction_log:
-        log = TracedLog(settings.prediction_log, settings.prediction_log_days, reader)
-        return main.Serving(reader, cache, model, log)
-    return main.Serving(reader, cache, model, open_log(settings.prediction_log))
+    load = load_onnx_model if "onnx_model" in parts else load_model
+    model = load(settings.model_dir, reader)
+    return main.Serving(reader, open_cache(reader, parts), model, open_log(reader))
+
+
+def open_log(reader: FeatureReader) -> PredictionLog | None:
+    """Open the log of predictions; None without a file."""
+    if settings.prediction_log is None:
+        return None
+    if isinstance(reader, NotingReader):
+        return TracedLog(settings.prediction_log, settings.prediction_log_days, reader)
+    return PredictionLog(settings.prediction_log)
 
 
 def open_reader(parts: Collection[str]) -> FeatureReader:
@@ -76,23 +77,15 @@ def open_reader(parts: Collection[str]) -> FeatureReader:
     return FeatureReader(open_store(), main.SERVICE)
 
 
-def open_model(reader: FeatureReader, parts: Collection[str]) -> Model:
-    """Load the model; UserError when there is none, or when it conflicts with the service."""
-    load = load_onnx_model if "onnx_model" in parts else load_model
-    return load(settings.model_dir, reader)
-
-
 def open_cache(reader: FeatureReader, parts: Collection[str]) -> FeatureCache:
     """Open the cache of features, by the settings."""
     project = open_store().project
     if settings.feature_cache == "off":
         return NoCache(project)
-    has_notes = isinstance(reader, NotingReader)
     names = reader.names if isinstance(reader, NotingReader) else reader.features
-    if "local_cache" in parts:
-        limits = settings.cache_entries_in_process, settings.cache_poll_s
-        return (NotingLocalCache if has_notes else LocalCache)(project, *limits, names)
-    return (NotingCache if has_notes else FeatureCache)(project, names)
+    if "local_cache" not in parts:
+        return FeatureCache(project, names)
+    return LocalCache(project, settings.cache_entries_in_process, settings.cache_poll_s, names)
 
 
 def add_limits(app: FastAPI) -> None:

@@ -51,9 +51,9 @@ def clock_of_the_api() -> Iterator[Clock]:
     clock = Clock(datetime.now(UTC))
     module = SimpleNamespace(**vars(time) | {"time": clock.time, "monotonic": clock.monotonic})
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("app.features", "production.local_cache", "production.prediction_log"):
+        for name in ("app.features", "production.online_reader", "production.local_cache"):
             patch.setattr(f"exercise_04_serving.{name}.time", module)
-        for name in ("app.prediction_log", "production.prediction_log"):
+        for name in ("app.model", "production.prediction_log"):
             patch.setattr(f"exercise_04_serving.{name}.utc_now", clock.utc_now)
         patch.setattr(OnlineReader, "open", partial(OnlineReader.open, now=clock.utc_now))
         yield clock

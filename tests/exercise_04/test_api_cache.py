@@ -128,14 +128,6 @@ def test_it_starts_with_the_users_and_merchants_of_most_payments(shop: Shop, flo
         assert hits_and_misses(api) == (hits + 2, misses)
 
 
-def test_without_a_cache_nothing_is_stored(shop: Shop) -> None:
-    cache_database().flushdb()
-    with running_api(feature_cache="off") as api:
-        for payment in payments(5):
-            predict(api, payment)
-    assert cache_database().keys("features:*") == []
-
-
 # ---- The cache itself, over a real Redis -----------------------------------------------------
 
 
@@ -176,28 +168,6 @@ def test_a_local_hit_takes_no_round_trip_and_the_version_is_read_again(
         assert await cache.version() == version  # for an hour
         assert await cache.get_many(version, [KEY, ("user_id", "v")]) == {KEY: {"a": 1.0}}
         assert await LocalCache(PROJECT, 10, 3_600).version() != version
-
-    asyncio.run(scenario())
-
-
-def test_another_worker_finds_what_the_first_has_stored(client: redis.Redis) -> None:
-    async def scenario() -> None:
-        first, second = LocalCache(PROJECT, 10, 0), LocalCache(PROJECT, 10, 0)
-        version = await first.version()
-        await first.set_many(version, {KEY: {"a": None, "b": 0.1}})
-        assert await second.get_many(version, [KEY]) == {KEY: {"a": None, "b": 0.1}}
-
-    asyncio.run(scenario())
-
-
-def test_the_local_cache_is_bounded(client: redis.Redis) -> None:
-    async def scenario() -> None:
-        cache = LocalCache(PROJECT, 2, 3_600)
-        keys = [("user_id", f"u{n}") for n in range(5)]
-        await cache.set_many("v", {key: {"a": 1.0} for key in keys})
-        cache_database().flushdb()
-        found = await cache.get_many("v", keys)
-        assert len(found) == 2
 
     asyncio.run(scenario())
 

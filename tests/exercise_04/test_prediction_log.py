@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S
-from exercise_04_serving.app.prediction_log import open_log
-from lab.learn import UserError, utc_now
+from exercise_04_serving.app.model import PredictionLog
+from lab.learn import LearnerSettings, utc_now
 from tests.exercise_04.serving_shop import (
     Body,
     cache_database,
@@ -57,9 +57,14 @@ def test_a_line_for_each_scored_row(logging_api: TestClient, tmp_path: Path) -> 
         assert line["model"] == "2026-06-01T09:30:00+00:00"
     assert logged[-1]["inputs"]["avg_transaction_amount"] is None
     assert len({(line["request_id"], line["time"]) for line in logged}) == 1
+    assert [file.stat().st_mode & 0o777 for file in tmp_path.glob("served*.jsonl")] == [0o600]
 
 
-def test_the_callers_request_id_is_logged(logging_api: TestClient, tmp_path: Path) -> None:
+def test_the_callers_request_id_is_logged_and_no_refused_request(
+    logging_api: TestClient, tmp_path: Path
+) -> None:
+    for wrong in ({"transaction_amount": -1}, {"transaction_id": ""}):
+        assert logging_api.post("/predict", json=NOBODY | wrong).status_code == 422
     logging_api.post("/predict", json=NOBODY, headers={"X-Request-ID": "gateway-7"})
     logging_api.post("/predict", json=NOBODY)
     first, second = lines(tmp_path)
@@ -67,17 +72,11 @@ def test_the_callers_request_id_is_logged(logging_api: TestClient, tmp_path: Pat
     assert len(second["request_id"]) == 32
 
 
-def test_a_refused_request_is_not_logged(logging_api: TestClient, tmp_path: Path) -> None:
-    answer = logging_api.post("/predict", json=NOBODY | {"transaction_amount": -1})
-    assert answer.status_code == 422
-    assert logging_api.post("/predict", json=NOBODY | {"transaction_id": ""}).status_code == 422
-    assert lines(tmp_path) == []
-
-
 @each_service
-def test_no_other_log_has_a_line(
+def test_off_by_default_and_in_no_other_log(
     shop: Shop, tmp_path: Path, production: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    assert LearnerSettings.model_fields["prediction_log"].default is None
     caplog.set_level(logging.DEBUG)
     for file in (tmp_path / "served.jsonl", None):
         with cold_start(), running_api(production, prediction_log=file) as client:
@@ -104,23 +103,9 @@ def test_a_full_disk_fails_no_prediction_and_shows_no_customer(
     assert "nobody" not in caplog.text + "".join(capfd.readouterr())
 
 
-def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gone/served\.jsonl cannot be written: No such file") as e:
-        open_log(tmp_path / "gone" / "served.jsonl")
-    assert e.value.next_step == "unset LAB_PREDICTION_LOG"
-
-
-def test_a_folder_that_is_removed_fails_no_prediction(
-    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with cold_start(), running_api(True, prediction_log=tmp_path / "gone" / "a.jsonl") as client:
-        assert client.post("/predict", json=NOBODY).status_code == 200
-    assert "a prediction was not logged" in caplog.text
-
-
-def test_only_its_user_may_read_a_log(logging_api: TestClient, tmp_path: Path) -> None:
-    logging_api.post("/predict", json=NOBODY)
-    assert [file.stat().st_mode & 0o777 for file in tmp_path.glob("served*.jsonl")] == [0o600]
+def test_a_service_with_a_file_that_cannot_be_written_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone/served\.jsonl"):
+        PredictionLog(tmp_path / "gone" / "served.jsonl")
 
 
 # ---- What production adds ----------------------------------------------------------------------
@@ -150,12 +135,13 @@ def test_a_line_has_times_and_flags(shop: Shop, tmp_path: Path) -> None:
         line, payment = next(
             pair for pair in zip(lines(tmp_path), batch, strict=True) if pair[0]["flags"] == []
         )
+        client.post("/predict", json=payment)
+        assert lines(tmp_path)[-1]["event_times"] == line["event_times"]  # of the cached row
         stored = redis.hget(ends, "merchant_risk_features").decode()
         assert line["materialized_until"]["merchant_risk_features"] == stored
         times = line["event_times"]
         assert times["user_streaming_features"] is None
         assert times["merchant_risk_features"] <= stored
-        assert last_flags(client, tmp_path, payment) == ["cached"]
         assert last_flags(client, tmp_path, NOBODY) == ["unknown"]
     publish_progress(MAX_PROGRESS_AGE_S + 1)
     redis.hset(ends, "merchant_risk_features", (utc_now() - timedelta(hours=4)).isoformat())

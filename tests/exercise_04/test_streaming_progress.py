@@ -52,12 +52,14 @@ def test_a_job_that_has_stopped_degrades_it(
     assert streaming(predict(api, payments(1)[0]))[COUNT] == 0
 
 
-def test_the_progress_time_is_read_once_a_second(api: TestClient, shop_redis: RedisServer) -> None:
+def test_production_reads_the_progress_time_once_a_second(
+    production_api: TestClient, shop_redis: RedisServer
+) -> None:
     client, payment = shop_redis.client(), payments(1)[0]
     started = time.monotonic()
     with client.monitor() as monitor:
         for _ in range(20):
-            predict(api, payment)
+            predict(production_api, payment)
         client.ping()
         reads = 0
         while (command := monitor.next_command()["command"]) != "PING":
