@@ -58,9 +58,11 @@ class Model:
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Write the classifier and its metadata."""
+    """Write the classifier and its metadata; a service that starts meanwhile loads whole files."""
     folder.mkdir(parents=True, exist_ok=True)
-    joblib.dump(model.classifier, folder / PICKLE)
+    temp_path = folder / f"{PICKLE}.tmp"
+    joblib.dump(model.classifier, temp_path)
+    temp_path.replace(folder / PICKLE)
     (folder / METADATA).write_text(model.metadata.model_dump_json(indent=2) + "\n")
 
 
@@ -88,12 +90,17 @@ def read_metadata(folder: Path, reader: FeatureReader) -> Metadata:
 class PredictionLog:
     """Appends a line of JSON for each scored row to a file, to train on later.
 
-    The lines hold ids and payments of customers: only the service's user may read the file.
+    The lines hold ids and payments of customers: only the service's user may read the file. Raises
+    UserError when the file cannot be written.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.append([])  # the service does not start with a file that it cannot write
+        try:
+            self.append([])
+        except OSError as error:
+            problem = f"the log of predictions {file} cannot be written: {error.strerror}"
+            raise UserError(problem, "unset LAB_PREDICTION_LOG") from error
 
     def write(self, request: Request, model: Metadata, rows: Iterable[ScoredRow]) -> None:
         """Write payments with the model's raw inputs and their scores; a full disk fails none."""

@@ -18,9 +18,7 @@ from exercise_04_serving.production.online_reader import CompiledReader
 from feast_plugins.online_features import OnlineFeatures
 from lab.learn import utc_now
 
-TIME = (
-    ":event_time"  # a row's note of a view's event time is `view:event_time`, a cached row's, too
-)
+TIME = ":event_time"  # `view:event_time` is a row's note of a view's event time
 STALE_AFTER = timedelta(hours=3)  # materializations run hourly; exercise 6 has the same limit
 ERRORS = Counter("prediction_log_errors", "Scored rows that were not logged")
 

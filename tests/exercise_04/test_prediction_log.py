@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S
 from exercise_04_serving.app.model import PredictionLog
-from lab.learn import LearnerSettings, utc_now
+from lab.learn import LearnerSettings, UserError, utc_now
 from tests.exercise_04.serving_shop import (
     Body,
     cache_database,
@@ -104,7 +104,7 @@ def test_a_full_disk_fails_no_prediction_and_shows_no_customer(
 
 
 def test_a_service_with_a_file_that_cannot_be_written_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gone/served\.jsonl"):
+    with pytest.raises(UserError, match=r"gone/served\.jsonl cannot be written"):
         PredictionLog(tmp_path / "gone" / "served.jsonl")
 
 
