@@ -200,7 +200,7 @@ class Monitor:
         else:
             failed = [check for check in checks if check.passed is False]
             page = write_report(now, failed, drift, checks, "report_%Y-%m-%d_%H%M_again.html")
-        record_run(now)  # of a run that fails the next one checks the rows as well
+        record_run(now)  # last: after a failed run, the next one checks its rows as well
         print(f"report: {page}")
 
 

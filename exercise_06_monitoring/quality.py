@@ -42,7 +42,7 @@ def outlier_rate(values: pd.Series) -> float:
 
 
 def _share_outside(values: pd.Series) -> float:
-    """Use the quartiles of the other values where most are equal, as the zeros of a rare count."""
+    """Use the quartiles of the other values where half are equal, as the zeros of a rare count."""
     low, high = values.quantile([0.25, 0.75])
     if low == high:
         others = values[values != low]
@@ -71,7 +71,7 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
 
 
 def check_columns(view: Any, results: pd.DataFrame, new: pd.DataFrame) -> Iterator[Check]:
-    """Yield a check for each result of a day; the nulls of the `new` rows of an hour count, too.
+    """Yield a check for each result of a day; nulls of the `new` rows, since the last run, count too.
 
     They fail where chance, at the limit's rate, gives so many in one run of a thousand.
     """

@@ -54,8 +54,8 @@ def record_run(now: datetime) -> None:
 def check_measured(checks: list[Check]) -> Iterator[Check]:
     """Yield a check for each type: are the checks still measured that earlier runs measured?
 
-    It names no feature: nothing is known of one. A lost check that a failed one of the same view
-    explains does not count.
+    It names no feature: nothing is known of one. Where a check of a view has failed, its lost
+    checks do not count: they have the same cause.
     """
     explained = {(check.type, check.view) for check in checks if check.passed is False}
     with open_database() as database:
@@ -82,7 +82,7 @@ class AlertState:
         """Open the alerts of the failed checks; send and delete those of the passed ones.
 
         An open alert whose check was not measured stays open, and is sent as if it had failed. The
-        end has the worst severity of the alert: every receiver of it learns of the end.
+        message that resolves an alert has its worst severity, so it reaches the same receivers.
         """
         for check in checks:
             if check.passed is False:
