@@ -29,9 +29,9 @@ FEATURE_JOB = {
     "table.exec.mini-batch.size": "10000",
     # Forget a tile a day after its last event: by then an event of it is too late.
     "table.exec.state.ttl": "1 d",
-    # A failed task goes back to the last checkpoint. Records since then are read again, and a tile
-    # that is written twice has the same key and value.
-    "execution.checkpointing.interval": "3 s",  # the progress time waits for one
+    # Within a run a failed task goes back to the last checkpoint. Records since then are read again,
+    # and a tile that is written twice has the same key and value. A new run starts without one.
+    "execution.checkpointing.interval": "3 s",  # commits offsets, for which the progress time waits
     "execution.checkpointing.dir": f"file://{settings.build_dir.resolve()}/flink/checkpoints",
 }
 
@@ -191,7 +191,7 @@ def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
 def run_features(writer: Writer) -> None:
     """Define and start the job of chapter 2."""
     t_env = create_environment(FEATURE_JOB)
-    JobOffsets().reset()
+    JobOffsets().reset()  # they measure the progress of this run, and choose no start
     define_source(t_env, writer.generation - LOOK_BACK_MS)
     accept_events(t_env)
     compute_features(t_env, writer.generation)

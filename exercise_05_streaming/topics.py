@@ -27,7 +27,7 @@ TOPICS = {
     TILES: {
         # Only the newest record of a key counts, and a tile is deleted once no window needs it.
         "cleanup.policy": "compact,delete",
-        # The longest window of 25 h, 15 minutes of lateness, and a writer that is down for 46 h.
+        # 25 h for the longest window, 15 minutes of lateness, and a writer that is down for 46 h.
         "retention.ms": str(3 * 86_400_000),
         # Nothing in an open segment is compacted or deleted; by default it is open for a week.
         "segment.ms": str(3_600_000),

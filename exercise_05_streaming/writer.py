@@ -73,7 +73,11 @@ class TileStore:
 
 
 class FeastSink:
-    """Feast's online store: one hash a user, so a reader never sees half of an update."""
+    """Feast's online store: one hash a user, so a reader never sees half of an update.
+
+    The TTL is the view's, a day, by the event time of the row; Redis deletes the key after
+    `key_ttl_seconds`. Both are in the Feast repository.
+    """
 
     def __init__(self) -> None:
         self._store, self._last = open_store(), datetime.min.replace(tzinfo=UTC)

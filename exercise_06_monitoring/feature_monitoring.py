@@ -18,7 +18,7 @@ from scipy import stats
 from exercise_06_monitoring import quality, serving, windows
 from exercise_06_monitoring.alerts import SEVERITIES, Check
 from exercise_06_monitoring.bins import bin_counts, independent_rows, read_column
-from exercise_06_monitoring.report import drift_checks, grade_drift, write_report
+from exercise_06_monitoring.report import DriftAlerts, drift_checks, grade_drift, write_report
 from exercise_06_monitoring.state import AlertState, check_measured, earlier_runs, record_run
 from exercise_06_monitoring.windows import drift_windows, features_of, read_model, read_views
 from lab.learn import UserError, as_of, run_script, utc_now
@@ -26,10 +26,8 @@ from lab.learn import UserError, as_of, run_script, utc_now
 SIGNIFICANCE = 0.05
 KS_MIN_STATISTIC = 0.05  # a million rows make 0.002 significant
 MAX_RATES = {"null_rate": 0.05, "outlier_rate": 0.10, "range": 0}  # the brief's
-
 Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
 MoreChecks = Callable[[windows.Tables, datetime], Iterator[Check]]
-DriftAlerts = Callable[[pd.DataFrame], Iterator[Check]]
 Publish = Callable[[datetime, list[Check], pd.DataFrame, list[Check]], Path]
 
 

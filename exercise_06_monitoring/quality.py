@@ -71,9 +71,9 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
 
 
 def check_columns(view: Any, results: pd.DataFrame, new: pd.DataFrame) -> Iterator[Check]:
-    """Yield a check for each result of a day; nulls of the `new` rows, since the last run, count too.
+    """Yield a check for each result of a day, and of the nulls since the last run, the `new` rows.
 
-    They fail where chance, at the limit's rate, gives so many in one run of a thousand.
+    These fail where chance, at the limit's rate, gives so many in one run of a thousand.
     """
     for row in results.itertuples():
         is_failed, message, severity = not row.passed, row.message, "warning"

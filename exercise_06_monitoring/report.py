@@ -1,6 +1,6 @@
 """Grade the measured drift, and write the page of a day: open alerts, drift, all checks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=T
 PSI_MODERATE, PSI_SIGNIFICANT = 0.1, 0.25  # the brief's bands
 MAX_Q_VALUE = 0.01  # with few entities chance alone gives a PSI above 0.25
 PSI_CRITICAL = 2.5  # cents in place of dollars; prices that double stay below
+DriftAlerts = Callable[[pd.DataFrame], Iterator[Check]]
 
 
 def grade_drift(rows: list[dict[str, Any]], baseline: str) -> pd.DataFrame:

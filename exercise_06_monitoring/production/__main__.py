@@ -6,7 +6,7 @@ LAB_ALERTMANAGER_URL is the address of Alertmanager, http://127.0.0.1:9093 by de
 import os
 import sys
 
-from exercise_06_monitoring.feature_monitoring import DriftAlerts, Monitor
+from exercise_06_monitoring.feature_monitoring import Monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.production.drift_since import check_drift
 from exercise_06_monitoring.production.large_tables import sampled_windows
@@ -14,7 +14,7 @@ from exercise_06_monitoring.production.metrics_exposition import write_metrics_a
 from exercise_06_monitoring.production.model_version import supersede_alerts
 from exercise_06_monitoring.production.outcomes import check_outcomes
 from exercise_06_monitoring.production.volume import check_volumes
-from exercise_06_monitoring.report import drift_checks, write_report
+from exercise_06_monitoring.report import DriftAlerts, drift_checks, write_report
 from exercise_06_monitoring.state import AlertState
 from exercise_06_monitoring.windows import drift_windows
 from lab.learn import UserError, as_of, run_script
