@@ -29,7 +29,7 @@ FEATURE_JOB = {
     "table.exec.mini-batch.size": "10000",
     # Forget a tile a day after its last event: by then an event of it is too late.
     "table.exec.state.ttl": "1 d",
-    # Within a run a failed task goes back to the last checkpoint. Records since then are read again,
+    # A failed task goes back to the last checkpoint of this run. Records since then are read again,
     # and a tile that is written twice has the same key and value. A new run starts without one.
     "execution.checkpointing.interval": "3 s",  # commits offsets, for which the progress time waits
     "execution.checkpointing.dir": f"file://{settings.build_dir.resolve()}/flink/checkpoints",
