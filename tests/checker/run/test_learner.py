@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from checker.submission.workspace import make_workspace, reset_exercise
-from lab.errors import UserError
+from lab.errors import UserError, next_todo
 from lab.settings import ROOT
 from lab.stack.redis import private_redis
 
@@ -137,3 +137,8 @@ def test_a_workspace_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made"):
         make_workspace(tmp_path / "file" / "mine")
+
+
+def test_the_todos_of_a_file_that_is_not_utf_8_are_read(workspace: Path) -> None:
+    (workspace / TRAINING).write_bytes(b"# caf\xe9\n# TODO 1: read\nraise NotImplementedError\n")
+    assert str(next_todo(workspace / TRAINING)).endswith(":2: TODO 1: read")
