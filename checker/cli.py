@@ -124,7 +124,9 @@ def reset(number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise"
     restored = reset_exercise(WORKSPACE, number)
     for file in restored:
         console.print(f"restored {file}", highlight=False, soft_wrap=True)
-    console.print("yours are beside them, as *.bak" if restored else "it is the starter already")
+    console.print(
+        "what was there is beside it, as *.bak" if restored else "it is the starter already"
+    )
 
 
 @app.command()

@@ -32,6 +32,9 @@ def explain(entity: str, feature: str, moment: datetime) -> Iterator[str]:
 
     Raises UserError if no view has the feature, or its table lacks the entity.
     """
+    config = settings.feature_repo / "feature_store.yaml"
+    if not config.exists():
+        raise UserError(f"there is no {config}", "lab new FOLDER, which has it")
     store = open_store()
     view = _view_with(store, feature)
     shown = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -115,3 +115,11 @@ def test_a_learners_view_has_a_relative_path_number_keys_and_times_without_a_zon
 def test_a_view_of_two_keys_is_one_sentence() -> None:
     with pytest.raises(UserError, match="of_pair_risk has 2 join keys"):
         list(explain("1", "pair_risk", AS_OF))
+
+
+def test_a_folder_without_a_store_is_one_sentence(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    point_settings(feature_repo=tmp_path)
+    with pytest.raises(UserError, match="there is no"):
+        list(explain("user_0", FEATURE, AS_OF))
