@@ -121,8 +121,12 @@ def reset(number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise"
     """Restore the starter files of an exercise; yours are kept with the suffix .bak."""
     from checker.submission.workspace import reset_exercise
 
-    for file in reset_exercise(WORKSPACE, number):
-        console.print(f"restored {file}; yours: {file.name}.bak", highlight=False)
+    restored = reset_exercise(WORKSPACE, number)
+    for file in restored:
+        console.print(f"restored {file}", highlight=False, soft_wrap=True)
+    console.print(
+        "what was there is beside it, as *.bak" if restored else "it is the starter already"
+    )
 
 
 @app.command()

@@ -47,7 +47,7 @@ def next_todo(file: Path, *, is_begun: bool = True) -> str | None:
 
     Of a file that is not begun, the first TODO of all.
     """
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8", errors="replace")
     todos = (todo for todo in TODO.finditer(text) if todo["stub"] or not is_begun)
     found = next(todos, None)
     if found is None:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from checker.render import html
 from checker.verdict.results import write_whole
+from lab.errors import UserError
 
 FILE, PAGE = "copies.json", "copies.html"
 SOLUTION = "the solution"
@@ -44,8 +45,15 @@ def write_copies(copies: Sequence[Copy], out: Path) -> None:
 def read_copies(paths: Sequence[Path]) -> list[Copy]:
     """Read what was found, from the folders that hold it; the highest shares first."""
     files = [path / FILE for path in paths if (path / FILE).is_file()]
-    found = [Copy(**values) for file in files for values in json.loads(file.read_text())]
+    found = [copy for file in files for copy in _read(file)]
     return sorted(found, key=lambda copy: (-copy.share, copy.submission, copy.exercise))
+
+
+def _read(file: Path) -> list[Copy]:
+    try:
+        return [Copy(**values) for values in json.loads(file.read_text())]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{file} is not of lab grade", f"rm {file}") from error
 
 
 def similar_code(copies: Sequence[Copy], name: str) -> list[str]:

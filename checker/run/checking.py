@@ -79,7 +79,10 @@ def check_with(judge: Grader, folder: Path, ids: Sequence[str], console: Console
             card = with_reasons(judge.grade(taken.folder, ids, say), taken)
     show(card, console)
     if folder.resolve() == WORKSPACE != ROOT:
-        progress.record(card, judge.config.build_dir)
+        try:
+            progress.record(card, judge.config.build_dir)
+        except OSError as error:
+            console.print(f"  not kept for lab progress: {escape(str(error))}", highlight=False)
         show_next_todo(card, console)
     return card
 

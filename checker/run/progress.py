@@ -7,6 +7,7 @@ from pathlib import Path
 from checker.verdict.brief import CRITERIA, EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard, write_whole
+from lab.errors import UserError
 
 FILE = "progress.json"
 GOAL, ADVANCED = 4, (4, 5)  # the brief's: four exercises, one of them advanced
@@ -22,7 +23,10 @@ def record(card: Scorecard, build_dir: Path) -> None:
 def read(build_dir: Path) -> dict[str, bool]:
     """Return the criteria that were checked, with whether each passed."""
     file = build_dir / FILE
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    try:
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{file} is not of lab check", f"rm {file}") from error
 
 
 def lines(build_dir: Path) -> Iterator[str]:

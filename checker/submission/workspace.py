@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+from itertools import chain, count
 from pathlib import Path
 
 from checker.submission.diff import exercise_folder
@@ -31,8 +32,16 @@ def make_workspace(folder: Path, first: int = 1) -> None:
     The exercises before the `first` are the solution's. Raises UserError when there is something in
     the folder already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is there already, and not empty", "lab new ANOTHER_FOLDER")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is there already, and not empty", "lab new ANOTHER_FOLDER")
+        _make(folder.resolve(), first)
+    except OSError as error:
+        problem = f"{folder} cannot be made: {error.strerror}"
+        raise UserError(problem, "lab new ANOTHER_FOLDER") from error
+
+
+def _make(folder: Path, first: int) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lab-new-") as beside:
         made = Path(beside, "workspace")
@@ -43,7 +52,10 @@ def make_workspace(folder: Path, first: int = 1) -> None:
             (made / "docs" / name).write_text(LINK.sub(_kept, text))
         for number in range(1, first):
             _copy_solution(number, made)
-        made.rename(folder)
+        if folder.exists():  # the one that the shell is in, for example
+            shutil.copytree(made, folder, dirs_exist_ok=True)
+        else:
+            made.rename(folder)
 
 
 def starter_file(workspace: Path, number: int) -> Path:
@@ -59,22 +71,35 @@ def is_begun(file: Path) -> bool:
 def reset_exercise(workspace: Path, number: int) -> list[Path]:
     """Restore the files of an exercise that differ from the starter's; return them.
 
-    Each stays as NAME.bak, which no grader reads. UserError in the solution's own folder.
+    Each stays as NAME.bak, or NAME.2.bak, which no grader reads. UserError in the solution's own
+    folder, and where the exercise's folder has a name of the learner's own.
     """
     if workspace == ROOT:
         raise UserError(f"{workspace} is the solution, no workspace", "cd YOUR_WORKSPACE")
     changed = []
     starter = exercise_folder(STARTER, number)
+    try:
+        own = exercise_folder(workspace, number).name
+    except UserError:
+        own = starter.name  # it was deleted, and comes back
+    if own != starter.name:
+        raise UserError(f"{own} is no starter's folder: {starter.name}", "lab new ANOTHER_FOLDER")
     for source in (file for file in starter.rglob("*") if file.is_file()):
         file = workspace / source.relative_to(STARTER)
         if file.exists() and file.read_bytes() == source.read_bytes():
             continue
         if file.exists():
-            file.replace(file.with_name(f"{file.name}.bak"))
+            file.replace(_free_backup(file))
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, file)
         changed.append(file)
     return changed
+
+
+def _free_backup(file: Path) -> Path:
+    """Return where a file is kept: not over one that an earlier reset kept."""
+    names = chain([f"{file.name}.bak"], (f"{file.name}.{number}.bak" for number in count(2)))
+    return next(place for name in names if not (place := file.with_name(name)).exists())
 
 
 def _copy_solution(number: int, workspace: Path) -> None:

@@ -16,6 +16,7 @@ from checker.run.copies import copies_in
 from checker.settings import CheckerSettings
 from checker.submission.copying import EXERCISE_FOLDER
 from checker.submission.intake import take_in
+from lab.errors import UserError
 from lab.settings import ROOT
 from tests.checker.cards import HTML, card
 
@@ -105,3 +106,9 @@ def test_the_comparison_has_a_column_and_a_page(tmp_path: Path) -> None:
     page = (tmp_path / "copies.html").read_text()
     assert mine in page
     assert "<script>" not in page
+
+
+def test_a_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "copies.json").write_text('[{"half": 1')
+    with pytest.raises(UserError, match="is not of lab grade"):
+        read_copies([tmp_path])

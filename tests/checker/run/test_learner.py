@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from checker.submission.workspace import make_workspace, reset_exercise
-from lab.errors import UserError
+from lab.errors import UserError, next_todo
 from lab.settings import ROOT
 from lab.stack.redis import private_redis
 
@@ -108,3 +108,37 @@ def test_reset_restores_the_starter_beside_the_learners_file(workspace: Path) ->
     assert reset_exercise(workspace, 2) == []
     with pytest.raises(UserError, match="is the solution"):
         reset_exercise(ROOT, 2)
+
+
+def test_a_second_reset_keeps_what_the_first_kept(workspace: Path) -> None:
+    for text in ("first = 1", "second = 2"):
+        (workspace / TRAINING).write_text(text)
+        reset_exercise(workspace, 2)
+    assert (workspace / f"{TRAINING}.bak").read_text() == "first = 1"
+    assert (workspace / f"{TRAINING}.2.bak").read_text() == "second = 2"
+
+
+def test_reset_makes_no_second_folder_of_an_exercise(workspace: Path) -> None:
+    (workspace / "exercise_02_pit_training").rename(workspace / "exercise_2")
+    with pytest.raises(UserError, match="exercise_2 is no starter's folder"):
+        reset_exercise(workspace, 2)
+    assert [folder.name for folder in workspace.glob("exercise*2*")] == ["exercise_2"]
+
+
+def test_a_workspace_is_made_in_the_empty_folder_that_the_shell_is_in(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    status, output = lab(tmp_path, "new", ".", folder="empty")
+    assert status == 0, output
+    assert (tmp_path / "empty" / TRAINING).is_file()
+    assert [folder.name for folder in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_workspace_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        make_workspace(tmp_path / "file" / "mine")
+
+
+def test_the_todos_of_a_file_that_is_not_utf_8_are_read(workspace: Path) -> None:
+    (workspace / TRAINING).write_bytes(b"# caf\xe9\n# TODO 1: read\nraise NotImplementedError\n")
+    assert str(next_todo(workspace / TRAINING)).endswith(":2: TODO 1: read")

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from checker.run import progress
 from checker.verdict.brief import BY_ID
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
+from lab.errors import UserError
 from tests.checker.cards import card
 
 
@@ -38,3 +41,9 @@ def test_the_goal_is_four_exercises_with_an_advanced_one(tmp_path: Path) -> None
     assert goal(1, 2, 4).endswith("not reached yet")
     assert goal(1, 2, 3, 4).endswith(": reached")
     assert "next: lab check 1" in list(progress.lines(tmp_path / "none"))[-1]
+
+
+def test_a_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / progress.FILE).write_text("{half")
+    with pytest.raises(UserError, match="is not of lab check"):
+        progress.read(tmp_path)
