@@ -38,7 +38,7 @@ PLUGINS = REPOSITORY / "exercise_01_setup" / "production" / "plugins.yaml"
 def _workspace() -> Path:
     """Return the nearest folder, from the working directory upwards, that has exercises."""
     here = Path.cwd()
-    return next((f for f in [here, *here.parents] if any(f.glob("exercise_01*"))), REPOSITORY)
+    return next((f for f in [here, *here.parents] if any(f.glob("exercise_01*/"))), REPOSITORY)
 
 
 WORKSPACE = _workspace()

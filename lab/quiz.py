@@ -9,8 +9,6 @@ from typing import NamedTuple
 from rich.console import Console, Group, RenderableType
 from rich.syntax import Syntax
 
-from lab.errors import UserError
-
 QUESTIONS = Path(__file__).with_name("quiz.json")  # made by tests/checker/quiz.py
 CHOICES = 4
 
@@ -92,13 +90,10 @@ def _coloured(text: str, language: str) -> Syntax:
 
 
 def _choice(read_answer: Callable[[], str]) -> int | None:
-    """Return the number that was typed; None for `q` and at the end of the input."""
+    """Return the first number of a choice that is typed; None for `q` and the end of the input."""
+    numbers = {str(number): number for number in range(1, CHOICES + 1)}
     try:
-        answer = read_answer().strip().lower()
+        answers = iter(lambda: read_answer().strip().lower(), "q")
+        return next((numbers[answer] for answer in answers if answer in numbers), None)
     except EOFError:
         return None
-    if answer == "q":
-        return None
-    if answer not in map(str, range(1, CHOICES + 1)):
-        raise UserError(f"{answer!r} is not a number from 1 to {CHOICES}, nor q", "lab quiz")
-    return int(answer)

@@ -3,11 +3,9 @@
 import io
 from collections.abc import Iterator
 
-import pytest
 from rich.console import Console
 
 from checker.verdict.brief import BY_ID
-from lab.errors import UserError
 from lab.quiz import QUESTIONS, choices_of, draw, play
 from tests.checker import quiz
 
@@ -48,6 +46,10 @@ def test_right_answers_are_counted_and_a_wrong_one_is_corrected() -> None:
     assert "1 of 1 right" in game([str(right), "Q"])
 
 
-def test_another_answer_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="is not a number from 1 to 4"):
-        game(["five"])
+def test_another_answer_is_asked_again() -> None:
+    assert "0 of 1 right" in game(["five", "", str(wrong_choice()), "q"])
+
+
+def wrong_choice() -> int:
+    first, *_ = draw(3, 1)
+    return (choices_of(first, 1).index(first.mistake) + 1) % 4 + 1
