@@ -23,7 +23,7 @@ MONTH = 4  # weeks whose growth is compared with the reference
 BINS, RESAMPLES, MAX_P_VALUE = 10, 199, 0.01
 MIN_UNITS = 200  # of fewer, chance alone gives a PSI of 0.25
 MIN_UNSEEN = 0.05  # of an identifier's values
-SHARE, UNSEEN = "share above zero", "unseen values"  # checks of a feature beside its PSI
+SHARE, UNSEEN = "share above zero", "unseen values"  # a feature's other checks
 MOST_GROWTH, MOST_SHARE, Z = 1.25, 2.0, 2.58  # intervals of 99 %
 
 
