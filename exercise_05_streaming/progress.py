@@ -15,7 +15,7 @@ from py4j.protocol import Py4JError
 
 from exercise_05_streaming import topics
 from exercise_05_streaming.topics import TRANSACTIONS, end_offsets, new_consumer, places_in
-from lab.learn import settings
+from lab.learn import UserError, settings
 
 if TYPE_CHECKING:
     from pyflink.common.job_client import JobClient
@@ -32,7 +32,7 @@ def clock_ms() -> int:
 
 
 class JobOffsets:
-    """The committed offsets of the job in the log. Every method raises KafkaException."""
+    """The committed offsets of the job in the log. Methods raise KafkaException."""
 
     def __init__(self) -> None:
         self._consumer = new_consumer(GROUP)  # it is no member of the group
@@ -40,7 +40,12 @@ class JobOffsets:
     def reset(self) -> None:
         """Set the offsets to zero: a job without a checkpoint has read nothing yet."""
         log = self._consumer.list_topics(TRANSACTIONS, topics.TIMEOUT_S).topics[TRANSACTIONS]
-        self._consumer.commit(offsets=places_in(TRANSACTIONS, log.partitions), asynchronous=False)
+        places = places_in(TRANSACTIONS, log.partitions)
+        try:
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except kafka.KafkaException as error:
+            problem = f"the offsets of {GROUP} cannot be set: {error.args[0].str()}"
+            raise UserError(problem, f"stop what reads as the group {GROUP}") from error
 
     def committed(self, partitions: Iterable[int]) -> Offsets:
         """Return the job's offset in each partition, negative for none."""

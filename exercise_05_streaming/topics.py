@@ -10,7 +10,7 @@ from lab.learn import UserError, run_script, settings
 
 TRANSACTIONS, TILES = "transactions", "user_tiles"
 PARTITIONS, TIMEOUT_S = 4, 10
-BATCH, POLL_S = 1_000, 0.2
+BATCH, POLL_S, STALLED_S = 1_000, 0.2, 60
 # What an event's texts may be: ISO 8601 in UTC, with or without a zone, and an amount under ten
 # billion. The exponent is limited, because a cast of 1e300000000 takes minutes.
 EVENT_TIME = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?\z"
@@ -77,8 +77,14 @@ def places_in(topic: str, partitions: Iterable[int], offset: int = 0) -> list[ka
 
 
 def end_offsets(consumer: kafka.Consumer, topic: str) -> dict[int, int]:
-    """Return the offset after the last record of each partition that the consumer may read."""
-    places = places_in(topic, consumer.list_topics(topic, TIMEOUT_S).topics[topic].partitions)
+    """Return the offset after the last record of each partition that the consumer may read.
+
+    Raises KafkaException, also for a topic that Kafka does not know.
+    """
+    found = consumer.list_topics(topic, TIMEOUT_S).topics[topic]
+    if found.error:
+        raise kafka.KafkaException(found.error)
+    places = places_in(topic, found.partitions)
     return {p.partition: consumer.get_watermark_offsets(p, TIMEOUT_S)[1] for p in places}
 
 
@@ -93,14 +99,21 @@ class TopicReader:
         """Yield what the topic holds now, and what arrives within 0.2 s.
 
         Partitions that were added are read, too. An open transaction ends its partition here.
+        Raises KafkaException, which names the partitions, when nothing comes for a minute.
         """
         ends = end_offsets(self._consumer, self._topic)
         added = ends.keys() - self._next
         self._consumer.incremental_assign(places_in(self._topic, added, kafka.OFFSET_BEGINNING))
         self._next |= dict.fromkeys(added, 0)
         yield from self._poll()
-        while any(self._next[number] < end for number, end in ends.items()):
-            yield from self._poll()
+        deadline = time.monotonic() + STALLED_S
+        while unread := [number for number, end in ends.items() if self._next[number] < end]:
+            if time.monotonic() > deadline:
+                problem = f"nothing comes of {self._topic}, partitions {unread}"
+                raise kafka.KafkaException(kafka.KafkaError(kafka.KafkaError._TIMED_OUT, problem))
+            for message in self._poll():
+                deadline = time.monotonic() + STALLED_S
+                yield message
 
     def _poll(self) -> Iterator[kafka.Message]:
         failure = None

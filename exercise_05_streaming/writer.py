@@ -95,6 +95,10 @@ class FeastSink:
         self._store.write_to_online_store(VIEW, frame)
 
 
+class Superseded(UserError):
+    """A later job counts the log. The offsets and the tiles of both would be mixed."""
+
+
 class Writer:
     """Keep Redis equal to the tiles as of the progress time, and publish that time.
 
@@ -144,7 +148,9 @@ class Writer:
                 continue
             user, generation = fields.pop("user_id"), fields.pop("generation")
             if generation > self.generation:
-                raise UserError("another job has begun to count the log", "stop one of them")
+                raise Superseded(
+                    "another job has begun to count the log", "stop it, and start again"
+                )
             tile = tuple(fields.values()) if generation == self.generation else NO_PAYMENTS
             self._store.update(user, tile)
             heapq.heappush(self._changes, (tile[0] * 1_000, user))

@@ -39,7 +39,7 @@ from exercise_05_streaming.production.writer import ResilientWriter
 from exercise_05_streaming.progress import LOGS, Progress, clock_ms, first_cause
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, TopicReader, create_topics
 from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
-from exercise_05_streaming.writer import FeastSink, TileStore, Writer
+from exercise_05_streaming.writer import FeastSink, Superseded, TileStore, Writer
 from lab.errors import UserError, run_script
 from lab.settings import settings
 from lab.stack.flink import connector_jars, function_jar
@@ -213,7 +213,7 @@ def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
         writer.run(TopicReader(TILES), is_running)
     except BaseException as error:
         job.cancel()
-        if isinstance(error, LagExceeded):
+        if isinstance(error, LagExceeded | Superseded):
             checkpoints.forget_checkpoints(folder)
         raise
     try:

@@ -4,8 +4,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaException, Message
 
 from exercise_05_streaming.progress import clock_ms
 from exercise_05_streaming.topics import TopicReader
@@ -40,18 +41,22 @@ class RefusalReport:
         self._topic = TopicReader(settings.dead_letter_topic)
         self._clock, self._start_ms = clock, clock_ms()
         self._next = clock() + PERIOD_S
+        self._refused: Counter[Refusal] = Counter()
 
     def print_every_minute(self) -> None:
-        """Print a line when a minute has passed and events were refused."""
+        """Print a line when a minute has passed and events were refused.
+
+        While Kafka is unavailable, which the writer prints, the job goes on.
+        """
         if self._clock() < self._next:
             return
         self._next = self._clock() + PERIOD_S
-        if refusals := self._read():
-            print(summary(refusals), flush=True)
-
-    def _read(self) -> Counter[Refusal]:
-        records = self._topic.to_the_end()
-        return Counter(_refusal(r) for r in records if r.timestamp()[1] >= self._start_ms)
+        with suppress(KafkaException):
+            new = (r for r in self._topic.to_the_end() if r.timestamp()[1] >= self._start_ms)
+            self._refused.update(map(_refusal, new))
+            if self._refused:
+                print(summary(self._refused), flush=True)
+            self._refused.clear()
 
 
 def _refusal(record: Message) -> Refusal:

@@ -23,6 +23,7 @@ MONTH = 4  # weeks whose growth is compared with the reference
 BINS, RESAMPLES, MAX_P_VALUE = 10, 199, 0.01
 MIN_UNITS = 200  # of fewer, chance alone gives a PSI of 0.25
 MIN_UNSEEN = 0.05  # of an identifier's values
+SHARE, UNSEEN = "share above zero", "unseen values"  # a feature's other checks
 MOST_GROWTH, MOST_SHARE, Z = 1.25, 2.0, 2.58  # intervals of 99 %
 
 
@@ -37,11 +38,11 @@ def check_feature(name: str, rows: pd.DataFrame) -> Iterator[Check]:
         rows = rows.assign(value=column.to_numpy())
         is_zero = rows["value"] == 0
         yield check_psi(name, rows[~is_zero] if is_zero.mean() > 0.5 else rows)
-        yield check_share(f"{name}: share above zero", rows)
+        yield check_share(f"{name}: {SHARE}", rows)
     elif column.nunique() <= MAX_CATEGORIES:
         yield check_psi(name, rows)
     else:
-        yield check_unseen(f"{name}: unseen values", rows.dropna(subset="value"))
+        yield check_unseen(f"{name}: {UNSEEN}", rows.dropna(subset="value"))
 
 
 def check_psi(name: str, rows: pd.DataFrame) -> Check:
@@ -108,13 +109,24 @@ def check_share(name: str, rows: pd.DataFrame) -> Check:
     """Compare the current week's share of values above zero with that of the reference."""
     shares = rows.dropna(subset="value").assign(value=lambda known: known["value"] > 0)
     is_now = shares["week"] == 0
-    (before, of_before), (after, of_after) = (
-        mean_by_entity(shares[side]) for side in (~is_now, is_now)
-    )
-    if not (before > 0 and after > 0):
-        return Check("drift", name, None, "one side has no value above zero")
+    sides = shares[~is_now], shares[is_now]
+    if not all(map(len, sides)):
+        return Check("drift", name, None, "one side has no value")
+    (before, of_before), (after, of_after) = map(share_by_entity, sides)
     variance = of_before / before**2 + of_after / after**2
     return check_ratio(name, np.log(after / before), variance, MOST_SHARE)
+
+
+def share_by_entity(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the share and its variance; half a row, with a wide interval, where there is none.
+
+    A count that became zero for everybody has changed: it is not unknown.
+    """
+    share, variance = mean_by_entity(rows)
+    if share > 0:
+        return share, variance
+    half = 0.5 / independent_rows(rows["entity"])
+    return half, 2 * half**2
 
 
 def mean_by_entity(rows: pd.DataFrame) -> tuple[float, float]:

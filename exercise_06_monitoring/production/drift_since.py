@@ -10,9 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from exercise_06_monitoring.alerts import Check, monitoring_folder
+from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production.alerted_days import alerted_days, record_alerted_day
-from exercise_06_monitoring.production.drift_limits import MONTH, check_feature, check_growth
+from exercise_06_monitoring.production.drift_limits import (
+    MONTH,
+    SHARE,
+    UNSEEN,
+    check_feature,
+    check_growth,
+)
+from exercise_06_monitoring.state import earlier_runs
 from exercise_06_monitoring.windows import (
     WEEK,
     Tables,
@@ -27,22 +34,29 @@ from exercise_06_monitoring.windows import (
 
 Windows = Callable[[Any, datetime], tuple[pd.DataFrame, pd.DataFrame]]
 
-CANDIDATES, REFERENCE_WEEKS = range(5, 17), 8  # weeks before now
+CANDIDATES, REFERENCE_WEEKS, FEWEST_WEEKS = range(5, 17), 8, 2  # weeks before now
 
 
 def since_last_month(view: Any, now: datetime, windows: Windows = drift_windows) -> Iterator[Check]:
-    """Compare a view's last week with the newest eight quiet weeks of over a month ago."""
+    """Compare a view's last week with the newest eight quiet weeks of over a month ago.
+
+    Where all of them alerted, the change is the new usual.
+    """
     weeks = {week: windows(view, now - week * WEEK)[1] for week in (0, *CANDIDATES)}
     rows = pd.concat(weeks, names=["week"]).reset_index("week")
     for name in features_of(view):
-        reference = [week for week in CANDIDATES if week not in alerted_weeks(name, now)]
+        alerted = alerted_weeks(name, now)
+        quiet = [week for week in CANDIDATES if week not in alerted]
+        reference = quiet if len(quiet) >= FEWEST_WEEKS else [*CANDIDATES]
         chosen = rows[rows["week"].isin([0, *reference[:REFERENCE_WEEKS]])]
         yield from check_feature(name, chosen[["entity", "week"]].assign(value=chosen[name]))
 
 
 def alerted_weeks(name: str, now: datetime) -> set[int]:
-    """Return the weeks before now that an alert's window overlaps."""
-    ages = [(now.date() - day).days // WEEK.days for day in alerted_days("drift", name)]
+    """Return the weeks before now that the window of an alert of the feature overlaps."""
+    names = (name, f"{name}: {SHARE}", f"{name}: {UNSEEN}")
+    days = [day for check in names for day in alerted_days("drift", check)]
+    ages = [(now.date() - day).days // WEEK.days for day in days]
     return {week for age in ages for week in (age, age + 1)}
 
 
@@ -62,16 +76,18 @@ def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterat
 
 
 def check_drift(tables: Tables, now: datetime) -> Iterator[Check]:
-    """Yield the checks of both baselines, in the first run of a day."""
-    file = monitoring_folder() / "drift_checked"
-    if file.exists() and file.read_text() == now.date().isoformat():
+    """Yield the checks of both baselines, in the first run of a day that ends.
+
+    A rerun for an earlier time has them, too, and records no alerted day.
+    """
+    is_newest, last_run = earlier_runs(now)
+    if is_newest and last_run and last_run.date() == now.date():
         return
     checks = [check for view, _ in tables for check in since_last_month(view, now)]
     training = read_training()
     if training is not None and not lost_inputs():
         served = [read_requests(now - week * WEEK) for week in range(MONTH)]
         checks += since_training(training, served)
-    for check in checks:
+    for check in checks if is_newest else ():
         record_alerted_day(check, now)
-    file.write_text(now.date().isoformat())
     yield from checks

@@ -4,11 +4,16 @@ import os
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from exercise_05_streaming.production import job
 from exercise_05_streaming.production.checkpoints import resume_point
 from exercise_05_streaming.production.lag import LagExceeded, LagLimit, Lags, state_ttl
+from exercise_05_streaming.writer import Superseded
+from lab.errors import UserError
 from lab.settings import settings
 
 LIMIT_S = settings.max_lag.total_seconds()
@@ -78,3 +83,27 @@ def test_an_old_checkpoint_or_one_of_another_definition_is_not_resumed(
     (point / "_metadata").touch()
     os.utime(point / "_metadata", (time.time() - age_s,) * 2)
     assert resume_point(tmp_path, definition) == (point if is_resumed else None)
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"), [(LagExceeded, False), (Superseded, False), (UserError, True)]
+)
+def test_a_job_whose_state_no_longer_fits_reads_the_log_again(
+    error: type[UserError], stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resumed, it would find the tiles of the later job, and end again."""
+    complete = tmp_path / "chk-1" / "_metadata"
+    complete.parent.mkdir()
+    complete.touch()
+    ended: list[str] = []
+
+    def run(*_: object) -> None:
+        raise error("it ends")
+
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    flink: Any = SimpleNamespace(cancel=lambda: ended.append("cancelled"))
+    writer: Any = SimpleNamespace(run=run)
+    with pytest.raises(error):
+        job.run(flink, writer, LagLimit(lambda: {}), tmp_path)
+    assert ended == ["cancelled"]
+    assert complete.exists() == stays

@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from exercise_05_streaming import topics
 from exercise_05_streaming.progress import GROUP, JobOffsets, Progress
 from exercise_05_streaming.topics import (
     PARTITIONS,
@@ -14,6 +15,7 @@ from exercise_05_streaming.topics import (
     end_offsets,
     new_consumer,
 )
+from lab.errors import UserError
 from tests.exercise_05.pipeline import Pipeline
 from tests.settings_in_force import PointSettings
 from tests.waiting import PATIENCE_S, eventually
@@ -149,3 +151,28 @@ def test_offsets_of_an_earlier_job_do_not_count(log: Log) -> None:
     log.commit(p0=1)
     JobOffsets().reset()
     assert log.stays()
+
+
+def test_a_member_of_the_jobs_group_is_told(log: Log) -> None:
+    member = Consumer(log.address | {"group.id": GROUP})
+    member.subscribe([TRANSACTIONS])
+    eventually(lambda: member.poll(0.1) is None and bool(member.assignment()))
+    with pytest.raises(UserError, match=f"the offsets of {GROUP}"):
+        JobOffsets().reset()
+    member.close()
+
+
+def test_a_log_that_is_gone_is_not_counted(log: Log) -> None:
+    """A log without partitions would be counted to its end."""
+    with pytest.raises(KafkaException, match="UNKNOWN_TOPIC"):
+        end_offsets(new_consumer("test"), "no_such_topic")
+
+
+def test_a_read_that_stalls_ends_and_names_the_partitions(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Kafka is gone in the middle of it."""
+    monkeypatch.setattr(topics, "STALLED_S", 0)
+    monkeypatch.setattr(topics, "end_offsets", lambda *_: {0: 0, 2: 7})
+    with pytest.raises(KafkaException, match=r"transactions, partitions \[2\]"):
+        list(TopicReader(TRANSACTIONS).to_the_end())

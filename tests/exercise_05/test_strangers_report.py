@@ -3,8 +3,10 @@
 from collections import Counter
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
-from exercise_05_streaming.production.refusals import Refusal, summary
+from exercise_05_streaming import topics
+from exercise_05_streaming.production.refusals import PERIOD_S, Refusal, RefusalReport, summary
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,17 @@ from exercise_05_streaming.production.refusals import Refusal, summary
 )
 def test_a_common_difference_is_a_time_zone(refusals: dict[Refusal, int], line: str) -> None:
     assert summary(Counter(refusals)) == line
+
+
+def test_a_kafka_that_is_away_does_not_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job asks for the line in its loop, twice a second."""
+    asked = []
+
+    def end_offsets(*_: object) -> None:
+        asked.append(1)
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    monkeypatch.setattr(topics, "end_offsets", end_offsets)
+    minutes = iter(range(0, 10 * PERIOD_S, PERIOD_S))
+    RefusalReport(lambda: next(minutes)).print_every_minute()
+    assert asked == [1]

@@ -67,8 +67,8 @@ class FollowingWriter:
         self.writer.follow(self.topic)
 
     def users(self) -> list[str]:
-        """Return the users in memory."""
-        return self.writer._store.users()
+        """Return the users in memory, in the order of their names."""
+        return sorted(self.writer._store.users())
 
 
 @pytest.fixture(params=["solution", "production"])

@@ -22,7 +22,7 @@ from exercise_06_monitoring.production.drift_limits import (
 )
 from exercise_06_monitoring.production.drift_since import since_last_month, since_training
 from exercise_06_monitoring.production.model_version import supersede_alerts
-from exercise_06_monitoring.state import AlertState
+from exercise_06_monitoring.state import AlertState, record_run
 from tests.exercise_06.growing_prices import SIGMAS, served_until
 from tests.exercise_06.monitored_shop import views_in
 from tests.settings_in_force import PointSettings
@@ -116,6 +116,13 @@ def test_a_rare_count_is_compared_by_share_and_by_its_other_values(
     assert failed(check_feature("declined", rows)) == expected
 
 
+def test_a_rare_count_that_is_zero_for_everybody_has_changed() -> None:
+    rows = rare_count(4)
+    rows.loc[rows["week"] == 0, "value"] = 0
+    assert failed(check_feature("declined", rows)) == ["declined: share above zero"]
+    assert failed(check_feature("declined", rows.assign(value=0))) == []
+
+
 def test_an_identifier_has_its_unseen_values_and_a_category_its_psi() -> None:
     rows = quiet(5)
     identifier = rows.assign(value=np.random.default_rng(5).zipf(1.5, len(rows)))
@@ -181,6 +188,37 @@ def test_an_incident_that_is_over_raises_no_alarm_a_month_later(
     assert failed(since_last_month(view, AS_OF, drifted)) == ["amount"], "not forgiven"
 
 
+def test_an_incident_of_the_share_above_zero_is_no_reference(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    """What only this check, or that of unseen values, found raises no alarm a month later."""
+    point_settings(data_dir=tmp_path)
+    view = SimpleNamespace(features=[SimpleNamespace(name="amount")])
+
+    def incident(_: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+        week = (AS_OF - now) // WEEK
+        value = np.random.default_rng(week).random(2_000) < (0.6 if week in range(5, 9) else 0.1)
+        rows = pd.DataFrame({"entity": range(2_000), "amount": value.astype(float)})
+        return rows.head(0), rows
+
+    name = "amount: share above zero"
+    assert failed(since_last_month(view, AS_OF, incident)) == [name]
+    for day in range(35, 57):
+        record_alerted_day(Check("drift", name, False, ""), AS_OF - day * DAY)
+    assert failed(since_last_month(view, AS_OF, incident)) == []
+
+
+def test_a_change_that_stays_is_the_new_usual(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    point_settings(data_dir=tmp_path)
+    view = SimpleNamespace(features=[SimpleNamespace(name="amount")])
+    for day in range(120):
+        record_alerted_day(Check("drift", "amount", False, ""), AS_OF - day * DAY)
+    checks = since_last_month(view, AS_OF, windows_of({}))
+    assert [check.passed for check in checks] == [True, True]
+
+
 def test_a_quiet_shop_has_no_alarm_and_is_compared_once_a_day(
     simulated: Path, tmp_path: Path, point_settings: PointSettings
 ) -> None:
@@ -191,8 +229,10 @@ def test_a_quiet_shop_has_no_alarm_and_is_compared_once_a_day(
     expected = {"avg_transaction_amount", "last_product_id: unseen values"}
     assert expected <= {check.feature for check in checks}
     assert failed(checks) == []
-    assert list(drift_since.check_drift(tables, AS_OF + timedelta(hours=1))) == []
-    assert list(drift_since.check_drift([], AS_OF + DAY)) == []
+    later = AS_OF + timedelta(hours=1)
+    assert len(list(drift_since.check_drift(tables, later))) == len(checks), "the run failed"
+    record_run(AS_OF)
+    assert list(drift_since.check_drift(tables, later)) == []
 
 
 def test_inputs_are_compared_with_training_by_entity(monkeypatch: pytest.MonkeyPatch) -> None:
