@@ -15,7 +15,7 @@ from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, Table, TableEnvironment
 
 from exercise_05_streaming import topics
-from exercise_05_streaming.progress import GROUP, LOGS, JobOffsets, JobWatch, Progress, clock_ms
+from exercise_05_streaming.progress import LOGS, JobWatch, Progress, clock_ms, group_of
 from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
 from exercise_05_streaming.writer import FeastSink, TileStore, Writer
 from lab.learn import UserError, run_script, settings
@@ -61,7 +61,9 @@ EVENT_AT = f"TRY_CAST({TIME} AS TIMESTAMP(3))"
 DOLLARS = f"TRY_CAST(REGEXP_EXTRACT(amount, '{topics.AMOUNT}') AS DECIMAL(12, 2))"
 
 
-def define_source(t_env: TableEnvironment, start_ms: int, more_columns: str = "") -> None:
+def define_source(
+    t_env: TableEnvironment, start_ms: int, group: str, more_columns: str = ""
+) -> None:
     """Create the table of the topic `transactions`; `record_time` is Kafka's own time."""
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
@@ -71,7 +73,7 @@ def define_source(t_env: TableEnvironment, start_ms: int, more_columns: str = ""
             'connector' = 'kafka',
             'topic' = '{topics.TRANSACTIONS}',
             'properties.bootstrap.servers' = '{settings.kafka_address}',
-            'properties.group.id' = '{GROUP}',
+            'properties.group.id' = '{group}',
             'properties.isolation.level' = 'read_committed',
             'scan.startup.mode' = 'timestamp',
             'scan.startup.timestamp-millis' = '{start_ms}',
@@ -93,8 +95,8 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
     """
     time, seconds = "DESCRIPTOR(event_at)", "INTERVAL '{}' SECOND".format  # up to 99 s
     watermark = f"LEAST(event_at, record_time) - {seconds(delay)}"  # no time of the future
-    columns = f"dollars AS {DOLLARS}, event_at AS COALESCE({EVENT_AT}, record_time)"
-    define_source(t_env, clock_ms(), f", {columns}, WATERMARK FOR event_at AS {watermark}")
+    columns = f", dollars AS {DOLLARS}, event_at AS COALESCE({EVENT_AT}, record_time)"
+    define_source(t_env, clock_ms(), "windows", f"{columns}, WATERMARK FOR event_at AS {watermark}")
     events = "TABLE transaction_events"
     windows = {
         "TUMBLE": f"TUMBLE({events}, {time}, {seconds(size)})",
@@ -191,8 +193,7 @@ def write_to_redis(t_env: TableEnvironment, writer: Writer) -> None:
 def run_features(writer: Writer) -> None:
     """Define and start the job of chapter 2."""
     t_env = create_environment(FEATURE_JOB)
-    JobOffsets().reset()  # they measure the progress of this run, and choose no start
-    define_source(t_env, writer.generation - LOOK_BACK_MS)
+    define_source(t_env, writer.generation - LOOK_BACK_MS, group_of(writer.generation))
     accept_events(t_env)
     compute_features(t_env, writer.generation)
     define_sink(t_env)
@@ -209,7 +210,8 @@ def main(
         if windows:
             print_windows(define_windows(create_environment({}), size, slide, gap, delay))
         else:
-            run_features(Writer(clock_ms(), TileStore(), FeastSink().write, Progress(clock_ms)))
+            now = clock_ms()  # the generation of the tiles
+            run_features(Writer(now, TileStore(), FeastSink().write, Progress(now, clock_ms)))
     except KeyboardInterrupt:
         print("Stopped")
 

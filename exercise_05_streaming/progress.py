@@ -15,12 +15,11 @@ from py4j.protocol import Py4JError
 
 from exercise_05_streaming import topics
 from exercise_05_streaming.topics import TRANSACTIONS, end_offsets, new_consumer, places_in
-from lab.learn import UserError, settings
+from lab.learn import settings
 
 if TYPE_CHECKING:
     from pyflink.common.job_client import JobClient
 
-GROUP = "flink-features"  # the job commits its offsets under this name
 NOTES = 300
 LOGS = settings.build_dir / "flink" / "log"
 Offsets = dict[int, int]  # by partition
@@ -31,21 +30,19 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def group_of(generation: int) -> str:
+    """Return the name under which the job of a generation commits its offsets.
+
+    An earlier job that still runs commits under another name: what it read is not counted here.
+    """
+    return f"flink-features-{generation}"
+
+
 class JobOffsets:
-    """The committed offsets of the job in the log. Methods raise KafkaException."""
+    """The committed offsets of a generation's job. Methods raise KafkaException."""
 
-    def __init__(self) -> None:
-        self._consumer = new_consumer(GROUP)  # it is no member of the group
-
-    def reset(self) -> None:
-        """Set the offsets to zero: a job without a checkpoint has read nothing yet."""
-        log = self._consumer.list_topics(TRANSACTIONS, topics.TIMEOUT_S).topics[TRANSACTIONS]
-        places = places_in(TRANSACTIONS, log.partitions)
-        try:
-            self._consumer.commit(offsets=places, asynchronous=False)
-        except kafka.KafkaException as error:
-            problem = f"the offsets of {GROUP} cannot be set: {error.args[0].str()}"
-            raise UserError(problem, f"stop what reads as the group {GROUP}") from error
+    def __init__(self, generation: int) -> None:
+        self._consumer = new_consumer(group_of(generation))  # it is no member of the group
 
     def committed(self, partitions: Iterable[int]) -> Offsets:
         """Return the job's offset in each partition, negative for none."""
@@ -68,9 +65,9 @@ class Progress:
     it should: until its end nobody knows whether it counts.
     """
 
-    def __init__(self, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, generation: int, clock_ms: Callable[[], int]) -> None:
         self._clock_ms, self._reached_ms = clock_ms, 0
-        self._job, self._log = JobOffsets(), new_consumer("log", "read_uncommitted")
+        self._job, self._log = JobOffsets(generation), new_consumer("log", "read_uncommitted")
         self._notes: deque[tuple[int, Offsets]] = deque(maxlen=NOTES)
         self._counted: Offsets = {}
 

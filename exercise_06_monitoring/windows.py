@@ -57,9 +57,8 @@ ORDER BY hash(user_id) LIMIT {MAX_REQUESTS}
 
 
 def read_views() -> list[Any]:
-    """Return every stored feature view of the registry."""
-    views: list[Any] = open_store().list_feature_views()
-    return views
+    """Return every stored feature view of the registry, by name."""
+    return sorted(open_store().list_feature_views(), key=lambda view: str(view.name))
 
 
 def features_of(view: Any) -> list[str]:

@@ -16,7 +16,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
@@ -35,7 +35,7 @@ from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.feature_store import connect_redis, effective_config
 from lab.settings import settings, utc_now
 
-GROUP = "flink-features"
+GROUPS = "flink-features-"  # and the generation
 JOB = "exercise_05_streaming.production.job"
 BLACKHOLE = "benchmarks.harness.blackhole_job"
 PLAIN = "benchmarks.harness.plain_consumer"
@@ -186,7 +186,8 @@ def offsets_read() -> int:
     """Return the number of events that the job has read, at its last checkpoint."""
     topic, partitions = TRANSACTIONS, range(PARTITIONS)
     try:
-        committed = group().committed([TopicPartition(topic, number) for number in partitions])
+        places = [TopicPartition(topic, number) for number in partitions]
+        committed = [place for name in groups()[-1:] for place in group(name).committed(places)]
     except KafkaException:
         return 0  # Kafka is not yet ready for groups
     return sum(max(partition.offset, 0) for partition in committed)
@@ -217,19 +218,17 @@ def wait_until(condition: Callable[[], bool], every_s: float = POLL_S) -> None:
 
 @contextmanager
 def running(module: str) -> Iterator[None]:
-    """Run a job from the beginning of the log, and delete its state afterwards."""
+    """Run a job from the beginning of the log, and delete its offsets. Raises KafkaException."""
     with running_command([sys.executable, "-m", module]):
         yield
-    forget_group()
+    for name in groups():
+        admin().delete_consumer_groups([name])[name].result()
 
 
-def forget_group() -> None:
-    """Delete the group, so that the next job starts fresh; the first checkpoint creates it."""
-    try:
-        admin().delete_consumer_groups([GROUP])[GROUP].result()
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-            raise
+def groups() -> list[str]:
+    """Return the groups of the jobs, the newest generation's last. Raises KafkaException."""
+    found = admin().list_consumer_groups().result().valid
+    return sorted(group.group_id for group in found if group.group_id.startswith(GROUPS))
 
 
 @contextmanager
@@ -244,9 +243,9 @@ def running_command(command: list[str]) -> Iterator[None]:
 
 
 @cache
-def group() -> Consumer:
-    """Return a consumer that reads the offsets of the job's group, without joining it."""
-    return Consumer({"bootstrap.servers": settings.kafka_address, "group.id": GROUP})
+def group(name: str) -> Consumer:
+    """Return a consumer that reads the offsets of a job's group, without joining it."""
+    return Consumer({"bootstrap.servers": settings.kafka_address, "group.id": name})
 
 
 @cache

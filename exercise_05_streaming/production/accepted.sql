@@ -11,7 +11,7 @@ CREATE TEMPORARY TABLE transactions (
     'connector' = 'kafka',
     'topic' = '${topic}',
     'properties.bootstrap.servers' = '${bootstrap}',
-    'properties.group.id' = 'flink-features',
+    'properties.group.id' = '${group}',
     'properties.isolation.level' = 'read_committed',
     'properties.fetch.max.wait.ms' = '100',
     'scan.startup.mode' = 'timestamp',

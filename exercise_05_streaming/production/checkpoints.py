@@ -7,7 +7,7 @@ from pathlib import Path
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.progress import JobOffsets, clock_ms
+from exercise_05_streaming.progress import clock_ms
 from exercise_05_streaming.topics import TRANSACTIONS
 from lab.settings import settings
 
@@ -62,11 +62,10 @@ def age_s(point: Path) -> float:
 def generation_of(folder: Path, *, is_new: bool) -> int:
     """Return the generation of the tiles: the time in ms of the last start without a checkpoint.
 
-    A new one begins with no committed offset. A resumed job goes on with its own.
+    A resumed job goes on with its own.
     """
     file = folder / "generation"
     if is_new or not file.exists():
-        JobOffsets().reset()
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(str(clock_ms()))
     return int(file.read_text())

@@ -36,7 +36,7 @@ from exercise_05_streaming.production.preflight import report_other_options
 from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, RunningJob
 from exercise_05_streaming.production.writer import ResilientWriter
-from exercise_05_streaming.progress import LOGS, Progress, clock_ms, first_cause
+from exercise_05_streaming.progress import LOGS, Progress, clock_ms, first_cause, group_of
 from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, TopicReader, create_topics
 from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
 from exercise_05_streaming.writer import FeastSink, Superseded, TileStore, Writer
@@ -130,7 +130,7 @@ def start_jvm() -> None:
 def define_job(t_env: TableEnvironment, generation: int) -> None:
     """Create the views and sinks; the solution's tiles over production's accepted events."""
     for statement in (
-        *statements("accepted.sql", generation - LOOK_BACK_MS),
+        *statements("accepted.sql", generation),
         *statements("dead_letters.sql"),
     ):
         t_env.execute_sql(statement)
@@ -149,7 +149,7 @@ def start_job(t_env: TableEnvironment, sinks: Mapping[str, str] = SINKS) -> Runn
         raise UserError(f"the job cannot start: {first_cause(str(error))}", NEXT_STEP) from error
 
 
-def statements(file: str, start_ms: int = 0) -> list[str]:
+def statements(file: str, generation: int = 0) -> list[str]:
     """Return the statements of an SQL file, with the settings filled in."""
     lines = (FOLDER / file).read_text().splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
@@ -157,7 +157,8 @@ def statements(file: str, start_ms: int = 0) -> list[str]:
         topic=TRANSACTIONS,
         dead_letter_topic=settings.dead_letter_topic,
         bootstrap=settings.kafka_address,
-        start_ms=start_ms,
+        start_ms=generation - LOOK_BACK_MS,
+        group=group_of(generation),
         allowed_lateness_ms=settings.allowed_lateness // timedelta(milliseconds=1),
         allowed_ahead_ms=settings.allowed_ahead // timedelta(milliseconds=1),
     )
@@ -227,7 +228,7 @@ def new_writer(parts: str, generation: int) -> Writer:
     """Return the writer of the part `writer`, or the solution's."""
     if "writer" in parts:
         return ResilientWriter(generation)
-    return Writer(generation, TileStore(), FeastSink().write, Progress(clock_ms))
+    return Writer(generation, TileStore(), FeastSink().write, Progress(generation, clock_ms))
 
 
 def main(
@@ -245,8 +246,9 @@ def main(
     with locked(folder, timeout_s=settings.socket_timeout_s):
         start = checkpoints.resume_point(folder, definition())
         start = None if fresh else start
-        limit = LagLimit(JobLags(), stopped_s=checkpoints.age_s(start) if start else 0)
         generation = checkpoints.generation_of(folder, is_new=start is None)
+        stopped_s = checkpoints.age_s(start) if start else 0
+        limit = LagLimit(JobLags(generation), stopped_s=stopped_s)
         writer = new_writer(parts, generation)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)

@@ -88,7 +88,7 @@ def textbook() -> None:
     t_env = solution.create_environment(options | {"table.exec.source.idle-timeout": "5 s"})
     watermark = "WATERMARK FOR event_at AS event_at - INTERVAL '1' SECOND"
     columns = f", event_at AS {solution.EVENT_AT}, {watermark}"
-    solution.define_source(t_env, 0, columns)
+    solution.define_source(t_env, 0, "stall", columns)
     tile = f"TUMBLE(event_at, INTERVAL '{TILE_S}' SECOND)"
     query = f"SELECT user_id, COUNT(*) FROM transaction_events GROUP BY user_id, {tile}"
     store = redis.Redis(settings.host, settings.redis_port)

@@ -31,7 +31,7 @@ class ResilientWriter(Writer):
     def __init__(self, generation: int, progress: Callable[[], int] | None = None) -> None:
         store = PackedTiles()
         self._sink = RedisSink(generation, store)
-        progress = progress or Progress(self._sink.time_ms)
+        progress = progress or Progress(generation, self._sink.time_ms)
         super().__init__(generation, store, self._write_rows, progress)
         self._failing_since: float | None = None
 

@@ -27,7 +27,8 @@ EVENTS, SPAN, USERS = 60_000, timedelta(hours=4), 100
 LATE_SHARE, LATE_S = 0.1, 60
 RUN = """
 from exercise_05_streaming.flink_streaming_features import *
-run_features(Writer(clock_ms(), TileStore(), lambda rows, now_ms: None, Progress(clock_ms)))
+now = clock_ms()
+run_features(Writer(now, TileStore(), lambda rows, now_ms: None, Progress(now, clock_ms)))
 """
 EXPLAIN = """
 import exercise_05_streaming.flink_streaming_features as solution

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.kafka
 
 WITHOUT_REDIS = """
 from exercise_05_streaming.flink_streaming_features import *
-run_features(Writer(clock_ms(), TileStore(), lambda rows, now_ms: None, Progress(clock_ms)))
+now = clock_ms()
+run_features(Writer(now, TileStore(), lambda rows, now_ms: None, Progress(now, clock_ms)))
 """
 
 

@@ -328,7 +328,7 @@ def test_while_kafka_is_away_the_progress_time_stands_still(
     with private_kafka(tmp_path) as kafka:
         point_settings(kafka_port=kafka.port)
         create_topics()
-        writer = FollowingWriter(Progress(clock_ms), "solution")
+        writer = FollowingWriter(Progress(0, clock_ms), "solution")
         follow_until(writer, lambda: bool(client.exists(PROGRESS_KEY)))
         kafka.stop()
         before = client.get(PROGRESS_KEY)
