@@ -82,6 +82,8 @@ def save(figure: Figure, file: Path, required: Required) -> None:
     """Store a figure in `file`, in the place of an earlier one of its name."""
     rows = json.loads(file.read_text()) if file.exists() else []
     row = {**asdict(figure), "required": required.get(figure.name)}
+    if figure.interval is None:
+        del row["interval"]
     by_name = {row["name"]: row for row in [*rows, row]}
     with replacing(file) as temp_path:
         temp_path.write_text(json.dumps(list(by_name.values()), indent=2) + "\n")

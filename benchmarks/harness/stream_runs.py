@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from exercise_05_streaming.production.tile_store import PackedTiles
+from exercise_05_streaming.progress import clock_ms
 from exercise_05_streaming.topics import (
     PARTITIONS,
     TILES,
@@ -114,7 +115,7 @@ def start(users: int, tiles: int) -> float:
     """Return seconds in which a writer reads `tiles` of each user, as far back as they go."""
     create_topics()
     producer, now_s = new_producer(), int(utc_now().timestamp()) // TILE_S * TILE_S
-    generation = now_s * 1_000
+    generation = clock_ms()  # newer than that of any job before
     counts = dict.fromkeys(INTEGERS, 1) | {"generation": generation}
     for number in range(users * tiles):
         key = {"user_id": f"user_{number % users}", "tile_start": now_s - number // users * TILE_S}

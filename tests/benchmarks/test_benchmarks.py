@@ -165,7 +165,9 @@ def test_the_exit_status_tells_a_shortfall_after_all_is_written(
 
 
 def test_an_unknown_name_is_a_users_mistake_that_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"(?s)called pti.*drift, grade, materialize, pit, reader"):
+    with pytest.raises(
+        UserError, match=r"(?s)called pti.*drift, grade, latency, materialize, pit, reader"
+    ):
         list(figures_of(["pti"]))
 
 
