@@ -46,7 +46,7 @@ def share_of(results: Sequence[Result]) -> float:
 
 
 def passed_of(columns: Sequence[Column], identifier: str) -> str:
-    """How many submissions passed a criterion, of those for which it was graded."""
+    """Return how many submissions passed a criterion, of those for which it was graded."""
     found = [c.result(identifier) for c in columns if not c.is_reference]
     graded = [result for result in found if result and result.status is not Status.ERROR]
     return f"{sum(r.status is Status.PASS for r in graded)} of {len(graded)}" if graded else ""

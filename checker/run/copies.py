@@ -3,9 +3,9 @@
 Winnowing over normalized code, by copydetect: names, texts and comments do not count.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from checker.render.copies import SOLUTION, Copy
@@ -25,11 +25,18 @@ NOT_COMPARED = {"checks.py", "production", "data", "build", ".venv"}
 
 
 def copies_in(folders: Mapping[str, Path], exercises: list[int]) -> list[Copy]:
-    """Return where a noted share of a submission's code is in the solution, or in another's."""
+    """Return where a noted share of a submission's code is in the solution, or in another's.
+
+    An exercise that takes too long is left out, which a line on standard error reports.
+    """
     found: list[Copy] = []
     for exercise in exercises:
-        with suppress(SubmissionError), time_limit(LIMIT_S):
-            found += _copies(folders, exercise)
+        try:
+            with time_limit(LIMIT_S):
+                found += _copies(folders, exercise)
+        except SubmissionError as error:
+            problem = f"exercise {exercise} was not compared for similar code, {error}"
+            print(problem, file=sys.stderr)
     return found
 
 

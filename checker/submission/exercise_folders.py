@@ -1,4 +1,4 @@
-"""Which folder of a submission holds which exercise, where two may have one number."""
+"""Find the folder of each exercise in a submission; two may have one number."""
 
 import re
 import tomllib

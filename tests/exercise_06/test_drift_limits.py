@@ -191,7 +191,7 @@ def test_an_incident_that_is_over_raises_no_alarm_a_month_later(
 def test_an_incident_of_the_share_above_zero_is_no_reference(
     tmp_path: Path, point_settings: PointSettings
 ) -> None:
-    """What only this check, or that of unseen values, found raises no alarm a month later."""
+    """A week found only by this check, or that of unseen values, raises no alarm a month later."""
     point_settings(data_dir=tmp_path)
     view = SimpleNamespace(features=[SimpleNamespace(name="amount")])
 

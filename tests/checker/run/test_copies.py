@@ -12,6 +12,7 @@ from markupsafe import escape
 
 from checker.render.comparison import compare
 from checker.render.copies import SOLUTION, Copy, read_copies, write_copies
+from checker.run import copies
 from checker.run.copies import copies_in
 from checker.settings import CheckerSettings
 from checker.submission.copying import EXERCISE_FOLDER
@@ -112,3 +113,11 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "copies.json").write_text('[{"half": 1')
     with pytest.raises(UserError, match="is not of lab grade"):
         read_copies([tmp_path])
+
+
+def test_a_comparison_that_takes_too_long_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(copies, "LIMIT_S", 0.001)
+    assert copies_in({"ann": RIGHT / "plain"}, [2]) == []
+    assert "exercise 2 was not compared for similar code, took more" in capsys.readouterr().err

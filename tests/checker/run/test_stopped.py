@@ -1,4 +1,4 @@
-"""What a run grades, how long it takes, what it takes from its environment and leaves behind."""
+"""A run: the criteria it grades, its time, its environment, and nothing that it leaves behind."""
 
 import os
 import signal
