@@ -1,7 +1,7 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words drills matrix seeds check production bench plugins-matrix \
+.PHONY: run test quick lint size words docs drills matrix seeds check production bench plugins-matrix \
 	payoff incidents drift-figures up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
@@ -25,6 +25,9 @@ size: setup ## the lines of each part, with their limits
 
 words: setup ## a report on the language: words to replace, docstrings to rephrase
 	.venv/bin/python scripts/words.py
+
+docs: setup ## the documentation site, into build/site
+	@scripts/site
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/pytest -n 0 -m drills tests/exercise_05

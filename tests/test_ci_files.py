@@ -69,6 +69,13 @@ def test_a_workflow_keeps_the_scorecard_of_what_failed(workflow: Path) -> None:
     assert all("@v" in step["uses"] for step in steps(workflow) if "uses" in step)
 
 
+@pytest.mark.parametrize("name", ["site", "weekly", "publish-plugins"])
+def test_the_commands_of_other_workflows_exist(name: str) -> None:
+    workflow = ROOT / ".github" / "workflows" / f"{name}.yml"
+    for command in [step["run"] for step in steps(workflow) if "run" in step]:
+        assert_runs(shlex.split(command))
+
+
 def test_the_reference_has_to_pass_all() -> None:
     commands = [step.get("run", "") for step in steps(WORKFLOWS[0])]
     assert any("--fail-under 35" in command for command in commands)

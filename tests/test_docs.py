@@ -4,6 +4,7 @@ import doctest
 import re
 import runpy
 import shlex
+import subprocess
 from itertools import groupby
 from pathlib import Path
 
@@ -169,6 +170,16 @@ def test_the_pictures_are_those_of_the_script(tmp_path: Path) -> None:
     for file in tmp_path.iterdir():
         assert file.read_bytes() == (ROOT / "docs" / "images" / file.name).read_bytes(), file.name
     assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_the_site_is_built_without_warnings_and_has_the_documents() -> None:
+    subprocess.run([ROOT / "scripts" / "site"], check=True, timeout=300)
+    listed = re.findall(r"^ +- ([\w./]+)\.md$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = {re.sub("README$", "index", name) for name in listed}
+    missing = [p for p in pages if not (ROOT / "build" / "site" / f"{p}.html").is_file()]
+    documents = {str(d.relative_to(ROOT).with_suffix("")) for d in DOCUMENTS}
+    assert not missing
+    assert documents - set(listed) == {"AGENTS"}
 
 
 def test_documents_are_found() -> None:
