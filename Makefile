@@ -1,8 +1,8 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words docs drills matrix seeds check production bench plugins-matrix \
-	payoff incidents drift-figures up down lock clean setup redis java
+.PHONY: run test quick lint size words docs notebooks drills matrix seeds check production bench \
+	plugins-matrix payoff incidents drift-figures up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -28,6 +28,9 @@ words: setup ## a report on the language: words to replace, docstrings to rephra
 
 docs: setup ## the documentation site, into build/site
 	@scripts/site
+
+notebooks: setup ## execute the notebooks, with their outputs stored in docs/notebooks
+	@scripts/notebooks
 
 drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
 	.venv/bin/pytest -n 0 -m drills tests/exercise_05
