@@ -101,6 +101,14 @@ def check(
 
 
 @app.command()
+def hint(criterion: Annotated[str, typer.Argument(help="A criterion, e.g. 2.4")]) -> None:
+    """Print the question behind a criterion, without the answer."""
+    from checker.render.explain import hint as question
+
+    console.print(Markdown(question(criterion)))
+
+
+@app.command()
 def new(
     folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet")],
     first: Annotated[

@@ -1,6 +1,7 @@
 """How a criterion is judged, and the pitfall behind it: read from the contract and the errata."""
 
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from checker.verdict.criterion import checks_in
 from lab.errors import UserError
 from lab.settings import ROOT
 
+QUESTIONS = Path(__file__).with_name("questions.toml")
 CONTRACT, ERRATA = Path("docs", "contract.md"), Path("docs", "errata.md")
 COLUMNS = ("id", "criterion", "needs", "what is done", "passes when", "catches")
 SECTION = re.compile(r"^### (.+)\n\n((?:(?!^##).*\n?)*)", re.MULTILINE)
@@ -46,6 +48,22 @@ def explain(identifier: str, weights: Mapping[str, float]) -> str:
         lines += [f"**{column}**: {text}", ""]
     lines += _pitfalls(item)
     return "\n".join([*lines, f"Next: `lab check {item.exercise} --submission DIR`"])
+
+
+def hint(identifier: str) -> str:
+    """Return a question about a criterion, then the commands that show more, as Markdown.
+
+    UserError when the brief has no criterion of that id.
+    """
+    questions = tomllib.loads(QUESTIONS.read_text())
+    if identifier not in questions:
+        raise UserError(f"the brief has no criterion {identifier}", "lab hint 2.4")
+    exercise = BY_ID[identifier].exercise
+    return (
+        f"{questions[identifier]}\n\n"
+        f"More: `lab check --explain {identifier}`, how it is graded and where the brief misleads; "
+        f"`lab diff {exercise}`, the solution."
+    )
 
 
 def contract_row(identifier: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ SIGNS = {
 }
 
 BAR_WIDTH = 35
+TRACEABLE = ("2.4", "3.4", "4.1", "5.3")  # a value differs from the events
 
 
 def show(card: Scorecard, console: Console) -> None:
@@ -104,4 +105,6 @@ def show_failure(result: Result, console: Console) -> None:
         )
     if result.log_tail:
         console.print(f"  their last lines:\n{escape(result.log_tail)}", highlight=False)
-    console.print(f"  next: lab check --explain {result.criterion.id}", highlight=False)
+    if result.criterion.id in TRACEABLE and result.examples:
+        console.print("  on your own data: lab why USER FEATURE --at TIME", highlight=False)
+    console.print(f"  next: lab hint {result.criterion.id}", highlight=False)

@@ -1,6 +1,7 @@
 """--explain prints the contract and the errata; --watch checks after each save."""
 
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from checker.hidden.hidden_data import HiddenData
-from checker.render.explain import contract_row, errata, explain
+from checker.render.explain import contract_row, errata, explain, hint
 from checker.run import checking
 from checker.run.runner import Grader
 from checker.sandbox.sandbox import Sandbox
@@ -37,6 +38,13 @@ def test_every_criterion_is_explained(identifier: str) -> None:
     assert text.endswith(f"Next: `lab check {BY_ID[identifier].exercise} --submission DIR`")
 
 
+@pytest.mark.parametrize("identifier", BY_ID)
+def test_every_criterion_has_a_question(identifier: str) -> None:
+    question, more = hint(identifier).split("\n\n")
+    assert question.endswith("?")
+    assert f"lab check --explain {identifier}" in more
+
+
 def test_it_says_how_a_criterion_is_judged_and_what_it_catches() -> None:
     row = contract_row("2.4")
     assert set(row) == {"what is done", "passes when", "catches"}
@@ -57,9 +65,12 @@ def test_all_entries_of_the_errata_are_found_by_their_anchor() -> None:
     assert all(f"](#{entry.link.partition('#')[2]})" in ERRATA for entry in entries)
 
 
-def test_a_criterion_that_the_brief_does_not_have_is_the_users_mistake() -> None:
+@pytest.mark.parametrize("shown", [explained, hint])
+def test_a_criterion_that_the_brief_does_not_have_is_the_users_mistake(
+    shown: Callable[[str], str],
+) -> None:
     with pytest.raises(UserError, match=r"no criterion 7\.1"):
-        explained("7.1")
+        shown("7.1")
 
 
 def test_every_check_says_what_it_checks() -> None:
