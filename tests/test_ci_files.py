@@ -17,13 +17,15 @@ from lab.settings import Settings, settings
 from tests import test_docs
 
 ROOT = settings.root
-WORKFLOWS = [
-    ROOT / ".github" / "workflows" / "check.yml",
-    ROOT / "lab" / "starter" / ".github" / "workflows" / "check.yml",
-]
+FOLDER = ROOT / ".github" / "workflows"
+CHECK = FOLDER / "check.yml"
+OF_A_WORKSPACE = ROOT / "lab" / "starter" / ".github" / "workflows" / "check.yml"
+SCHEMAS = {
+    "vendor.github-workflows": [*FOLDER.iterdir(), OF_A_WORKSPACE],
+    "vendor.github-actions": [ROOT / "action.yml"],
+    "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
+}
 CONTAINERFILE = (ROOT / "Containerfile").read_text().replace("\\\n", "")
-
-each_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=["ours", "of_a_workspace"])
 
 
 def steps(workflow: Path) -> list[dict[str, Any]]:
@@ -54,30 +56,75 @@ def script(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-@each_workflow
+@pytest.mark.parametrize("workflow", sorted(FOLDER.iterdir()), ids=lambda file: file.stem)
 def test_the_commands_of_a_workflow_exist(workflow: Path) -> None:
     commands = [step["run"].partition(" >>")[0] for step in steps(workflow) if "run" in step]
-    assert sum("/lab " in command for command in commands) >= 2
     for command in commands:
         assert_runs(shlex.split(command))
 
 
-@each_workflow
-def test_a_workflow_keeps_the_scorecard_of_what_failed(workflow: Path) -> None:
-    (upload,) = [step for step in steps(workflow) if "upload-artifact" in step.get("uses", "")]
-    assert upload["if"] == "always()"
-    assert all("@v" in step["uses"] for step in steps(workflow) if "uses" in step)
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_files_of_github_have_its_form(schema: str) -> None:
+    uv = [str(Path(sys.executable).with_name("uv")), "run", "--quiet", "--no-project"]
+    check = ["--with", "check-jsonschema==0.39.0", "check-jsonschema", "--builtin-schema", schema]
+    subprocess.run([*uv, *check, *map(str, SCHEMAS[schema])], check=True, timeout=120)
 
 
-@pytest.mark.parametrize("name", ["site", "weekly", "publish-plugins"])
-def test_the_commands_of_other_workflows_exist(name: str) -> None:
-    workflow = ROOT / ".github" / "workflows" / f"{name}.yml"
-    for command in [step["run"] for step in steps(workflow) if "run" in step]:
-        assert_runs(shlex.split(command))
+def test_a_workflow_keeps_the_scorecard_of_what_failed() -> None:
+    for of_a_run in (steps(CHECK), action_steps()):
+        (upload,) = [step for step in of_a_run if "upload-artifact" in step.get("uses", "")]
+        assert upload["if"] == "always()"
+
+
+def test_a_workspace_is_graded_by_the_action() -> None:
+    *checkouts, grade = steps(OF_A_WORKSPACE)
+    assert [step["with"]["path"] for step in checkouts] == ["solution", "lab"]
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
+    assert grade["uses"] == "./lab"
+    assert grade["with"].keys() <= inputs.keys()
+
+
+def action_steps() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    return found
+
+
+LAB = """#!/bin/sh
+echo "$@" >> "$LOG"
+[ "$1" = render ] && echo summary && exit
+mkdir -p graded/scorecards/solution && touch graded/scorecards/solution/scorecard.json
+exit 1
+"""
+
+
+def test_the_action_grades_one_exercise_and_shows_what_failed(tmp_path: Path) -> None:
+    (grade,) = [step for step in action_steps() if step.get("id") == "grade"]
+    lab = tmp_path / ".venv" / "bin" / "lab"
+    lab.parent.mkdir(parents=True)
+    lab.write_text(LAB)
+    lab.chmod(0o755)
+    given = {"SUBMISSION": "solution", "EXERCISE": "2", "FAIL_UNDER": ""}
+    assert given.keys() == grade["env"].keys()
+    files = {name: tmp_path / name for name in ("LOG", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    run = subprocess.run(
+        ["bash", "-e", "-c", grade["run"]],
+        cwd=tmp_path,
+        env={**os.environ, **given, "GITHUB_ACTION_PATH": str(tmp_path)}
+        | {name: str(file) for name, file in files.items()},
+        check=False,
+    )
+    assert run.returncode == 1
+    graded, rendered = files["LOG"].read_text().splitlines()
+    assert graded == "grade solution --out graded --exercise 2"
+    assert rendered == "render graded/scorecards/solution/scorecard.json --format github"
+    for words in (graded, rendered):
+        test_docs.assert_lab_takes(shlex.split(words))
+    assert files["GITHUB_STEP_SUMMARY"].read_text() == "summary\n"
+    assert files["GITHUB_OUTPUT"].read_text().startswith("scorecard=graded/scorecards/")
 
 
 def test_the_reference_has_to_pass_all() -> None:
-    commands = [step.get("run", "") for step in steps(WORKFLOWS[0])]
+    commands = [step.get("run", "") for step in steps(CHECK)]
     assert any("--fail-under 35" in command for command in commands)
     assert ".ci/run" in commands
 
@@ -189,11 +236,9 @@ def test_the_development_container_runs_commands_of_the_project() -> None:
         assert_runs(shlex.split(command))
 
 
-def test_the_files_that_github_reads_are_valid() -> None:
+def test_the_issue_forms_are_valid() -> None:
     folder = ROOT / ".github"
     for form in (folder / "ISSUE_TEMPLATE").iterdir():
         content = yaml.safe_load(form.read_text())
         assert {"name", "description", "body"} <= set(content)
         assert all(part["type"] in {"textarea", "input"} for part in content["body"])
-    updates = yaml.safe_load((folder / "dependabot.yml").read_text())["updates"]
-    assert {update["package-ecosystem"] for update in updates} == {"pip", "github-actions"}

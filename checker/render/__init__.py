@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from checker.render import github, gradescope, html, json, junit
+from checker.render import classroom50, github, gradescope, html, json, junit
 from checker.verdict.results import Scorecard
 
 
@@ -15,6 +15,7 @@ class Form(StrEnum):
     JSON = "json"
     JUNIT = "junit"
     GRADESCOPE = "gradescope"
+    CLASSROOM50 = "classroom50"
     GITHUB = "github"
 
 
@@ -24,6 +25,7 @@ RENDERERS: Mapping[Form, Callable[[Scorecard], str]] = MappingProxyType(
         Form.JSON: json.render,
         Form.JUNIT: junit.render,
         Form.GRADESCOPE: gradescope.render,
+        Form.CLASSROOM50: classroom50.render,
         Form.GITHUB: github.render,
     }
 )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from checker.cli import app
 from checker.render import RENDERERS, Form
+from checker.render.classroom50 import IDENTITY
 from checker.render.terminal import show
 from checker.verdict.outcome import Status
 from checker.verdict.plain_text import LONGEST, plain
@@ -40,6 +42,7 @@ JUNIT_CHILDREN = {
     "properties": {"property"},
     "testcase": {"skipped", "error", "failure", "system-out"},
 }
+SCORES = ("score", "max-score")
 COUNTS = {"tests", "failures", "errors"}
 JUNIT_ATTRIBUTES: dict[str, tuple[set[str], set[str]]] = {
     "testsuites": (set(), {"name", "time", *COUNTS}),
@@ -50,6 +53,13 @@ JUNIT_ATTRIBUTES: dict[str, tuple[set[str], set[str]]] = {
 }
 
 each_form = pytest.mark.parametrize("form", list(Form))
+
+
+@pytest.fixture(autouse=True)
+def classroom50(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what Classroom 50's runner sets."""
+    for name in IDENTITY.values():
+        monkeypatch.setenv(name, f"https://example.org/{name}")
 
 
 def written(form: Form, scorecard: Scorecard) -> str:
@@ -173,6 +183,30 @@ def test_junit_keeps_hostile_text_as_text() -> None:
 
 
 # ---- Gradescope --------------------------------------------------------------------------------
+
+
+def test_classroom_50_has_the_published_fields_and_whole_scores() -> None:
+    results = json.loads(written(Form.CLASSROOM50, mixed()))
+    assert results["schema"] == "classroom50/result/v1"
+    assert all(results[field] for field in (*IDENTITY, "datetime"))
+    assert all(type(test[name]) is int for test in results["tests"] for name in SCORES)
+    assert [results[name] for name in SCORES] == [
+        sum(test[name] for test in results["tests"]) for name in SCORES
+    ]
+    assert results["max-score"] == 34  # one is an error of the grader
+    assert {test["passed"] for test in results["tests"]} == {True, False}
+
+
+def test_classroom_50_has_hundredths_of_points_where_a_weight_has_a_fraction() -> None:
+    first, *others = card().results
+    scorecard = replace(card(), results=[replace(first, weight=0.5), *others])
+    assert json.loads(written(Form.CLASSROOM50, scorecard))["max-score"] == 3_450
+
+
+def test_classroom_50s_form_names_what_its_runner_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLASSROOM")
+    with pytest.raises(UserError, match="sets CLASSROOM, which"):
+        written(Form.CLASSROOM50, card())
 
 
 def test_gradescope_has_the_published_fields() -> None:
