@@ -31,7 +31,7 @@ class Place:
 
 def places(source: str, file: str) -> Iterator[Place]:
     """Yield each place of a file that an operator can change."""
-    definitions = file.endswith("features.py")
+    definitions = file == "features.py"
     if file.endswith(".py"):
         found = _places_of_cosmic_ray(source)
         yield from (p for p in found if not (definitions and p.operator == "NumberReplacer"))

@@ -53,7 +53,7 @@ def page() -> str:
 
 
 def _row(exercise: int) -> str:
-    numbers, every = score(exercise), len(list(possible(exercise)))
+    numbers, every = score(exercise), len(possible(exercise))
     counted = numbers.graded - numbers.equivalent
     share = f"{numbers.killed / counted:.0%}" if counted else "not graded"
     cells = [every, *asdict(numbers).values(), numbers.surviving, share]

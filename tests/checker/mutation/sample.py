@@ -10,7 +10,7 @@ import hashlib
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from functools import cache
@@ -86,8 +86,13 @@ def _spread(found: Iterable[ReferenceMutant]) -> list[ReferenceMutant]:
     return [mutant for turn in turns for mutant in turn]
 
 
-def possible(exercise: int) -> Iterator[ReferenceMutant]:
-    """Yield every mutant of an exercise that its scope allows."""
+@cache
+def possible(exercise: int) -> Sequence[ReferenceMutant]:
+    """Return every mutant of an exercise that its scope allows."""
+    return list(_possible(exercise))
+
+
+def _possible(exercise: int) -> Iterator[ReferenceMutant]:
     scope: dict[str, Any] = SCOPE[str(exercise)]
     for name in scope["files"]:
         file = f"{scope['folder']}/{name}"
@@ -129,12 +134,12 @@ def _name(node: ast.stmt) -> str:
 
 
 def _not_code(node: ast.stmt) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield the types, default values and docstrings, and what only words a message."""
+    """Yield types, default values, docstrings, messages, and `strict`, an assertion of ours."""
     for child in ast.walk(node):
         parts = [getattr(child, name, None) for name in ("annotation", "returns")]
         if isinstance(child, ast.arguments):
             parts += [*child.defaults, *child.kw_defaults]
-        if _is_message(child):
+        if _is_message(child) or (isinstance(child, ast.keyword) and child.arg == "strict"):
             parts.append(child)
         yield from (_span(part) for part in parts if part)
 
