@@ -16,7 +16,7 @@ PROVIDER = OperatorProvider()
 COSMIC_RAY = {name: PROVIDER[name]() for name in PROVIDER if name not in TAKES_ARGUMENTS}
 TABLES = tomllib.loads(Path(__file__).with_name("operators.toml").read_text())
 OURS = {f"{kind}/{name}": pair for kind, table in TABLES.items() for name, pair in table.items()}
-IS_SQL = re.compile(r"\b(SELECT|FROM|WHERE|INTERVAL|TRY_CAST)\b")
+IS_SQL = re.compile(r"\b(SELECT|FROM|WHERE|INTERVAL|TRY_CAST|PRIMARY)\b")
 
 
 @dataclass(frozen=True)
