@@ -1,8 +1,8 @@
 # The project's commands; each does its own set-up.
 LAB := .venv/bin/lab
 
-.PHONY: run test quick lint size words docs notebooks drills matrix seeds check production bench \
-	plugins-matrix payoff incidents drift-figures up down lock clean setup redis java
+.PHONY: run test quick lint size words docs notebooks drills matrix mutation-score seeds check \
+	production bench plugins-matrix payoff incidents drift-figures up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -39,6 +39,9 @@ matrix: setup redis java ## all wrong submissions, each graded, into docs/mutant
 	.venv/bin/pytest -m matrix $(if $(ONLY),-k "$(ONLY)") tests/checker || [ $$? = 5 ]
 	.venv/bin/python -m tests.checker.matrix
 	.venv/bin/python -m tests.checker.quiz
+
+mutation-score: setup redis java ## mutants of the reference, graded, into docs/mutation-score.md; hours; ONLY=survivors for some
+	.venv/bin/python -m tests.checker.mutation.score $(ONLY)
 
 seeds: setup redis java ## the reference and the mutants of what is timed, each over twenty seeds; hours
 	.venv/bin/pytest -m seeds $(if $(ONLY),-k "$(ONLY)") --durations=0 tests/checker/test_seeds.py

@@ -14,6 +14,7 @@ from benchmarks import (
     grade,
     latency,
     materialize,
+    mutation,
     pit,
     reader,
     serving,
@@ -37,6 +38,7 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
     "materialize": lambda: materialize.measure(
         materialize.Sizes(keys=1_000, rows=4_000, growth={"20m": (500, 2_000)}, repeats=1)
     ),
+    "mutation": mutation.measure,
     "pit": lambda: pit.measure(
         pit.Sizes(
             users=100,
@@ -166,7 +168,7 @@ def test_the_exit_status_tells_a_shortfall_after_all_is_written(
 
 def test_an_unknown_name_is_a_users_mistake_that_names_the_known_ones() -> None:
     with pytest.raises(
-        UserError, match=r"(?s)called pti.*drift, grade, latency, materialize, pit, reader"
+        UserError, match=r"(?s)called pti.*drift, grade, latency, materialize, mutation, pit"
     ):
         list(figures_of(["pti"]))
 
