@@ -45,6 +45,14 @@ def read_online(
     return pd.DataFrame(rows, index=pd.Index(entities, name="entity"), columns=[EVENT_TIME, *names])
 
 
+def key_lifetime(
+    client: redis.Redis, project: str, version: int, view: View, entity: str
+) -> float | None:
+    """Return the seconds after which Redis deletes an entity's hash; None if it never does."""
+    left = client.pttl(entity_key(project, view.join_keys[0], entity, version))
+    return left / 1_000 if left >= 0 else None
+
+
 def delete_entities(
     client: redis.Redis, project: str, version: int, view: View, entities: Sequence[str]
 ) -> None:
