@@ -34,6 +34,7 @@ NO_FILE_YET = (
 ERROR_LINE = re.compile(r"[\w.]*(Error|Exception|Exit|Interrupt)\b")
 ERROR_LINES = 12
 SHORTEST_LIFE_S = 86_000  # a day, less what passes until it is read
+REDIS_HINT = "online_store: type redis, connection_string localhost:6379"
 NONCE = 741_852
 NONCE_OF_TYPE = {"STRING": str(NONCE), "BOOL": True}
 
@@ -150,26 +151,32 @@ def redis_is_connected(submission: Submission) -> Outcome:
     with submission.prober() as probe:
         for view in views:
             probe("write_online", view=view.name, rows=_nonce_row(submission, view, entity))
-    redis = submission.sandbox.redis.client()
-    place = (submission.project, submission.key_version)
-    rows = {v.name: read_online(redis, *place, v, [entity]).iloc[0].dropna() for v in views}
-    absent = [view for view in views if not set(view.features) <= set(rows[view.name].index)]
-    lifetimes = [key_lifetime(redis, *place, view, entity) for view in views]
-    shortest = min((seconds for seconds in lifetimes if seconds is not None), default=None)
-    expires = not absent and shortest is not None and shortest < SHORTEST_LIFE_S
+    stored = {view.name: _stored(submission, view, entity) for view in views}
+    absent = [view for view in views if not set(view.features) <= set(stored[view.name])]
+    lifetime = min(_lifetime(submission, view, entity) for view in views)
+    expires = not absent and lifetime < SHORTEST_LIFE_S
     return Outcome(
         not absent and not expires,
         f"the features of {len(views) - len(absent)} of {len(views)} views arrived",
         "all of them, in Redis at localhost:6379, database 0, for a day or longer",
-        f"keys expire after {shortest:.0f} s" if expires else "",
-        "the online store sets key_ttl_seconds"
-        if expires
-        else "online_store: type redis, connection_string localhost:6379",
+        f"keys expire after {lifetime:.0f} s" if expires else "",
+        "set no key_ttl_seconds, or a longer one" if expires else REDIS_HINT,
         examples=[
-            CounterExample(f"{v.name} of {entity}", str(NONCE), str(dict(rows[v.name])))
-            for v in absent
-        ][:3],
+            CounterExample(f"{view.name} of {entity}", str(NONCE), str(stored[view.name]))
+            for view in absent[:3]
+        ],
     )
+
+
+def _stored(submission: Submission, view: View, entity: str) -> dict[str, object]:
+    redis, project = submission.sandbox.redis.client(), submission.project
+    found = read_online(redis, project, submission.key_version, view, [entity])
+    return dict(found.iloc[0].dropna())
+
+
+def _lifetime(submission: Submission, view: View, entity: str) -> float:
+    redis, project = submission.sandbox.redis.client(), submission.project
+    return key_lifetime(redis, project, submission.key_version, view, entity)
 
 
 def _online_views(submission: Submission) -> list[View]:

@@ -19,6 +19,7 @@ SHARE_TOLERANCE = 0.02
 OLDER = 1 / 3  # of the pairs with a row of train, in which the other row is the newer one
 CHANCE_SD = 6
 LEAST_GROUPS = 20
+LEAST_IDS = 10
 LEAST_RANK_CORRELATION = 0.8
 SAME_ORDER = 0.99
 ROUNDING = 1e-4
@@ -35,14 +36,17 @@ def split_problems(
         return [problem]
     table = frame.assign(**{EVENT_TIME: as_utc(frame[EVENT_TIME])}).set_index(AMOUNT)
     rows = {split: table.loc[_amounts(files[f"X_{split}"])] for split in SPLITS}
-    inputs = [files[f"X_{split}"].drop(columns=AMOUNT) for split in SPLITS]
-    exported = pd.concat(rows.values())
+    inputs = {split: files[f"X_{split}"].drop(columns=AMOUNT) for split in SPLITS}
+    exported, every = pd.concat(rows.values()), pd.concat(inputs.values(), ignore_index=True)
+    pairs = [(exported, every), *((rows[split], inputs[split]) for split in SPLITS)]
+    labelled = sorted({name for pair in pairs for name in _made_from_labels(*pair)})
     return [
         *_row_problems(frame, exported, files.get("excluded")),
         *_share_problems(rows),
         *(_label_problem(rows[split], files[f"y_{split}"]) for split in SPLITS),
         *(_feature_problem(rows[split], files[f"X_{split}"], split, features) for split in SPLITS),
-        *_giveaways(exported.reset_index(), pd.concat(inputs, ignore_index=True)),
+        *(f"X holds the label, as {name}" for name in labelled),
+        *_giveaways(exported.reset_index(), every),
     ]
 
 
@@ -56,7 +60,7 @@ def _odd_files(
             return
         is_known = _amounts(inputs).isin(frame[AMOUNT])
         if not is_known.all():
-            how = "is scaled or changed" if not is_known.any() else "is of no row of the table"
+            how = "is scaled or changed" if is_known.mean() < 0.5 else "is of no row of the table"
             yield f"{AMOUNT} {how} in {(~is_known).sum()} rows of X_{split}: it identifies a row"
         missing = [name for name in features if name not in inputs]
         yield f"X_{split} has no {', '.join(missing)}" if missing else ""
@@ -122,7 +126,7 @@ def _feature_problem(
     rows: pd.DataFrame, inputs: pd.DataFrame, split: str, features: Sequence[str]
 ) -> str:
     wrong = [name for name in features if not _is_made_of(rows[name], inputs[name])]
-    return f"X_{split} has {', '.join(wrong)} of other rows" if wrong else ""
+    return f"X_{split} has {', '.join(wrong)} that its rows have not" if wrong else ""
 
 
 def _is_made_of(expected: pd.Series, given: pd.Series) -> bool:
@@ -139,20 +143,27 @@ def _is_made_of(expected: pd.Series, given: pd.Series) -> bool:
 
 
 def _giveaways(rows: pd.DataFrame, inputs: pd.DataFrame) -> Iterator[str]:
-    """Yield the label, ids and times among the columns of X, whatever their form."""
-    for name in inputs.columns[inputs.nunique() > 1]:
-        values = inputs[name]
-        is_text = values.dtype.kind not in "biufM"
-        order = values.astype("string") if is_text else values
-        ranks = order.rank().fillna(0)
-        if _separates(ranks, rows[LABEL].astype(bool).to_numpy()):
-            yield f"X holds the label, as {name}"
+    """Yield ids and times among the columns of X, whatever their form."""
+    for name, ranks in _ranks(inputs):
         for key in IDS:
             if _identifies(rows[key], ranks):
                 yield f"X holds {key}, as {name}"
         in_order = abs(ranks.corr(rows[EVENT_TIME].rank())) > SAME_ORDER
-        if values.dtype.kind == "M" or in_order:
+        if inputs[name].dtype.kind == "M" or in_order:
             yield f"X holds the time, as {name}"
+
+
+def _made_from_labels(rows: pd.DataFrame, inputs: pd.DataFrame) -> list[str]:
+    label = rows[LABEL].astype(bool).to_numpy()
+    return [name for name, ranks in _ranks(inputs) if _separates(ranks, label)]
+
+
+def _ranks(inputs: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+    """Yield the columns that vary as numbers in the order of their values; a null comes first."""
+    for name in inputs.columns[inputs.nunique(dropna=False) > 1]:
+        values = inputs[name]
+        is_text = values.dtype.kind not in "biufM"
+        yield name, (values.astype("string") if is_text else values).rank().fillna(0)
 
 
 def _separates(values: pd.Series, label: Flags) -> bool:
@@ -173,7 +184,7 @@ def _identifies(ids: pd.Series, values: pd.Series) -> bool:
     pairs = pd.DataFrame({"id": ids, "value": values})
     pairs = pairs[pairs["id"].duplicated(keep=False)]
     distinct = pairs.drop_duplicates()
-    if distinct["id"].duplicated().any() or distinct["value"].nunique() < 2:
+    if distinct["id"].duplicated().any() or len(distinct) < LEAST_IDS:
         return False
     owners = distinct["value"].value_counts()
     return bool((owners == 1).mean() >= 0.5)

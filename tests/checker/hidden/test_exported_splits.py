@@ -103,6 +103,10 @@ WRONG: dict[str, tuple[Files, str]] = {
         with_column(lambda rows: rows["is_fraud"].map({0: "ok", 1: "bad"})),
         HOLDS_LABEL,
     ),
+    "label of one split": (
+        {**files_of(TABLE), "X_val": with_column(lambda rows: rows["is_fraud"])["X_val"]},
+        HOLDS_LABEL,
+    ),
     "label with noise": (
         with_column(lambda rows: rows["is_fraud"] + RANDOM.normal(0, 1, len(rows))),
         HOLDS_LABEL,
@@ -132,7 +136,7 @@ WRONG: dict[str, tuple[Files, str]] = {
         ),
         HOLDS_TIME,
     ),
-    "other rows": (files_of(TABLE, shuffled), "of other rows"),
+    "other rows": (files_of(TABLE, shuffled), "that its rows have not"),
     "the next row": (
         files_of(
             TABLE,
@@ -140,11 +144,11 @@ WRONG: dict[str, tuple[Files, str]] = {
                 chargeback_rate=rows["chargeback_rate"].shift(-1, fill_value=0)
             ),
         ),
-        "X_train has chargeback_rate of other rows",
+        "X_train has chargeback_rate that its rows have not",
     ),
     "zeros": (
         files_of(TABLE, lambda rows: rows.assign(**dict.fromkeys(FEATURES, 0))),
-        "of other rows",
+        "that its rows have not",
     ),
     "no features": (
         files_of(TABLE, lambda rows: rows[["transaction_amount"]]),
