@@ -198,7 +198,7 @@ def values_match_a_recount(submission: Submission) -> Outcome:
         bool(right.all(axis=None)),
         f"{int(right.to_numpy().sum())} of {right.size} values equal",
         f"all {len(columns)} features of all {len(frame)} rows",
-        _naive(hidden, frame, rows, right),
+        _naive(hidden, frame, rows, ~right & expected.notna()),
         hint="planted: rows exactly at the moment, just after it, past their TTL, and corrected",
         examples=differences(expected, rows, columns, of=frame[KEYS].assign(case=cases)),
         notes=[f"Feast's file store took the older of {wrong_ties} corrected rows"]
@@ -206,17 +206,17 @@ def values_match_a_recount(submission: Submission) -> Outcome:
     )
 
 
-def _naive(hidden: HiddenData, frame: pd.DataFrame, rows: pd.DataFrame, right: pd.DataFrame) -> str:
-    """Whether the wrong values are those of a naive join: the newest of each entity."""
+def _naive(hidden: HiddenData, frame: pd.DataFrame, rows: pd.DataFrame, wrong: pd.DataFrame) -> str:
+    """Return a message if wrong values are those of a naive join: the newest of each entity."""
     newest = pd.concat(
         [hidden.newest(v).reindex(frame[KNOWN_VIEWS[v].key]).reset_index(drop=True) for v in VIEWS],
         axis=1,
     )
-    as_newest = [equal_values(newest[name], rows[name]) & ~right[name] for name in right]
-    wrong, naive = int((~right).to_numpy().sum()), sum(int(each.sum()) for each in as_newest)
-    if naive <= NAIVE_SHARE * wrong:
+    naive = sum(int((equal_values(newest[n], rows[n]) & wrong[n]).sum()) for n in wrong)
+    total = int(wrong.to_numpy().sum())
+    if naive <= NAIVE_SHARE * total:
         return ""
-    return f"{naive} of the {wrong} wrong values are the newest ones: the join ignores the moment"
+    return f"{naive} of the {total} wrong values are the newest ones: the join ignores the moment"
 
 
 def _sorts_ties_by_chance(submission: Submission) -> bool:
