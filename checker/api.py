@@ -4,7 +4,8 @@ It holds nothing of its own. Each name is defined, and documented, in the room t
 """
 
 from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
-from checker.hidden.hidden_data import numbered, plant
+from checker.hidden.exported_splits import SPLITS, split_problems
+from checker.hidden.hidden_data import HiddenData, numbered, plant
 from checker.monitoring.pairs import Pair, pairs, with_nulls
 from checker.monitoring.quality import findings, mistakes, planted_table
 from checker.monitoring.receivers import Receivers, receivers
@@ -47,8 +48,14 @@ from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, rec
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
 from checker.streaming.settling import Settled, settled
 from checker.streaming.stream import PARTITIONS, Stream, running_stream
-from checker.submission.online import delete_entities, read_online
-from checker.submission.placing import place_feature_tables, place_raw_tables, source_path
+from checker.submission.declarations import own_tables, view_problem
+from checker.submission.online import delete_entities, key_lifetime, read_online
+from checker.submission.placing import (
+    own_view,
+    place_feature_tables,
+    place_raw_tables,
+    source_path,
+)
 from checker.submission.registry import Registry, View
 from checker.submission.scripts import script_that_defines, scripts
 from checker.submission.submission import Submission

@@ -10,7 +10,9 @@ import pandas as pd
 from checker.api import (
     EVENT_TIME,
     KNOWN_VIEWS,
+    SPLITS,
     CounterExample,
+    HiddenData,
     Outcome,
     Submission,
     SubmissionError,
@@ -23,13 +25,14 @@ from checker.api import (
     or_constant,
     place_feature_tables,
     plant,
+    split_problems,
 )
 
 SCRIPT = "generate_training_data.py"
 KEYS = ["user_id", "merchant_id", EVENT_TIME]
 VIEWS = ("user_transaction_features", "merchant_risk_features")
-SPLITS = {"train": 0.70, "val": 0.15, "test": 0.15}
-SPLIT_TOLERANCE = 0.02
+NAIVE_SHARE = 0.9
+MOST_PROBLEMS = 5
 
 
 def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +53,9 @@ def _table(submission: Submission, said: Any, function: str) -> pd.DataFrame:
     table = submission.names.canonical(said)
     for key in KEYS[:2]:
         if key in table and table[key].dtype.kind != "O":
-            raise SubmissionError(f"{function} made {table[key].dtype} of the texts in {key}")
+            raise SubmissionError(
+                f"{function} returned {key} as {table[key].dtype}: ids are strings, such as user_7"
+            )
     if EVENT_TIME not in table:
         raise SubmissionError(f"{function} returned no column {EVENT_TIME}")
     return table.assign(**{EVENT_TIME: as_utc(table[EVENT_TIME])})
@@ -70,12 +75,11 @@ def training_data_is_generated(submission: Submission) -> Outcome:
     table = training_data(submission, frame)
     rows = in_order_of(frame, table)
     is_back = rows["returned"] == "both"
-    label = rows.get("is_fraud", pd.Series(np.nan, index=rows.index))
-    kept = is_back & equal_values(frame["is_fraud"], label)
+    kept = is_back & equal_rows(frame, rows, ["is_fraud", "transaction_amount"])
     return Outcome(
         bool(kept.all()) and len(table) == len(frame),
-        f"{int(kept.sum())} of {len(frame)} rows back with their label, {len(table)} in all",
-        f"each of the {len(frame)} rows once, labels unchanged",
+        f"{int(kept.sum())} of {len(frame)} rows back with label and amount, {len(table)} in all",
+        f"each of the {len(frame)} rows once, label and amount unchanged",
         examples=differences(frame[KEYS], rows.where(is_back), ["user_id"], of=frame[KEYS]),
     )
 
@@ -145,17 +149,19 @@ def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
 
 
 def _tampered(submission: Submission, right: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Tables of which every other row is wrong, so that no single row shows it in all of them."""
     features = list(KNOWN_VIEWS[VIEWS[0]].features)
     newest = submission.hidden.newest(VIEWS[0]).reindex(right["user_id"])
     earlier = right.assign(**{EVENT_TIME: right[EVENT_TIME] - pd.Timedelta(days=20)})
     stale = submission.hidden.as_known(VIEWS[0], earlier, timedelta()).fillna(0)
-    swapped = right[features].iloc[::-1]
-    changed = {"future": newest, "stale": stale, "swapped": swapped}
-    types = right[features].dtypes
-    return {
-        name: right.assign(**values[features].reset_index(drop=True).astype(types))
-        for name, values in changed.items()
-    }
+    changed = {"future": newest, "stale": stale, "swapped": right.iloc[::-1]}
+    tables = {}
+    for first, (name, values) in enumerate(changed.items()):
+        is_wrong = np.arange(len(right)) % 2 == (first + 1) % 2
+        values = values[features].set_axis(right.index).astype(right[features].dtypes)
+        tables[name] = right.copy()
+        tables[name].loc[is_wrong, features] = values[is_wrong]
+    return tables
 
 
 def _accepts(submission: Submission, frame: pd.DataFrame) -> tuple[bool, str]:
@@ -171,13 +177,13 @@ def _accepts(submission: Submission, frame: pd.DataFrame) -> tuple[bool, str]:
 def values_match_a_recount(submission: Submission) -> Outcome:
     """Every feature equals the newest row at or before its moment, inside the TTL."""
     hidden = submission.hidden
-    ttl = submission.view(VIEWS[0], "transaction_count_7d").ttl
-    planted, case_of = plant(hidden, ttl)
-    frame = numbered(pd.concat([hidden.frame(1_200), planted]).sort_values(EVENT_TIME))
-    cases = frame["user_id"].map(case_of).fillna("not planted")
+    views = {view: submission.view(view, KNOWN_VIEWS[view].critical[0]) for view in VIEWS}
+    planted = [plant(hidden, name, view.ttl) for name, view in views.items()]
+    frame = pd.concat([hidden.frame(1_200).assign(case="not planted"), *planted])
+    frame = numbered(frame.sort_values(EVENT_TIME))
+    cases = frame.pop("case")
     place_feature_tables(submission)
     rows = in_order_of(frame, training_data(submission, frame))
-    views = {view: submission.view(view, KNOWN_VIEWS[view].critical[0]) for view in VIEWS}
     expected = pd.concat([hidden.as_known(v, frame, views[v].ttl) for v in VIEWS], axis=1)
     columns = [name for name in expected if name in rows]
     critical = [name for name in hidden.critical if name in columns]
@@ -187,16 +193,30 @@ def values_match_a_recount(submission: Submission) -> Outcome:
     aside |= unordered
     frame, expected, rows = frame[~aside], expected[~aside], rows[~aside]
     expected = pd.DataFrame({name: or_constant(expected[name], rows[name]) for name in columns})
-    right = equal_rows(expected, rows, columns)
+    right = pd.DataFrame({name: equal_values(expected[name], rows[name]) for name in columns})
     return Outcome(
-        bool(right.all()),
-        f"{int(right.sum()) * len(columns)} of {len(frame) * len(columns)} values equal",
+        bool(right.all(axis=None)),
+        f"{int(right.to_numpy().sum())} of {right.size} values equal",
         f"all {len(columns)} features of all {len(frame)} rows",
+        _naive(hidden, frame, rows, ~right & expected.notna()),
         hint="planted: rows exactly at the moment, just after it, past their TTL, and corrected",
         examples=differences(expected, rows, columns, of=frame[KEYS].assign(case=cases)),
         notes=[f"Feast's file store took the older of {wrong_ties} corrected rows"]
         * (wrong_ties > 0),
     )
+
+
+def _naive(hidden: HiddenData, frame: pd.DataFrame, rows: pd.DataFrame, wrong: pd.DataFrame) -> str:
+    """Return a message if wrong values are those of a naive join: the newest of each entity."""
+    newest = pd.concat(
+        [hidden.newest(v).reindex(frame[KNOWN_VIEWS[v].key]).reset_index(drop=True) for v in VIEWS],
+        axis=1,
+    )
+    naive = sum(int((equal_values(newest[n], rows[n]) & wrong[n]).sum()) for n in wrong)
+    total = int(wrong.to_numpy().sum())
+    if naive <= NAIVE_SHARE * total:
+        return ""
+    return f"{naive} of the {total} wrong values are the newest ones: the join ignores the moment"
 
 
 def _sorts_ties_by_chance(submission: Submission) -> bool:
@@ -208,19 +228,21 @@ def _sorts_ties_by_chance(submission: Submission) -> bool:
 
 @criterion("2.5")
 def splits_are_exported(submission: Submission) -> Outcome:
-    """Six files: 70/15/15, disjoint, complete; labels beside their rows, not among features."""
+    """Six files: 70/15/15, disjoint, complete, no older test; features and labels of their rows."""
     frame = submission.hidden.with_answers(submission.hidden.frame(2_000))
     coin = np.random.default_rng(submission.hidden.seed).random(len(frame))
     frame["is_fraud"] = (coin < 0.3).astype("int64")
+    in_any_order = np.random.default_rng([submission.hidden.seed, 25])
+    frame["transaction_amount"] = in_any_order.permutation(frame["transaction_amount"])
     files = exported(submission, frame)
-    problems = [problem for problem in _split_problems(frame, files) if problem]
+    problems = [p for p in split_problems(frame, files, submission.hidden.critical) if p]
     sizes = {split: len(files[f"X_{split}"]) for split in SPLITS}
     aside = len(files["excluded"]) if "excluded" in files else 0
     return Outcome(
         not problems,
         f"{', '.join(f'{split} {rows}' for split, rows in sizes.items())}, set aside {aside}",
-        "70/15/15 within 2 points, every row once, at least half of them exported",
-        "; ".join(problems),
+        "70/15/15 within 2 points, every row once with its features; no label, id or time in X",
+        "; ".join(problems[:MOST_PROBLEMS]),
     )
 
 
@@ -228,48 +250,18 @@ def exported(submission: Submission, frame: pd.DataFrame) -> dict[str, pd.DataFr
     """The files that their export_training_data writes for `frame`."""
     folders = [submission.repo, submission.exercise(2)]
     names = [f"{part}_{split}" for part in "Xy" for split in SPLITS]
-    files = {name: f"{name}.parquet" for name in [*names, "excluded"]}
+    earlier = " ".join(
+        f"data/{n}.{end}" for n in [*names, "excluded"] for end in ("parquet", "csv")
+    )
     start = time.time() - 1  # file systems keep coarse times
     for folder in folders:  # by them: data/ may be a link to what is not theirs
-        earlier = " ".join(f"data/{file}" for file in files.values())
         submission.run(f"rm -f {earlier}", cwd=folder)
     submission.call(2, SCRIPT, "export_training_data", submission.names.frame(frame))
-    found = {name: submission.outputs(folders, file, start) for name, file in files.items()}
+    found = {name: submission.outputs(folders, name, start) for name in [*names, "excluded"]}
     missing = [name for name in names if found[name] is None]
     if missing:
-        raise SubmissionError(f"export_training_data wrote no data/{missing[0]}.parquet")
+        raise SubmissionError(f"export_training_data wrote no data/{missing[0]}.parquet, nor .csv")
     return {n: submission.names.canonical(t) for n, t in found.items() if t is not None}
-
-
-def _split_problems(frame: pd.DataFrame, files: dict[str, pd.DataFrame]) -> list[str]:
-    if any("transaction_amount" not in files[f"X_{split}"] for split in SPLITS):
-        return ["X has no transaction_amount, which is a feature of the model"]
-    if any(files[f"y_{split}"].columns.empty for split in SPLITS):
-        return ["y has no column"]
-    amounts = {split: files[f"X_{split}"]["transaction_amount"] for split in SPLITS}
-    rows = pd.concat(amounts.values())
-    aside = files.get("excluded", pd.DataFrame()).get("transaction_amount", rows.iloc[:0])
-    shares = {split: len(amounts[split]) / max(len(rows), 1) for split in SPLITS}
-    uneven = [s for s, share in SPLITS.items() if abs(shares[s] - share) > SPLIT_TOLERANCE]
-    absent = set(frame["transaction_amount"]) - set(rows) - set(aside)
-    return [
-        f"{', '.join(uneven)} is not 70/15/15" if uneven else "",
-        f"{rows.duplicated().sum()} rows stand in two splits" if rows.duplicated().any() else "",
-        f"{len(absent)} rows are in no file" if absent else "",
-        "fewer than half of the rows are exported" if len(rows) < len(frame) / 2 else "",
-        *(_label_problem(frame, files, split) for split in SPLITS),
-    ]
-
-
-def _label_problem(frame: pd.DataFrame, files: dict[str, pd.DataFrame], split: str) -> str:
-    features, labels = files[f"X_{split}"], files[f"y_{split}"].iloc[:, -1]
-    right = frame.set_index("transaction_amount")["is_fraud"]
-    expected = right.reindex(features["transaction_amount"])
-    if len(labels) != len(features) or not equal_values(expected, labels).all():
-        return f"y_{split} is not the label of the rows of X_{split}"
-    numeric = features.select_dtypes("number")
-    given_away = [name for name in numeric if equal_values(expected, numeric[name]).all()]
-    return f"X_{split} holds the label, as {given_away[0]}" if given_away else ""
 
 
 @criterion("2.6")

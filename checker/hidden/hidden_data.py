@@ -9,6 +9,7 @@ the same moment the one created last.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from lab.dataset.manifest import Manifest
 QUIET_ENTITIES = 20
 QUIET_SINCE = timedelta(days=3)
 PLANTED = 12
+CASES = ("boundary", "future", "tie", "expired", "just_alive")
 FRAME_COLUMNS = ["user_id", "merchant_id", EVENT_TIME, "transaction_amount", "is_fraud"]
 
 
@@ -123,29 +125,29 @@ class HiddenData:
         return answered.astype(dict.fromkeys(counts, "int64"))
 
 
-def plant(hidden: HiddenData, ttl: timedelta) -> tuple[pd.DataFrame, dict[str, str]]:
+def plant(hidden: HiddenData, view_name: str, ttl: timedelta) -> pd.DataFrame:
     """Add entities whose rows lie where a wrong join shows.
 
-    Returns the frame that asks for them, and the case of each user: their ids do not tell it.
+    Returns the frame that asks for them, with the case of each: their ids do not tell it.
     """
-    view = KNOWN_VIEWS["user_transaction_features"]
-    template = hidden.frame(PLANTED)
-    random = np.random.default_rng([hidden.seed, 24])
-    asked, added = [], []
-    case_of: dict[str, str] = {}
-    for number, row in enumerate(template.itertuples(index=False)):
-        t = row.event_timestamp
-        for case, moments in _cases(t, ttl).items():
-            user = f"user_{random.integers(10**11, 10**12)}"
-            case_of[user] = case
-            asked.append({**row._asdict(), "user_id": user})
+    view, table = KNOWN_VIEWS[view_name], hidden.tables[view_name]
+    random = np.random.default_rng([hidden.seed, 24, len(view_name)])
+    asked: list[dict[str, Any]] = []
+    added = []
+    for row in hidden.frame(PLANTED).to_dict("records"):
+        for case in CASES:
+            # Feast's file store drops a row with the user and the time of another one.
+            at = row[EVENT_TIME] + timedelta(seconds=len(asked) + 1)
+            entity = f"{view.key.removesuffix('_id')}_{random.integers(10**11, 10**12)}"
+            asked.append({**row, view.key: entity, EVENT_TIME: at, "case": case})
             added += [
-                {"user_id": user, EVENT_TIME: at, CREATED: at + created_after, **_values(view, n)}
-                for n, (at, created_after) in enumerate(moments, start=10 * number + 1)
+                {view.key: entity, EVENT_TIME: moment, CREATED: moment + later}
+                | _values(table, view, number)
+                for number, (moment, later) in enumerate(_rows(case, at, ttl), 3 * len(asked))
             ]
-    rows = pd.DataFrame(added)
-    hidden.append(view.name, rows.astype(hidden.tables[view.name].dtypes.to_dict()))
-    return pd.DataFrame(asked), case_of
+    types = table.dtypes.to_dict()
+    hidden.append(view.name, pd.DataFrame(added, columns=list(types)).astype(types))
+    return pd.DataFrame(asked)
 
 
 def numbered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -153,23 +155,28 @@ def numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(transaction_amount=5 + np.arange(len(frame)) / 4).reset_index(drop=True)
 
 
-def _cases(t: datetime, ttl: timedelta) -> dict[str, list[tuple[datetime, timedelta]]]:
+def _rows(case: str, t: datetime, ttl: timedelta) -> list[tuple[datetime, timedelta]]:
     """Moments of a planted entity's rows, and how long after them each was created."""
     at_once, second = timedelta(0), timedelta(seconds=1)
-    before = t - timedelta(days=2)
-    cases = {
+    before = t - min(timedelta(days=2), ttl or timedelta(days=2))
+    return {
         "boundary": [(before, at_once), (t, at_once), (t + second, at_once)],
         "future": [(before, at_once), (t + second, at_once)],
         "tie": [(before, timedelta(hours=6)), (before, at_once)],
+        "expired": [(t - ttl - second, at_once)],
+        "just_alive": [(t - ttl, at_once)],
+    }[case]
+
+
+def _values(table: pd.DataFrame, view: KnownView, number: int) -> dict[str, float]:
+    """Values that occur once; a rate is below 1, and float32 can hold it."""
+    names = table.columns.drop([view.key, EVENT_TIME, CREATED])
+    values = {name: number * len(names) + place for place, name in enumerate(names)}
+    return {
+        name: value / 1_024 if name.endswith("_rate") else value
+        for name, value in values.items()
+        if table[name].notna().any()
     }
-    if ttl:
-        cases["expired"] = [(t - ttl - second, at_once)]
-        cases["just_alive"] = [(t - ttl, at_once)]
-    return cases
-
-
-def _values(view: KnownView, number: int) -> dict[str, int]:
-    return {feature: number * 7 + place for place, feature in enumerate(view.features)}
 
 
 def _without_ties(rows: pd.DataFrame, key: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from checker.verdict.outcome import SubmissionError
 
 LOG_BYTES = 64 * 2**10
 MOST_CELLS = 50_000_000
+MOST_CSV_BYTES = 256 * 2**20
 LONGEST_LINE = 64 * 2**20
 COMPARABLE = ("string", "boolean", "empty")
 
@@ -98,12 +99,16 @@ def end_of(path: Path) -> str:
 
 
 def table(path: Path, folder: Path) -> pd.DataFrame:
-    """A table of Parquet; whatever is wrong with it is the submission's mistake.
+    """A table of Parquet or CSV; whatever is wrong with it is the submission's mistake.
 
     It holds numbers, truth values, times and texts: what is neither has become a text.
     """
     with opened(path, folder) as file:
         try:
+            if path.suffix == ".csv":
+                if os.fstat(file.fileno()).st_size > MOST_CSV_BYTES:
+                    raise SubmissionError(f"{path.name} is too large")
+                return _comparable(_without_row_numbers(pd.read_csv(file)))
             said = pq.ParquetFile(file).metadata
             if said.num_rows * said.num_columns > MOST_CELLS:
                 raise SubmissionError(f"a table of {said.num_rows} rows is too large")
@@ -113,6 +118,11 @@ def table(path: Path, folder: Path) -> pd.DataFrame:
             raise
         except Exception as error:
             raise SubmissionError(f"a table that cannot be read: {error!s:.200}") from error
+
+
+def _without_row_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop the index, which pandas writes as a first column without a name."""
+    return frame.drop(columns=[name for name in frame.columns[:1] if name == "Unnamed: 0"])
 
 
 def _comparable(frame: pd.DataFrame) -> pd.DataFrame:

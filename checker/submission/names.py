@@ -85,7 +85,7 @@ def read_names(folder: Path) -> Names:
     if not file.is_file():
         return Names()
     try:
-        content: dict[str, Any] = tomllib.loads(file.read_text())
+        content: dict[str, Any] = tomllib.loads(file.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{file} is not valid TOML: {error}", "see docs/contract.md") from error
     unknown = set(content) - SECTIONS

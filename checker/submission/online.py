@@ -1,6 +1,7 @@
 """Reads what a submission wrote to Redis, by Feast's layout and without Feast's objects."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -43,6 +44,12 @@ def read_online(
         said = f"Redis does not hold {view.name} as Feast writes it: {error}"
         raise SubmissionError(said) from error
     return pd.DataFrame(rows, index=pd.Index(entities, name="entity"), columns=[EVENT_TIME, *names])
+
+
+def key_lifetime(client: redis.Redis, project: str, version: int, view: View, entity: str) -> float:
+    """Return the seconds after which Redis deletes an entity's hash, or infinity."""
+    left = int(client.pttl(entity_key(project, view.join_keys[0], entity, version)))
+    return left / 1_000 if left >= 0 else inf
 
 
 def delete_entities(

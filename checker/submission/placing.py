@@ -40,7 +40,7 @@ def place_feature_tables(submission: Submission) -> None:
     for view in submission.registry.views.values():
         by_path[source_path(submission, view)].append(view)
     for path, views in by_path.items():
-        known = [k for k in KNOWN_VIEWS.values() if _own_view(submission, k) in views]
+        known = [k for k in KNOWN_VIEWS.values() if own_view(submission, k) in views]
         if known:
             if not views[0].source.path:
                 raise SubmissionError(f"{views[0].name} reads from no file", hint=NO_FILE)
@@ -61,7 +61,8 @@ def source_path(submission: Submission, view: View) -> Path:
         raise SubmissionError(error.message, hint=hint) from error
 
 
-def _own_view(submission: Submission, known: KnownView) -> View | None:
+def own_view(submission: Submission, known: KnownView) -> View | None:
+    """Return the registered view that stands for a known one."""
     own_name, _ = submission.names.feature(known.name, known.features[0])
     return submission.registry.views.get(own_name)
 
@@ -74,12 +75,12 @@ def _columns(submission: Submission, known: KnownView, views: list[View]) -> pd.
     for view in views:
         if not view.join_keys:
             raise SubmissionError(f"{view.name} has no entity", hint=f"it is about {known.key}")
-        table[view.join_keys[0]] = rows[known.key]
-        table[view.source.event_time] = rows[EVENT_TIME]
+        table[view.source.column(view.join_keys[0])] = rows[known.key]
+        table[view.source.column(view.source.event_time)] = rows[EVENT_TIME]
         if view.source.created:
-            table[view.source.created] = rows[CREATED]
+            table[view.source.column(view.source.created)] = rows[CREATED]
         for feature, kind in view.features.items():
-            column = view.source.column_of.get(feature, feature)
+            column = view.source.column(feature)
             values = rows[ours[feature]] if feature in ours else _filler(rows.index, kind)
             table[column] = _as_declared(values, view, feature)
     return pd.DataFrame(table)

@@ -30,6 +30,10 @@ class Source:
     created: str
     column_of: dict[str, str]
 
+    def column(self, name: str) -> str:
+        """Return the file's column of a feature, key or time; a field mapping renames it."""
+        return self.column_of.get(name, name)
+
 
 @dataclass(frozen=True)
 class View:

@@ -216,11 +216,11 @@ class Submission:
         return started
 
     def outputs(self, folders: Sequence[Path], name: str, newer_than: float) -> pd.DataFrame | None:
-        """A Parquet file `data/NAME` written after `newer_than` (seconds since 1970), or None."""
+        """A Parquet or CSV file `data/NAME`, written after `newer_than` (seconds since 1970)."""
         for folder in folders:
-            file = folder / "data" / name
-            if file.is_file() and file.stat().st_mtime >= newer_than:
-                return untrusted.table(file, self.root)
+            for file in (folder / "data" / f"{name}{end}" for end in (".parquet", ".csv")):
+                if file.is_file() and file.stat().st_mtime >= newer_than:
+                    return untrusted.table(file, self.root)
         return None
 
     # ---- Behind it -------------------------------------------------------------------------------

@@ -27,6 +27,10 @@ PITFALLS = (
         "{0} is used, but neither imported nor defined: docs/errata.md#missing-imports",
     ),
     (
+        r"invalid literal for int\(\) with base 10: '(?:nonce|user|merchant|product)_",
+        "ids are strings, such as user_7: declare the entity's value_type=ValueType.STRING",
+    ),
+    (
         r"WRONGTYPE",
         "Feast keeps a hash for each entity, which GET cannot read: docs/errata.md#keys-and-get",
     ),

@@ -26,8 +26,8 @@ def test_a_wrong_submission_fails_its_criterion_and_no_other(
 def test_of_their_files_only_earlier_exports_are_removed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    for name in ("X_val", "excluded", "events", "X_of_theirs"):
-        (data / f"{name}.parquet").touch()
+    for name in ("X_val.csv", "excluded.parquet", "events.csv", "X_of_theirs.parquet"):
+        (data / name).touch()
     submission: Any = SimpleNamespace(
         names=Names(),
         repo=tmp_path,
@@ -36,6 +36,6 @@ def test_of_their_files_only_earlier_exports_are_removed(tmp_path: Path) -> None
         call=lambda *_: None,
         outputs=lambda *_: None,
     )
-    with pytest.raises(SubmissionError, match=r"wrote no data/X_train\.parquet"):
+    with pytest.raises(SubmissionError, match=r"wrote no data/X_train\.parquet, nor \.csv"):
         exported(submission, pd.DataFrame())
     assert {file.stem for file in data.iterdir()} == {"events", "X_of_theirs"}

@@ -97,14 +97,18 @@ def test_training_data(hidden: HiddenData, travelled: Travel) -> None:
 def test_exported_files(hidden: HiddenData, travelled: Travel) -> None:
     frame = hidden.with_answers(hidden.frame(2_000)).assign(is_fraud=1)
     right = {
-        f"{part}_{split}.parquet": rows
+        f"{part}_{split}": rows
         for split, number in (("train", 0), ("val", 1), ("test", 2))
         for part, rows in (
             ("X", frame[number::3].drop(columns="is_fraud")),
             ("y", frame[number::3][["is_fraud"]]),
         )
     }
-    for name, column in (("X_val.parquet", "transaction_amount"), ("y_val.parquet", "is_fraud")):
+    for name, column in (
+        ("X_val", "transaction_amount"),
+        ("y_val", "is_fraud"),
+        ("X_val", "chargeback_rate"),
+    ):
         for odd_one in odd(right[name], [column]):
             files = {n: travelled(table) for n, table in {**right, name: odd_one}.items()}
             submission = SimpleNamespace(
@@ -114,7 +118,7 @@ def test_exported_files(hidden: HiddenData, travelled: Travel) -> None:
                 exercise=lambda _: None,
                 run=lambda *_, **__: None,
                 call=lambda *_: None,
-                outputs=lambda _, file, __, files=files: files.get(file, files["y_test.parquet"]),
+                outputs=lambda _, file, __, files=files: files.get(file, files["y_test"]),
             )
             judge(pit.splits_are_exported, submission)
 

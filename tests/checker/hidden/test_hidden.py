@@ -10,6 +10,7 @@ from pandas.testing import assert_frame_equal
 
 from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS
 from checker.hidden.hidden_data import (
+    CASES,
     PLANTED,
     QUIET_ENTITIES,
     QUIET_SINCE,
@@ -34,12 +35,18 @@ def test_a_null_of_the_newest_row_is_its_value(hidden: HiddenData) -> None:
     assert_frame_equal(others, before)
 
 
-def test_planted_users_are_told_apart_by_their_rows_only(hidden: HiddenData) -> None:
-    rows, case_of = plant(hidden.unchanged(), timedelta(days=90))
-    assert list(rows["user_id"]) == list(case_of)
-    assert Counter(case_of.values()) == dict.fromkeys(set(case_of.values()), PLANTED)
-    assert rows["user_id"].str.fullmatch(r"user_\d{12}").all()
-    assert plant(hidden.unchanged(), timedelta(days=90))[1] == case_of, "a verdict is replayed"
+@pytest.mark.parametrize("view", ["user_transaction_features", "merchant_risk_features"])
+def test_planted_entities_differ_by_their_rows_only(hidden: HiddenData, view: str) -> None:
+    mine, key = hidden.unchanged(), KNOWN_VIEWS[view].key
+    rows = plant(mine, view, timedelta(days=90))
+    assert Counter(rows["case"]) == dict.fromkeys(CASES, PLANTED)
+    assert rows[key].is_unique
+    assert not rows.duplicated(["user_id", EVENT_TIME]).any()
+    assert rows[key].str.fullmatch(rf"{key.removesuffix('_id')}_\d{{12}}").all()
+    added = mine.tables[view][len(hidden.tables[view]) :]
+    assert set(added[key]) == set(rows[key])
+    assert added.filter(like="_rate").lt(1).all(axis=None)
+    assert_frame_equal(plant(hidden.unchanged(), view, timedelta(days=90)), rows)
 
 
 @pytest.mark.parametrize("seed", [8, 36])

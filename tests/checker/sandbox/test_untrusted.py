@@ -287,3 +287,18 @@ def test_a_pipe_or_a_folder_is_no_file_to_write(make: Make) -> None:
 def test_a_whole_number_of_any_length_can_be_compared(digits: int) -> None:
     answer = untrusted.reply(f'{{"value": -{"9" * digits}}}')
     assert not equal_values(pd.Series([1.5, "x"]), pd.Series([answer["value"]] * 2)).any()
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_a_table_of_csv_has_the_columns_that_were_written(tmp_path: Path, index: bool) -> None:
+    frame = pd.DataFrame({"amount": [1.5, None], "label": [0, 1]}, index=[7, 3])
+    frame.to_csv(tmp_path / "y.csv", index=index)
+    read = untrusted.table(tmp_path / "y.csv", tmp_path)
+    pd.testing.assert_frame_equal(read, frame.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("content", [b"", b'a,b\n1,2,3\n"', b"\xff\xfe\x00"])
+def test_a_table_of_csv_that_cannot_be_read_is_its_mistake(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "X.csv").write_bytes(content)
+    with pytest.raises(SubmissionError, match="cannot be read"):
+        untrusted.table(tmp_path / "X.csv", tmp_path)

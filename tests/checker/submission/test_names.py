@@ -1,9 +1,11 @@
 """A table of a submission under the brief's names, whatever the columns are called."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from checker.submission.names import Names
+from checker.submission.names import OVERRIDES, Names, read_names
 
 OWN = Names(
     entities={"user_id": "customer_id"},
@@ -43,3 +45,9 @@ def test_of_two_views_with_a_feature_of_one_name_the_known_one_counts(
 
 def test_a_table_without_columns_stays_one() -> None:
     assert Names().canonical(pd.DataFrame(index=range(3))).shape == (3, 0)
+
+
+def test_own_names_are_read_behind_a_byte_order_mark(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    (tmp_path / OVERRIDES).write_text('[entities]\nuser_id = "customer"\n', "utf-8-sig")
+    assert read_names(tmp_path).key("user_id") == "customer"

@@ -64,7 +64,7 @@ def export_training_data(training_df):
     bounds = [0, int(len(full) * 0.7), int(len(full) * 0.85), len(full)]
     for name, start, end in zip(["train", "val", "test"], bounds, bounds[1:], strict=False):
         part = full.iloc[start:end]
-        part.drop(columns=["is_fraud", "event_timestamp"]).to_parquet(DATA / f"X_{name}.parquet")
+        part[["transaction_amount", *NAMES]].to_parquet(DATA / f"X_{name}.parquet")
         part[["is_fraud"]].to_parquet(DATA / f"y_{name}.parquet")
     aside = training_df.drop(index=full.index).assign(reason="no history")
     aside.to_parquet(DATA / "excluded.parquet")
