@@ -47,10 +47,12 @@ from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, rec
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
 from checker.streaming.settling import Settled, settled
 from checker.streaming.stream import PARTITIONS, Stream, running_stream
-from checker.submission.online import delete_entities, read_online
+from checker.submission.added import lost_others_keys, put_others_keys, rows_of_ages
+from checker.submission.online import delete_entities, raised_by_one, read_online
 from checker.submission.placing import place_feature_tables, place_raw_tables, source_path
 from checker.submission.registry import Registry, View
 from checker.submission.scripts import script_that_defines, scripts
+from checker.submission.stored import Stored, online, own_view, place_of, stored
 from checker.submission.submission import Submission
 from checker.verdict.criterion import criterion
 from checker.verdict.equality import as_utc, differences, equal_rows, equal_values, or_constant

@@ -10,8 +10,8 @@ from lab.stack.redis import RedisServer
 from lab.stack.service import end_of
 
 USER = "grader"
-# Commands that end the server, stop it, copy it elsewhere, or cut off the grader. CONFIG SET is not
-# among them: a right solution may set a memory policy, and `requirepass` concerns only its own user.
+# Commands that end the server, stop it, copy it elsewhere, or cut off the grader. Not CONFIG SET: a
+# right solution may set a memory policy, and `requirepass` concerns only the submission's own user.
 DENIED = "-shutdown -replicaof -slaveof -sync -psync -replconf -debug -module -acl -client"
 ALLOWED = "+client|setname +client|getname +client|id +client|info +client|list"
 

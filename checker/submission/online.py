@@ -1,6 +1,7 @@
 """Reads what a submission wrote to Redis, by Feast's layout and without Feast's objects."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from feast_plugins.redis_encoding import (
 )
 
 EVENT_TIME = "event_timestamp"
+SHORTEST_LIFE_S = 3_000  # an hour, less what a check takes between the write and the look
 
 
 def read_online(
@@ -37,12 +39,61 @@ def read_online(
     rows: list[dict[str, Any]] = []
     try:
         for stored_time, *values in pipe.execute():
-            row = {name: decode_value(value) for name, value in zip(names, values, strict=True)}
+            row = {
+                name: _as_declared(decode_value(value), view.features[name])
+                for name, value in zip(names, values, strict=True)
+            }
             rows.append({EVENT_TIME: decode_time(stored_time), **row})
     except (redis.ResponseError, DecodeError, OverflowError) as error:
         said = f"Redis does not hold {view.name} as Feast writes it: {error}"
         raise SubmissionError(said) from error
     return pd.DataFrame(rows, index=pd.Index(entities, name="entity"), columns=[EVENT_TIME, *names])
+
+
+def _as_declared(value: Any, kind: str) -> Any:
+    """A value; a text where a number is declared is marked, for it would compare as the number."""
+    return f"the text {value!r}" if isinstance(value, str) and kind != "STRING" else value
+
+
+def expiring(
+    client: redis.Redis, project: str, version: int, view: View, entities: Sequence[str]
+) -> int:
+    """How many of the hashes of `entities` are gone before an hourly run writes them again."""
+    pipe = client.pipeline(transaction=False)
+    for entity in entities:
+        pipe.ttl(entity_key(project, view.join_keys[0], entity, version))
+    return sum(0 <= seconds < SHORTEST_LIFE_S for seconds in pipe.execute())
+
+
+@contextmanager
+def raised_by_one(
+    client: redis.Redis,
+    project: str,
+    version: int,
+    view: View,
+    entities: Iterable[str],
+    feature: str,
+) -> Iterator[None]:
+    """Let a stored number be one higher in the hashes of `entities`; as it was at the end."""
+    field = feature_field(view.name, feature)
+    keys = [entity_key(project, view.join_keys[0], entity, version) for entity in entities]
+    stored: dict[bytes, Any] = {key: client.hget(key, field) for key in keys}
+    for key, value in stored.items():
+        client.hset(key, field, _one_more(value))
+    try:
+        yield
+    finally:
+        for key, value in stored.items():
+            client.hset(key, field, value)
+
+
+def _one_more(stored: bytes) -> bytes:
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    value = Value.FromString(stored)
+    kind = value.WhichOneof("val")
+    setattr(value, kind, getattr(value, kind) + 1)
+    return bytes(value.SerializeToString())
 
 
 def delete_entities(
