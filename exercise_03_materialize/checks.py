@@ -169,7 +169,7 @@ def incremental_writes_only_new_data(submission: Submission) -> Outcome:
     _add_new_rows(submission, quiet)
     with rows_of_ages(submission, TOMORROW_H) as added:
         _run_incrementally(submission)
-        faults = added.mistakes([])
+        faults = added.mistakes([])  # they are still in the future
         _run_incrementally(submission, ahead=timedelta(hours=-min(TOMORROW_H), minutes=1))
         is_ahead = bool(added.mistakes([]))
         faults += added.mistakes(TOMORROW_H) if is_ahead else []
@@ -239,9 +239,9 @@ def memory_stays_within_limits(submission: Submission) -> Outcome:
     In all databases; keys that expire may come and go.
     """
     materialize(submission)
-    keys, before = _footprint(submission)
+    keys, before = submission.sandbox.redis.footprint()
     materialize(submission)
-    keys_after, after = _footprint(submission)
+    keys_after, after = submission.sandbox.redis.footprint()
     added_keys = max(keys_after - keys, 0)
     per_entity = after / sum(len(submission.hidden.entities(known)) for known in KNOWN_VIEWS)
     evicted = submission.sandbox.redis.client().info("stats")["evicted_keys"]
@@ -257,19 +257,6 @@ def memory_stays_within_limits(submission: Submission) -> Outcome:
         required=f"at most {limit} bytes per entity; 0, at most {GROWTH - 1:.0%}, and 0; all",
         figures={"Redis, bytes per entity": per_entity},
     )
-
-
-def _footprint(submission: Submission) -> tuple[int, int]:
-    """The keys that do not expire, and the bytes of all keys, in all databases."""
-    lasting = size = 0
-    for name, database in submission.sandbox.redis.client().info("keyspace").items():
-        client = submission.sandbox.redis.client(int(name.removeprefix("db")))
-        pipe = client.pipeline(transaction=False)
-        for key in client.scan_iter(count=1_000):
-            pipe.memory_usage(key, samples=0)
-        lasting += database["keys"] - database["expires"]
-        size += sum(filter(None, pipe.execute()))
-    return lasting, size
 
 
 @criterion("3.6")

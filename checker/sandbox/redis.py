@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 import redis
 
@@ -56,3 +57,16 @@ class SandboxRedis(RedisServer):
         if status["aof_last_write_status"] != "ok":
             return f"the grader's Redis cannot write to its disk; {end_of(self.log)}"
         return ""
+
+    def footprint(self) -> tuple[int, int]:
+        """Return the keys that do not expire, and the bytes of all keys, in all databases."""
+        lasting = size = 0
+        keyspace: Any = self.client().info("keyspace")
+        for name, database in keyspace.items():
+            client = self.client(int(name.removeprefix("db")))
+            pipe = client.pipeline(transaction=False)
+            for key in client.scan_iter(count=1_000):
+                pipe.memory_usage(key, samples=0)
+            lasting += database["keys"] - database["expires"]
+            size += sum(filter(None, pipe.execute()))
+        return lasting, size

@@ -87,6 +87,8 @@ class Sandbox:
         free = free_on_disk(root)
         if free < least and free + held_by([root]) < least:
             return f"the disk of {root} has {free >> 20} MiB left, {least >> 20} are needed"
+        if self.server.has_ended:
+            return "the process that runs submissions has ended"
         return self.redis.trouble()
 
     def renew(self) -> None:

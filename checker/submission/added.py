@@ -1,5 +1,6 @@
 """What a check adds to the hidden data, entities of a known age, and to Redis, others' keys."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,13 +32,13 @@ class Aged:
 
     def mistakes(self, inside: Collection[float]) -> list[str]:
         """Return what Redis lacks of the ages `inside`, and what it holds of others, in words."""
-        return [
-            f"{known.name}: {said}"
-            for known in KNOWN_VIEWS.values()
-            if (said := self._mistakes_in(known, inside))
-        ]
+        views_of: dict[str, list[str]] = defaultdict(list)
+        for known in KNOWN_VIEWS.values():
+            for said in self._mistakes_in(known, inside):
+                views_of[said].append(known.name)
+        return [f"{said} in {', '.join(views)}" for said, views in views_of.items()]
 
-    def _mistakes_in(self, known: KnownView, inside: Collection[float]) -> str:
+    def _mistakes_in(self, known: KnownView, inside: Collection[float]) -> list[str]:
         view = own_view(self.submission, known)
         ages = [age for age in self.of_age if not view.ttl or timedelta(hours=age) < view.ttl]
         ids = [self.of_age[age] for age in ages]
@@ -48,8 +49,8 @@ class Aged:
         absent = list(found[EVENT_TIME].isna())
         lacks = [a for a, is_right in zip(ages, right, strict=True) if a in inside and not is_right]
         extra = [a for a, gone in zip(ages, absent, strict=True) if a not in inside and not gone]
-        said = {"no right row": lacks, "a row that should not be there,": extra}
-        return "; ".join(f"{what} of {_in_words(of)}" for what, of in said.items() if of)
+        said = {"no right row of": lacks, "a row outside the asked time, of": extra}
+        return [f"{what} {_in_words(of)}" for what, of in said.items() if of]
 
 
 def _in_words(ages: Sequence[float]) -> str:

@@ -19,6 +19,7 @@ from feast_plugins.redis_encoding import (
 )
 
 EVENT_TIME = "event_timestamp"
+NUMBERS = ("int32_val", "int64_val", "float_val", "double_val")
 SHORTEST_LIFE_S = 3_000  # an hour, less what a check takes between the write and the look
 
 
@@ -77,7 +78,8 @@ def raised_by_one(
     """Let a stored number be one higher in the hashes of `entities`; as it was at the end."""
     field = feature_field(view.name, feature)
     keys = [entity_key(project, view.join_keys[0], entity, version) for entity in entities]
-    stored: dict[bytes, Any] = {key: client.hget(key, field) for key in keys}
+    found: dict[bytes, Any] = {key: client.hget(key, field) for key in keys}
+    stored = {key: value for key, value in found.items() if value}
     for key, value in stored.items():
         client.hset(key, field, _one_more(value))
     try:
@@ -92,7 +94,8 @@ def _one_more(stored: bytes) -> bytes:
 
     value = Value.FromString(stored)
     kind = value.WhichOneof("val")
-    setattr(value, kind, getattr(value, kind) + 1)
+    if kind in NUMBERS:
+        setattr(value, kind, getattr(value, kind) + 1)
     return bytes(value.SerializeToString())
 
 
