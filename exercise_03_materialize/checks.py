@@ -50,7 +50,7 @@ def judge(
     wrong = [part for part in parts if not part.right.all()]
     total, right = sum(len(p.expected) for p in parts), sum(int(p.right.sum()) for p in parts)
     if wrong:
-        names = ", ".join(part.known.name for part in wrong)
+        names = ", ".join(dict.fromkeys(part.known.name for part in wrong))
         faults = [f"wrong or absent in {names}", *faults]
     if short := sum(part.expiring for part in parts):
         faults = [*faults, f"{short} of {total} expire within an hour, before the next run"]
@@ -170,24 +170,25 @@ def incremental_writes_only_new_data(submission: Submission) -> Outcome:
     with rows_of_ages(submission, TOMORROW_H) as added:
         _run_incrementally(submission)
         faults = added.mistakes([])  # they are still in the future
+        without = {name: [*quiet[name], *added.of_age.values()] for name in quiet}
+        first = stored(submission, without=without)
         _run_incrementally(submission, ahead=timedelta(hours=-min(TOMORROW_H), minutes=1))
         is_ahead = bool(added.mistakes([]))
         faults += added.mistakes(TOMORROW_H) if is_ahead else []
     if not is_ahead:  # it takes the time from elsewhere
         _add_new_rows(submission, quiet)
         _run_incrementally(submission)
-    parts = stored(submission, without=quiet)
     again = sum(
         int(online(submission, known, quiet[name])[EVENT_TIME].notna().sum())
         for name, known in KNOWN_VIEWS.items()
     )
     others = sum(map(len, quiet.values()))
     faults += [f"{again} of {others} entities without new rows were written again"] if again else []
-    new = [(part.expected[EVENT_TIME] > submission.hidden.as_of).to_numpy() for part in parts]
-    arrived = sum(int((part.right & is_new).sum()) for part, is_new in zip(parts, new, strict=True))
-    outcome = judge(
-        submission, parts, faults, "", "a run starts where the last one ended, for every view"
-    )
+    new = [(part.expected[EVENT_TIME] > submission.hidden.as_of).to_numpy() for part in first]
+    arrived = sum(int((part.right & is_new).sum()) for part, is_new in zip(first, new, strict=True))
+    parts = [*first, *stored(submission, without=quiet)]
+    hint = "a run starts where the last one ended, for every view"
+    outcome = judge(submission, parts, faults, "", hint)
     count = sum(int(is_new.sum()) for is_new in new)
     return replace(
         outcome,
