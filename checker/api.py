@@ -48,8 +48,14 @@ from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, rec
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
 from checker.streaming.settling import Settled, settled
 from checker.streaming.stream import PARTITIONS, Stream, running_stream
+from checker.submission.added import lost_others_keys, put_others_keys, rows_of_ages
 from checker.submission.declarations import own_tables, view_problem
-from checker.submission.online import delete_entities, key_lifetime, read_online
+from checker.submission.online import (
+    delete_entities,
+    key_lifetime,
+    raised_by_one,
+    read_online,
+)
 from checker.submission.placing import (
     own_view,
     place_feature_tables,
@@ -58,6 +64,7 @@ from checker.submission.placing import (
 )
 from checker.submission.registry import Registry, View
 from checker.submission.scripts import script_that_defines, scripts
+from checker.submission.stored import Stored, online, place_of, stored, stored_view
 from checker.submission.submission import Submission
 from checker.verdict.criterion import criterion
 from checker.verdict.equality import as_utc, differences, equal_rows, equal_values, or_constant

@@ -2,9 +2,10 @@
 
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,97 +14,81 @@ from checker.api import (
     CREATED,
     EVENT_TIME,
     KNOWN_VIEWS,
-    CounterExample,
     KnownView,
     Outcome,
+    Stored,
     Submission,
-    View,
     alone,
     best_of_rounds,
     criterion,
     delete_entities,
-    differences,
     equal_rows,
+    lost_others_keys,
+    online,
     place_feature_tables,
+    place_of,
     plain,
-    read_online,
+    put_others_keys,
+    raised_by_one,
+    rows_of_ages,
+    stored,
+    stored_view,
 )
 from lab.settings import utc_now
 
 SCRIPT = "materialize.py"
 WINDOW_DAYS = 7
 NEW_ENTITIES = 50
+TOMORROW_H = (-2.0, -26.0)  # rows of the day after; its run comes a minute later
 GROWTH = 1.01  # of a repeat: a timestamp may be longer by a byte
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What Redis holds of a view beside what it should hold, entity by entity."""
-
-    known: KnownView
-    expected: pd.DataFrame
-    found: pd.DataFrame
-
-    @property
-    def right(self) -> pd.Series:
-        return equal_rows(self.expected, self.found, list(self.columns))
-
-    @property
-    def columns(self) -> Sequence[str]:
-        return [name for name in self.known.features if name in self.found]
-
-    def examples(self) -> list[CounterExample]:
-        entities = self.expected.index.to_frame(index=False, name=self.known.key)
-        return differences(self.expected, self.found, self.columns, of=entities)
-
-
-def own_view(submission: Submission, known: KnownView) -> View:
-    return submission.view(known.name, known.features[0])
-
-
-def online(submission: Submission, known: KnownView, entities: Sequence[str]) -> pd.DataFrame:
-    """What Redis holds of `entities`, under the brief's names."""
-    client, view = submission.sandbox.redis.client(), own_view(submission, known)
-    rows = read_online(client, submission.project, submission.key_version, view, entities)
-    return submission.names.canonical(rows)
-
-
-def stored(submission: Submission, known: KnownView, *, without: Sequence[str] = ()) -> Stored:
-    """The entities with a row in the window, but for those of `without`."""
-    newest = submission.hidden.newest(known.name).drop(index=list(without), errors="ignore")
-    start = submission.hidden.as_of - timedelta(days=WINDOW_DAYS) + timedelta(hours=1)
-    expected = newest[newest[EVENT_TIME] >= start]
-    return Stored(known, expected, online(submission, known, list(expected.index)))
-
-
-def judge(parts: list[Stored], required: str, hint: str = "") -> Outcome:
-    """Passed when every entity of every view holds its newest value."""
+def judge(
+    submission: Submission, parts: list[Stored], faults: list[str], required: str, hint: str
+) -> Outcome:
+    """Passed when every entity holds its newest value for long enough, without other faults."""
     wrong = [part for part in parts if not part.right.all()]
     total, right = sum(len(p.expected) for p in parts), sum(int(p.right.sum()) for p in parts)
+    if wrong:
+        names = ", ".join(dict.fromkeys(part.known.name for part in wrong))
+        faults = [f"wrong or absent in {names}", *faults]
+    if short := sum(part.expiring for part in parts):
+        faults = [*faults, f"{short} of {total} expire within an hour, before the next run"]
+    faults = [*faults, *lost_others_keys(submission)]
     return Outcome(
-        not wrong,
+        not faults,
         f"{right} of {total} entities right, in {len(parts)} views",
         required,
-        f"wrong or absent in {', '.join(part.known.name for part in wrong)}" if wrong else "",
+        "; ".join(faults),
         hint,
         examples=[example for part in wrong for example in part.examples()],
     )
 
 
-def materialize(submission: Submission) -> None:
-    submission.call(3, SCRIPT, "initial_materialization", days_back=WINDOW_DAYS)
+def materialize(submission: Submission, days_back: int = WINDOW_DAYS) -> None:
+    submission.call(3, SCRIPT, "initial_materialization", days_back=days_back)
 
 
 @criterion("3.1")
 def initial_materialization_completes(submission: Submission) -> Outcome:
-    """After initial_materialization every entity of the window has its newest value in Redis."""
+    """initial_materialization writes the newest value of each entity of its window, and no others.
+
+    Its window ends now and is `days_back` long; other programs' keys in Redis remain.
+    """
     submission.exercise(3)
     submission.sandbox.redis.client().flushall()
-    materialize(submission)
+    put_others_keys(submission)
+    with rows_of_ages(submission, [36, 84, 156, 204, -24]) as added:
+        materialize(submission, 2)
+        faults = [f"with days_back=2, {fault}" for fault in added.mistakes([36])]
+        materialize(submission)
+        faults += added.mistakes([36, 84, 156])
     return judge(
-        [stored(submission, known) for known in KNOWN_VIEWS.values()],
+        submission,
+        stored(submission),
+        faults,
         f"every entity with a row in the last {WINDOW_DAYS} days, in every view",
-        "the window ends now, in UTC",
+        "the window ends now, in UTC, and begins days_back before; change no other keys",
     )
 
 
@@ -111,15 +96,17 @@ def initial_materialization_completes(submission: Submission) -> Outcome:
 def features_are_read_fast(submission: Submission) -> Outcome:
     """A warm read of an entity's features through Feast takes under 10 ms, at p95."""
     known = KNOWN_VIEWS["user_transaction_features"]
-    view, expected = own_view(submission, known), stored(submission, known).expected
+    expected = stored(submission)[0].expected
     chosen = random.Random(submission.hidden.seed).choices(
         list(expected.index), k=submission.config.online_reads
     )
     limit_ms = submission.config.online_read_p95_ms
 
+    changed = expected.assign(**{known.features[0]: expected[known.features[0]] + 1})
+
     def measure() -> Outcome:
-        answers, seconds = timed_reads(submission, view, chosen)
-        right = equal_rows(expected.loc[chosen], answers, known.features)
+        answers, seconds = timed_reads(submission, known, chosen)
+        right = equal_rows(changed.loc[chosen], answers, known.features)
         p95_ms = float(np.percentile(seconds, 95) * 1000)
         return Outcome(
             bool(right.all()) and p95_ms < limit_ms,
@@ -132,21 +119,31 @@ def features_are_read_fast(submission: Submission) -> Outcome:
 
 
 def timed_reads(
-    submission: Submission, view: View, entities: Sequence[str]
+    submission: Submission, known: KnownView, entities: Sequence[str]
 ) -> tuple[pd.DataFrame, list[float]]:
     """Features as Feast reads them, warm, one entity after the other, under the brief's names.
 
-    And the seconds that each read took, by our clock: their code may set that of its process.
+    And the seconds that each read took, by our clock: their code may set that of its process. The
+    first feature was raised by one in Redis just before, which no other place knows.
     """
+    view = stored_view(submission, known)
+    answers: list[dict[str, Any]] = []
+    seconds: list[float] = []
     references = [f"{view.name}:{feature}" for feature in view.features]
-    answers, seconds = [], []
+    _, feature = submission.names.feature(known.name, known.features[0])
+
+    def read(entity: str) -> None:
+        start = time.perf_counter()
+        said = probe("read_online", features=references, entity={view.join_keys[0]: entity})
+        seconds.append(time.perf_counter() - start)
+        features = said if isinstance(said, dict) else {}
+        answers.append({name: plain(features.get(name)) for name in view.features})
+
     with submission.prober() as probe:
-        for entity in [entities[0], *entities]:
-            start = time.perf_counter()
-            said = probe("read_online", features=references, entity={view.join_keys[0]: entity})
-            seconds.append(time.perf_counter() - start)
-            features = said if isinstance(said, dict) else {}
-            answers.append({name: plain(features.get(name)) for name in view.features})
+        read("nobody")
+        with raised_by_one(*place_of(submission, known), set(entities), feature):
+            for entity in entities:
+                read(entity)
     return submission.names.canonical(pd.DataFrame(answers[1:])), seconds[1:]
 
 
@@ -162,80 +159,105 @@ def _bare_read_ms(submission: Submission) -> float:
 
 @criterion("3.3")
 def incremental_writes_only_new_data(submission: Submission) -> Outcome:
-    """incremental_materialization writes the entities with new rows, and no others."""
-    known = KNOWN_VIEWS["user_transaction_features"]
-    quiet = submission.hidden.quiet(known.name)
-    busy = list(stored(submission, known, without=quiet).expected.index[:NEW_ENTITIES])
-    client, view = submission.sandbox.redis.client(), own_view(submission, known)
-    delete_entities(client, submission.project, submission.key_version, view, quiet)
-    submission.hidden.append(known.name, _new_rows(submission, known, busy))
-    place_feature_tables(submission)
-    submission.call(3, SCRIPT, "incremental_materialization")
-    newest = submission.hidden.newest(known.name).loc[busy]
-    arrived = Stored(known, newest, online(submission, known, busy))
-    rewritten = online(submission, known, quiet)[EVENT_TIME].notna()
-    return Outcome(
-        bool(arrived.right.all()) and not rewritten.any(),
-        f"{int(arrived.right.sum())} of {len(busy)} new rows arrived, "
-        f"{int(rewritten.sum())} of {len(quiet)} others written again",
-        f"{len(busy)} and 0",
-        hint="materialize_incremental starts where the last run ended",
-        examples=arrived.examples(),
+    """incremental_materialization writes the entities with new rows, and no others; twice.
+
+    The second run is a day later, by the clock of the submission's process.
+    """
+    quiet = {name: submission.hidden.quiet(name) for name in KNOWN_VIEWS}
+    for name, entities in quiet.items():
+        delete_entities(*place_of(submission, KNOWN_VIEWS[name]), entities)
+    _add_new_rows(submission, quiet)
+    with rows_of_ages(submission, TOMORROW_H) as added:
+        _run_incrementally(submission)
+        faults = added.mistakes([])  # they are still in the future
+        without = {name: [*quiet[name], *added.of_age.values()] for name in quiet}
+        first = stored(submission, without=without)
+        _run_incrementally(submission, ahead=timedelta(hours=-min(TOMORROW_H), minutes=1))
+        is_ahead = bool(added.mistakes([]))
+        faults += added.mistakes(TOMORROW_H) if is_ahead else []
+    if not is_ahead:  # it takes the time from elsewhere
+        _add_new_rows(submission, quiet)
+        _run_incrementally(submission)
+    again = sum(
+        int(online(submission, known, quiet[name])[EVENT_TIME].notna().sum())
+        for name, known in KNOWN_VIEWS.items()
+    )
+    others = sum(map(len, quiet.values()))
+    faults += [f"{again} of {others} entities without new rows were written again"] if again else []
+    new = [(part.expected[EVENT_TIME] > submission.hidden.as_of).to_numpy() for part in first]
+    arrived = sum(int((part.right & is_new).sum()) for part, is_new in zip(first, new, strict=True))
+    parts = [*first, *stored(submission, without=quiet)]
+    hint = "a run starts where the last one ended, for every view"
+    outcome = judge(submission, parts, faults, "", hint)
+    count = sum(int(is_new.sum()) for is_new in new)
+    return replace(
+        outcome,
+        measured=f"{arrived} of {count} new rows arrived, {again} of {others} others written again",
+        required=f"{count} and 0, also in a run a day later; all other entities as they were",
     )
 
 
-def _new_rows(submission: Submission, known: KnownView, entities: Sequence[str]) -> pd.DataFrame:
-    """A row for each entity, made since the hidden data ended."""
-    table = submission.hidden.tables[known.name]
-    rows = table.drop_duplicates(known.key, keep="last").set_index(known.key).loc[list(entities)]
+def _run_incrementally(submission: Submission, ahead: timedelta = timedelta()) -> None:
+    with submission.clock(ahead):
+        submission.call(3, SCRIPT, "incremental_materialization")
+
+
+def _add_new_rows(submission: Submission, quiet: Mapping[str, Sequence[str]]) -> None:
+    """Give some entities of each view, but no quiet ones, rows that are new since the last run."""
     now = pd.Timestamp(utc_now()).as_unit("us")
-    features = {name: (rows[name] + 1).astype(table[name].dtype) for name in known.features}
-    return rows.assign(**features, **{EVENT_TIME: now, CREATED: now}).reset_index()[table.columns]
+    for part in stored(submission, without=quiet):
+        table, known = submission.hidden.tables[part.known.name], part.known
+        rows = part.expected.head(NEW_ENTITIES)
+        features = {name: (rows[name] + 1).astype(table[name].dtype) for name in known.features}
+        new = rows.assign(**features, **{EVENT_TIME: now, CREATED: now}).reset_index()
+        submission.hidden.append(known.name, new[table.columns])
+    place_feature_tables(submission)
 
 
 @criterion("3.4")
 def online_equals_offline(submission: Submission) -> Outcome:
-    """After a backfill in any order every entity still holds its newest offline value."""
+    """A backfill in any order writes its range alone, and every entity holds its newest value."""
     now, days = submission.hidden.as_of, timedelta(days=1)
     materialize(submission)
-    for start, end in ((now - 4 * days, now - 2 * days), (now - 9 * days, now - 4 * days)):
-        submission.call(3, SCRIPT, "backfill_features", start_date=start, end_date=end)
+    with rows_of_ages(submission, [24, 72, 120, 300, 372, 456]) as added:
+        for start, end in ((now - 4 * days, now - 2 * days), (now - 16 * days, now - 4 * days)):
+            submission.call(3, SCRIPT, "backfill_features", start_date=start, end_date=end)
+        faults = added.mistakes([72, 120, 300, 372])
     return judge(
-        [stored(submission, known) for known in KNOWN_VIEWS.values()],
-        "all entities equal the offline store, to float32's precision",
-        "an older row must not replace a newer one",
+        submission,
+        stored(submission),
+        faults,
+        "all entities equal the offline store, to float32's precision; the rows of days 16 to 2 ago"
+        " are written, and no others",
+        "an older row must not replace a newer one; a backfill covers exactly its range",
     )
 
 
 @criterion("3.5")
 def memory_stays_within_limits(submission: Submission) -> Outcome:
-    """Redis keeps one value per entity and feature: a repeat adds nothing, nothing is evicted."""
-    client = submission.sandbox.redis.client()
+    """Redis keeps one value per entity and feature: a repeat adds nothing, nothing is evicted.
+
+    In all databases; keys that expire may come and go.
+    """
     materialize(submission)
-    before = _bytes_of_keys(submission)
-    keys = client.dbsize()
+    keys, before = submission.sandbox.redis.footprint()
     materialize(submission)
-    added_keys = max(client.dbsize() - keys, 0)
-    after = _bytes_of_keys(submission)
+    keys_after, after = submission.sandbox.redis.footprint()
+    added_keys = max(keys_after - keys, 0)
     per_entity = after / sum(len(submission.hidden.entities(known)) for known in KNOWN_VIEWS)
-    evicted = client.info("stats")["evicted_keys"]
+    evicted = submission.sandbox.redis.client().info("stats")["evicted_keys"]
     limit = submission.config.redis_bytes_per_entity
-    return Outcome(
-        per_entity <= limit and added_keys == 0 and after <= before * GROWTH and evicted == 0,
-        f"{per_entity:.0f} bytes per entity; a repeat added {added_keys} keys and "
-        f"{after / before - 1:.1%} of bytes; {evicted} evicted",
-        f"at most {limit} bytes per entity; 0, at most {GROWTH - 1:.0%}, and 0",
-        hint="a hash per entity, written over by the next run; a history belongs in the files",
+    within = per_entity <= limit and added_keys == 0 and after <= before * GROWTH and evicted == 0
+    hint = "a hash per entity, written over by the next run; a history belongs in the files"
+    outcome = judge(submission, stored(submission), [], "", hint)
+    return replace(
+        outcome,
+        passed=within and outcome.passed,
+        measured=f"{per_entity:.0f} bytes per entity; a repeat added {added_keys} lasting keys and "
+        f"{after / before - 1:.1%} of bytes; {evicted} evicted; {outcome.measured}",
+        required=f"at most {limit} bytes per entity; 0, at most {GROWTH - 1:.0%}, and 0; all",
         figures={"Redis, bytes per entity": per_entity},
     )
-
-
-def _bytes_of_keys(submission: Submission) -> int:
-    client = submission.sandbox.redis.client()
-    pipe = client.pipeline(transaction=False)
-    for key in client.scan_iter(count=1_000):
-        pipe.memory_usage(key, samples=0)
-    return sum(pipe.execute())
 
 
 @criterion("3.6")

@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 
 import pyarrow as pa
+import redis
 from google.protobuf.message import DecodeError
 
 from checker.hidden.hidden_data import HiddenData
@@ -30,6 +31,8 @@ from lab.settings import ROOT, utc_now
 
 # What a submission's data may do to who reads them; all other exceptions are bugs of ours.
 UNREADABLE = (pa.ArrowException, DecodeError, MemoryError, RecursionError)
+REDIS_CHANGED = "the submission left Redis in a state in which the grader cannot use it"
+REDIS_HINT = "leave the server as it is: no new limits or ports by CONFIG SET, no endless scripts"
 OnResult = Callable[[Result], None]
 
 
@@ -99,6 +102,8 @@ class Grader:
             return Result(item, Status.FAIL, message=said)
         limit_s = min(self.config.criterion_limit_s, deadline - start)
         result = _verdict(item, check, submission, limit_s)
+        if result.status is Status.FAIL and (trouble := self._box.trouble()):
+            result = Result(item, Status.ERROR, message=trouble, log_tail=result.message)
         if result.status is Status.FAIL:
             said = result.log_tail or log_tail(submission.log)
             result = replace(result, hint=hint_for(result), log_tail=said)
@@ -115,6 +120,8 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
         return Result(
             item, Status.FAIL, message=error.message, hint=error.hint, log_tail=error.log_tail
         )
+    except redis.RedisError as error:
+        return Result(item, Status.FAIL, message=f"{REDIS_CHANGED}: {error}", hint=REDIS_HINT)
     except UNREADABLE as error:
         return Result(item, Status.FAIL, message=f"data that cannot be read: {error}")
     except MachineTooBusyError as busy:

@@ -50,6 +50,10 @@ class ForkingServer:
             self.close()
             self._process = self._started()
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def reason(self) -> str:
         """Why it has ended all its children, if it has, since this was asked last."""
         self._read(0)

@@ -48,8 +48,7 @@ class Guard:
 
     def excess_on_disk(self) -> str:
         """What its folders hold beyond their limit, or the disk has left below its, in words."""
-        disk = os.statvfs(self.folders[0])
-        if disk.f_bavail * disk.f_frsize < self.free_bytes:
+        if free_on_disk(self.folders[0]) < self.free_bytes:
             return f"all but {self.free_bytes >> 20} MiB of the disk"
         found = 0
         for files, entry in enumerate(_entries(self.folders), 1):
@@ -60,6 +59,21 @@ class Guard:
             if files > self.files:
                 return f"more than {self.files} files"
         return ""
+
+
+def free_on_disk(folder: str) -> int:
+    """Bytes that its disk has left."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def held_by(folders: Sequence[str]) -> int:
+    """Bytes that the folders hold, as far as one can look at them."""
+    held = 0
+    for entry in _entries(folders):
+        with suppress(OSError):
+            held += entry.stat(follow_symlinks=False).st_blocks * 512
+    return held
 
 
 def _entries(folders: Sequence[str]) -> Iterator[os.DirEntry[str]]:

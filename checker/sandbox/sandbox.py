@@ -11,12 +11,13 @@ from pathlib import Path
 
 from checker.sandbox.folders import OURS, Folders, remove
 from checker.sandbox.forking import ENGINE_THREADS, ForkingServer
+from checker.sandbox.guard import free_on_disk, held_by
 from checker.sandbox.process import Child
+from checker.sandbox.redis import SandboxRedis
 from checker.settings import CheckerSettings
 from lab.stack.kafka import KafkaBroker
 from lab.stack.ports import free_port
 from lab.stack.process import PidFile, end
-from lab.stack.redis import RedisServer
 
 REDIS_MEMORY = "1gb"
 SANDBOX = "lab-grade-"
@@ -31,7 +32,7 @@ class Sandbox:
 
     folders: Folders
     server: ForkingServer
-    redis: RedisServer
+    redis: SandboxRedis
     config: CheckerSettings
     packages: Sequence[Path] = ()
     own_network: bool = False
@@ -79,6 +80,16 @@ class Sandbox:
     def port(self, usual: int) -> int:
         """The port for a server: the usual one, or else a free one."""
         return usual if self.own_network else free_port()
+
+    def trouble(self) -> str:
+        """Which probe of our own fails, and so why a failure may be no fault of a submission."""
+        root, least = str(self.folders.root), self.config.stack_min_free_mb * 2**20
+        free = free_on_disk(root)
+        if free < least and free + held_by([root]) < least:
+            return f"the disk of {root} has {free >> 20} MiB left, {least >> 20} are needed"
+        if self.server.has_ended:
+            return "the process that runs submissions has ended"
+        return self.redis.trouble()
 
     def renew(self) -> None:
         """Begin as if no submission had been here: nothing of it runs or lies around."""
@@ -141,10 +152,10 @@ def end_left_behind(folder: Path, config: CheckerSettings) -> None:
             end(service, config.stack_timeout_s)
 
 
-def _redis(config: CheckerSettings, folders: Folders, port: int) -> RedisServer:
+def _redis(config: CheckerSettings, folders: Folders, port: int) -> SandboxRedis:
     """One with nothing in it."""
     directory = tempfile.mkdtemp(prefix="redis-", dir=folders.ours)
     private = {"stack_dir": Path(directory), "redis_port": port, "redis_maxmemory": REDIS_MEMORY}
-    server = RedisServer(config.model_copy(update=private))
+    server = SandboxRedis(config.model_copy(update=private))
     server.start()
     return server

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 from lab.stack.redis import RedisServer
 
 LINE = re.compile(rb"^\+[\d.]+ \[(\d+) ([^ ]*)\] (.*)$")
@@ -53,7 +55,7 @@ class Monitor:
                 return found[1:]
             elif command.arguments == (self._token.encode(),):
                 found.append([])
-        raise ConnectionError("Redis closed the connection of its monitor")
+        raise RedisConnectionError("Redis closed the connection of its monitor")
 
 
 @contextmanager
@@ -61,8 +63,14 @@ def monitored(redis: RedisServer) -> Iterator[Monitor]:
     """Watch every command of every client of `redis`."""
     address = (redis.config.host, redis.port)
     with socket.create_connection(address, redis.config.socket_timeout_s) as connection:
-        connection.sendall(b"MONITOR\r\n")
+        connection.sendall(_sign_in(redis) + b"MONITOR\r\n")
         yield Monitor(redis, connection)
+
+
+def _sign_in(redis: RedisServer) -> bytes:
+    options = redis.client().connection_pool.connection_kwargs
+    user, password = options.get("username"), options.get("password")
+    return f"AUTH {user} {password}\r\n".encode() if password else b""
 
 
 def _command(line: bytes) -> Command | None:

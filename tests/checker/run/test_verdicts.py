@@ -51,6 +51,43 @@ def test_the_reference_passes_on_the_plugins(
         assert_all_pass(grade(tmp_path, exercise), criteria=6)
 
 
+USUAL = """
+from functools import partial
+
+class Job:
+    def incremental(self):
+        client.set(f"run:{datetime.now().isoformat()}", "done", ex=86_400)
+        store.materialize_incremental(end_date=datetime.now())
+
+def backfill(end_date, start_date):
+    store.materialize(start_date=start_date, end_date=end_date)
+
+def write(days_back=7):
+    now = datetime.now()
+    client.set(f"run:{now.isoformat()}", "done", ex=86_400)
+    store.materialize(start_date=now - timedelta(days=days_back), end_date=now)
+
+initial_materialization = partial(write)
+incremental_materialization = Job().incremental
+backfill_features = partial(backfill)
+"""
+
+
+def test_an_expiring_run_log_duckdb_keys_that_live_a_day_and_bound_methods_pass(
+    grade: Grade, plain: Path, tmp_path: Path
+) -> None:
+    script = plain / "exercise_03_online" / "materialize.py"
+    script.write_text(script.read_text().partition("def ")[0] + USUAL)
+    file = plain / "exercise_01_setup" / "feature_store.yaml"
+    store = yaml.safe_load(file.read_text())
+    store["online_store"]["connection_string"] = "localhost:${LAB_REDIS_PORT}"
+    store["online_store"]["key_ttl_seconds"] = 86_400
+    store["offline_store"]["type"] = "duckdb"
+    file.write_text(yaml.safe_dump(store))
+    taken = take_in(plain, tmp_path / "taken", CheckerSettings()).folder
+    assert_all_pass(grade(taken, 3), criteria=6)
+
+
 EXERCISE_5 = pytest.param(5, marks=[pytest.mark.kafka, pytest.mark.matrix])  # 5.6 takes minutes
 COMPARED = {"3.2", "4.2", "4.3", "6.1"}  # criteria with figures that `lab compare` shows
 

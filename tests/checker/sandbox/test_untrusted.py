@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import redis
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
+from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from checker.monitoring.schedule import _airflow_home, run_for_a_report, scheduled_jobs
@@ -22,7 +23,7 @@ from checker.sandbox.sandbox import Sandbox
 from checker.serving.serving_model import provide_model
 from checker.settings import CheckerSettings
 from checker.streaming.stream import _point_at
-from checker.submission.online import read_online
+from checker.submission.online import expiring, read_online
 from checker.submission.registry import Source, View, read_registry
 from checker.submission.submission import Submission
 from checker.verdict.equality import equal_values
@@ -177,6 +178,22 @@ def test_what_feast_would_not_write_to_redis_is_its_mistake(
     client.set(key, stored) if stored == "text" else client.hset(key, mapping=stored)
     with pytest.raises(SubmissionError, match="does not hold users as Feast writes it"):
         read_online(client, "shop", 3, VIEW, ["user_1"])
+
+
+def test_a_number_that_is_stored_as_a_text_is_not_that_number(client: redis.Redis) -> None:
+    stored = {feature_field("users", "count"): Value(string_val="7").SerializeToString()}
+    client.hset(entity_key("shop", "user_id", "user_1"), mapping=stored)
+    found = read_online(client, "shop", 3, VIEW, ["user_1"])
+    assert not equal_values(pd.Series([7]), found["count"]).any()
+
+
+def test_hashes_that_expire_before_the_next_run_are_counted(client: redis.Redis) -> None:
+    for user, seconds in {"minute": 60, "day": 86_400, "lasting": None}.items():
+        key = entity_key("shop", "user_id", user)
+        client.hset(key, "field", "value")
+        if seconds:
+            client.expire(key, seconds)
+    assert expiring(client, "shop", 3, VIEW, ["minute", "day", "lasting", "absent"]) == 1
 
 
 # ---- Links that are made while it runs -----------------------------------------------------------
