@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from checker.verdict.outcome import SubmissionError
 from lab.stack.redis import RedisServer
 
 LINE = re.compile(rb"^\+[\d.]+ \[(\d+) ([^ ]*)\] (.*)$")
@@ -29,7 +30,8 @@ class Monitor:
     """The commands since each mark; only ours are marks, for others can read them too."""
 
     def __init__(self, redis: RedisServer, connection: socket.socket) -> None:
-        self._client, self._lines = redis.client(), connection.makefile("rb")
+        self._redis, self._client = redis, redis.client()
+        self._lines = connection.makefile("rb")
         ours: Any = self._client.client_info()
         self._address: str = ours["addr"]
         self._token = uuid4().hex
@@ -53,6 +55,8 @@ class Monitor:
                 return found[1:]
             elif command.arguments == (self._token.encode(),):
                 found.append([])
+        if self._redis.answers():
+            raise SubmissionError("a client ended the grader's MONITOR connection to Redis")
         raise ConnectionError("Redis closed the connection of its monitor")
 
 
@@ -78,3 +82,11 @@ def _unescaped(word: bytes) -> bytes:
     """Redis escapes as Python's literals do."""
     value: bytes = ast.literal_eval(f'b"{word.decode("ascii")}"')
     return value
+
+
+def refuse_replicas(redis: RedisServer) -> None:
+    """Raise SubmissionError if a replica follows `redis`: reads from it would not be logged."""
+    replication: Any = redis.client().info("replication")
+    if count := replication["connected_slaves"]:
+        problem = f"{count} replica follows the grader's Redis; features are read from that itself"
+        raise SubmissionError(problem, f"read from $LAB_REDIS_PORT, port {redis.port}")
