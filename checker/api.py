@@ -47,7 +47,7 @@ from checker.serving.payments import (
     payments_of_unasked,
     skewed_payments,
 )
-from checker.serving.scoring import right_scores, unstable, verdict_mistakes
+from checker.serving.scoring import score_mistakes, unstable
 from checker.serving.server import Server, port_hint, running_server, start_command
 from checker.serving.serving_model import provide_model, stub_model
 from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount

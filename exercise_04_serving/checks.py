@@ -47,8 +47,8 @@ from checker.api import (
     provide_model,
     right_answers,
     right_rows,
-    right_scores,
     running_server,
+    score_mistakes,
     seconds_until,
     server_with_live_values,
     skewed_payments,
@@ -56,7 +56,6 @@ from checker.api import (
     stub_model,
     unknown_mistakes,
     unstable,
-    verdict_mistakes,
     watched,
     wrong_values,
 )
@@ -77,23 +76,24 @@ def api_serves_predictions(submission: Submission) -> Outcome:
     requests = bodies(asked)
     predictions = ask_in_turn(server, requests)
     got = answered(submission, predictions)
-    right, scored = (f(submission, asked, got) for f in (right_rows, right_scores))
+    right = right_rows(submission, asked, got)
     usable, values = [is_prediction(found) for found in predictions], got[PROBABILITY].nunique()
     mistakes = [
-        *verdict_mistakes(submission, got),
+        *score_mistakes(submission, asked, got),
         *unstable(got, answered(submission, ask_in_turn(server, requests[:NEW_ENTITIES]))),
         *accepted_mistakes(server, requests[0]),
-        *unknown_mistakes(submission, server, requests),
+        *unknown_mistakes(submission, server, asked, requests[0]),
     ]
     return Outcome(
-        bool((right & scored).all()) and all(usable) and values > 1 and not mistakes,
+        bool(right.all()) and all(usable) and values > 1 and not mistakes,
         f"{int(right.sum())} of {len(asked)} with the right features "
         f"({int(right.tail(len(from_redis)).sum())} of {len(from_redis)} that only Redis has), "
-        f"{sum(usable)} with a verdict and a probability, {int((~scored).sum())} of them not the "
-        f"model's, {values} different ones{''.join(f'; {mistake}' for mistake in mistakes)}",
-        "all, all, none, and more than one; a 4xx for mistakes of the client",
+        f"{sum(usable)} with a verdict and a probability, "
+        + "; ".join([f"{values} different ones", *mistakes]),
+        "all, all, and more than one; the model's, and a 4xx for an amount that is not above 0",
         hint=port_hint(submission)
-        or "features hold the stored values and those of the request, by the brief's names",
+        or "features hold the values in Redis and those of the request, by the brief's names; the "
+        "probability is that of class 1: docs/contract.md#exercise-4",
         examples=wrong_values(submission, asked, got),
     )
 
@@ -262,8 +262,8 @@ def many_connections_are_served(submission: Submission) -> Outcome:
         failed = next((str(answer) for answer in answers if not answer.is_object), "")
         return Outcome(
             bool(right.all()) and not mistakes,
-            f"{int(right.sum())} of {len(asked)} right, the last after {_last(answers):.1f} s"
-            f"{''.join(f'; {mistake}' for mistake in mistakes)}",
+            f"{int(right.sum())} of {len(asked)} right, the last after "
+            + "; ".join([f"{_last(answers):.1f} s", *mistakes]),
             f"all of {len(asked)} at once, within {limit_s:g} s",
             f"one of the others: {failed}" if failed else "",
             "a pool that waits rather than refuses, and no state shared between requests",

@@ -8,8 +8,9 @@ from checker.serving.http_probe import Answer, Body
 from checker.serving.payments import PAIR, VIEWS, answered
 from checker.serving.server import Server
 from checker.submission.submission import Submission
+from checker.verdict.equality import equal_rows
 
-UNKNOWN = ("nobody", "stranger", "no_one")
+UNKNOWN = "nobody"
 UNAVAILABLE = 503
 
 
@@ -30,27 +31,19 @@ def accepted_mistakes(server: Server, body: Body) -> list[str]:
     return [f"{said}: {a.status_or_error}" for said, a in answers.items() if not is_refused(a)]
 
 
-def unknown_mistakes(submission: Submission, server: Server, known: list[Body]) -> list[str]:
-    """Return what is wrong in answers about unknown users; one of a known user precedes each.
+def unknown_mistakes(
+    submission: Submission, server: Server, asked: pd.DataFrame, known: Body
+) -> list[str]:
+    """Return what is wrong in the answer about a user without features, after those of `asked`.
 
-    A refusal is right, and so is a prediction in which what is unknown is null or a constant.
+    A refusal is right, and so is a prediction in which the unknown is null, missing or a default.
     """
-    answers: list[Answer] = []
-    for name, of_another in zip(UNKNOWN, known, strict=False):
-        server.post(PREDICT, of_another)
-        answers.append(server.post(PREDICT, {**of_another, "user_id": name}))
-    failed = [a for a in answers if not is_refused(a) and a.status not in (200, UNAVAILABLE)]
-    if failed:
-        return [f"an unknown user: {failed[0].status_or_error}"]
-    found = [a.body for a in answers if a.status == 200]
-    if not all(map(is_prediction, found)):
-        return ["an unknown user: status 200 without a prediction"]
-    got = answered(submission, found)
-    return _others_features(got)
-
-
-def _others_features(got: pd.DataFrame) -> list[str]:
-    stored = [name for name in KNOWN_VIEWS[VIEWS[0]].features if name in got]
-    if any(got[name].dropna().nunique() > 1 for name in stored):
-        return ["unknown users have features that differ: those of others"]
-    return []
+    answer = server.post(PREDICT, {**known, "user_id": UNKNOWN})
+    if is_refused(answer) or answer.status == UNAVAILABLE:
+        return []
+    if not is_prediction(answer.body):
+        return [f"a user without features: {answer.status_or_error} and no prediction"]
+    got = answered(submission, [answer.body] * len(asked))
+    of_user = [n for n in KNOWN_VIEWS[VIEWS[0]].critical if n in submission.hidden.critical]
+    is_of_another = equal_rows(asked, got, of_user).any()
+    return ["a user without features has those of another"] if is_of_another else []

@@ -66,27 +66,29 @@ def right_scores(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame)
     return (_numbers(got[PROBABILITY]) - expected).abs() <= ROUNDING
 
 
-def verdict_mistakes(submission: Submission, got: pd.DataFrame) -> list[str]:
-    """Return how `is_fraud` contradicts the probabilities: it is true above a single threshold.
+def score_mistakes(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> list[str]:
+    """Return what is wrong with the probabilities, and with the verdicts that follow from them.
 
-    With the grader's model the threshold is the brief's, 0.5.
+    `is_fraud` is true above a single threshold; with the grader's model that is the brief's, 0.5.
     """
     score, verdict = _numbers(got[PROBABILITY]), _numbers(got[VERDICT])
+    wrong = int((score.notna() & ~right_scores(submission, asked, got)).sum())
+    mistakes = [f"{wrong} probabilities are not the model's"] if wrong else []
     least, most = score[verdict == 1].min(), score[verdict == 0].max()
+    contrary = verdict.notna() & ((score - 0.5).abs() > SURE) & ((score > 0.5) != (verdict == 1))
     if most > least + ROUNDING:
-        return [f"is_fraud is false at a probability of {most:.3g} and true at {least:.3g}"]
-    doubtless = (score - 0.5).abs() > SURE
-    wrong = doubtless & verdict.notna() & ((score > 0.5) != (verdict == 1))
-    if submission.running(KnownModel) is None or not wrong.any():
-        return []
-    return [f"is_fraud contradicts the probability, above or below 0.5, in {int(wrong.sum())}"]
+        mistakes.append(f"is_fraud is false at a probability of {most:.3g}, true at {least:.3g}")
+    elif submission.running(KnownModel) and contrary.any():
+        mistakes.append(f"is_fraud is not whether it is above 0.5 in {int(contrary.sum())}")
+    return mistakes
 
 
 def unstable(got: pd.DataFrame, again: pd.DataFrame) -> list[str]:
-    """Return whether the same payments, sent again, have other probabilities."""
+    """Return a mistake if the same payments, sent again, have other probabilities."""
     first = _numbers(got[PROBABILITY])[: len(again)]
     differ = int(((first - _numbers(again[PROBABILITY])).abs() > UNSTABLE).sum())
-    return [f"{differ} of {len(again)} payments have another probability when repeated"][:differ]
+    said = f"{differ} of {len(again)} have another probability when they are repeated"
+    return [said] if differ else []
 
 
 def _numbers(values: pd.Series) -> pd.Series:

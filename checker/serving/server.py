@@ -2,7 +2,7 @@
 
 import time
 
-from checker.sandbox.process import Child, log_tail
+from checker.sandbox.process import Child
 from checker.serving.http_probe import Answer, Body, ask
 from checker.submission.scripts import scripts
 from checker.submission.submission import Submission
@@ -74,7 +74,9 @@ def _started(submission: Submission) -> Server:
         if child.has_ended or time.monotonic() > deadline:
             fate = "ended" if child.has_ended else "gave no 200 at /health in time"
             child.close()
-            raise SubmissionError(f"`{command}` {fate}", HINT, log_tail(child.log))
+            raise SubmissionError(
+                f"`{command}` {fate}", port_hint(submission) or HINT, child.log_tail()
+            )
         time.sleep(POLL_S)
     return server
 
