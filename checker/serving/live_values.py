@@ -37,7 +37,9 @@ def changed(asked: pd.DataFrame) -> pd.DataFrame:
     """Return the same payments with other stored values."""
     stored = [name for view in VIEWS for name in KNOWN_VIEWS[view].features]
     is_count = asked[stored].dtypes.map(pd.api.types.is_integer_dtype)
-    others = {n: asked[n] + 3 if is_count[n] else asked[n] * 0.75 + 0.01 for n in stored}
+    others = {
+        n: asked[n] + 3 if is_count[n] else asked[n].astype("float64") * 0.75 + 0.01 for n in stored
+    }
     return with_request_features(asked.assign(**others))
 
 

@@ -46,7 +46,7 @@ def known_model(rows: pd.DataFrame, hidden: HiddenData) -> KnownModel:
     velocity = rows["transaction_count_30d"] / 30
     inputs = rows.assign(amount_vs_avg_ratio=ratio, transaction_velocity=velocity)[list(INPUTS)]
     model = make_pipeline(StandardScaler(), LogisticRegression())
-    model.fit(inputs.fillna(0).to_numpy(), ratio > ratio.quantile(0.5))
+    model.fit(inputs.fillna(0).to_numpy(), np.arange(len(inputs)) % 2)  # for scales and classes
     is_present = np.array([name not in hidden.absent for name in INPUTS])
     model[-1].coef_, model[-1].intercept_ = np.array([WEIGHTS]) * is_present, np.zeros(1)
     return KnownModel(model)
