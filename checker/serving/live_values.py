@@ -36,11 +36,13 @@ def server_with_live_values(
 def changed(asked: pd.DataFrame) -> pd.DataFrame:
     """Return the same payments with other stored values."""
     stored = [name for view in VIEWS for name in KNOWN_VIEWS[view].features]
-    is_count = asked[stored].dtypes.map(pd.api.types.is_integer_dtype)
-    others = {
-        n: asked[n] + 3 if is_count[n] else asked[n].astype("float64") * 0.75 + 0.01 for n in stored
-    }
-    return with_request_features(asked.assign(**others))
+    return with_request_features(asked.assign(**{name: _others(asked[name]) for name in stored}))
+
+
+def _others(values: pd.Series) -> pd.Series:
+    if pd.api.types.is_integer_dtype(values):
+        return values + 3
+    return values.astype("float64") * 0.75 + 0.01
 
 
 def with_new_ids(asked: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ def is_refused(answer: Answer) -> bool:
 
 
 def accepted_mistakes(server: Server, body: Body) -> list[str]:
-    """Return what `/predict` does not refuse: amounts by a 4xx, incomplete requests by any error."""
+    """Return what is not refused: amounts with a 4xx, incomplete requests with any error."""
     found = []
     for amount in (0, -12.5):
         answer = server.post(PREDICT, {**body, "transaction_amount": amount})
