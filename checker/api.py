@@ -28,7 +28,7 @@ from checker.serving.api_client import (
 from checker.serving.bare_server import bare_server
 from checker.serving.http_probe import Answer, Body, at_once, at_rate
 from checker.serving.live_values import LIVE, server_with_live_values
-from checker.serving.odd_requests import accepted_mistakes, is_refused, unknown_mistakes
+from checker.serving.odd_requests import accepted_batches, accepted_mistakes, unknown_mistakes
 from checker.serving.payments import (
     COLD_SHARE,
     NEW,

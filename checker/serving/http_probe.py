@@ -31,10 +31,6 @@ class Answer:
         """Whether it is a success that holds a JSON object."""
         return self.status == 200 and isinstance(self.body, dict)
 
-    @property
-    def status_or_error(self) -> str:
-        return self.error or f"status {self.status}"
-
     def __str__(self) -> str:
         return self.error or f"status {self.status}: {json.dumps(self.body):.150}"
 

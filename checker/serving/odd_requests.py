@@ -3,7 +3,7 @@
 import pandas as pd
 
 from checker.hidden.catalogue import KNOWN_VIEWS
-from checker.serving.api_client import PREDICT
+from checker.serving.api_client import BATCH, PREDICT
 from checker.serving.http_probe import Answer, Body
 from checker.serving.payments import PAIR, VIEWS, answered
 from checker.serving.server import Server
@@ -21,16 +21,24 @@ def is_refused(answer: Answer) -> bool:
 
 def accepted_mistakes(server: Server, body: Body) -> list[str]:
     """Return what is not refused: amounts with a 4xx, incomplete requests with any error."""
-    found = []
-    for amount in (0, -12.5):
-        answer = server.post(PREDICT, {**body, "transaction_amount": amount})
-        if not is_refused(answer):
-            found.append(f"an amount of {amount}: {answer.status_or_error}")
+    amounts = {f"an amount of {n}": server.post(PREDICT, _paying(body, n)) for n in (0, -12.5)}
+    accepted = {said: answer for said, answer in amounts.items() if not is_refused(answer)}
     for name in (*PAIR, "transaction_amount"):
         answer = server.post(PREDICT, {n: value for n, value in body.items() if n != name})
         if answer.status < 400:
-            found.append(f"no {name}: {answer.status_or_error}")
-    return found
+            accepted[f"no {name}"] = answer
+    return [f"{said}: {answer}" for said, answer in accepted.items()]
+
+
+def accepted_batches(server: Server, full: list[Body]) -> list[str]:
+    """Return which batches are not refused with a 4xx: one too large, one with an amount of 0."""
+    batches = {str(len(full) + 1): [*full, full[0]], "an amount of 0": [_paying(full[0], 0)]}
+    answers = {n: server.post(BATCH, {"transactions": batch}) for n, batch in batches.items()}
+    return [f"{n} in a batch: {answer}" for n, answer in answers.items() if not is_refused(answer)]
+
+
+def _paying(body: Body, amount: float) -> Body:
+    return {**body, "transaction_amount": amount}
 
 
 def unknown_mistakes(
@@ -44,8 +52,8 @@ def unknown_mistakes(
     if is_refused(answer) or answer.status == UNAVAILABLE:
         return []
     if not answer.is_object:
-        return [f"a user without features: {answer.status_or_error}"]
+        return [f"a user without features: {answer}"]
     got = answered(submission, [answer.body] * len(asked))
     of_user = [n for n in KNOWN_VIEWS[VIEWS[0]].critical if n in submission.hidden.critical]
-    is_of_another = equal_rows(asked, got, of_user).any()
+    is_of_another = bool(of_user) and equal_rows(asked, got, of_user).any()
     return ["a user without features has those of another"] if is_of_another else []
