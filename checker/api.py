@@ -18,7 +18,9 @@ from checker.serving.api_client import (
     PREDICT,
     STATS_TOLERANCE,
     ask_in_turn,
+    entries_for_ever,
     is_prediction,
+    right_answers,
     right_rows,
     seconds_until,
     watched,
@@ -26,23 +28,28 @@ from checker.serving.api_client import (
 )
 from checker.serving.bare_server import bare_server
 from checker.serving.http_probe import Answer, Body, at_once, at_rate
+from checker.serving.live_values import LIVE, server_with_live_values
+from checker.serving.odd_requests import accepted_batches, accepted_mistakes, unknown_mistakes
 from checker.serving.payments import (
     COLD_SHARE,
     NEW,
     NEW_ENTITIES,
     PAIR,
     PROBABILITY,
+    VERDICT,
     add_new_entities,
     answered,
     bodies,
     bodies_of,
+    crossed_payments,
     expected_features,
     hot_payments,
     payments,
     payments_of_unasked,
     skewed_payments,
 )
-from checker.serving.server import Server, running_server, start_command
+from checker.serving.scoring import score_mistakes, unstable
+from checker.serving.server import Server, port_hint, running_server, start_command
 from checker.serving.serving_model import provide_model, stub_model
 from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from checker.hidden.hidden_data import HiddenData
 from checker.hidden.hidden_source import make_hidden_data
 from checker.run.time_limit import time_limit
-from checker.sandbox.process import log_tail
+from checker.sandbox.process import log_size, log_tail
 from checker.sandbox.sandbox import Sandbox, sandbox
 from checker.settings import CheckerSettings
 from checker.submission.submission import Submission
@@ -95,7 +95,7 @@ class Grader:
         check = self._checks.get(item.id)
         if check is None:
             return Result(item, Status.NOT_ATTEMPTED, message="nothing to check yet")
-        start = time.monotonic()
+        start, log_start = time.monotonic(), log_size(submission.log)
         if start > deadline:
             limit_s = self.config.submission_limit_s
             said = f"not judged: the criteria before it took more than {limit_s:g} s"
@@ -105,7 +105,7 @@ class Grader:
         if result.status is Status.FAIL and (trouble := self._box.trouble()):
             result = Result(item, Status.ERROR, message=trouble, log_tail=result.message)
         if result.status is Status.FAIL:
-            said = result.log_tail or log_tail(submission.log)
+            said = result.log_tail or log_tail(submission.log, log_start)
             result = replace(result, hint=hint_for(result), log_tail=said)
         return replace(result, seconds=round(time.monotonic() - start, 2))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import uuid
 from contextlib import suppress
@@ -17,6 +18,7 @@ from checker.sandbox.forking import ForkingServer, with_descendants
 from checker.verdict.outcome import SubmissionError
 
 LOG_TAIL_LINES = 12
+ACCESS = re.compile(r'"[A-Z]+ \S+ HTTP/[\d.]+"')
 
 
 class Child:
@@ -24,6 +26,7 @@ class Child:
 
     def __init__(self, server: ForkingServer, start: dict[str, Any]) -> None:
         self.log = Path(start["log"])
+        self._log_start = log_size(self.log)
         self.closed = False
         self._server = server
         self._socket = server.connect()
@@ -36,6 +39,7 @@ class Child:
         Raises SubmissionError when the child raised, died, or took longer than `timeout_s` seconds.
         """
         out = self._server.folders.scratch / f"{uuid.uuid4().hex}.parquet"
+        self._log_start = log_size(self.log)
         self._socket.settimeout(timeout_s)
         try:
             reply = self._ask({**request, "out": str(out)})
@@ -57,6 +61,10 @@ class Child:
     def has_ended(self) -> bool:
         """Whether what it was told to do came to an end, or the process died."""
         return self.closed or bool(select.select([self._socket], [], [], 0)[0])
+
+    def log_tail(self) -> str:
+        """The last lines printed since its last request."""
+        return log_tail(self.log, self._log_start)
 
     def processes(self) -> list[psutil.Process]:
         """The process, everything in its session, and what it started in other ones."""
@@ -113,7 +121,7 @@ class Child:
         return f"ended: it took {excess}" if excess else "the process ended without an answer"
 
     def _error(self, message: str) -> SubmissionError:
-        return SubmissionError(message, log_tail=log_tail(self.log))
+        return SubmissionError(message, log_tail=self.log_tail())
 
 
 def _session_of(pid: int) -> int | None:
@@ -123,9 +131,15 @@ def _session_of(pid: int) -> int | None:
         return None
 
 
-def log_tail(log: Path) -> str:
-    """The last lines that a child printed."""
-    return "\n".join(untrusted.end_of(log).splitlines()[-LOG_TAIL_LINES:])
+def log_size(log: Path) -> int:
+    """How many bytes children have printed so far."""
+    return log.stat().st_size if log.is_file() else 0
+
+
+def log_tail(log: Path, since: int = 0) -> str:
+    """The last lines that a child printed after `since` bytes, without a server's access log."""
+    lines = untrusted.end_of(log, since).splitlines()
+    return "\n".join([line for line in lines if not ACCESS.search(line)][-LOG_TAIL_LINES:])
 
 
 def encoded(value: Any, scratch: Path) -> dict[str, Any]:

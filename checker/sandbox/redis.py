@@ -14,7 +14,10 @@ USER = "grader"
 # Commands that end the server, stop it, copy it elsewhere, or cut off the grader. Not CONFIG SET: a
 # right solution may set a memory policy, and `requirepass` concerns only the submission's own user.
 DENIED = "-shutdown -replicaof -slaveof -sync -psync -replconf -debug -module -acl -client"
-ALLOWED = "+client|setname +client|getname +client|id +client|info +client|list"
+ALLOWED = " ".join(
+    f"+client|{name}"
+    for name in ("setname", "getname", "id", "info", "list", "tracking", "caching", "trackinginfo")
+)
 
 
 class SandboxRedis(RedisServer):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from checker.verdict.outcome import SubmissionError
 
-LOG_BYTES = 64 * 2**10
+LOG_BYTES = 256 * 2**10
 MOST_CELLS = 50_000_000
 MOST_CSV_BYTES = 256 * 2**20
 LONGEST_LINE = 64 * 2**20
@@ -86,13 +86,13 @@ def _place(descriptor: int, path: Path) -> Path:
         return path.resolve()
 
 
-def end_of(path: Path) -> str:
-    """The last text of a log of the submission; empty when there is none."""
+def end_of(path: Path, since: int = 0) -> str:
+    """The last text of a log of the submission, after `since` bytes; empty when there is none."""
     if not os.path.lexists(path):
         return ""
     try:
         with opened(path, path.parent) as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - LOG_BYTES, 0))
+            file.seek(max(os.fstat(file.fileno()).st_size - LOG_BYTES, since))
             return file.read(LOG_BYTES).decode(errors="replace")
     except SubmissionError as error:
         return error.message

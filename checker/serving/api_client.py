@@ -13,20 +13,24 @@ from checker.serving.http_probe import Answer, Body, ask
 from checker.serving.payments import (
     PAIR,
     PROBABILITY,
+    VERDICT,
     VIEWS,
     bodies,
     bodies_of,
     expected_features,
 )
 from checker.serving.redis_monitor import monitored
+from checker.serving.scoring import expected_probabilities, right_scores
 from checker.serving.server import Server, says_healthy
 from checker.submission.submission import Submission
 from checker.verdict.equality import differences, equal_rows
 from checker.verdict.outcome import CounterExample, SubmissionError
+from lab.stack.redis import RedisServer
 
 PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
 PATIENCE = 3  # answers that may stay away before no more are asked for
 POLL_S = 0.1
+STEADY_S, STEADY_ASKS, MOST_RELAPSES = 1.0, 3, 3  # workers may notice one after the other
 STATS_TOLERANCE = 0.05
 
 
@@ -59,13 +63,24 @@ def right_rows(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -
 def wrong_values(
     submission: Submission, asked: pd.DataFrame, got: pd.DataFrame
 ) -> list[CounterExample]:
+    """Up to three features that are wrong, and then probabilities where the model is known."""
     columns = [*PAIR, *expected_features(submission.hidden)]
+    expected = expected_probabilities(submission, asked)
+    if expected is not None:
+        is_right = right_scores(submission, asked, got)
+        asked = asked.assign(**{PROBABILITY: got[PROBABILITY].where(is_right, expected)})
+        columns.append(PROBABILITY)
     return differences(asked, got, columns, of=asked[[*PAIR, "transaction_amount"]])
+
+
+def right_answers(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
+    """Whether each answer has the right features, and the probability that the model gives."""
+    return right_rows(submission, asked, got) & right_scores(submission, asked, got)
 
 
 def is_prediction(found: Any) -> bool:
     """Whether it has a verdict, and a probability between 0 and 1."""
-    if not isinstance(found, dict) or not isinstance(found.get("is_fraud"), bool):
+    if not isinstance(found, dict) or not isinstance(found.get(VERDICT), bool):
         return False
     probability = found.get(PROBABILITY)
     return isinstance(probability, int | float) and 0 <= probability <= 1
@@ -93,9 +108,9 @@ def watched(
     submission: Submission, server: Server, asked: pd.DataFrame
 ) -> tuple[list[Any], HitRate]:
     """The predictions for payments, asked for one after the other, and the hit rate meanwhile."""
-    stored = StoredFeatures.of(submission)
+    stored, redis = StoredFeatures.of(submission), submission.sandbox.redis
     hits_before, misses_before = counted(server)
-    with monitored(submission.sandbox.redis) as monitor:
+    with monitored(redis) as monitor:
         predictions = ask_in_turn(server, bodies(asked), before=monitor.mark)
         read = np.array([len(stored.read_by(group)) for group in monitor.groups()])
     hits_after, misses_after = counted(server)
@@ -111,15 +126,49 @@ def counted(server: Server) -> tuple[float, float]:
     hits, misses = counts.get("cache_hits"), counts.get("cache_misses")
     if not isinstance(hits, int | float) or not isinstance(misses, int | float):
         raise SubmissionError(f"GET {STATS} gives no cache_hits and cache_misses: {said}")
+    given, rate = counts.get("cache_hit_rate"), hits / max(hits + misses, 1)
+    if isinstance(given, int | float) and not _is_share(given, rate):
+        contradiction = f"its counts give {rate:.2f}: {hits:g} hits, {misses:g} misses"
+        raise SubmissionError(f"GET {STATS} has a cache_hit_rate of {given:g}, but {contradiction}")
     return hits, misses
 
 
+def _is_share(given: float, rate: float) -> bool:
+    """Whether it is the rate, as a share or in percent."""
+    return min(abs(given - rate), abs(given / 100 - rate)) <= STATS_TOLERANCE
+
+
+def entries_for_ever(redis: RedisServer) -> int:
+    """How many keys outside the online store's database have no time to live."""
+    keyspace: Any = redis.client().info("keyspace")
+    others = [counts for name, counts in keyspace.items() if name != "db0"]
+    return sum(counts["keys"] - counts["expires"] for counts in others)
+
+
 def seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | None:
-    """How long until /health answers that it is healthy, or is not; None if it never does."""
-    start = time.monotonic()
-    while (passed := time.monotonic() - start) < limit_s:
-        answer = ask(server.url + HEALTH, None, limit_s - passed)
-        if answer.status and says_healthy(answer) is healthy:
-            return time.monotonic() - start
+    """How long until /health answers steadily that it is healthy, or is not; None if never."""
+    start, relapses = time.monotonic(), 0
+    while (passed := time.monotonic() - start) < limit_s and relapses <= MOST_RELAPSES:
+        if _health_is(server, limit_s - passed, healthy=healthy):
+            reached = time.monotonic() - start
+            if _stays(server, limit_s, healthy=healthy):
+                return reached
+            relapses += 1
         time.sleep(POLL_S)
     return None
+
+
+def _health_is(server: Server, patience_s: float, *, healthy: bool) -> bool:
+    answer = ask(server.url + HEALTH, None, patience_s)
+    return bool(answer.status) and says_healthy(answer) is healthy
+
+
+def _stays(server: Server, patience_s: float, *, healthy: bool) -> bool:
+    """Whether /health answers the same for a second, and in a few requests at least."""
+    start, asks = time.monotonic(), 0
+    while time.monotonic() - start < STEADY_S or asks < STEADY_ASKS:
+        time.sleep(POLL_S)
+        if not _health_is(server, patience_s, healthy=healthy):
+            return False
+        asks += 1
+    return True

@@ -1,5 +1,6 @@
 """Which commands read stored features from Redis; those of streaming views do not count."""
 
+import re
 from dataclasses import dataclass
 
 from checker.hidden.catalogue import KNOWN_VIEWS
@@ -8,8 +9,12 @@ from checker.serving.redis_monitor import Command
 from checker.submission.submission import Submission
 from feast_plugins.redis_encoding import entity_key, feature_field
 
-WHOLE_HASH = ("HGETALL", "HVALS", "HSCAN", "HRANDFIELD", "DUMP", "COPY")
 SOME_FIELDS = ("HGET", "HMGET")
+# Commands that name a key without reading its values. A script's own commands are logged as well.
+NO_VALUES = re.compile(
+    r"H(M?SET|SETNX|DEL|EXISTS|LEN|KEYS|STRLEN)|DEL|UNLINK|EXISTS|TYPE|TOUCH|P?TTL|PERSIST|"
+    r"P?EXPIRE(AT|TIME)?|OBJECT|MEMORY|WATCH|(EVAL|EVALSHA|FCALL)(_RO)?"
+)
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,13 @@ class StoredFeatures:
 
     def read_by(self, commands: list[Command]) -> set[bytes]:
         """The keys of the entities whose features `commands` read."""
-        return {command.arguments[0] for command in commands if self._is_read_by(command)}
+        return {key for command in commands for key in self._read_by(command)}
 
-    def _is_read_by(self, command: Command) -> bool:
-        if command.database != 0 or not command.arguments:
-            return False
-        key, *rest = command.arguments
-        if command.name in SOME_FIELDS:
-            return key in self.keys and not self.fields.isdisjoint(rest)
-        return key in self.keys and command.name in WHOLE_HASH
+    def _read_by(self, command: Command) -> set[bytes]:
+        """The entities that a command names, unless it is known to read none of their values."""
+        if command.database != 0 or NO_VALUES.fullmatch(command.name):
+            return set()
+        if command.name in SOME_FIELDS and self.fields.isdisjoint(command.arguments[1:]):
+            return set()
+        named = {argument.partition(b"->")[0] for argument in command.arguments}  # SORT … GET
+        return {*command.arguments, *named} & self.keys

@@ -17,7 +17,7 @@ from checker.submission.submission import Submission
 VIEWS = ("user_transaction_features", "merchant_risk_features")
 PAIR = ["user_id", "merchant_id"]
 REQUEST_FEATURES = ("amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity")
-PROBABILITY = "fraud_probability"
+PROBABILITY, VERDICT = "fraud_probability", "is_fraud"
 AVERAGE = "avg_transaction_amount"
 NEW = "new_"
 NEW_ENTITIES = 20
@@ -71,6 +71,15 @@ def hot_payments(hidden: HiddenData) -> pd.DataFrame:
     return payments(hidden, HOT_PAIRS, 0)
 
 
+def crossed_payments(hidden: HiddenData, draw: int) -> pd.DataFrame:
+    """Payments of half of the hot users, each to the merchant of another one."""
+    hot = hot_payments(hidden).head(HOT_PAIRS // 2)
+    of_merchant = [KNOWN_VIEWS[VIEWS[1]].key, *KNOWN_VIEWS[VIEWS[1]].features]
+    others = hot[of_merchant].iloc[::-1].reset_index(drop=True)
+    crossed = pd.concat([hot.drop(columns=of_merchant), others], axis=1)
+    return _with_amounts(crossed, np.random.default_rng([hidden.seed, draw]))
+
+
 def skewed_payments(
     hidden: HiddenData, count: int, draw: int, cold: pd.DataFrame | None = None
 ) -> pd.DataFrame:
@@ -100,14 +109,17 @@ def expected_features(hidden: HiddenData) -> list[str]:
 
 
 def answered(submission: Submission, predictions: Iterable[object]) -> pd.DataFrame:
-    """Pair, probability and features of each prediction, under our names; null where absent."""
+    """Pair, score, verdict and features of each prediction, under our names; null where absent."""
     objects = [found if isinstance(found, dict) else {} for found in predictions]
     given = [found.get("features") for found in objects]
     features = pd.DataFrame(
         [{str(n): plain(v) for n, v in f.items()} if isinstance(f, dict) else {} for f in given]
     )
     named = submission.names.canonical(features)
-    own = {name: [plain(found.get(name)) for found in objects] for name in [*PAIR, PROBABILITY]}
+    own = {
+        name: [plain(found.get(name)) for found in objects]
+        for name in [*PAIR, PROBABILITY, VERDICT]
+    }
     return named.assign(**own)
 
 
@@ -135,9 +147,14 @@ def _with_amounts(pairs: pd.DataFrame, random: np.random.Generator) -> pd.DataFr
         0.9, 1.1, len(pairs)
     )
     amount = (average * over_average).round(2).clip(lower=0.5)
-    return pairs.assign(
-        transaction_amount=amount,
+    return with_request_features(pairs.assign(transaction_amount=amount)).reset_index(drop=True)
+
+
+def with_request_features(asked: pd.DataFrame) -> pd.DataFrame:
+    """`asked` with the features of the request, from its amounts and stored features."""
+    average, amount = asked[AVERAGE].astype("float64"), asked["transaction_amount"]
+    return asked.assign(
         amount_vs_avg_ratio=amount / average,
         is_large_transaction=(amount > 2 * average).astype("int64"),
-        transaction_velocity=pairs["transaction_count_30d"] / 30,
-    ).reset_index(drop=True)
+        transaction_velocity=asked["transaction_count_30d"] / 30,
+    )

@@ -2,8 +2,9 @@
 
 import time
 
-from checker.sandbox.process import Child, log_tail
+from checker.sandbox.process import Child
 from checker.serving.http_probe import Answer, Body, ask
+from checker.submission.scripts import scripts
 from checker.submission.submission import Submission
 from checker.verdict.outcome import NotAttemptedError, SubmissionError
 from lab.settings import LOOPBACK
@@ -73,9 +74,22 @@ def _started(submission: Submission) -> Server:
         if child.has_ended or time.monotonic() > deadline:
             fate = "ended" if child.has_ended else "gave no 200 at /health in time"
             child.close()
-            raise SubmissionError(f"`{command}` {fate}", HINT, log_tail(child.log))
+            raise SubmissionError(
+                f"`{command}` {fate}", port_hint(submission) or HINT, child.log_tail()
+            )
         time.sleep(POLL_S)
     return server
+
+
+def port_hint(submission: Submission) -> str:
+    """A hint for code that has Redis's usual port only; empty for all other."""
+    texts = {
+        f.name: f.read_text("utf-8", "replace") for f in scripts(submission.exercise(EXERCISE))
+    }
+    if any("LAB_REDIS_PORT" in text for text in texts.values()):
+        return ""
+    named = [name for name, text in texts.items() if "6379" in text]
+    return f"{named[0]} names port 6379; the grader's Redis is at $LAB_REDIS_PORT" if named else ""
 
 
 def start_command(submission: Submission) -> str:

@@ -10,25 +10,16 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from checker.hidden.hidden_data import HiddenData
 from checker.sandbox import untrusted
 from checker.serving.api_client import ask_in_turn, is_prediction
-from checker.serving.payments import PROBABILITY, bodies, payments
+from checker.serving.payments import PROBABILITY, VERDICT, bodies, payments
+from checker.serving.scoring import INPUTS, known_model
 from checker.serving.server import end_server, running_server
 from checker.submission.scripts import scripts
 from checker.submission.submission import Submission
 from checker.verdict.outcome import NotAttemptedError, SubmissionError
 
 EXERCISE = 4
-INPUTS = (
-    "transaction_count_7d",
-    "transaction_count_30d",
-    "avg_transaction_amount",
-    "chargeback_rate",
-    "amount_vs_avg_ratio",
-    "transaction_velocity",
-    "transaction_amount",
-)
 TRAINING = ("generate_training_data.py", "get_training_data", "export_training_data")
 MOST_ROWS = 100_000
 STUB_MODEL, OWN_MODEL = "stub model", "its own inference inside"
@@ -46,7 +37,9 @@ def provide_model(submission: Submission) -> None:
         submission.run(f"python {trainers[0].relative_to(folder)}", EXERCISE)
     else:
         with untrusted.written(models / "fraud_detector.pkl", submission.root) as file:
-            joblib.dump(_trained(submission.hidden), file)
+            rows = submission.hidden.with_answers(submission.hidden.frame(MOST_ROWS))
+            model = submission.remember(known_model(rows, submission.hidden))
+            joblib.dump(model.classifier, file)
 
 
 @contextmanager
@@ -65,18 +58,27 @@ def stub_model(submission: Submission) -> Iterator[str]:
 def _serves_stub(submission: Submission, restore: ExitStack) -> bool:
     """Start the API with a stub; return whether all its predictions have the stub's probability."""
     file = submission.exercise(EXERCISE) / submission.names.model
-    percent = secrets.choice(range(10, 90))  # a service may round to two digits
+    # A service may round to two digits; the verdict is the same by any sensible threshold.
+    probability = secrets.choice((0.97, 0.98, 0.99))
     try:
         own = untrusted.content(file, submission.root)
         end_server(submission)  # it may have mapped the file
         with untrusted.written(file, submission.root) as model:
             restore.callback(_restore, submission, file, own)
-            pickle.dump(_stub(percent), model)
+            pickle.dump(_stub(round(100 * probability)), model)
         server = running_server(submission)
     except SubmissionError:
         return False
     found = ask_in_turn(server, bodies(payments(submission.hidden, 5, 9)))
-    return all(is_prediction(f) and np.isclose(f[PROBABILITY], percent / 100) for f in found)
+    if not all(map(is_prediction, found)):
+        return False
+    served = np.array([f[PROBABILITY] for f in found])
+    if np.allclose(served, 1 - probability):
+        raise SubmissionError(f"fraud_probability is not that of class 1, {probability}")
+    is_served = np.allclose(served, probability)
+    if is_served and not all(f[VERDICT] for f in found):
+        raise SubmissionError(f"is_fraud is false at a fraud_probability of {probability}")
+    return bool(is_served)
 
 
 def _restore(submission: Submission, file: Path, content: bytes) -> None:
@@ -99,18 +101,3 @@ def _export_training_data(submission: Submission) -> None:
     frame = submission.names.frame(submission.hidden.frame(MOST_ROWS))
     with suppress(NotAttemptedError, SubmissionError):
         submission.call(2, script, export, submission.call(2, script, get, frame))
-
-
-def _trained(hidden: HiddenData) -> object:
-    """A model of the brief's inputs, in its order; it also calls large payments fraud."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    rows = hidden.with_answers(hidden.frame(MOST_ROWS))
-    ratio = rows["transaction_amount"] / rows["avg_transaction_amount"]
-    velocity = rows["transaction_count_30d"] / 30
-    inputs = rows.assign(amount_vs_avg_ratio=ratio, transaction_velocity=velocity)[list(INPUTS)]
-    is_fraud = (rows["is_fraud"] == 1) | (ratio > ratio.quantile(0.9))
-    model = make_pipeline(StandardScaler(), LogisticRegression())
-    return model.fit(inputs.fillna(0).to_numpy(), is_fraud)

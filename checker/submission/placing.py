@@ -44,7 +44,8 @@ def place_feature_tables(submission: Submission) -> None:
         if known:
             if not views[0].source.path:
                 raise SubmissionError(f"{views[0].name} reads from no file", hint=NO_FILE)
-            table = _columns(submission, known[0], views)
+            rows = submission.hidden.tables[known[0].name]
+            table = own_columns(submission, known[0], views, rows)
             with untrusted.written(path, submission.root) as file:
                 table.to_parquet(file, index=False, coerce_timestamps="us")
 
@@ -67,9 +68,10 @@ def own_view(submission: Submission, known: KnownView) -> View | None:
     return submission.registry.views.get(own_name)
 
 
-def _columns(submission: Submission, known: KnownView, views: list[View]) -> pd.DataFrame:
-    """The hidden rows of `known` under the columns of all `views` that share its file."""
-    rows = submission.hidden.tables[known.name]
+def own_columns(
+    submission: Submission, known: KnownView, views: list[View], rows: pd.DataFrame
+) -> pd.DataFrame:
+    """The `rows` of `known` under the columns of all `views` that share its file."""
     ours = {submission.names.feature(known.name, f)[1]: f for f in known.features}
     table: dict[str, pd.Series] = {}
     for view in views:

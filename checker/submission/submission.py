@@ -15,7 +15,7 @@ import yaml
 
 from checker.hidden.hidden_data import HiddenData
 from checker.sandbox import untrusted
-from checker.sandbox.process import Child, encoded, log_tail
+from checker.sandbox.process import Child, encoded
 from checker.sandbox.sandbox import Sandbox
 from checker.settings import CheckerSettings
 from checker.submission.copying import EXERCISE_FOLDER, copy_exercises
@@ -205,7 +205,7 @@ class Submission:
         finally:
             child.close()
         if status:
-            said = log_tail(self.log)
+            said = child.log_tail()
             raise SubmissionError(f"`{command}` ended with status {status}", log_tail=said)
 
     def start(self, command: str, exercise: int, *, do: str = "run", **env: str) -> Child:

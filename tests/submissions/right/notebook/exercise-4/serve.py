@@ -47,6 +47,8 @@ def stored_features(user, merchant):
 def predict(payment):
     user, merchant = payment["user_id"], payment["merchant_id"]
     amount = float(payment["transaction_amount"])
+    if amount <= 0:
+        raise ValueError("transaction_amount is not positive")
     live = {name.decode(): float(value) for name, value in client.hgetall(f"live:{user}").items()}
     found = {**live, **stored_features(user, merchant)}
     average = found["avg_transaction_amount"]
