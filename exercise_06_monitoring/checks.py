@@ -67,7 +67,9 @@ def drift_is_identified(submission: Submission) -> Outcome:
     tests = [ask(submission, KS, p.reference, p.current, p.threshold) for p in asked]
     indexes = [ask(submission, PSI, pair.reference, pair.current) for pair in asked]
     wrong_tests = [(p, t) for p, t in zip(asked, tests, strict=True) if not ks_is_right(p, t)]
-    wrong_indexes = [(p, i) for p, i in zip(asked, indexes, strict=True) if not psi_is_right(p, i)]
+    wrong_indexes = [
+        (p, i) for p, i in zip(asked, indexes, strict=True) if not p.is_right_psi(as_number(i))
+    ]
     return Outcome(
         not wrong_tests and not wrong_indexes,
         f"right verdicts: KS {len(asked) - len(wrong_tests)}, PSI {len(asked) - len(wrong_indexes)}"
@@ -91,21 +93,11 @@ def ks_is_right(pair: Pair, said: Any) -> bool:
     return pair.is_right_ks(bool(said[0]), as_number(said[1]), as_number(said[2]))
 
 
-def psi_is_right(pair: Pair, said: Any) -> bool:
-    return pair.is_right_psi(as_number(said))
-
-
 def _wrong(function: str, cases: Sequence[tuple[Pair, Any]]) -> list[CounterExample]:
     return [
-        CounterExample(f"{function}: {pair.name}", _expected(function, pair), str(said))
+        CounterExample(f"{function}: {pair.name}", pair.expected(function == PSI), str(said))
         for pair, said in cases[:2]
     ]
-
-
-def _expected(function: str, pair: Pair) -> str:
-    if function == PSI and pair.psi is not None:
-        return f"{pair.psi:.2f}"
-    return "drift" if pair.drifted else "none"
 
 
 def _on_nulls(submission: Submission, pair: Pair) -> str:
@@ -168,25 +160,22 @@ def alerts_are_sent(submission: Submission) -> Outcome:
     healthy, _ = monitoring_run(submission)
     place_windows(submission, utc_now(), drift)
     drifted, said = monitoring_run(submission, refuse=is_right)
-    alerts = alarms(filter(is_right, drifted.arrived), names)
-    named = [feature for feature in drift if any(feature in a.features for a in alerts)]
-    false_alarms = [("healthy data", a.text) for a in alarms(healthy.arrived, names)]
-    false_alarms += [
-        ("a feature without drift", a.text)
-        for a in alarms(drifted.arrived, names)
-        if not is_right(a.text)
-    ]
+    found = alarms(drifted.arrived, names)
+    named = set().union(*(alarm.features for alarm in found if is_right(alarm.text)))
+    wrong = [*alarms(healthy.arrived, names), *(a for a in found if not is_right(a.text))]
     rejected = [*healthy.rejected, *drifted.rejected]
     return Outcome(
-        len(named) == len(drift) and not false_alarms,
+        len(named) == len(drift) and not wrong,
         f"drift in {', '.join(names[feature] for feature in drift)}: {len(named)} of {len(drift)} "
         f"named by an alert that arrived, {len(drifted.refused)} refused; "
-        f"{len(false_alarms)} false alarms",
+        f"{len(wrong)} false alarms",
         "all, in alerts that name no other feature; none",
         f"Slack rejects {len(rejected)} posts: {rejected[0]}" if rejected else said,
         "post {'text': …} to SLACK_WEBHOOK_URL or mail to ALERT_EMAIL_TO; retry after a 500: "
         "docs/errata.md#an-alert-without-a-receiver",
-        examples=[CounterExample(why, "no alert", text[:200]) for why, text in false_alarms],
+        examples=[
+            CounterExample(", ".join(sorted(a.features)), "no alert", a.text[:200]) for a in wrong
+        ],
     )
 
 

@@ -100,6 +100,12 @@ class Pair:
         tolerance = max(PSI_TOLERANCE * self.psi, LEAST_TOLERANCE)
         return self.psi - tolerance, self.psi + tolerance
 
+    def expected(self, is_psi: bool) -> str:
+        """Return the right answer for a counter-example."""
+        if is_psi and self.psi is not None:
+            return f"{self.psi:.2f}"
+        return "drift" if self.drifted else "none"
+
     def is_right_psi(self, psi: float) -> bool:
         low, high = self.psi_band
         return low < psi < high

@@ -23,7 +23,8 @@ def run_for_a_report(
     submission: Submission, jobs: Iterable[Job]
 ) -> tuple[Job | None, list[str], str]:
     """Return the first job that writes a right report, the problems of those before it, a note."""
-    names, problems = monitored_features(submission), []
+    problems: list[str] = []
+    names = monitored_features(submission)
     for job in jobs:
         texts: list[str] = []
         try:
