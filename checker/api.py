@@ -6,11 +6,20 @@ It holds nothing of its own. Each name is defined, and documented, in the room t
 from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView
 from checker.hidden.exported_splits import SPLITS, split_problems
 from checker.hidden.hidden_data import HiddenData, numbered, plant
+from checker.monitoring.alerts import MONITORED, alarms, monitored_features
 from checker.monitoring.pairs import Pair, pairs, with_nulls
-from checker.monitoring.quality import findings, mistakes, planted_table
+from checker.monitoring.quality import (
+    damaged_schemas,
+    findings,
+    mistakes,
+    planted_table,
+    reports_schema,
+)
 from checker.monitoring.receivers import Receivers, receivers
-from checker.monitoring.schedule import run_for_a_report, scheduled_jobs
-from checker.monitoring.windows import features_of, larger, place_windows, planted
+from checker.monitoring.schedule import scheduled_jobs
+from checker.monitoring.scheduled_report import run_for_a_report
+from checker.monitoring.severity import Row, wrong_severities
+from checker.monitoring.windows import features_of, larger, place_windows, planted, smaller
 from checker.run.rounds import alone, best_of_rounds
 from checker.sandbox.untrusted import plain
 from checker.serving.api_client import (

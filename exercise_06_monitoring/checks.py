@@ -1,35 +1,43 @@
-"""The five criteria of exercise 6: drift and faults that were planted, and what is said of them."""
+"""The five criteria of exercise 6: planted drift and faults, and the alerts and reports of them."""
 
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from checker.api import (
+    MONITORED,
     CounterExample,
     Outcome,
     Pair,
     Receivers,
+    Row,
     Submission,
     SubmissionError,
+    alarms,
     criterion,
+    damaged_schemas,
     features_of,
     findings,
     larger,
     mistakes,
+    monitored_features,
     pairs,
     place_windows,
     planted,
     planted_table,
     receivers,
+    reports_schema,
     run_for_a_report,
     scheduled_jobs,
     script_that_defines,
+    smaller,
     with_nulls,
+    wrong_severities,
 )
 from lab.settings import utc_now
 
@@ -37,14 +45,9 @@ SCRIPT = "feature_monitoring.py"
 KS, PSI, QUALITY = "detect_drift_ks_test", "calculate_psi", "check_data_quality"
 REPORT = "generate_drift_report"
 REPORT_COLUMNS = ("feature", "has_drift", "psi", "severity")
-NO_DRIFT, DRIFT = 0.1, 0.25  # the brief's bands of PSI
-SIGNIFICANT = 0.05
-ALERTED = (
-    "transaction_count_7d",
-    "transaction_count_30d",
-    "avg_transaction_amount",
-    "chargeback_rate",
-)
+# The brief's bands of PSI, and whether has_drift is true there; in the middle it may be either
+BANDS = {"none": (-math.inf, 0.1), "moderate": (0.1, 0.25), "drift": (0.25, math.inf)}
+HAS_DRIFT = {"none": (False,), "moderate": (False, True), "drift": (True,)}
 
 
 def ask(submission: Submission, function: str, *arguments: Any) -> Any:
@@ -59,18 +62,20 @@ def as_number(value: object) -> float:
 
 @criterion("6.1")
 def drift_is_identified(submission: Submission) -> Outcome:
-    """KS test and PSI find the drift of 20 pairs of samples, and none in 20 others."""
+    """KS test and PSI find the drift of pairs of samples, and none in others."""
     asked = list(pairs(submission.hidden.seed))
-    tests = [ask(submission, KS, pair.reference, pair.current) for pair in asked]
+    tests = [ask(submission, KS, p.reference, p.current, p.threshold) for p in asked]
     indexes = [ask(submission, PSI, pair.reference, pair.current) for pair in asked]
     wrong_tests = [(p, t) for p, t in zip(asked, tests, strict=True) if not ks_is_right(p, t)]
-    wrong_indexes = [(p, i) for p, i in zip(asked, indexes, strict=True) if not psi_is_right(p, i)]
+    wrong_indexes = [
+        (p, i) for p, i in zip(asked, indexes, strict=True) if not p.is_right_psi(as_number(i))
+    ]
     return Outcome(
         not wrong_tests and not wrong_indexes,
         f"right verdicts: KS {len(asked) - len(wrong_tests)}, PSI {len(asked) - len(wrong_indexes)}"
         f" of {len(asked)}",
-        f"all of both: p below {SIGNIFICANT:g} and PSI above {DRIFT:g} where there is drift, "
-        f"PSI below {NO_DRIFT:g} where there is none",
+        "all of both: p below the threshold and PSI above 0.25 where there is drift, PSI below 0.1 "
+        "where there is none; the known PSI and KS statistic",
         hint="values outside the reference's range count too: docs/errata.md#psi-without-tails",
         examples=[*_wrong(KS, wrong_tests), *_wrong(PSI, wrong_indexes)],
         notes=[_on_nulls(submission, next(pair for pair in asked if pair.drifted))],
@@ -85,21 +90,12 @@ def ks_is_right(pair: Pair, said: Any) -> bool:
     """Whether (has_drift, statistic, p_value) agree with the pair and with each other."""
     if not isinstance(said, list) or len(said) != 3 or said[0] not in (True, False):
         return False
-    statistic, p_value = as_number(said[1]), as_number(said[2])
-    is_plausible = 0 <= statistic <= 1 and 0 <= p_value <= 1
-    return (
-        is_plausible and bool(said[0]) is pair.drifted and (p_value < SIGNIFICANT) is pair.drifted
-    )
-
-
-def psi_is_right(pair: Pair, said: Any) -> bool:
-    psi = as_number(said)
-    return psi > DRIFT if pair.drifted else psi < NO_DRIFT
+    return pair.is_right_ks(bool(said[0]), as_number(said[1]), as_number(said[2]))
 
 
 def _wrong(function: str, cases: Sequence[tuple[Pair, Any]]) -> list[CounterExample]:
     return [
-        CounterExample(f"{function}: {pair.name}", "drift" if pair.drifted else "none", str(said))
+        CounterExample(f"{function}: {pair.name}", pair.expected(function == PSI), str(said))
         for pair, said in cases[:2]
     ]
 
@@ -122,6 +118,10 @@ def faults_are_detected(submission: Submission) -> Outcome:
     ours = dict(zip(own, planted.rows, strict=True))
     found = findings(ask(submission, QUALITY, own), ours)
     wrong = list(mistakes(planted, found))
+    reported = [
+        f"{damage}: {'' if _reports_schema(submission, table, ours) else 'not '}reported"
+        for damage, table in damaged_schemas(own).items()
+    ]
     asked = 2 * len(ours) - 1
     return Outcome(
         not wrong,
@@ -131,40 +131,61 @@ def faults_are_detected(submission: Submission) -> Outcome:
         "give records of column, check, value, passed; or {column: {null_rate, outlier_rate}}: "
         "docs/errata.md#quality-that-prints",
         examples=[CounterExample(case, f"{share:.3f}", told) for case, share, told in wrong],
+        notes=[f"schema, by {QUALITY} alone (not scored): {'; '.join(reported)}"],
     )
+
+
+def _reports_schema(submission: Submission, table: pd.DataFrame, ours: dict[str, str]) -> bool:
+    """Return True if a damaged table fails a check of its own, or is refused."""
+    try:
+        return reports_schema(findings(ask(submission, QUALITY, table), ours))
+    except SubmissionError:
+        return True
 
 
 @criterion("6.3")
 def alerts_are_sent(submission: Submission) -> Outcome:
-    """A run on drifted data names the feature in an alert, though the receiver fails once.
+    """A run on drifted data alerts for the drifted features only, though a post is refused.
 
-    A run on healthy data names none.
+    A run on healthy data does not alert.
     """
-    names = features_of(submission)
-    planted = str(np.random.default_rng([submission.hidden.seed, 63]).choice(ALERTED))
+    names = monitored_features(submission)
+    random = np.random.default_rng([submission.hidden.seed, 63])
+    drift = dict(zip(map(str, random.permutation(MONITORED)), (larger, smaller), strict=False))
+
+    def is_right(text: str) -> bool:
+        return any(alarm.features <= set(drift) for alarm in alarms([text], names))
+
     place_windows(submission, utc_now(), {})
     healthy, _ = monitoring_run(submission)
-    place_windows(submission, utc_now(), {planted: larger})
-    drifted, said = monitoring_run(submission, refusals=1)
-    told = [text for text in drifted.delivered if mentions(text, names[planted])]
-    false_alarms = [t for t in healthy.arrived if any(mentions(t, n) for n in names.values())]
+    place_windows(submission, utc_now(), drift)
+    drifted, said = monitoring_run(submission, refuse=is_right)
+    found = alarms(drifted.arrived, names)
+    named = set().union(*(alarm.features for alarm in found if is_right(alarm.text)))
+    wrong = [*alarms(healthy.arrived, names), *(a for a in found if not is_right(a.text))]
+    rejected = [*healthy.rejected, *drifted.rejected]
     return Outcome(
-        bool(told) and not false_alarms,
-        f"drift in {names[planted]}: {len(told)} of {len(drifted.delivered)} alerts that arrived "
-        f"name it, {len(drifted.refused)} refused; healthy data: {len(false_alarms)} alerts",
-        "at least 1; none",
-        said,
-        "post to SLACK_WEBHOOK_URL or mail to ALERT_EMAIL_TO; try again after a 500: "
+        len(named) == len(drift) and not wrong,
+        f"drift in {', '.join(names[feature] for feature in drift)}: {len(named)} of {len(drift)} "
+        f"named by an alert that arrived, {len(drifted.refused)} refused; "
+        f"{len(wrong)} false alarms",
+        "all, in alerts that name no other feature; none",
+        f"Slack rejects {len(rejected)} posts: {rejected[0]}" if rejected else said,
+        "post {'text': …} to SLACK_WEBHOOK_URL or mail to ALERT_EMAIL_TO; retry after a 500: "
         "docs/errata.md#an-alert-without-a-receiver",
-        examples=[CounterExample("healthy data", "no alert", t[:200]) for t in false_alarms],
+        examples=[
+            CounterExample(", ".join(sorted(a.features)), "no alert", a.text[:200]) for a in wrong
+        ],
     )
 
 
-def monitoring_run(submission: Submission, refusals: int = 0) -> tuple[Receivers, str]:
+def monitoring_run(
+    submission: Submission, refuse: Callable[[str], bool] = lambda _: False
+) -> tuple[Receivers, str]:
     """What arrives during a run of their monitoring, and how it failed, if it did."""
     script = script_that_defines(submission.exercise(6), SCRIPT, REPORT)
     command = submission.names.monitor or f"python {shlex.quote(str(script))}"
-    with receivers(refusals) as received:
+    with receivers(refuse) as received:
         try:
             submission.run(command, 6, cwd=submission.repo, env=received.environment)
         except SubmissionError as error:  # an exit status says nothing of what arrived
@@ -172,33 +193,31 @@ def monitoring_run(submission: Submission, refusals: int = 0) -> tuple[Receivers
     return received, ""
 
 
-def mentions(text: str, feature: str) -> bool:
-    """Whether a text has the name of a feature, with or without that of its view."""
-    return re.search(rf"(\b|__){re.escape(feature)}\b", text) is not None
-
-
 @criterion("6.4")
 def reports_are_generated(submission: Submission) -> Outcome:
     """generate_drift_report tells which of all features have drifted, and tells the same again."""
     names = features_of(submission)
-    drift, passing = planted(names, submission.hidden.seed)
-    place_windows(submission, utc_now(), drift, passing)
-    drifted = set(drift) - passing
+    plan = planted(names, submission.hidden.seed)
+    place_windows(submission, utc_now(), plan.drift, plan.passing)
     reports = [report(submission, list(names.values())) for _ in range(2)]
-    rows = {feature: [told.get(own, {}) for told in reports] for feature, own in names.items()}
-    calm = [row.get("severity") for f in names if f not in drifted for row in rows[f]]
-    wrong = [f for f in names if not all(row_is_right(row, f in drifted, calm) for row in rows[f])]
+    wrong, rows = {}, {}
+    for feature, own in names.items():
+        drift, rows[feature] = plan.of(feature), [found.get(own, {}) for found in reports]
+        if not all(row_is_right(row, drift) for row in rows[feature]):
+            wrong[feature] = {"none": "no drift"}.get(drift, drift)
+    graded = [
+        Row(f, plan.of(f), row["severity"]) for f in names if f not in wrong for row in rows[f]
+    ]
+    wrong |= wrong_severities(graded)
     return Outcome(
         not wrong,
         f"{len(names) - len(wrong)} of {len(names)} features right in both of two reports",
-        f"all: has_drift and a psi above {DRIFT:g} in the {len(drifted)} that have drifted, not in "
-        f"the {len(passing)} that had between the windows; a severity that tells them apart",
+        "all: has_drift and a psi above 0.25 in those that have drifted, not in the "
+        f"{len(plan.passing)} that had between the windows; a psi from 0.1 to 0.25 in one; "
+        "severities that rise with drift",
         hint="compare days -60 to -30 with the last 7, by the values that the feature store has: "
         "docs/errata.md#a-random-report",
-        examples=[
-            CounterExample(names[f], "drift" if f in drifted else "no drift", str(rows[f]))
-            for f in wrong
-        ],
+        examples=[CounterExample(names[f], why, str(rows[f])) for f, why in wrong.items()],
     )
 
 
@@ -216,28 +235,29 @@ def report(submission: Submission, features: list[str]) -> dict[str, dict[str, A
     return {re.split(r":|__", str(row.pop("feature")))[-1]: row for row in rows}
 
 
-def row_is_right(row: dict[str, Any], drifted: bool, calm: list[Any]) -> bool:
-    """`calm` are the severities of what has not drifted, which a drift must not have."""
-    is_told = row.get("has_drift") in (True, False) and bool(row["has_drift"]) is drifted
-    psi = as_number(row.get("psi"))
-    severity = row.get("severity")
-    is_graded = isinstance(severity, str) and severity != "" and (severity in calm) is not drifted
-    return is_told and is_graded and math.isfinite(psi) and (psi > DRIFT) is drifted
+def row_is_right(row: dict[str, Any], drift: str) -> bool:
+    """Return whether has_drift and psi fit the planted drift, and the severity is a text."""
+    low, high = BANDS[drift]
+    has_drift, severity = row.get("has_drift"), row.get("severity")
+    is_graded = isinstance(severity, str) and severity != ""
+    return has_drift in HAS_DRIFT[drift] and low < as_number(row.get("psi")) < high and is_graded
 
 
 @criterion("6.5")
 def monitoring_is_scheduled(submission: Submission) -> Outcome:
-    """A DAG or a line of a crontab has a valid schedule, and run once from / writes a report."""
+    """A DAG or a crontab runs every day, and its reports from / follow the data."""
     jobs = scheduled_jobs(submission)
     valid = [job for job in jobs if not job.problem]
-    ran, said = run_for_a_report(submission, valid, features_of(submission).values())
+    ran, said, note = run_for_a_report(submission, valid)
     problems = [f"{job.when}: {job.problem}" for job in jobs if job.problem]
     return Outcome(
         ran is not None,
         f"{len(valid)} of {len(jobs)} schedules valid ({', '.join(job.when for job in valid)}); "
-        f"{ran.command if ran else 'none'} wrote a report",
-        "one that, run from /, writes a file below data/ that names a monitored feature",
+        f"{ran.command if ran else 'none'} wrote right reports",
+        "one that, run from / on two states of the data, writes a file below data/ with figures of "
+        f"{', '.join(MONITORED)}, which change with the data",
         "; ".join([*problems, *said])
         or ("" if jobs else "there is no DAG in airflow_dags/, and no crontab"),
         "paths must not depend on the working directory",
+        notes=[note] if note else [],
     )

@@ -40,16 +40,22 @@ class PlantedTable:
 
 
 def planted_table(seed: int) -> PlantedTable:
-    """Nulls in three columns, outliers in two, both in one of them; the rest is clean."""
+    """Nulls in three columns, outliers in a rate and in a larger number, both in one of the two.
+
+    The outliers of one column are above all other values, those of the other are below them.
+    """
     random = np.random.default_rng([seed, 62])
     names = [name for name in RANGES if name != CONSTANT]
     columns: dict[str, Any] = {name: random.permutation(values_of(name, ROWS)) for name in names}
     columns[CONSTANT] = np.full(ROWS, 0.02)
     columns[TEXT] = random.choice(["Lagos", "Lima", "Lyon"], ROWS).astype(object)
     planted = PlantedTable(pd.DataFrame(columns))
-    only_nulls, only_outliers, both = random.choice(names, 3, replace=False)
-    for name in (only_outliers, both):
-        _plant(planted, OUTLIERS, name, 50 * RANGES[name][1], random)
+    rates = [name for name in names if RANGES[name][1] < 1]
+    numbers = random.permutation([name for name in names if name not in rates])
+    only_nulls = numbers[0]
+    only_outliers, both = random.permutation([numbers[1], random.choice(rates)])
+    for name, sign in zip((only_outliers, both), random.permutation([1, -1]), strict=True):
+        _plant(planted, OUTLIERS, name, sign * 50 * RANGES[name][1], random)
     for name in (only_nulls, both, TEXT):
         _plant(planted, NULLS, name, None, random)
     return planted
@@ -60,7 +66,7 @@ def _plant(
 ) -> None:
     """Put `value` into some rows, and never over a fault that is there already."""
     values = planted.rows[column]
-    is_free = values <= RANGES[column][1] if column in RANGES else values.notna()
+    is_free = values.between(*RANGES[column]) if column in RANGES else values.notna()
     free = planted.rows.index[is_free]
     chosen = random.choice(free, random.integers(*PLANTED), replace=False)
     planted.rows.loc[chosen, column] = value
@@ -116,3 +122,18 @@ def _has_verdict(about: list[Finding], is_planted: bool) -> bool:
 
 def _told(about: list[Finding]) -> str:
     return "; ".join(f"{f.check} {f.value}, passed {f.passed}" for f in about) or "nothing"
+
+
+def damaged_schemas(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the table with a violation of its schema each."""
+    column = next(iter(RANGES))
+    return {
+        "a missing column": rows.drop(columns=column),
+        "a renamed column": rows.rename(columns={column: "amount_in_words"}),
+        "numbers as text": rows.assign(**{column: rows[column].astype(str)}),
+    }
+
+
+def reports_schema(found: list[Finding]) -> bool:
+    """Return True if a check failed that is about neither nulls nor outliers."""
+    return any(f.passed is False and not (f.is_about(NULLS) or f.is_about(OUTLIERS)) for f in found)

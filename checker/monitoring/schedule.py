@@ -5,28 +5,47 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from checker.sandbox import untrusted
 from checker.sandbox.sandbox import Sandbox
 from checker.submission.names import CRONTABS
 from checker.submission.submission import Submission
-from checker.verdict.outcome import SubmissionError
+from lab.settings import utc_now
 
 EXERCISE = 6
 DAGS = "airflow_dags"
 CRON_LINE = re.compile(r"(@\w+|\S+(?:\s+\S+){4})\s+(.+)")
 ASSIGNMENT = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
 OURS = ("LAB_", "PYTHON", "AIRFLOW", "PATH", "HOME", "TZ", "SHELL")
-NOT_RECURRING = ("OnceTimetable", "NullTimetable")
-TRIED_ONCE = """
+UNESCAPED_PERCENT = re.compile(r"(?<!\\)%")  # cron ends the command there
+RUNS = 100
+LONGEST_WAIT = timedelta(days=3, hours=1)  # over a weekend, and a change of the clock
+# A task is tried once. Airflow 3 renamed `schedule_interval` of Airflow 2; the rest still works.
+LOCAL_SETTINGS = """
+from airflow.sdk import DAG
+
+
 def task_policy(task):
     task.retries = 0
+
+
+construct = DAG.__init__
+
+
+def construct_by_old_name(dag, *args, schedule_interval=None, **options):
+    if schedule_interval is not None:
+        options["schedule"] = schedule_interval
+    construct(dag, *args, **options)
+
+
+DAG.__init__ = construct_by_old_name
 """
 
 
@@ -58,18 +77,39 @@ def _of_airflow(submission: Submission, folder: Path) -> Iterator[Job]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     }
-    for dag in submission.probe("dags", exercise=EXERCISE, folder=str(folder)):
-        never = "it has no schedule" if dag["timetable"] in NOT_RECURRING else ""
+    if shadow := _shadow_of_airflow(submission):
+        yield Job(DAGS, "", f"{shadow} hides Apache Airflow; rename it", environment)
+        return
+    with submission.prober(EXERCISE, environment) as probe:
+        dags = probe("dags", folder=str(folder), count=RUNS)
+    for dag in dags:
+        runs = [datetime.fromisoformat(run) for run in dag["runs"]]
         command = f"airflow dags test {shlex.quote(str(dag['id']))}"
-        yield Job(str(dag["when"]), command, dag["error"] or never, environment)
+        yield Job(str(dag["when"]), command, dag["error"] or rare(runs, utc_now()), environment)
+
+
+def _shadow_of_airflow(submission: Submission) -> str:
+    """Return a module of the submission that Python would import in place of Airflow."""
+    folders = (submission.exercise(EXERCISE), submission.repo, submission.root)
+    modules = ("airflow.py", "airflow/__init__.py")
+    return next((name for name in modules for folder in folders if (folder / name).exists()), "")
+
+
+def rare(runs: Sequence[datetime], now: datetime) -> str:
+    """Return the fault of a schedule that never runs, or too rarely; `runs` are the next ones."""
+    coming = [run for run in runs if run > now]
+    if not coming:
+        return "it never runs"
+    wait, start = max((later - run, run) for run, later in pairwise([now, *coming]))
+    return f"no run for {wait.days} days from {start:%Y-%m-%d}" if wait > LONGEST_WAIT else ""
 
 
 def _airflow_home(submission: Submission) -> Path:
-    """A home for Airflow, with an empty database and a policy that a task is tried once."""
+    """Make a home for Airflow, with an empty database and our settings."""
     home = submission.root / "airflow"
     database = _empty_database(submission.sandbox)
     with untrusted.written(home / "config" / "airflow_local_settings.py", submission.root) as file:
-        file.write(TRIED_ONCE.encode())
+        file.write(LOCAL_SETTINGS.encode())
     with untrusted.written(home / database.name, submission.root) as file:
         file.write(database.read_bytes())
     return home
@@ -103,46 +143,15 @@ def _job(line: str, environment: dict[str, str]) -> Job:
     parts = CRON_LINE.fullmatch(line)
     if parts is None:
         return Job(line, "", "not a line of a crontab: five fields, then a command")
-    when, command = parts[1], parts[2].replace("\\%", "%")
-    problem = "" if croniter.is_valid(when) else f"{when} is not a time"
+    when, command = parts[1], UNESCAPED_PERCENT.split(parts[2])[0].replace("\\%", "%")
+    problem = "it is not a time" if not croniter.is_valid(when) else rare(_runs(when), utc_now())
     return Job(when, command, problem, environment)
 
 
-def run_for_a_report(
-    submission: Submission, jobs: list[Job], features: Iterable[str]
-) -> tuple[Job | None, list[str]]:
-    """The first job that writes a report when it is run once; else what came of each."""
-    said, names = [], [feature.encode() for feature in features]
-    for job in jobs:
-        before = _outputs(submission)
-        try:
-            job.run(submission)
-            came = f"`{job.command}` wrote no report"
-        except SubmissionError as error:
-            came = error.message
-        written = [f for f, when in _outputs(submission).items() if before.get(f) != when]
-        contents = (_content(file, submission.root) for file in written)
-        if any(name in content for content in contents for name in names):
-            return job, []
-        said.append(came)
-    return None, said
-
-
-def _outputs(submission: Submission) -> dict[Path, int]:
-    """The files below data/, but for the registry, and when each was written."""
-    folders = (submission.repo / "data", submission.exercise(EXERCISE) / "data")
-    walks = (walk for folder in folders for walk in os.walk(folder))
-    found: dict[Path, int] = {}
-    for file in (Path(directory, name) for directory, _, names in walks for name in names):
-        with suppress(FileNotFoundError):  # one of theirs may remove it just now
-            if file.is_file():
-                found[file.resolve()] = file.stat().st_mtime_ns
-    found.pop(submission.registry_path.resolve(), None)
-    return found
-
-
-def _content(file: Path, root: Path) -> bytes:
-    """What a file says; names of columns say nothing of a feature."""
-    if file.suffix != ".parquet":
-        return untrusted.content(file, root)
-    return str(untrusted.table(file, root).to_csv(index=False, header=False)).encode()
+def _runs(when: str) -> list[datetime]:
+    """Return the next runs of a cron expression; none if it has no such day."""
+    moments = croniter(when, utc_now())
+    try:
+        return [moments.get_next(datetime) for _ in range(RUNS)]
+    except CroniterBadDateError:
+        return []

@@ -7,6 +7,7 @@ and whatever the test.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import cycle
 
@@ -22,6 +23,7 @@ ENTITIES = 400
 HISTORY = timedelta(days=120)
 DRIFTED_SINCE = timedelta(days=10)
 PASSING = timedelta(days=27), timedelta(days=9)  # between the windows, with room on both sides
+LOWER_SHARE = 0.305
 RATE_STEP = 1 / 4096  # sums of such rates are exact, in whatever order they are taken
 
 # From the smallest to the largest value of a feature: numbers of events, amounts, shares
@@ -60,6 +62,15 @@ def split(values: Values) -> Values:
     return ends
 
 
+def moderate(values: Values) -> Values:
+    """30.5 % lie in the lower half of the range: a PSI of 0.16, between the brief's bands."""
+    low, high = values.min(), values.max()
+    places = (values - low) / (high - low)
+    moved = np.interp(places, [0, LOWER_SHARE, 1], [0, 0.5, 1])
+    warped: Values = low + moved * (high - low)
+    return warped
+
+
 DRIFTS = (larger, smaller, split)
 
 
@@ -74,12 +85,26 @@ def features_of(submission: Submission) -> dict[str, str]:
     return found
 
 
-def planted(features: Iterable[str], seed: int) -> tuple[dict[str, Drift], set[str]]:
-    """One of the kinds of drift for each feature, and the half of which it is passing."""
+@dataclass(frozen=True)
+class DriftPlan:
+    """The drift of each feature; that of `passing` ones has ended before the current window."""
+
+    drift: dict[str, Drift]
+    passing: set[str]
+
+    def of(self, feature: str) -> str:
+        """Return `none`, `moderate` or `drift`, as of now."""
+        if feature in self.passing:
+            return "none"
+        return "moderate" if self.drift[feature] is moderate else "drift"
+
+
+def planted(features: Iterable[str], seed: int) -> DriftPlan:
+    """Plant moderate drift in one feature, a kind of drift in each other; half are passing."""
     random = np.random.default_rng([seed, 64])
-    chosen = [str(feature) for feature in random.permutation(sorted(features))]
-    drift: dict[str, Drift] = dict(zip(chosen, cycle(DRIFTS), strict=False))
-    return drift, set(chosen[len(chosen) // 2 :])
+    first, *others = [str(feature) for feature in random.permutation(sorted(features))]
+    drift = dict(zip(others, cycle(DRIFTS), strict=False))
+    return DriftPlan({**drift, first: moderate}, set(others[len(others) // 2 :]))
 
 
 def place_windows(

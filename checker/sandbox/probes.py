@@ -1,5 +1,6 @@
 """Our own questions to a submission, asked inside its sandbox through Feast, or Airflow."""
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,46 @@ def read_online(features: list[str], entity: dict[str, Any]) -> dict[str, Any]:
     return {name: values[0] for name, values in response.items()}
 
 
-def dags(folder: str) -> list[dict[str, str]]:
-    """When Airflow would run each DAG of a folder; a file that it cannot read has an error."""
+def dags(folder: str, count: int) -> list[dict[str, Any]]:
+    """Return each DAG of a folder with its next runs; a file that is unreadable has an error."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(folder, include_examples=False)
     broken = [
-        {"id": Path(file).stem, "when": Path(file).name, "timetable": "", "error": str(error)}
+        {"id": Path(file).stem, "when": Path(file).name, "runs": [], "error": str(error)}
         for file, error in bag.import_errors.items()
     ]
     read = [
         {
             "id": dag.dag_id,
             "when": str(getattr(dag.schedule, "expression", dag.schedule)),
-            "timetable": type(dag.timetable).__name__,
+            "runs": _next_runs(dag, count),
             "error": "",
         }
         for dag in bag.dags.values()
     ]
     return sorted(read + broken, key=lambda dag: dag["id"])
+
+
+def _next_runs(dag: Any, count: int) -> list[str]:
+    """Return the next runs of a DAG; `@once` has one, which may be past."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+    from croniter import CroniterBadDateError
+
+    timetable, interval = coerce_to_core_timetable(dag.timetable), None
+    limits = TimeRestriction(dag.start_date, dag.end_date, catchup=False)
+    runs: list[str] = []
+    with suppress(CroniterBadDateError):  # no such day
+        while len(runs) < count:
+            info = timetable.next_dagrun_info(
+                last_automated_data_interval=interval, restriction=limits
+            )
+            if info is None:
+                break
+            runs.append(info.run_after.isoformat())
+            interval = info.data_interval
+    return runs
 
 
 @cache

@@ -172,9 +172,11 @@ class Submission:
             return probe(function, **kwargs)
 
     @contextmanager
-    def prober(self, exercise: int | None = None) -> Iterator[Callable[..., Any]]:
+    def prober(
+        self, exercise: int | None = None, env: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[Callable[..., Any]]:
         """Runs probes as `probe` does, but all in one process, which keeps what they made."""
-        child, scratch = self._command_child(exercise, {}), self.sandbox.directory
+        child, scratch = self._command_child(exercise, env), self.sandbox.directory
 
         def probe(function: str, **kwargs: Any) -> Any:
             keywords = {name: encoded(value, scratch) for name, value in kwargs.items()}

@@ -31,6 +31,40 @@ monitor_features()
 """
 
 
+OF_AIRFLOW_2 = """
+from datetime import datetime
+
+from airflow import DAG
+from airflow.operators.bash import BashOperator
+
+COMMAND = 'cd "$LAB_FEATURE_REPO" && python -m feature_monitoring'
+with DAG("monitor_features", schedule_interval="0 6 * * *", start_date=datetime(2026, 1, 1)) as dag:
+    BashOperator(task_id="monitor", bash_command=COMMAND)
+"""
+
+DIGEST_AND_MAIL = """
+
+def main():
+    report = generate_drift_report(FEATURES)
+    report.to_json(DATA / "report.json")
+    if "SLACK_WEBHOOK_URL" not in os.environ:
+        return
+    hook = os.environ["SLACK_WEBHOOK_URL"]
+    post(hook, report.to_string())
+    for row in report[report["has_drift"]].itertuples():
+        text = f"drift in {row.feature}"
+        body = json.dumps({"blocks": [{"type": "section", "text": text}]}).encode()
+        try:
+            urllib.request.urlopen(hook, body).close()
+        except urllib.error.HTTPError:
+            mail(os.environ["SMTP_HOST"], os.environ["ALERT_EMAIL_TO"], text)
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
 @pytest.mark.parametrize("mutant", cases(6))
 def test_a_wrong_submission_fails_its_criterion_and_no_other(
     mutant: Mutant, assert_fails_alone: AssertFailsAlone
@@ -55,6 +89,18 @@ def test_a_dag_is_run_by_airflow(plain: Path, grade: Grade) -> None:
 
 
 @pytest.mark.airflow
+def test_a_digest_a_mail_and_a_dag_of_airflow_2_are_right(plain: Path, grade: Grade) -> None:
+    """Slack gets a digest of all features and blocks; a refused alert goes out by mail."""
+    with_dag(plain, schedule="")
+    (plain / FOLDER / "airflow_dags" / "monitor.py").write_text(OF_AIRFLOW_2)
+    script = plain / FOLDER / "feature_monitoring.py"
+    code, _ = script.read_text().split("\n\ndef main():")
+    script.write_text(code + DIGEST_AND_MAIL)
+    card = grade(plain, 6, call_timeout_s=200)
+    assert set(card.status_of().values()) == {Status.PASS}, not_passed(card)
+
+
+@pytest.mark.airflow
 def test_a_task_that_fails_is_not_waited_for(plain: Path, grade: Grade) -> None:
     with_dag(plain, schedule='"@daily"', module="no_such_module")
     last = grade(plain, 6, call_timeout_s=200).results[-1]
@@ -64,7 +110,8 @@ def test_a_task_that_fails_is_not_waited_for(plain: Path, grade: Grade) -> None:
 
 @pytest.mark.airflow
 @pytest.mark.parametrize(
-    ("schedule", "says"), [("None", "no schedule"), ('"61 * * * *"', "out of range")]
+    ("schedule", "says"),
+    [("None", "never runs"), ('"61 * * * *"', "out of range"), ('"0 6 31 2 *"', "never runs")],
 )
 def test_a_dag_that_never_runs_is_no_schedule(
     schedule: str, says: str, plain: Path, grade: Grade
