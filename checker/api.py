@@ -43,10 +43,11 @@ from checker.serving.payments import (
 )
 from checker.serving.server import Server, running_server, start_command
 from checker.serving.serving_model import provide_model, stub_model
-from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount
+from checker.streaming.events import COUNTS, FEATURES, HOUR, Event, drawn, nonces, recount
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
-from checker.streaming.settling import Settled, settled
-from checker.streaming.stream import PARTITIONS, Stream, running_stream
+from checker.streaming.settling import Settled, settled, settled_twins
+from checker.streaming.stream import SOME_USERS, Stream, running_stream
+from checker.streaming.topic import PARTITIONS, TOPIC
 from checker.submission.online import delete_entities, read_online
 from checker.submission.placing import place_feature_tables, place_raw_tables, source_path
 from checker.submission.registry import Registry, View
