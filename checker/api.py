@@ -43,7 +43,17 @@ from checker.serving.payments import (
 )
 from checker.serving.server import Server, running_server, start_command
 from checker.serving.serving_model import provide_model, stub_model
-from checker.streaming.events import COUNTS, FEATURES, HOUR, Event, drawn, nonces, recount
+from checker.streaming.events import (
+    COUNTS,
+    FEATURES,
+    HOUR,
+    Event,
+    drawn,
+    few,
+    later,
+    nonces,
+    recount,
+)
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
 from checker.streaming.settling import Settled, settled, settled_twins
 from checker.streaming.stream import SOME_USERS, Stream, running_stream

@@ -1,32 +1,21 @@
 """A Flink for a submission's job, and what its JVMs report of the jobs in them."""
 
-import http.client
-import json
-import re
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import TypeVar
 
 import psutil
 
 from checker.sandbox.process import Child
 from checker.settings import CheckerSettings
-from lab.settings import LOOPBACK
+from checker.streaming.flink_rest import Job, answers, jobs_at, offsets_at
 from lab.stack.flink.connector import connector_jars, flink_home
 
 T = TypeVar("T")
-REST_TIMEOUT_S = 2
-STOPPED_WITHIN_S = 2
-OVERVIEW = "/jobs/overview"
-METRICS = "/jobs/{job}/vertices/{vertex}/subtasks/metrics"
-# A metric of Flink's Kafka source, whatever the operator and the source are called.
-OFFSET = re.compile(r"\.KafkaSourceReader\.topic\.(.+)\.partition\.\d+\.currentOffset$")
 NOTHING_READ = -1.0
+STOPPED_WITHIN_S = 2
 PARTS = ("bin", "conf", "opt", "plugins")
 
 
@@ -42,20 +31,6 @@ def flink_with_connector(directory: Path, config: CheckerSettings) -> Path:
         if not link.exists():
             link.symlink_to(target)
     return directory
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as Flink's REST API tells of it; when it was restarted last, in ms since 1970, or 0."""
-
-    id: str
-    state: str
-    all_tasks_run: bool
-    restarted_ms: int
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state in ("FINISHED", "FAILED", "CANCELED")
 
 
 class FlinkProcesses:
@@ -76,7 +51,7 @@ class FlinkProcesses:
 
     def jobs(self) -> list[Job]:
         """The jobs of all its clusters; one within the script's own JVM has a REST API, too."""
-        return self._query(_jobs_at)
+        return self._query(jobs_at)
 
     def has_work(self) -> bool:
         """Whether it has a job that has not ended."""
@@ -96,7 +71,7 @@ class FlinkProcesses:
 
         Flink updates its metrics every 10 s.
         """
-        return max(self._query(lambda port: _offsets(port, topic)), default=NOTHING_READ)
+        return max(self._query(lambda port: offsets_at(port, topic)), default=NOTHING_READ)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -129,7 +104,7 @@ class FlinkProcesses:
             return []
         ports = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
         # A port that does not answer is asked again: Flink listens before it can answer.
-        found = ports & self._known or {port for port in ports if _get(port, OVERVIEW) is not None}
+        found = ports & self._known or {port for port in ports if answers(port)}
         self._known |= found
         return sorted(found)
 
@@ -152,59 +127,6 @@ def _is_java(process: psutil.Process, written: Path) -> bool:
 
     The path is that within its namespace; out here it must name the same file.
     """
-    program = Path(process.exe())
-    is_installed = program.samefile(f"/proc/{process.pid}/exe")
+    program, executed = Path(process.exe()), Path(f"/proc/{process.pid}/exe")
+    is_installed = not executed.exists() or program.samefile(executed)
     return program.name == "java" and is_installed and not program.is_relative_to(written)
-
-
-def _jobs_at(port: int) -> list[Job]:
-    return [_job(answer) for answer in _details(port)]
-
-
-def _details(port: int) -> list[dict[str, Any]]:
-    listed = _get(port, OVERVIEW) or {}
-    found = [_get(port, f"/jobs/{job['jid']}") for job in listed.get("jobs", [])]
-    return [job for job in found if job is not None]
-
-
-def _offsets(port: int, topic: str) -> list[float]:
-    """Return the newest offset of each partition of a topic that the jobs at a port have read."""
-    found = []
-    for job in _details(port):
-        for vertex in job["vertices"]:
-            path = METRICS.format(job=job["jid"], vertex=vertex["id"])
-            named = [(metric["id"], OFFSET.search(metric["id"])) for metric in _list(port, path)]
-            ids = [name for name, match in named if match and match[1] == topic]
-            if ids:
-                read = _list(port, f"{path}?get={quote(','.join(ids))}&agg=max")
-                found += [float(metric["max"]) for metric in read]
-    return found
-
-
-def _job(answer: dict[str, Any]) -> Job:
-    return Job(
-        answer["jid"],
-        answer["state"],
-        all(vertex["status"] in ("RUNNING", "FINISHED") for vertex in answer["vertices"]),
-        answer["timestamps"].get("RESTARTING", 0),
-    )
-
-
-def _get(port: int, path: str) -> dict[str, Any] | None:
-    """Return the JSON object at a path; None where the port speaks something else, or is gone."""
-    found = _json(port, path)
-    return found if isinstance(found, dict) else None
-
-
-def _list(port: int, path: str) -> list[Any]:
-    found = _json(port, path)
-    return found if isinstance(found, list) else []
-
-
-def _json(port: int, path: str) -> Any:
-    try:
-        url = f"http://{LOOPBACK}:{port}{path}"
-        with urllib.request.urlopen(url, timeout=REST_TIMEOUT_S) as answer:
-            return json.load(answer)
-    except (OSError, ValueError, http.client.HTTPException):
-        return None

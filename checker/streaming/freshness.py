@@ -17,14 +17,11 @@ POLL_S = 0.05
 
 
 def event_to_value(stream: Stream, count: int, limit_s: float) -> list[float]:
-    """Seconds until the value of each of `count` users is readable, sent one after the other.
+    """Seconds until the value of each of `count` new users is readable, sent one after the other.
 
-    The first half is new, the others had an event at the beginning. Infinity where it took longer
-    than `limit_s`.
+    Infinity where it took longer than `limit_s`.
     """
     users = nonces(count)
-    now = utc_now()
-    first = stream.send(Event(user, now, 150.5) for user in users[count // 2 :])
     took: dict[str, float] = {}
     sent: dict[str, tuple[float, Event]] = {}
     began = time.monotonic()
@@ -35,18 +32,17 @@ def event_to_value(stream: Stream, count: int, limit_s: float) -> list[float]:
             sent[event.user] = (time.monotonic(), event)
             stream.send([event])
         waiting = [event for user, (_, event) in sent.items() if user not in took]
-        for user in _readable(stream, waiting, first):
+        for user in _readable(stream, waiting):
             took[user] = time.monotonic() - sent[user][0]
         stream.pause(POLL_S)
     return [took.get(user, np.inf) for user in users]
 
 
-def _readable(stream: Stream, events: list[Event], earlier: list[Event]) -> list[str]:
-    """The users of `events` whose values are right, all of these five minutes."""
+def _readable(stream: Stream, events: list[Event]) -> list[str]:
+    """The users whose values are right."""
     if not events:
         return []
-    users = {event.user for event in events}
-    expected = recount([*(event for event in earlier if event.user in users), *events])
+    expected = recount(events)
     right = equal_rows(expected, stream.values(list(expected.index)), list(FEATURES))
     return list(expected.index[right])
 

@@ -12,7 +12,7 @@ from checker.sandbox import untrusted
 from checker.sandbox.process import log_tail
 from checker.streaming.events import Event, nonces
 from checker.streaming.flink import FlinkProcesses, flink_with_connector
-from checker.streaming.topic import PARTITIONS, Topic
+from checker.streaming.topic import PARTITIONS, Topic, bytes_on_disk
 from checker.streaming.twins import Twins
 from checker.streaming.values import Read, expiring, reader
 from checker.submission.scripts import scripts
@@ -88,9 +88,9 @@ class Stream:
         if not self.has_values(self._beats):
             raise self.error("wrote no value that can be read" if self.is_alive else "ended")
 
-    def error(self, fate: str) -> SubmissionError:
+    def error(self, fate: str, hint: str = HINT) -> SubmissionError:
         """What became of the job, with what it printed last."""
-        return SubmissionError(f"`{self.command}` {fate}", HINT, log_tail(self.submission.log))
+        return SubmissionError(f"`{self.command}` {fate}", hint, log_tail(self.submission.log))
 
     # ---- Its events, and the time between them ---------------------------------------------------
 
@@ -133,7 +133,7 @@ class Stream:
         self.send(Event(user, now, 1.0, True, n) for n, user in enumerate(self._beats))
         if self.earlier:
             self.send(self.twins.due(now, self.window_left_s()))
-        if self.topic.bytes_on_disk() > self.config.disk_limit_gib * 2**30:
+        if bytes_on_disk(self.broker.data) > self.config.disk_limit_gib * 2**30:
             self.kill()
             raise self.error(f"filled Kafka's log: over {self.config.disk_limit_gib:g} GiB")
 

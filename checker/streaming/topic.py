@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -21,7 +22,6 @@ class Topic:
     """The topic, which is new, and a client that writes to it."""
 
     def __init__(self, broker: KafkaBroker, timeout_s: float) -> None:
-        self.broker = broker
         address: dict[str, str | int | float | bool] = {"bootstrap.servers": broker.bootstrap}
         admin = AdminClient({**address, **QUIET})
         created = admin.create_topics([NewTopic(TOPIC, PARTITIONS, replication_factor=1)])
@@ -39,14 +39,6 @@ class Topic:
         self._producer.flush()
         return sent
 
-    def bytes_on_disk(self) -> int:
-        """Return what the broker's data take on the disk, those of other topics included."""
-        found = 0
-        for file in self.broker.data.rglob("*"):
-            with suppress(FileNotFoundError):  # Kafka deletes files at any time
-                found += file.stat().st_blocks * BLOCK
-        return found
-
     def _produce(self, event: Event, timestamp: int) -> None:
         record = (TOPIC, event.packed(), event.user.encode(), event.partition)
         while True:
@@ -56,3 +48,12 @@ class Topic:
                 self._producer.poll(WAIT_S)
             else:
                 return
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return what the files below a folder take on the disk; Kafka may delete them meanwhile."""
+    found = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            found += file.stat().st_blocks * BLOCK
+    return found
