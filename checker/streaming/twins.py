@@ -12,6 +12,7 @@ from checker.streaming.events import Event, nonces
 PAIRS = 4
 BEFORE_S, AFTER_S = 20.0, 15.0  # the end of a window
 USED_LATENESS = 0.8
+SECOND = 7.25  # the amount of the second event, which is approved
 
 
 @dataclass
@@ -39,19 +40,16 @@ class Twins:
         at, self._at = self._at, None
         if (now - at).total_seconds() > USED_LATENESS * self.allowed_lateness_s:
             return []
-        late = [_event(user, at, n) for n, user in enumerate(self.late)]
-        second = [
-            _event(user, now, n) for u in (self.on_time, self.late) for n, user in enumerate(u)
-        ]
-        self.sent = [*late, *second]
+        self.sent = _first_events(self.late, at)
+        self.sent += [Event(user, now, SECOND) for user in (*self.on_time, *self.late)]
         return self.sent
 
     def _first(self, now: datetime, window_left_s: float) -> list[Event]:
         self._at, self._over = now, now + timedelta(seconds=window_left_s)
         self.on_time, self.late = nonces(PAIRS), nonces(PAIRS)
-        return [_event(user, now, n) for n, user in enumerate(self.on_time)]
+        return _first_events(self.on_time, now)
 
 
-def _event(user: str, at: datetime, pair: int) -> Event:
-    """Return an event whose amount depends on its pair and, in cents, on nothing else."""
-    return Event(user, at, 30.5 + pair, pair % 2 > 0)
+def _first_events(users: list[str], at: datetime) -> list[Event]:
+    """Return an event of each user that changes every feature of a window that holds it."""
+    return [Event(user, at, 30.5 + pair, is_approved=False) for pair, user in enumerate(users)]
