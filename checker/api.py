@@ -60,18 +60,24 @@ from checker.serving.payments import (
 from checker.serving.scoring import score_mistakes, unstable
 from checker.serving.server import Server, port_hint, running_server, start_command
 from checker.serving.serving_model import provide_model, stub_model
-from checker.streaming.events import COUNTS, FEATURES, Event, drawn, nonces, recount
+from checker.streaming.events import (
+    COUNTS,
+    FEATURES,
+    HOUR,
+    Event,
+    drawn,
+    few,
+    later,
+    nonces,
+    recount,
+)
 from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
-from checker.streaming.settling import Settled, settled
-from checker.streaming.stream import PARTITIONS, Stream, running_stream
+from checker.streaming.settling import Settled, settled, settled_twins
+from checker.streaming.stream import SOME_USERS, Stream, running_stream
+from checker.streaming.topic import PARTITIONS, TOPIC
 from checker.submission.added import lost_others_keys, put_others_keys, rows_of_ages
 from checker.submission.declarations import own_tables, view_problem
-from checker.submission.online import (
-    delete_entities,
-    key_lifetime,
-    raised_by_one,
-    read_online,
-)
+from checker.submission.online import delete_entities, key_lifetime, raised_by_one, read_online
 from checker.submission.placing import (
     own_view,
     place_feature_tables,

@@ -73,6 +73,7 @@ class Sandbox:
         }
         directory = Path(tempfile.mkdtemp(prefix="kafka-", dir=self.folders.ours))
         broker = KafkaBroker(self.config.model_copy(update={"stack_dir": directory, **ports}))
+        self._services.callback(remove, directory)
         broker.start()
         self._services.callback(broker.stop)
         return broker

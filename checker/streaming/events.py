@@ -21,6 +21,8 @@ HOUR = ("transaction_count_1h", "avg_amount_1h")
 COUNTS = ("transaction_count_5m", "transaction_count_1h")
 FEATURES = (*FIVE_MINUTES, *HOUR)
 MOST_CENTS = 100_000
+MOST_EVENTS = 3  # of a user at once
+LATER_AMOUNTS = 50.0, 7.25
 ANY = -1  # what Kafka's client takes for no partition
 
 
@@ -50,6 +52,21 @@ class Event:
 def nonces(count: int) -> list[str]:
     """Ids of users that were never seen before; they do not tell what they are asked for."""
     return [f"user_{uuid4().hex}" for _ in range(count)]
+
+
+def few(users: Iterable[str], at: datetime, partitions: int = 0) -> list[Event]:
+    """Return one to three events for each user, the first declined and no two users alike."""
+    return [
+        Event(user, at, 60.25 + number + n, n > 0, number % partitions if partitions else ANY)
+        for number, user in enumerate(users)
+        for n in range(1 + number % MOST_EVENTS)
+    ]
+
+
+def later(earlier: Iterable[Event], at: datetime) -> list[Event]:
+    """Return two events for each user of `few`: every feature differs between the two windows."""
+    users = dict.fromkeys(event.user for event in earlier)
+    return [Event(user, at, amount) for user in users for amount in LATER_AMOUNTS]
 
 
 def drawn(

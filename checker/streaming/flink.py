@@ -1,21 +1,21 @@
-"""A Flink for a submission's job, and what its JVM tells of the jobs in it."""
+"""A Flink for a submission's job, and what its JVMs report of the jobs in them."""
 
-import http.client
-import json
-import urllib.request
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import psutil
 
 from checker.sandbox.process import Child
 from checker.settings import CheckerSettings
-from lab.settings import LOOPBACK
+from checker.streaming.flink_rest import Job, answers, jobs_at, offsets_at
 from lab.stack.flink.connector import connector_jars, flink_home
 
-REST_TIMEOUT_S = 2
-OVERVIEW = "/jobs/overview"
+T = TypeVar("T")
+NOTHING_READ = -1.0
+STOPPED_WITHIN_S = 2
 PARTS = ("bin", "conf", "opt", "plugins")
 
 
@@ -33,36 +33,25 @@ def flink_with_connector(directory: Path, config: CheckerSettings) -> Path:
     return directory
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job as Flink's REST API tells of it; when it was restarted last, in ms since 1970, or 0."""
-
-    id: str
-    state: str
-    all_tasks_run: bool
-    restarted_ms: int
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state in ("FINISHED", "FAILED", "CANCELED")
-
-
 class FlinkProcesses:
-    """The Flink in a child's processes; which of its ports is REST is found by asking."""
+    """The Flink in a child's processes; which of its ports is REST is found by asking.
 
-    def __init__(self, child: Child) -> None:
+    A program below `written`, the folder that submissions write, is no Java, whatever its name.
+    """
+
+    def __init__(self, child: Child, written: Path) -> None:
         self._child = child
+        self._written = written
         self._known: set[int] = set()
 
     def jvms(self) -> list[psutil.Process]:
         """The Java processes that run Flink."""
-        return [process for process in self._child.processes() if _runs_flink(process)]
+        found = self._child.processes()
+        return [process for process in found if _runs_flink(process, self._written)]
 
     def jobs(self) -> list[Job]:
         """The jobs of all its clusters; one within the script's own JVM has a REST API, too."""
-        return [
-            job for jvm in self.jvms() for port in self._rest_ports(jvm) for job in _jobs_at(port)
-        ]
+        return self._query(jobs_at)
 
     def has_work(self) -> bool:
         """Whether it has a job that has not ended."""
@@ -77,6 +66,37 @@ class FlinkProcesses:
         """When each job was restarted last."""
         return {job.id: job.restarted_ms for job in self.jobs()}
 
+    def newest_offset(self, topic: str) -> float:
+        """Return the highest offset of a topic that a job's source has read; -1 for none.
+
+        Flink updates its metrics every 10 s.
+        """
+        return max(self._query(lambda port: offsets_at(port, topic)), default=NOTHING_READ)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Stop its JVMs, as SIGSTOP does, until the end of the block: nothing passes Flink."""
+        stopped = self.jvms()
+        try:
+            for jvm in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    jvm.suspend()
+                    _await_status(jvm, psutil.STATUS_STOPPED)
+            yield
+        finally:
+            for jvm in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    jvm.resume()
+
+    def _query(self, at: Callable[[int], list[T]]) -> list[T]:
+        """Return what `at` finds at each REST port; nothing at one that speaks something else."""
+        found: list[T] = []
+        for jvm in self.jvms():
+            for port in self._rest_ports(jvm):
+                with suppress(KeyError, TypeError, ValueError, AttributeError):
+                    found += at(port)
+        return found
+
     def _rest_ports(self, jvm: psutil.Process) -> list[int]:
         try:
             connections = jvm.net_connections(kind="tcp")
@@ -84,39 +104,29 @@ class FlinkProcesses:
             return []
         ports = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
         # A port that does not answer is asked again: Flink listens before it can answer.
-        found = ports & self._known or {port for port in ports if _get(port, OVERVIEW) is not None}
+        found = ports & self._known or {port for port in ports if answers(port)}
         self._known |= found
         return sorted(found)
 
 
-def _runs_flink(process: psutil.Process) -> bool:
+def _await_status(process: psutil.Process, status: str) -> None:
+    deadline = time.monotonic() + STOPPED_WITHIN_S
+    while process.status() != status and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _runs_flink(process: psutil.Process, written: Path) -> bool:
     try:
-        return process.name() == "java" and "flink" in " ".join(process.cmdline())
-    except psutil.Error:
+        return _is_java(process, written) and "flink" in " ".join(process.cmdline())
+    except (psutil.Error, OSError):
         return False
 
 
-def _jobs_at(port: int) -> list[Job]:
-    listed = _get(port, OVERVIEW) or {}
-    found = [_get(port, f"/jobs/{job['jid']}") for job in listed.get("jobs", [])]
-    return [_job(job) for job in found if job is not None]
+def _is_java(process: psutil.Process, written: Path) -> bool:
+    """Return whether a process executes a Java that was installed, not a copy with that name.
 
-
-def _job(answer: dict[str, Any]) -> Job:
-    return Job(
-        answer["jid"],
-        answer["state"],
-        all(vertex["status"] in ("RUNNING", "FINISHED") for vertex in answer["vertices"]),
-        answer["timestamps"].get("RESTARTING", 0),
-    )
-
-
-def _get(port: int, path: str) -> dict[str, Any] | None:
-    """The JSON object at a path; None where the port speaks something else, or is gone."""
-    try:
-        url = f"http://{LOOPBACK}:{port}{path}"
-        with urllib.request.urlopen(url, timeout=REST_TIMEOUT_S) as answer:
-            found = json.load(answer)
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
-    return found if isinstance(found, dict) else None
+    The path is that within its namespace; out here it must name the same file.
+    """
+    program, executed = Path(process.exe()), Path(f"/proc/{process.pid}/exe")
+    is_installed = not executed.exists() or program.samefile(executed)
+    return program.name == "java" and is_installed and not program.is_relative_to(written)

@@ -7,7 +7,8 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from checker.streaming.events import FEATURES, Event, nonces, recount
-from checker.streaming.stream import QUIET, Stream
+from checker.streaming.stream import Stream
+from checker.streaming.topic import QUIET
 from checker.verdict.equality import equal_rows
 from lab.settings import utc_now
 

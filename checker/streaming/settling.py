@@ -57,3 +57,23 @@ def settled(stream: Stream, expected: pd.DataFrame, features: Sequence[str] = FE
         if unchanged_s > (HOLD_S if now.right.all() else patience_s) and has_values:
             break
     return last
+
+
+def settled_twins(stream: Stream) -> Settled:
+    """The values of users with a late event beside those of their twins, whose event was in time.
+
+    Nobody where no late event could be sent around the end of a window.
+    """
+    twins, judged = stream.twins, list(FEATURES)
+    if not twins.sent:
+        nobody = pd.DataFrame(columns=judged)
+        return Settled(nobody, nobody, judged)
+
+    def read() -> Settled:
+        values = stream.values([*twins.on_time, *twins.late])
+        expected = values.loc[twins.on_time].set_axis(twins.late)
+        expected["transaction_count_1h"] = 2
+        return Settled(expected, values.loc[twins.late], judged)
+
+    stream.pause_until(lambda: bool(read().right.all()), stream.config.streaming_settle_s)
+    return read()

@@ -3,18 +3,18 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
 import pandas as pd
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from checker.sandbox import untrusted
 from checker.sandbox.process import log_tail
 from checker.streaming.events import Event, nonces
 from checker.streaming.flink import FlinkProcesses, flink_with_connector
-from checker.streaming.values import Read, reader
+from checker.streaming.topic import PARTITIONS, Topic, bytes_on_disk
+from checker.streaming.twins import Twins
+from checker.streaming.values import Read, expiring, reader
 from checker.submission.scripts import scripts
 from checker.submission.submission import Submission
 from checker.verdict.outcome import NotAttemptedError, SubmissionError
@@ -23,14 +23,13 @@ from lab.settings import utc_now
 EXERCISE = 5
 SCRIPT = "flink_streaming_features.py"
 DEFAULT_START = f"python {SCRIPT}"
-TOPIC = "transactions"
-PARTITIONS = 4
 BEAT_S = 1.0
 POLL_S = 0.25
 WINDOW_S = 300.0
+OUT_OF_THE_HOUR = timedelta(minutes=75)
+SOME_USERS = 20
 DEFAULT_KAFKA = re.compile(rb"\b(localhost|127\.0\.0\.1|kafka|broker):9092\b")
 REWRITTEN = {".py", ".sql", ".yaml", ".yml", ".toml", ".json", ".properties", ".sh"}
-QUIET = {"log_level": 0}
 HINT = "Kafka is at $LAB_KAFKA_PORT, Redis at $LAB_REDIS_PORT: docs/errata.md#no-redis-connector"
 
 
@@ -46,10 +45,11 @@ class Stream:
         self.command = start_command(submission)
         self.broker = submission.sandbox.kafka()
         self.earlier: list[Event] = []
+        self.topic = Topic(self.broker, self.config.stack_timeout_s)
+        self.known_users = self._with_history()
+        self.twins = Twins(submission.names.allowed_lateness_s)
         self._beats: list[str] = []
         self._next_beat = 0.0
-        self._create_topic()
-        self._producer = Producer({"bootstrap.servers": self.broker.bootstrap, **QUIET})
         _point_at(self.broker.bootstrap, submission)
         self.start()
 
@@ -66,7 +66,7 @@ class Stream:
             LAB_BUILD_DIR=str(self.submission.root / "build"),
             FLINK_HOME=str(flink),
         )
-        self.flink = FlinkProcesses(self.child)
+        self.flink = FlinkProcesses(self.child, self.submission.sandbox.folders.root)
         self._beats = nonces(PARTITIONS)
 
     def kill(self) -> None:
@@ -88,26 +88,24 @@ class Stream:
         if not self.has_values(self._beats):
             raise self.error("wrote no value that can be read" if self.is_alive else "ended")
 
-    def error(self, fate: str) -> SubmissionError:
+    def error(self, fate: str, hint: str = HINT) -> SubmissionError:
         """What became of the job, with what it printed last."""
-        return SubmissionError(f"`{self.command}` {fate}", HINT, log_tail(self.submission.log))
+        return SubmissionError(f"`{self.command}` {fate}", hint, log_tail(self.submission.log))
 
     # ---- Its events, and the time between them ---------------------------------------------------
 
     def send(self, events: Iterable[Event]) -> list[Event]:
         """Send events, and wait until Kafka has them; returns them."""
-        sent = list(events)
-        for event in sent:
-            self._produce(event)
-        self._producer.flush()
-        return sent
+        return self.topic.send(events)
 
     def pause(self, seconds: float = POLL_S) -> None:
-        """Let time pass; events of users that nobody asks for go on."""
+        """Let time pass; events of users that nobody asks for go on.
+
+        Raises SubmissionError when Kafka's log has become too large.
+        """
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_S
-            now = utc_now()
-            self.send(Event(user, now, 1.0, True, n) for n, user in enumerate(self._beats))
+            self._beat(utc_now())
         time.sleep(seconds)
 
     def pause_until(self, is_met: Callable[[], bool], limit_s: float) -> bool:
@@ -131,6 +129,20 @@ class Stream:
         self.pause_until(lambda: utc_now() > over, 2 * WINDOW_S)
         self.await_window(before_s=before_s)
 
+    def _beat(self, now: datetime) -> None:
+        self.send(Event(user, now, 1.0, True, n) for n, user in enumerate(self._beats))
+        if self.earlier:
+            self.send(self.twins.due(now, self.window_left_s()))
+        if bytes_on_disk(self.broker.data) > self.config.disk_limit_gib * 2**30:
+            self.kill()
+            raise self.error(f"filled Kafka's log: over {self.config.disk_limit_gib:g} GiB")
+
+    def _with_history(self) -> list[str]:
+        """Return users with payments at times, Kafka's included, that no graded window holds."""
+        users, at = nonces(SOME_USERS), utc_now() - OUT_OF_THE_HOUR
+        self.topic.send((Event(user, at, 3_000.0, is_approved=False) for user in users), at)
+        return users
+
     def window_left_s(self) -> float:
         """Until the running five minutes are over."""
         return WINDOW_S - utc_now().timestamp() % WINDOW_S
@@ -149,26 +161,13 @@ class Stream:
         """Whether any of them has one."""
         return bool(self.values(users).notna().any(axis=None))
 
+    def expiring(self, users: Sequence[str]) -> int:
+        """Return how many of the users have a row with a TTL."""
+        return expiring(self.submission, users)
+
     @cached_property
     def _read(self) -> Read:
         return reader(self.submission)
-
-    # ---- Behind it -------------------------------------------------------------------------------
-
-    def _produce(self, event: Event) -> None:
-        record = (TOPIC, event.packed(), event.user.encode(), event.partition)
-        while True:
-            try:
-                self._producer.produce(*record)
-            except BufferError:
-                self._producer.poll(POLL_S)
-            else:
-                return
-
-    def _create_topic(self) -> None:
-        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, **QUIET})
-        created = admin.create_topics([NewTopic(TOPIC, PARTITIONS, replication_factor=1)])
-        created[TOPIC].result(self.config.stack_timeout_s)
 
 
 def running_stream(submission: Submission) -> Stream:

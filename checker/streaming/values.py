@@ -13,6 +13,7 @@ from checker.submission.online import read_online
 from checker.submission.registry import View
 from checker.submission.submission import Submission
 from checker.verdict.outcome import SubmissionError
+from feast_plugins.redis_encoding import entity_key
 
 USER = "{user_id}"
 
@@ -36,9 +37,27 @@ def reader(submission: Submission) -> Read:
     return _key_reader(submission, client, LAYOUTS[layout], pattern)
 
 
+def expiring(submission: Submission, users: Sequence[str]) -> int:
+    """Return how many users have rows that expire: by the TTL of the key, or of Feast's view."""
+    layout, _, pattern = submission.names.stream_read.partition(":")
+    keys: list[list[str | bytes]] = [[pattern.replace(USER, user)] for user in users]
+    if layout == "feast":
+        views = [view for view in _views(submission).values() if not view.ttl]
+        project, version = submission.project, submission.key_version
+        keys = [
+            [entity_key(project, v.join_keys[0], user, version) for v in views] for user in users
+        ]
+    client = submission.sandbox.redis.client()
+    return sum(all(client.pttl(key) > 0 for key in of_user) for of_user in keys)
+
+
+def _views(submission: Submission) -> dict[str, View]:
+    return {view.name: view for view in (submission.view(VIEW, name) for name in FEATURES)}
+
+
 def _feast_reader(submission: Submission, client: redis.Redis) -> Read:
     places = {feature: submission.names.feature(VIEW, feature) for feature in FEATURES}
-    views = {view.name: view for view in (submission.view(VIEW, name) for name in FEATURES)}
+    views = _views(submission)
 
     def read(users: Sequence[str]) -> pd.DataFrame:
         found = {name: _of_view(submission, client, view, users) for name, view in views.items()}

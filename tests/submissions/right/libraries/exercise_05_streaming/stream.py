@@ -45,7 +45,9 @@ class RunningWindows(KeyedProcessFunction):
         )
         self.windows.put(number, window)
         self.forget_before(number - HOUR)
-        self.client.hset(f"live:{payment['user_id']}", mapping=self.features())
+        key = f"live:{payment['user_id']}"
+        self.client.hset(key, mapping=self.features())
+        self.client.expire(key, 3600)
 
     def forget_before(self, number):
         for old in [each for each, _ in self.windows.items() if each < number]:

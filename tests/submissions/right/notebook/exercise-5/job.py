@@ -107,7 +107,9 @@ def keep_in_redis():
         start = datetime.fromisoformat(window["start_of"])
         if window["payments"] >= windows.get(start, window)["payments"]:
             windows[start] = window
-            client.hset(f"live:{window['user_id']}", mapping=features(windows))
+            key = f"live:{window['user_id']}"
+            client.hset(key, mapping=features(windows))
+            client.expire(key, timedelta(hours=2))
 
 
 if __name__ == "__main__":
