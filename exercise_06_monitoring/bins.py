@@ -28,12 +28,12 @@ def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
         known = pd.Series(moments.astype("int64") / 1e6, known.index)
     if kind.startswith("time"):  # of a day, or a duration
         known = pd.to_timedelta(known.map(str) if kind == "time" else known).dt.total_seconds()
-    parsed = pd.to_numeric(known, errors="coerce").astype("float64").reindex(column.index)
-    numbers = parsed.clip(-LARGEST, LARGEST)
+    numbers = pd.to_numeric(known, errors="coerce").astype("float64").clip(-LARGEST, LARGEST)
     fractions, exponents = np.frexp(numbers)
     rounded = np.ldexp((fractions * FLOAT32_WHOLE).round(), exponents - FLOAT32_BITS)
-    text = column[numbers.isna()].dropna().astype(object).map(str).reindex(column.index)
-    return numbers.where(numbers.abs() >= FLOAT32_WHOLE, rounded), text
+    numbers = numbers.where(numbers.abs() >= FLOAT32_WHOLE, rounded)
+    text = column[numbers.index[numbers.isna()]].astype(object).map(str)
+    return numbers.reindex(column.index), text.reindex(column.index)
 
 
 def independent_rows(entities: pd.Series) -> float:
@@ -78,5 +78,5 @@ def quantile_edges(numbers: pd.Series, bins: int) -> NDArray[np.float64]:
     """Return the inner edges of quantile bins; both edges of a value that fills a whole bin."""
     quantiles = numbers.quantile(np.linspace(0, 1, bins + 1)).to_numpy()
     heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
-    edges = np.array([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])
-    return np.unique(edges[np.isfinite(edges)])
+    edges: NDArray[Any] = np.unique([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])
+    return edges[np.isfinite(edges)]
