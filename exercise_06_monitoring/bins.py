@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pandas.api.types import infer_dtype
 
 MAX_CATEGORIES = 20
-FLOAT32_BITS, FLOAT32_WHOLE = 24, 2**24  # larger float32 values have no fraction
+FLOAT32 = 1e-30, 2**24  # smaller values it loses; larger ones have no fraction
 LARGEST = 1e300  # stands for infinity: edges lie between values
 
 
 def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
-    """Return the numbers as float64, and the other values as text; each is null where it has none.
+    """Return the numbers as float64, null in all other rows, and the rows that are text, as text.
 
     Booleans are 0 and 1, times and durations are seconds. Numbers are rounded as float32 rounds
     them, as online values are: equal rates would fall into two bins.
@@ -29,11 +29,10 @@ def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
     if kind.startswith("time"):  # of a day, or a duration
         known = pd.to_timedelta(known.map(str) if kind == "time" else known).dt.total_seconds()
     numbers = pd.to_numeric(known, errors="coerce").astype("float64").clip(-LARGEST, LARGEST)
-    fractions, exponents = np.frexp(numbers)
-    rounded = np.ldexp((fractions * FLOAT32_WHOLE).round(), exponents - FLOAT32_BITS)
-    numbers = numbers.where(numbers.abs() >= FLOAT32_WHOLE, rounded)
+    rounded = numbers.clip(-FLOAT32[1], FLOAT32[1]).astype("float32").astype("float64")
+    numbers = numbers.mask(numbers.abs().between(*FLOAT32), rounded)
     text = column[numbers.index[numbers.isna()]].astype(object).map(str)
-    return numbers.reindex(column.index), text.reindex(column.index)
+    return numbers.reindex(column.index), text
 
 
 def independent_rows(entities: pd.Series) -> float:
@@ -52,8 +51,7 @@ def bin_counts(
 
     Numbers have quantile bins of the reference, or of both sides, open at both ends; a value that
     fills a whole bin, as zero often does, has its own. The 20 most frequent texts of both sides
-    have one each, so that a new one has a bin; all others and those that occur once share one, and
-    nulls have one.
+    have one each, all others share one, and nulls have one.
     """
     if bins < 2:
         raise ValueError(f"num_bins is {bins}; use at least 2")
@@ -61,22 +59,19 @@ def bin_counts(
     measured = pd.concat([numbers for numbers, _ in sides]) if of_both else sides[0][0]
     edges = quantile_edges(measured.dropna(), bins)
     texts = pd.concat([text for _, text in sides]).value_counts()
-    frequent = texts.sort_index().sort_values(ascending=False, kind="stable")
-    known = frequent[frequent > 1].index[:MAX_CATEGORIES]
-    nulls = len(edges) + len(known) + 2
+    known = texts[texts > 1].sort_index().nlargest(MAX_CATEGORIES).index
     counts = []
     for numbers, text in sides:
-        filled = len(edges) + 1 + known.get_indexer(text) % (len(known) + 1)
-        filled = np.where(text.isna(), nulls, filled)
-        filled = np.where(numbers.isna(), filled, edges.searchsorted(numbers))
-        counts.append(np.bincount(filled, minlength=nulls + 1))
-    table = np.array(counts)
-    return table[:, table.any(axis=0)]
+        filled = np.where(numbers.isna(), len(edges) + 1, edges.searchsorted(numbers))
+        filled[text.index] = -2 - known.get_indexer(text)
+        counts.append(pd.Series(filled).value_counts())
+    table: NDArray[np.int64] = pd.concat(counts, axis=1).fillna(0).to_numpy(np.int64)
+    return table.T
 
 
 def quantile_edges(numbers: pd.Series, bins: int) -> NDArray[np.float64]:
     """Return the inner edges of quantile bins; both edges of a value that fills a whole bin."""
     quantiles = numbers.quantile(np.linspace(0, 1, bins + 1)).to_numpy()
     heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
-    edges: NDArray[Any] = np.unique([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])
-    return edges[np.isfinite(edges)]
+    edges = [*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)]
+    return np.unique(np.array(edges, np.float64))

@@ -39,8 +39,7 @@ def detect_drift_ks_test(
     Drift is a p-value below the threshold and a statistic of at least 0.05. A side without numbers
     gives (False, NaN, NaN).
     """
-    sides = reference_data, current_data
-    reference, current = (read_column(values)[0].dropna() for values in sides)
+    reference, current = (read_column(x)[0].dropna() for x in (reference_data, current_data))
     if reference.empty or current.empty:
         return False, np.nan, np.nan
     statistic, p_value = stats.ks_2samp(reference, current)
@@ -104,9 +103,7 @@ def check_data_quality(
     """
     results = []
     table = feature_data.to_pandas() if hasattr(feature_data, "to_pandas") else feature_data
-    for name, values in pd.DataFrame(table).items():
-        if values.empty:
-            continue
+    for name, values in pd.DataFrame(table).items() if len(table) else ():
         limit, (numbers, text) = (limits or {}).get(str(name), {}), read_column(values)
         rates = {"null_rate": values.isna().mean()}
         if numbers.count() > text.count():

@@ -72,7 +72,8 @@ def count_values(
     if numbers.count() >= text.count():
         bins = np.ceil(numbers.rank(pct=True) * BINS).fillna(0).to_numpy(dtype=np.intp)
     else:
-        bins = text.value_counts().index[:MAX_CATEGORIES].get_indexer(text) + 1
+        frequent = text.value_counts().index[:MAX_CATEGORIES]
+        bins = frequent.get_indexer(text.reindex(numbers.index)) + 1
     places, names = pd.factorize(entities)
     counts = np.zeros((weeks.max() + 1, len(names), bins.max() + 1))
     np.add.at(counts, (weeks, places, bins), 1)
