@@ -33,6 +33,7 @@ VIEWS = (
 )
 CHUNK = timedelta(days=7)
 LARGEST_ARRIVAL_DELAY = timedelta(hours=5)
+MAX_DAYS = 10_000
 REDIS_TIMEOUT_S = 30  # of a batch of writes
 
 console = Console()
@@ -40,6 +41,8 @@ console = Console()
 
 def initial_materialization(days_back: int = 7, as_of: datetime | None = None) -> float:
     """Write each entity's newest row of the last `days_back` days; return the seconds it took."""
+    if not 0 < days_back < MAX_DAYS:
+        raise UserError(f"days_back is {days_back}; use 1 to {MAX_DAYS - 1}")
     started, end = time.perf_counter(), _utc(as_of)
     store = _open_store()
     for view in VIEWS:
@@ -180,12 +183,15 @@ def _open_store() -> FeatureStore:
 def _utc(moment: datetime | None) -> datetime:
     """Return the moment in UTC: the brief's dates have no zone; None is the as-of time.
 
-    Airflow passes a Pendulum moment. Its `astimezone` keeps the type, and that minus a timedelta
-    is naive.
+    A date and a text in ISO 8601 are moments, too. Airflow passes a Pendulum moment. Its
+    `astimezone` keeps the type, and that minus a timedelta is naive.
     """
-    moment = moment or as_of()
-    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return datetime.fromtimestamp(aware.timestamp(), UTC)
+    try:
+        time = pd.Timestamp(str(as_of() if moment is None else moment))
+        aware = time.tz_localize(UTC) if time.tzinfo is None else time
+        return datetime.fromtimestamp(aware.timestamp(), UTC)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{moment!r} is no time", "pass a datetime, or text in ISO 8601") from error
 
 
 def main() -> None:

@@ -1,33 +1,38 @@
-"""Read a feature's values as numbers, and count two samples of it in the same bins."""
+"""Read a feature's values as numbers and text, and count two samples of it in the same bins."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import infer_dtype, is_numeric_dtype
+from pandas.api.types import infer_dtype
 
 MAX_CATEGORIES = 20
+FLOAT32 = 1e-30, 2**24  # smaller values it loses; larger ones have no fraction
+LARGEST = 1e300  # stands for infinity: edges lie between values
 
 
-def read_column(values: Any) -> pd.Series:
-    """Return numbers as float64, or text if one of the values is no number.
+def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
+    """Return the numbers as float64, null in all other rows, and the rows that are text, as text.
 
-    Booleans are 0 and 1, times and durations are seconds, infinities null. Numbers are rounded to
-    float32, as online values are: equal rates would fall into two bins.
+    Booleans are 0 and 1, times and durations are seconds. Numbers are rounded as float32 rounds
+    them, as online values are: equal rates would fall into two bins.
     """
+    values = values.to_pandas() if hasattr(values, "to_pandas") else values  # of Polars or Arrow
     column = pd.Series(values).reset_index(drop=True)
     column = column if isinstance(column.dtype, np.dtype) else column.astype(object)
     known = column.dropna()
     kind = infer_dtype(known)
-    if kind.startswith("date"):
-        known = pd.to_datetime(known, utc=True) - pd.Timestamp(0, tz="UTC")
-    if kind.startswith(("date", "timedelta")):
-        known = pd.to_timedelta(known).dt.total_seconds()
-    numbers = pd.to_numeric(known, errors="coerce").astype("float32").astype("float64")
-    if numbers.isna().any():
-        return column.map(str, "ignore")
-    return numbers.where(np.isfinite(numbers)).reindex(column.index)
+    if kind.startswith("date"):  # in microseconds: nanoseconds end in the year 2262
+        moments = pd.DatetimeIndex(known, dtype="datetime64[us, UTC]")
+        known = pd.Series(moments.astype("int64") / 1e6, known.index)
+    if kind.startswith("time"):  # of a day, or a duration
+        known = pd.to_timedelta(known.map(str) if kind == "time" else known).dt.total_seconds()
+    numbers = pd.to_numeric(known, errors="coerce").astype("float64").clip(-LARGEST, LARGEST)
+    rounded = numbers.clip(-FLOAT32[1], FLOAT32[1]).astype("float32").astype("float64")
+    numbers = numbers.mask(numbers.abs().between(*FLOAT32), rounded)
+    text = column[numbers.index[numbers.isna()]].astype(object).map(str)
+    return numbers.reindex(column.index), text
 
 
 def independent_rows(entities: pd.Series) -> float:
@@ -42,26 +47,31 @@ def independent_rows(entities: pd.Series) -> float:
 def bin_counts(
     reference: Any, current: Any, bins: int = 10, of_both: bool = False
 ) -> NDArray[np.int64]:
-    """Count the values of both sides (rows) in each bin (columns); nulls are in the last.
+    """Count the values of both sides (rows) in each bin (columns) that is not empty.
 
     Numbers have quantile bins of the reference, or of both sides, open at both ends; a value that
-    fills a whole bin, as zero often does, has its own. Categories have the 20 most frequent ones of
-    both sides, so that a new one has a bin, then all others and those that occur once.
+    fills a whole bin, as zero often does, has its own. The 20 most frequent texts of both sides
+    have one each, all others share one, and nulls have one.
     """
-    reference, current = read_column(reference), read_column(current)
-    both = pd.concat([reference, current])
-    if is_numeric_dtype(reference) and is_numeric_dtype(current):
-        values = both if of_both else reference
-        quantiles = values.dropna().quantile(np.linspace(0, 1, bins + 1)).to_numpy()
-        heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
-        edges = np.unique([*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)])
-        edges = edges[np.isfinite(edges)]
-        numbers, nulls = [edges.searchsorted(side) for side in (reference, current)], len(edges) + 1
-    else:
-        frequent = both.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-        known = frequent[frequent > 1].index[:MAX_CATEGORIES]
-        nulls = len(known) + 1
-        numbers = [known.get_indexer(side) % nulls for side in (reference, current)]
-    sides = zip((reference, current), numbers, strict=True)
-    filled = [np.where(side.isna(), nulls, number) for side, number in sides]
-    return np.array([np.bincount(number, minlength=nulls + 1) for number in filled])
+    if bins < 2:
+        raise ValueError(f"num_bins is {bins}; use at least 2")
+    sides = [read_column(side) for side in (reference, current)]
+    measured = pd.concat([numbers for numbers, _ in sides]) if of_both else sides[0][0]
+    edges = quantile_edges(measured.dropna(), bins)
+    texts = pd.concat([text for _, text in sides]).value_counts()
+    known = texts[texts > 1].sort_index().nlargest(MAX_CATEGORIES).index
+    counts = []
+    for numbers, text in sides:
+        filled = np.where(numbers.isna(), len(edges) + 1, edges.searchsorted(numbers))
+        filled[text.index] = -2 - known.get_indexer(text)
+        counts.append(pd.Series(filled).value_counts())
+    table: NDArray[np.int64] = pd.concat(counts, axis=1).fillna(0).to_numpy(np.int64)
+    return table.T
+
+
+def quantile_edges(numbers: pd.Series, bins: int) -> NDArray[np.float64]:
+    """Return the inner edges of quantile bins; both edges of a value that fills a whole bin."""
+    quantiles = numbers.quantile(np.linspace(0, 1, bins + 1)).to_numpy()
+    heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
+    edges = [*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)]
+    return np.unique(np.array(edges, np.float64))

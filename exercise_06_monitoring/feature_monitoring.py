@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
 from exercise_06_monitoring import quality, serving, windows
@@ -35,13 +34,12 @@ Publish = Callable[[datetime, list[Check], pd.DataFrame, list[Check]], Path]
 def detect_drift_ks_test(
     reference_data: pd.Series, current_data: pd.Series, threshold: float = SIGNIFICANCE
 ) -> tuple[bool, float, float]:
-    """Return (has_drift, statistic, p_value) of the Kolmogorov-Smirnov test, without nulls.
+    """Return (has_drift, statistic, p_value) of the Kolmogorov-Smirnov test of the numbers.
 
-    Drift is a p-value below the threshold and a statistic of at least 0.05. An empty side gives
-    (False, NaN, NaN).
+    Drift is a p-value below the threshold and a statistic of at least 0.05. A side without numbers
+    gives (False, NaN, NaN).
     """
-    columns = read_column(reference_data), read_column(current_data)
-    reference, current = (pd.to_numeric(column, errors="coerce").dropna() for column in columns)
+    reference, current = (read_column(x)[0].dropna() for x in (reference_data, current_data))
     if reference.empty or current.empty:
         return False, np.nan, np.nan
     statistic, p_value = stats.ks_2samp(reference, current)
@@ -72,11 +70,11 @@ def measure_drift(
     are the independent rows of each side, all of them by default.
     """
     counts = bin_counts(reference, current, of_both=True)
-    rows, filled = counts.sum(axis=1), counts[:, counts.any(axis=0)]
+    rows = counts.sum(axis=1)
     p_value = np.nan
     if rows.all():
         weights = np.array(units or rows) / rows
-        p_value = stats.chi2_contingency(filled * weights[:, None]).pvalue
+        p_value = stats.chi2_contingency(counts * weights[:, None]).pvalue
     return {
         "feature": feature,
         "psi": calculate_psi(reference, current),
@@ -100,17 +98,16 @@ def check_data_quality(
 ) -> pd.DataFrame:
     """Return the share of nulls in each column, of outliers and values out of range in each number.
 
-    Columns: column, check, value, passed, message, limit. `limits` are those of expectations.toml.
+    A text among numbers counts as null. Columns: column, check, value, passed, message, limit.
+    `limits` are those of expectations.toml.
     """
     results = []
-    if hasattr(feature_data, "to_pandas"):  # of Polars or Arrow
-        feature_data = feature_data.to_pandas()
-    for name, values in feature_data.items():
-        if values.empty:
-            continue
-        limit, numbers = (limits or {}).get(str(name), {}), read_column(values)
+    table = feature_data.to_pandas() if hasattr(feature_data, "to_pandas") else feature_data
+    for name, values in pd.DataFrame(table).items() if len(table) else ():
+        limit, (numbers, text) = (limits or {}).get(str(name), {}), read_column(values)
         rates = {"null_rate": values.isna().mean()}
-        if is_numeric_dtype(numbers) and numbers.notna().any():
+        if numbers.count() > text.count():
+            rates["null_rate"] = numbers.isna().mean()
             low, high = limit.get("min", -np.inf), limit.get("max", np.inf)
             rates["outlier_rate"] = quality.outlier_rate(numbers)
             rates["range"] = ((numbers < low) | (numbers > high)).mean()

@@ -48,7 +48,9 @@ FEATURE_REPO = WORKSPACE / "exercise_01_setup" / "feature_repo"
 class LearnerSettings(BaseSettings):
     """LAB_<FIELD> in the environment overrides a field."""
 
-    model_config = SettingsConfigDict(env_prefix="LAB_", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LAB_", env_ignore_empty=True, frozen=True, populate_by_name=True
+    )
 
     # In a learner's workspace `data/…` of a FileSource resolves to it, as it does when graded
     data_dir: Path = (WORKSPACE if WORKSPACE == REPOSITORY else FEATURE_REPO) / "data"
@@ -62,7 +64,7 @@ class LearnerSettings(BaseSettings):
     # In place of a port, LAB_REDIS_URL or LAB_KAFKA_BOOTSTRAP: a server that the user runs
     redis_port: Port = Field(6379, validation_alias=port_or_address("LAB_REDIS_PORT"))
     kafka_port: Port = Field(9092, validation_alias=port_or_address("LAB_KAFKA_PORT"))
-    api_port: int = 8000
+    api_port: Port = 8000
 
     prediction_log: Path | None = None  # a file for the rows that exercise 4 scores; None is off
 

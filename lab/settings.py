@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from lab.learn import LearnerSettings
 from lab.learn import utc_now as utc_now
+from lab.variables import Port, Seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK: Final = "127.0.0.1"
@@ -32,16 +33,16 @@ class Settings(LearnerSettings):
     redis_url: str | None = None
     kafka_bootstrap: str | None = None
     redis_maxmemory: str = "2gb"
-    kafka_controller_port: int = 9093
+    kafka_controller_port: Port = 9093
     kafka_heap: str = "512m"
     kafka_jars_dir: Path = ROOT / "build" / "stack" / "kafka_jars"
     stack_dir: Path = ROOT / "build" / "stack"
     stack_engine: Literal["auto", "process"] = "auto"
-    docker_timeout_s: float = 10
-    stack_timeout_s: float = 60
+    docker_timeout_s: Seconds = 10
+    stack_timeout_s: Seconds = 60
     stack_min_free_mb: int = 512
-    download_timeout_s: float = 600
-    socket_timeout_s: float = 5
+    download_timeout_s: Seconds = 600
+    socket_timeout_s: Seconds = 5
     private_ports: tuple[int, int] = (20_000, 32_000)
 
     # Data
@@ -58,10 +59,10 @@ class Settings(LearnerSettings):
     api_workers: int = Field(default=2, ge=1)
     api_key: SecretStr | None = None
     feature_cache: Literal["on", "off"] = "on"
-    cache_poll_s: float = 1
+    cache_poll_s: Seconds = 1
     cache_entries_in_process: int = 20_000
-    online_read_timeout_s: float = 1
-    body_timeout_s: float = 5
+    online_read_timeout_s: Seconds = 1
+    body_timeout_s: Seconds = 5
     drain_timeout_s: int = 10
     max_in_flight: int = 1_000
     max_reads_at_once: int = 128
@@ -70,13 +71,13 @@ class Settings(LearnerSettings):
 
     # Streaming
     dead_letter_topic: str = "transactions_dead"
-    kafka_timeout_s: float = 10
+    kafka_timeout_s: Seconds = 10
     allowed_lateness: timedelta = timedelta(minutes=15)
     allowed_ahead: timedelta = timedelta(minutes=1)
     session_gap: timedelta = timedelta(minutes=30)
-    tiles_poll_s: float = 0.05
-    redis_check_s: float = 1
-    writer_timeout_s: float = 60
+    tiles_poll_s: Seconds = 0.05
+    redis_check_s: Seconds = 1
+    writer_timeout_s: Seconds = 60
 
     # Flink
     checkpoint_dir: Path | None = None  # in the build folder
@@ -88,9 +89,9 @@ class Settings(LearnerSettings):
     flink_parallelism: int = Field(default=2, ge=1)
     flink_emit_delay: timedelta = timedelta(seconds=1)
     flink_restarts: int = 20
-    flink_stop_timeout_s: float = 60
-    flink_rest_port: int = 8081
-    flink_rpc_port: int = 6123
+    flink_stop_timeout_s: Seconds = 60
+    flink_rest_port: Port = 8081
+    flink_rpc_port: Port = 6123
     flink_task_managers: int = 2
 
     # Benchmarks

@@ -4,7 +4,7 @@ import os
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 
 from lab.errors import UserError
 
@@ -17,22 +17,27 @@ def port_of(address: object) -> object:
 
     Raises ValueError for a server that the exercises do not connect to.
     """
-    text = str(address)
+    text = str(address).strip()
+    if text.lstrip("-").isdecimal():
+        return text
     if ":" not in text:
-        return address
+        raise ValueError("a valid integer or an address such as 127.0.0.1:9092 is wanted")
     if "," in text:
         raise ValueError("one address of a server on this machine is wanted")
     url = urlsplit(text if "://" in text else f"//{text}")
-    if url.scheme not in ("redis", "") or "@" in url.netloc or url.path not in ("", "/", "/0"):
+    is_plain = url.scheme in ("redis", "plaintext", "") and url.path in ("", "/", "/0")
+    if not is_plain or "@" in url.netloc or url.query:
         raise ValueError("the exercises connect without TLS, password and database number")
     if url.hostname not in ("127.0.0.1", "localhost"):
-        raise ValueError(f"{url.hostname} is not 127.0.0.1; a tunnel brings its port here")
-    if not url.scheme and url.port is None:
+        host = url.hostname or "a missing host"
+        raise ValueError(f"{host} is not 127.0.0.1; a tunnel brings its port here")
+    if url.port is None and url.scheme != "redis":
         raise ValueError("the port is missing, as in 127.0.0.1:9092")
-    return url.port or 6379
+    return 6379 if url.port is None else url.port
 
 
-Port = Annotated[int, BeforeValidator(port_of)]
+Port = Annotated[int, BeforeValidator(port_of), Field(ge=1, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def port_or_address(port: str) -> AliasChoices:

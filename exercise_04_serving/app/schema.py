@@ -16,8 +16,8 @@ Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 def require_text(value: object) -> object:
-    """Refuse a number, which may count seconds or milliseconds."""
-    if isinstance(value, int | float):
+    """Refuse a number, as text too: it may count seconds or milliseconds."""
+    if isinstance(value, int | float) or (value and "-" not in str(value)[1:]):
         raise ValueError("send a time in ISO 8601")
     return value
 
@@ -69,6 +69,10 @@ async def error_response(request: Request, error: Exception) -> Response:
         status, detail = 500, "internal error"
     elif request.headers.get("content-encoding", "identity") != "identity":
         status, detail = 415, "send a body without Content-Encoding"
+    elif "upgrade" in request.headers:  # to HTTP/2, as Java's client does: uvicorn drops the body
+        status, detail = 400, "send a body without Upgrade, by HTTP/1.1"
+    elif "json" not in request.headers.get("content-type", "").lower():
+        status, detail = 415, "Content-Type: send application/json"
     elif isinstance(error, HTTPException):
         status, detail = error.status_code, error.detail
     else:

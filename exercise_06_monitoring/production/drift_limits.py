@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_numeric_dtype
 
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.bins import MAX_CATEGORIES, independent_rows, read_column
@@ -33,13 +32,13 @@ def check_feature(name: str, rows: pd.DataFrame) -> Iterator[Check]:
     PSI of a column that is mostly zero is that of its other values. Identifiers have neither check,
     but one of the share of unseen values.
     """
-    column = read_column(rows["value"])
-    if is_numeric_dtype(column):
-        rows = rows.assign(value=column.to_numpy())
+    numbers, text = read_column(rows["value"])
+    if numbers.count() >= text.count():
+        rows = rows.assign(value=numbers.to_numpy())
         is_zero = rows["value"] == 0
         yield check_psi(name, rows[~is_zero] if is_zero.mean() > 0.5 else rows)
         yield check_share(f"{name}: {SHARE}", rows)
-    elif column.nunique() <= MAX_CATEGORIES:
+    elif text.nunique() <= MAX_CATEGORIES:
         yield check_psi(name, rows)
     else:
         yield check_unseen(f"{name}: {UNSEEN}", rows.dropna(subset="value"))
@@ -69,14 +68,15 @@ def count_values(
     weeks: NDArray[np.intp], entities: pd.Series, values: pd.Series
 ) -> NDArray[np.float64]:
     """Count by week, entity and decile or frequent category; bin 0 is null or a rare category."""
-    column = read_column(values)
-    if is_numeric_dtype(column):
-        bins = np.ceil(column.rank(pct=True) * BINS).fillna(0).to_numpy(dtype=np.intp)
+    numbers, text = read_column(values)
+    if numbers.count() >= text.count():
+        bins = np.ceil(numbers.rank(pct=True) * BINS).fillna(0).to_numpy(dtype=np.intp)
     else:
-        bins = column.value_counts().index[:MAX_CATEGORIES].get_indexer(column) + 1
-    numbers, names = pd.factorize(entities)
+        frequent = text.value_counts().index[:MAX_CATEGORIES]
+        bins = frequent.get_indexer(text.reindex(numbers.index)) + 1
+    places, names = pd.factorize(entities)
     counts = np.zeros((weeks.max() + 1, len(names), bins.max() + 1))
-    np.add.at(counts, (weeks, numbers, bins), 1)
+    np.add.at(counts, (weeks, places, bins), 1)
     return counts
 
 

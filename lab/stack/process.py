@@ -20,14 +20,17 @@ class PidFile:
     path: Path
 
     def process(self) -> psutil.Process | None:
-        """Return the process of the record; None if it has ended, even if its pid is reused."""
+        """Return the process of the record; None if it has ended, even if its pid is reused.
+
+        A record that a crash of the machine left empty or damaged is none.
+        """
         if not self.path.exists():
             return None
-        record = json.loads(self.path.read_text())
         try:
+            record = json.loads(self.path.read_text())
             process = psutil.Process(record["pid"])
             same = abs(started_after_boot_s(process) - record["started"]) < 2 * TICK_S
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, ValueError, TypeError, KeyError):
             return None
         return process if same else None
 

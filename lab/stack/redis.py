@@ -1,6 +1,7 @@
 """Redis: the online store. Append-only file, a memory limit, and no eviction of features."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,10 +73,10 @@ class RedisServer(Server):
         with self.client() as client:
             try:
                 client.ping()
-            except (redis.ConnectionError, redis.TimeoutError):
-                return False
             except redis.ResponseError:
                 return True
+            except redis.RedisError:  # of no connection, or another protocol
+                return False
         return True
 
     def version(self) -> tuple[int, ...]:
@@ -85,7 +86,8 @@ class RedisServer(Server):
                 server: Any = client.info("server")
             except (redis.RedisError, OSError):
                 return ()
-        return tuple(int(part) for part in server["redis_version"].split("."))
+        parts = re.findall(r"\d+", str(server.get("redis_version")))  # 7.4.0-rc1; 6.2 is a float
+        return tuple(map(int, parts[:3]))
 
     def clear(self) -> str:
         """Delete the keys of all databases; return their number in words, '' if there were none."""

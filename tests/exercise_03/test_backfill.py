@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -189,9 +190,18 @@ def test_an_empty_range_is_refused() -> None:
         backfill_features(AS_OF, AS_OF)
 
 
+@pytest.mark.parametrize("moment", ["yesterdayish", 1_767_225_600, float("nan"), pd.NaT])
+def test_what_is_no_time_is_one_sentence(moment: Any) -> None:
+    with pytest.raises(UserError, match=r"is no time\n  next: pass a datetime"):
+        backfill_features(moment, AS_OF)
+
+
 @ON_BOTH_STORES
 def test_dates_without_a_zone_are_utc(materialized: Dump, client: redis.Redis) -> None:
     client.delete(KEY)
     start, end = (AS_OF - timedelta(days=1)).replace(tzinfo=None), AS_OF.replace(tzinfo=None)
     backfill_features(start, end)
+    assert client.hgetall(KEY) == materialized[KEY]
+    client.delete(KEY)
+    backfill_features(start.isoformat(), AS_OF.isoformat())  # type: ignore[arg-type]
     assert client.hgetall(KEY) == materialized[KEY]

@@ -217,6 +217,13 @@ def test_what_differs_is_found_and_named(
         client.hset(KEY, mapping=right)
 
 
+@pytest.mark.parametrize("days_back", [0, -1, 10**6, float("nan")])
+def test_a_period_without_days_is_refused(days_back: int) -> None:
+    """It would write nothing, and the next run would start at its end."""
+    with pytest.raises(UserError, match="days_back is"):
+        initial_materialization(days_back)
+
+
 @ON_BOTH_STORES
 def test_nothing_to_validate_is_said() -> None:
     with pytest.raises(UserError, match="never materialized"):

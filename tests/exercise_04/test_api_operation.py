@@ -154,3 +154,11 @@ def test_a_byte_order_mark_before_json_is_skipped(api: TestClient) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
     content = codecs.BOM_UTF8 + body_of_a_payment()
     assert api.post("/predict", content=content, headers=headers).status_code == 200
+
+
+def test_a_body_that_an_upgrade_to_http_2_has_cost_is_explained(api: TestClient) -> None:
+    """Java's HttpClient requests h2c by default; uvicorn then drops the body."""
+    headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "h2c"}
+    answer = api.post("/predict", content=b"", headers=headers)
+    assert answer.status_code == 400
+    assert "HTTP/1.1" in answer.json()["detail"]

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -199,6 +199,45 @@ def test_values_of_other_types_are_categories() -> None:
     lists = pd.Series([[1], [2, 3], None] * 50)
     assert calculate_psi(lists, lists) == 0
     assert calculate_psi(lists, lists.map(lambda _: ["new"])) > 0.25
+
+
+ROWS = np.arange(500)
+MILLISECONDS = pd.date_range("2026-01-01", periods=500, freq="ms")
+DRIFTED: dict[str, tuple[Any, Any]] = {
+    "ids above 2**53": (2**53 + ROWS, 2**53 + ROWS + 5_000),
+    "epoch seconds": (1.7e9 + ROWS / 500, 1.7e9 + 5 + ROWS / 500),
+    "milliseconds": (MILLISECONDS, MILLISECONDS + timedelta(seconds=1)),
+    "above float32": ([1e39] * 500, [2e39] * 500),
+    "below float32": (ROWS * 1e-50, (ROWS + 400) * 1e-50),
+    "infinities": ([-math.inf] * 500, [math.inf] * 500),
+    "numbers with a text": ([*ROWS, "N/A"], [*(ROWS + 400), "N/A"]),
+    "times of a day": ([time(n % 12) for n in ROWS], [time(12 + n % 12) for n in ROWS]),
+}
+UNCHANGED: dict[str, tuple[Any, Any]] = {
+    "one text": (ROWS, [*ROWS, "N/A"]),
+    "one text of text": ([f"{n}.0" for n in ROWS], [*ROWS, "?"]),
+    "codes": ([1, "A"] * 250, [1.0, "A", True, "A"] * 125),
+    "no end": ([datetime(9999, 12, 31), None] * 250, [date(9999, 12, 31), None] * 250),
+    "structs": (pl.Series([{"a": 1}] * 500), pl.Series([{"a": 1}] * 500)),
+}
+
+
+@pytest.mark.parametrize("case", DRIFTED)
+def test_odd_values_that_drifted(case: str) -> None:
+    assert calculate_psi(*DRIFTED[case]) > 0.25
+    assert detect_drift_ks_test(*DRIFTED[case])[0]
+
+
+@pytest.mark.parametrize("case", UNCHANGED)
+def test_odd_values_that_did_not_drift(case: str) -> None:
+    assert calculate_psi(*UNCHANGED[case]) < 0.01
+    assert not detect_drift_ks_test(*UNCHANGED[case])[0]
+
+
+@pytest.mark.parametrize("num_bins", [-1, 0, 1])
+def test_too_few_bins_are_an_error(num_bins: int) -> None:
+    with pytest.raises(ValueError, match="use at least 2"):
+        calculate_psi(numbers(), numbers() + 50, num_bins)
 
 
 def test_two_columns_of_one_name_are_one_clear_sentence() -> None:

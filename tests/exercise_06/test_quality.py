@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,9 +105,25 @@ def test_a_table_of_polars_or_arrow_has_the_same_result() -> None:
         pd.testing.assert_frame_equal(check_data_quality(table), expected)
 
 
-def test_decimals_have_an_outlier_rate() -> None:
-    amounts = pd.DataFrame({"amount": [Decimal(n) for n in [*range(1, 81), *[10**6] * 20]]})
-    assert ("amount", "outlier_rate") in failed(check_data_quality(amounts))
+UNUSUAL: dict[str, tuple[list[object], str]] = {
+    "Decimal": ([Decimal(n) for n in [*range(1, 81), *[10**6] * 20]], "outlier_rate"),
+    "infinity": ([*range(1, 81), *[float("inf")] * 20], "outlier_rate"),
+    "above float32": ([*range(1, 81), *[1e39] * 20], "outlier_rate"),
+    "a text among numbers": ([*range(1, 81), *[10**6] * 19, "N/A"], "outlier_rate"),
+    "many texts": ([*range(1, 81), *["N/A"] * 20], "null_rate"),
+    "no end": ([*TABLE["seen"][:80], *[datetime(9999, 12, 31)] * 20], "outlier_rate"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_unusual_values_are_found(case: str) -> None:
+    values, check = UNUSUAL[case]
+    assert failed(check_data_quality(pd.DataFrame({"amount": values}))) == {("amount", check)}
+
+
+@pytest.mark.parametrize("rows", [{"a": [1, None]}, [{"a": 1}, {}], pd.Series([1, None], name="a")])
+def test_a_table_of_other_containers(rows: Any) -> None:
+    assert failed(check_data_quality(rows)) == {("a", "null_rate")}
 
 
 def test_rare_counts_are_no_outliers() -> None:

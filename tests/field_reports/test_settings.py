@@ -12,6 +12,9 @@ ADDRESSES = [
     ("LAB_REDIS_URL", "redis://localhost", "redis_port", 6379),
     ("LAB_KAFKA_BOOTSTRAP", "127.0.0.1:9192", "kafka_port", 9192),
     ("LAB_KAFKA_BOOTSTRAP", "localhost:9192", "kafka_port", 9192),
+    ("LAB_KAFKA_BOOTSTRAP", "PLAINTEXT://localhost:9192", "kafka_port", 9192),
+    ("LAB_REDIS_URL", " redis://localhost:6390\n", "redis_port", 6390),
+    ("LAB_REDIS_URL", "", "redis_port", 6379),  # Compose: an unset variable is empty
 ]
 MISTAKES = [
     ("LAB_REDIS_PORT", "abc", "valid integer"),
@@ -22,6 +25,15 @@ MISTAKES = [
     ("LAB_KAFKA_BOOTSTRAP", "localhost:", "the port is missing"),
     ("LAB_KAFKA_BOOTSTRAP", "a:9092,b:9092", "one address"),
     ("LAB_KAFKA_BOOTSTRAP", "localhost:99999", "Port out of range"),
+    ("LAB_KAFKA_BOOTSTRAP", "localhost:0", "greater than or equal to 1"),
+    ("LAB_KAFKA_BOOTSTRAP", "localhost", "an address such as 127.0.0.1:9092"),
+    ("LAB_KAFKA_BOOTSTRAP", ":9092", "a missing host is not 127.0.0.1"),
+    ("LAB_KAFKA_BOOTSTRAP", "SASL_SSL://localhost:9092", "without TLS, password"),
+    ("LAB_REDIS_URL", "redis://localhost:6390?db=3", "database number"),
+    ("LAB_REDIS_PORT", "65536", "less than or equal to 65535"),
+    ("LAB_API_PORT", "0", "greater than or equal to 1"),
+    ("LAB_STACK_TIMEOUT_S", "inf", "finite number"),
+    ("LAB_SOCKET_TIMEOUT_S", "0", "greater than 0"),
     ("LAB_AS_OF", "yesterday", "valid datetime"),
     ("LAB_AS_OF", "2026-01-01T00:00:00", "timezone"),
     ("LAB_API_WORKERS", "0", "greater than or equal to 1"),

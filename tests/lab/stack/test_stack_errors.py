@@ -1,14 +1,20 @@
 """Failures of `up`: a clear error, the log, the next command, and nothing left running."""
 
+import re
+import socketserver
+from contextlib import nullcontext
 from pathlib import Path
 from shutil import which
+from threading import Thread
+from typing import Any
 
 import psutil
 import pytest
 
 from lab.errors import UserError
 from lab.settings import Settings
-from lab.stack import up
+from lab.stack import down, up
+from lab.stack.control import running
 from tests.lab.stack.conftest import Programs, Status
 
 pytestmark = pytest.mark.skipif(
@@ -62,6 +68,50 @@ def test_a_folder_that_cannot_be_written_is_named(config: Settings) -> None:
     blocked = config.model_copy(update={"stack_dir": config.stack_dir.parent / "file" / "stack"})
     with pytest.raises(UserError, match=r"cannot write .*file/stack: Not a directory"):
         up(["redis"], blocked)
+
+
+REPLIES = {
+    "another protocol": (b"HTTP/1.1 400 Bad Request\r\n\r\n", False),
+    "no version": (b"+OK\r\n", False),
+    "protected mode": (b"-DENIED Redis is running in protected mode\r\n", False),
+    "6.2": (b"$17\r\nredis_version:6.2\r\n", True),
+    "7.4.0-rc1": (b"$23\r\nredis_version:7.4.0-rc1\r\n", True),
+}
+
+
+@pytest.mark.parametrize("case", REPLIES)
+def test_a_server_at_redis_url_is_used_or_refused(config: Settings, case: str) -> None:
+    reply, is_redis = REPLIES[case]
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while received := self.request.recv(65_536):
+                for command in re.findall(rb"INFO|\*", received):
+                    if not (command == b"*" and b"INFO" in received):
+                        self.request.sendall(reply)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        named = {"redis_port": port, "redis_url": f"redis://127.0.0.1:{port}"}
+        config = config.model_copy(update=named)
+        refused: Any = pytest.raises(UserError, match="no Redis answers")
+        with nullcontext() if is_redis else refused:
+            up(["redis"], config)
+        assert bool(running(config)) == (case != "another protocol")
+        server.shutdown()
+
+
+@pytest.mark.parametrize("record", ["", "1234", "{}", '{"pid": -1, "started": 1}', "\0\0"])
+def test_a_damaged_pid_file_is_of_no_service(
+    config: Settings, redis_status: Status, record: str
+) -> None:
+    pid_file = config.stack_dir / "redis" / "redis.pid"
+    pid_file.parent.mkdir(parents=True)
+    pid_file.write_text(record)
+    assert redis_status().state == "down"
+    down(config)
 
 
 def test_an_unknown_service_is_refused(config: Settings, redis_status: Status) -> None:
