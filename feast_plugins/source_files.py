@@ -71,7 +71,9 @@ class SourceFiles:
                 frame = pl.LazyFrame(pq.read_table(file, columns=stored))
         at = self.names.index(name)
         values = (pl.Series(n, v) for n, v in self.partitions.items())
-        return frame.with_columns(pl.lit(v[at], v.dtype).alias(v.name) for v in values).select(columns)
+        return frame.with_columns(pl.lit(v[at], v.dtype).alias(v.name) for v in values).select(
+            columns
+        )
 
 
 def _inferred(values: Sequence[str | None]) -> pa.Array:

@@ -13,7 +13,6 @@ import pytest
 from feast import FeatureStore, FeatureView, Field
 from feast.types import Float32, Int32, Int64
 
-from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
     DUCKDB,
     FILE,

@@ -1,4 +1,4 @@
-"""Sources as people write them: Feast's stores and the plug-ins return the same, or a noted better."""
+"""Sources as people write them: the plug-ins return what Feast's stores do, or better, as noted."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def write(file: Path, users: str = "aab", **columns: Any) -> Path:
 
 
 def answers(store: FeatureStore, views: Sequence[FeatureView], keys: Any = KEYS) -> Answer:
-    """Return the values of each view's last feature offline and, after a materialization, online."""
+    """Return each view's last feature, offline and, after a materialization, online."""
     (key, of), *_ = keys.items()
     names = {view.name: view.features[-1].name for view in views}
     refs = [f"{view}:{feature}" for view, feature in names.items()]
@@ -130,7 +130,8 @@ def test_any_name_of_a_column(open_store: OpenStore, tmp_path: Path) -> None:
     columns = ['x"y', "x.y z", "select", "__time", "$value", "{value}"]
     views = []
     for number, column in enumerate(columns):
-        file = write(tmp_path / f"{number}.parquet", **{"value": None, column: [4, 5, 6]})
+        changes: dict[str, Any] = {"value": None, column: [4, 5, 6]}
+        file = write(tmp_path / f"{number}.parquet", **changes)
         views.append(feature_view(f"v{number}", source(file), features={column: Int64}))
     theirs = answers(open_store(*views, parts=FEASTS_OWN, name="f"), views)
     assert answers(open_store(*views), views) == theirs
