@@ -47,11 +47,7 @@ FROM read_parquet(${files}, union_by_name = true, hive_partitioning = false{file
 """
 
 FILE = "feast_plugins.file"
-WITHOUT_PARTITIONS = {"filename": "", "join": ""}
-WITH_PARTITIONS = {
-    "filename": f", filename = '{FILE}'",
-    "join": f'JOIN partitions USING ("{FILE}")',
-}
+FILENAME, JOIN = f", filename = '{FILE}'", f'JOIN partitions USING ("{FILE}")'
 
 # DuckDB would read a key as DOUBLE if one file has it as such, and make 2**53 and 2**53 + 1 one key
 INTEGER = """
@@ -149,8 +145,9 @@ class SourceRows:
         for number, keys in enumerate(self._files):
             replaced = ", ".join(INTEGER.format(key=quoted(key), name=key) for key in keys)
             columns = f"* REPLACE ({replaced})" if keys else "*"
-            more = WITH_PARTITIONS if self.source.files.partitions else WITHOUT_PARTITIONS
-            queries.append(FILES.format(columns=columns, files=f"files_{number}", **more))
+            name, join = (FILENAME, JOIN) if self.source.files.partitions else ("", "")
+            files = f"files_{number}"
+            queries.append(FILES.format(columns=columns, files=files, filename=name, join=join))
         return " UNION ALL BY NAME ".join(queries)
 
     @property
@@ -213,9 +210,7 @@ def _query(template: str, view: FeatureView, stored: pa.Schema, rows: str, place
     plain = [f"{quoted(own)} AS {quoted(n)}" for n, own in names.items() if n not in in_utc]
     return template.format(
         rows=rows,
-        columns=", ".join(
-            [*plain, *(f"{cast} AS {quoted(name)}" for name, cast in in_utc.items())]
-        ),
+        columns=", ".join([*plain, *(f"{cast} AS {quoted(n)}" for n, cast in in_utc.items())]),
         happened=happened,
         created=f"coalesce({in_utc[times[-1]]}, {happened})",
         has_key=" AND ".join(f"{key} IS NOT NULL" for key in keys),

@@ -42,18 +42,11 @@ class SourceFiles:
 
     @cached_property
     def partitions(self) -> dict[str, pa.Array]:
-        """Return the columns that are in the paths of all files and in none of the files.
-
-        Values are in the order of the files: integers, dates or text.
-        """
+        """Return each column that all paths and no files have: its values, file by file."""
         paths = [partition_values(name) for name in self.names]
         stored = {column for name in self.names for column in self._schema(name).names}
-        shared = [column for column in paths[0] if column not in stored]
-        return {
-            column: _inferred([path[column] for path in paths])
-            for column in shared
-            if all(column in path for path in paths)
-        }
+        shared = set.intersection(*map(set, paths)) - stored
+        return {column: _inferred([path[column] for path in paths]) for column in sorted(shared)}
 
     def _schema(self, name: str) -> pa.Schema:
         try:
@@ -71,9 +64,8 @@ class SourceFiles:
                 frame = pl.LazyFrame(pq.read_table(file, columns=stored))
         at = self.names.index(name)
         values = (pl.Series(n, v) for n, v in self.partitions.items())
-        return frame.with_columns(pl.lit(v[at], v.dtype).alias(v.name) for v in values).select(
-            columns
-        )
+        frame = frame.with_columns(pl.lit(v[at], v.dtype).alias(v.name) for v in values)
+        return frame.select(columns)
 
 
 def _inferred(values: Sequence[str | None]) -> pa.Array:

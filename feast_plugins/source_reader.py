@@ -54,9 +54,7 @@ class _Rows:
     def frame(self) -> pl.LazyFrame:
         scan = self._scan()
         found = scan.collect_schema()
-        return scan.select(
-            self._converted(found, name, column).alias(name) for name, column in self._all.items()
-        )
+        return scan.select(self._converted(found, name).alias(name) for name in self._all)
 
     def raise_its_error(self) -> None:
         """Raise a SourceError that names the file, and the value if it is one."""
@@ -70,7 +68,7 @@ class _Rows:
         try:
             found = self._scan().collect_schema()
             for name, column in self._all.items():
-                is_lost = self._converted(found, name, column, strict=False).is_null()
+                is_lost = self._converted(found, name, strict=False).is_null()
                 is_missing = pl.col(column).is_null()
                 if found[column].is_float():
                     is_missing |= pl.col(column).is_nan()
@@ -89,9 +87,7 @@ class _Rows:
     def _all(self) -> dict[str, str]:
         return {**self.times, **self.columns}
 
-    def _converted(
-        self, found: pl.Schema, name: str, column: str, *, strict: bool = True
-    ) -> pl.Expr:
-        is_time = name in self.times
+    def _converted(self, found: pl.Schema, name: str, *, strict: bool = True) -> pl.Expr:
+        column, is_time = self._all[name], name in self.times
         wanted = pl.Datetime("us") if is_time else polars_type(self.source.types[column])
         return convert(pl.col(column), found[column], wanted, strict=strict)

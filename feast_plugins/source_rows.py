@@ -97,7 +97,8 @@ def _promoted_rows(
 def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConfig) -> None:
     """Add rows to a source; raises SourceError for rows of other columns, or that do not fit."""
     files = source_files(owner, source, config)
-    schema = next(iter(files.schemas().values()))
+    stored = next(iter(files.schemas().values()))
+    schema = pa.schema([field for field in stored if field.name not in files.partitions])
     if files.filesystem is None and not Path(files.path).exists():
         raise SourceError(f"{owner}: {files.path} is a pattern; rows need a file or a folder")
     if set(rows.column_names) != set(schema.names):
@@ -105,8 +106,12 @@ def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConf
             f"{owner}: {files.path} has {', '.join(schema.names)}; "
             f"the rows have {', '.join(rows.column_names)}"
         )
+    rows = rows.select(schema.names)
+    for name, given, wanted in zip(schema.names, rows.schema.types, schema.types, strict=True):
+        if pa.types.is_timestamp(given) and pa.types.is_integer(wanted):  # Arrow: microseconds
+            raise SourceError(f"{owner}: {name} of {files.path} is {wanted}, the rows have times")
     try:
-        rows = rows.select(schema.names).cast(schema)
+        rows = rows.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise SourceError(f"{owner}: {files.path} cannot hold the rows: {error}") from error
     if files.filesystem:

@@ -168,3 +168,14 @@ def test_a_view_of_views_goes_to_feasts_engine(open_store: OpenStore, tmp_path: 
     store = open_store(view, above)
     store.materialize(START, END, ["w"])
     assert len(store.get_feature_view("w").materialization_intervals) == 1
+
+
+def test_times_are_not_added_to_a_source_of_unix_seconds(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    """Arrow would convert them to microseconds."""
+    write(tmp_path / "rows.parquet", **STORED_TIMES["seconds"])
+    store = open_store(feature_view("v", source("rows.parquet")))
+    rows = pd.DataFrame({"user_id": ["a"], EVENT_TIME: [START], CREATED: [START], "value": [1]})
+    with pytest.raises(SourceError, match=r"event_timestamp of .* is int64, the rows have times"):
+        store.write_to_offline_store("v", rows)
