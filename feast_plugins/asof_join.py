@@ -11,9 +11,9 @@ from datetime import timedelta
 
 import polars as pl
 
-TIME, CREATED = "__time", "__created"
-ASKED = "__asked"
-PLACE, AGE, BEST = "__place", "__age", "__best"
+# Columns of this module; no feature has such a name.
+TIME, CREATED, ASKED = "feast_plugins.time", "feast_plugins.created", "feast_plugins.asked"
+PLACE, AGE, BEST = "feast_plugins.place", "feast_plugins.age", "feast_plugins.best"
 
 
 @dataclass(frozen=True)

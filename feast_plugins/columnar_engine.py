@@ -82,6 +82,7 @@ class ColumnarEngine(LocalComputeEngine):
         view, store = task.feature_view, self.online_store
         return (
             type(view) is FeatureView
+            and not view.source_views
             and DUMMY_ENTITY_NAME not in view.entities
             and isinstance(view.batch_source, FileSource)
             and not view.batch_source.path.startswith("s3://")

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 
 import duckdb
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import FeatureView
 from feast.infra.common.materialization_job import MaterializationTask
+from feast.types import Int32, Int64
 from feast.utils import make_tzaware
 
-from feast_plugins.duckdb_session import connect
+from feast_plugins.duckdb_session import connect, instant, quoted
 from feast_plugins.feature_source import CheckedSource, SourceError, source_columns
 from feast_plugins.source_types import NUMBERS, convert, kind, polars_type
 
@@ -41,14 +42,18 @@ WHERE {happened} BETWEEN $start AND $end AND {created} > $known AND {has_key}
 """
 
 FILES = """
-SELECT {columns} FROM read_parquet(${files}, union_by_name = true, hive_partitioning = false)
+SELECT {columns}
+FROM read_parquet(${files}, union_by_name = true, hive_partitioning = false{filename}) {join}
 """
+
+FILE = "feast_plugins.file"
+FILENAME, JOIN = f", filename = '{FILE}'", f'JOIN partitions USING ("{FILE}")'
 
 # DuckDB would read a key as DOUBLE if one file has it as such, and make 2**53 and 2**53 + 1 one key
 INTEGER = """
-CASE WHEN isnan(CAST("{key}" AS DOUBLE)) THEN NULL
-  WHEN "{key}" = floor("{key}") THEN CAST("{key}" AS BIGINT)
-  ELSE error(CAST("{key}" AS VARCHAR) || ' of {key} is not an integer') END AS "{key}"
+CASE WHEN isnan(CAST({key} AS DOUBLE)) THEN NULL
+  WHEN {key} = floor({key}) THEN CAST({key} AS BIGINT)
+  ELSE error(CAST({key} AS VARCHAR) || $$ of {name} is not an integer$$) END AS {key}
 """
 
 
@@ -124,17 +129,25 @@ class SourceRows:
         columns = source_columns(self.task.feature_view)
         for key in (columns[name] for name in self.task.feature_view.join_keys):
             found = kind(self.source.schemas[file].field(key).type)
-            if kind(self.source.types[key]) == "integer" and found in NUMBERS - {"integer"}:
+            if key in self._integer_keys and found in NUMBERS - {"integer"}:
                 yield key
+
+    @property
+    def _integer_keys(self) -> set[str]:
+        view, columns = self.task.feature_view, source_columns(self.task.feature_view)
+        declared = (field for field in view.entity_columns if field.dtype in (Int32, Int64))
+        return {columns[field.name] for field in declared}
 
     @property
     def _rows(self) -> str:
         """Return a query of all files in which a key has one type."""
         queries = []
         for number, keys in enumerate(self._files):
-            replaced = ", ".join(INTEGER.format(key=key) for key in keys)
+            replaced = ", ".join(INTEGER.format(key=quoted(key), name=key) for key in keys)
             columns = f"* REPLACE ({replaced})" if keys else "*"
-            queries.append(FILES.format(columns=columns, files=f"files_{number}"))
+            name, join = (FILENAME, JOIN) if self.source.files.partitions else ("", "")
+            files = f"files_{number}"
+            queries.append(FILES.format(columns=columns, files=files, filename=name, join=join))
         return " UNION ALL BY NAME ".join(queries)
 
     @property
@@ -149,23 +162,31 @@ class SourceRows:
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with tempfile.TemporaryDirectory() as spill, connect() as connection:
+            files = {FILE: self.source.files.names, **self.source.files.partitions}
+            connection.register("partitions", pa.table(files))
             connection.execute("SET memory_limit = ?", [self.memory_limit])
             connection.execute("SET temp_directory = ?", [spill])
             yield connection
 
     def _query(self, template: str, partition: int = 0, partitions: int = 1) -> str:
-        return _query(template, self.task.feature_view, self._rows, partition, partitions)
+        stored = next(iter(self.source.schemas.values()))
+        place = f"% {partitions} = {partition}"
+        return _query(template, self.task.feature_view, stored, self._rows, place)
 
 
 def _latest(footer: pq.FileMetaData, column: str) -> Iterator[pd.Timestamp | None]:
     """Yield the latest time of each row group, in UTC; None where it is not known."""
     paths = [footer.schema.column(place).path for place in range(footer.num_columns)]
+    if column not in paths:  # a partition
+        yield None
+        return
     for number in range(footer.num_row_groups):
         statistics = footer.row_group(number).column(paths.index(column)).statistics
         if statistics is None or not statistics.has_min_max:
             yield None
         else:
-            yield pd.to_datetime(statistics.max, utc=True)
+            latest = statistics.max  # of text, the greatest is not the latest
+            yield pd.to_datetime(latest, utc=True) if isinstance(latest, date) else None
 
 
 def _items(of: pa.DataType) -> str:
@@ -180,20 +201,20 @@ def _converted(lists: pa.Array, wanted: pa.DataType) -> pa.Array:
     return converted.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(wanted)
 
 
-def _query(template: str, view: FeatureView, rows: str, partition: int, partitions: int) -> str:
+def _query(template: str, view: FeatureView, stored: pa.Schema, rows: str, place: str) -> str:
     source, names = view.batch_source, source_columns(view)
-    keys = [f'"{names[key]}"' for key in view.join_keys]
+    keys = [quoted(names[key]) for key in view.join_keys]
     times = [name for name in (source.timestamp_field, source.created_timestamp_column) if name]
-    in_utc = {name: f'CAST("{names[name]}" AS TIMESTAMPTZ)' for name in times}
+    in_utc = {n: instant(names[n], stored.field(names[n]).type) for n in times}
     happened = in_utc[times[0]]
-    plain = [f'"{own}" AS "{name}"' for name, own in names.items() if name not in in_utc]
+    plain = [f"{quoted(own)} AS {quoted(n)}" for n, own in names.items() if n not in in_utc]
     return template.format(
         rows=rows,
-        columns=", ".join([*plain, *(f'{cast} AS "{name}"' for name, cast in in_utc.items())]),
+        columns=", ".join([*plain, *(f"{cast} AS {quoted(n)}" for n, cast in in_utc.items())]),
         happened=happened,
         created=f"coalesce({in_utc[times[-1]]}, {happened})",
         has_key=" AND ".join(f"{key} IS NOT NULL" for key in keys),
-        partition=f"hash({', '.join(keys)}) % {partitions} = {partition}",
+        partition=f"hash({', '.join(keys)}) {place}",
         keys=", ".join(keys),
         newest_first=", ".join(f"{cast} DESC" for cast in in_utc.values()),
     )

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 
-from feast_plugins.duckdb_session import connect, tables
+from feast_plugins.duckdb_session import connect, quoted, tables
 
 Asked: TypeAlias = pd.DataFrame | pa.Table | str
 EVENT_TIME = "event_timestamp"
@@ -138,7 +138,7 @@ class QueryRows:
             yield from tables(relation.to_arrow_reader(rows))
 
     def time_range(self) -> tuple[datetime | None, datetime | None]:
-        ends = ", ".join(f'epoch_us({end}("{self.event_time}"))' for end in ("min", "max"))
+        ends = ", ".join(f"epoch_us({end}({quoted(self.event_time)}))" for end in ("min", "max"))
         with connect(self._repo_path) as connection:
             oldest, newest = self._relation(connection).aggregate(ends).fetchall()[0]
         return _moment(oldest), _moment(newest)
@@ -147,7 +147,8 @@ class QueryRows:
         try:
             relation = connection.sql(self._query)
         except duckdb.Error as error:
-            raise EntityRowsError(f"the entity rows' query fails: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise EntityRowsError(f"the entity rows' query fails: {reason}") from error
         if relation is None:
             raise EntityRowsError("the entity rows' query gives no rows: it must be a SELECT")
         return relation
@@ -166,6 +167,8 @@ def _event_time(schema: pa.Schema) -> str:
 
 def _with_parsed_times(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with its times parsed, where they are text or Python's own."""
+    if frame.empty:  # pandas makes floats of a list without values
+        frame = frame.astype(dict.fromkeys(frame.select_dtypes("float"), object))
     if EVENT_TIME not in frame:
         return frame
     times = frame[EVENT_TIME].infer_objects()
@@ -174,4 +177,5 @@ def _with_parsed_times(frame: pd.DataFrame) -> pd.DataFrame:
     try:
         return frame.assign(**{EVENT_TIME: pd.to_datetime(times, utc=True)})
     except (ValueError, TypeError) as error:
-        raise EntityRowsError(f"{EVENT_TIME} of the entity rows: {error}") from error
+        reason = str(error).partition(". ")[0]
+        raise EntityRowsError(f"{EVENT_TIME} of the entity rows: {reason}") from error

@@ -132,7 +132,7 @@ def _check_times(owner: str, file: str, schema: pa.Schema, source: DataSource) -
     original = {new: old for old, new in source.field_mapping.items()}
     for name in filter(None, [source.timestamp_field, source.created_timestamp_column]):
         found = schema.field(original.get(name, name)).type
-        if kind(found) not in ("timestamp", "date", "null"):
+        if kind(found) not in ("timestamp", "date", "text", "integer", "null"):
             raise SourceError(
                 f"{owner}: {original.get(name, name)} of {file} is {found}, not a timestamp"
             )

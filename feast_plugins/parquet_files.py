@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import unquote
 from uuid import uuid4
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 ROWS_PER_BATCH = 1_000_000
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 OWN_NAME = re.compile(r"([0-9a-f]{32}(-\d+)?|part-[^/]*)\.parquet")  # of Feast's tables, or Spark's
 
 
@@ -41,6 +43,12 @@ def _is_data(file: PurePosixPath | Path) -> bool:
     return not any(
         part.startswith(".") or (part.startswith("_") and "=" not in part) for part in file.parts
     )
+
+
+def partition_values(file: str) -> dict[str, str | None]:
+    """Return the columns in the names of a file's folders, `name=value` as Hive writes them."""
+    pairs = (part.split("=", 1) for part in PurePosixPath(file).parts[:-1] if "=" in part)
+    return {unquote(n): None if value == HIVE_NULL else unquote(value) for n, value in pairs}
 
 
 def write_parquet(chunks: Iterable[pa.Table], path: Path) -> None:

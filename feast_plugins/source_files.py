@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,7 @@ from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 from pyarrow.fs import FileSystem
 
-from feast_plugins.parquet_files import parquet_files, remote_files
+from feast_plugins.parquet_files import parquet_files, partition_values, remote_files
 
 OUT_OF_REACH = (OSError, pa.ArrowInvalid)  # missing, cut off, or not Parquet
 
@@ -35,7 +36,17 @@ class SourceFiles:
         """Return the schema of each file; raises SourceError if there is none, or a broken one."""
         if not self.names:
             raise SourceError(f"{self.owner}: {self.path} has no files")
-        return {name: self._schema(name) for name in self.names}
+        schemas = {name: self._schema(name) for name in self.names}
+        added = pa.schema([(name, values.type) for name, values in self.partitions.items()])
+        return {name: pa.schema([*schema, *added]) for name, schema in schemas.items()}
+
+    @cached_property
+    def partitions(self) -> dict[str, pa.Array]:
+        """Return each column that all paths and no files have: its values, file by file."""
+        paths = [partition_values(name) for name in self.names]
+        stored = {column for name in self.names for column in self._schema(name).names}
+        shared = set.intersection(*map(set, paths)) - stored
+        return {column: _inferred([path[column] for path in paths]) for column in sorted(shared)}
 
     def _schema(self, name: str) -> pa.Schema:
         try:
@@ -46,11 +57,28 @@ class SourceFiles:
     def scan(self, name: str, columns: Sequence[str]) -> pl.LazyFrame:
         """Return some columns of a file, read when the frame is collected; S3 is read at once."""
         if self.filesystem is None:
-            return pl.scan_parquet(name, glob=False, hive_partitioning=False).select(columns)
-        table = pq.read_table(name, columns=list(columns), filesystem=self.filesystem)
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame.lazy()
+            frame = pl.scan_parquet(name, glob=False, hive_partitioning=False)
+        else:
+            stored = [column for column in columns if column not in self.partitions]
+            with self.filesystem.open_input_file(name) as file:
+                frame = pl.LazyFrame(pq.read_table(file, columns=stored))
+        at = self.names.index(name)
+        values = (pl.Series(n, v) for n, v in self.partitions.items())
+        frame = frame.with_columns(pl.lit(v[at], v.dtype).alias(v.name) for v in values)
+        return frame.select(columns)
+
+
+def _inferred(values: Sequence[str | None]) -> pa.Array:
+    """Return a partition's values as integers or dates, if each of them is written as one."""
+    texts = pa.array(values, pa.string())
+    for kind in (pa.int64(), pa.date32()):
+        try:
+            converted = texts.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        if converted.cast(pa.string()) == texts:  # 007 is a text
+            return converted
+    return texts
 
 
 def source_files(owner: str, source: DataSource, config: RepoConfig) -> SourceFiles:

@@ -9,7 +9,7 @@ from feast import FeatureView
 from feast_plugins.asof_join import CREATED, TIME
 from feast_plugins.feature_source import CheckedSource, source_columns
 from feast_plugins.source_files import SourceError
-from feast_plugins.source_types import as_utc, convert, polars_type
+from feast_plugins.source_types import convert, polars_type
 
 
 def read_source(view: FeatureView, features: Sequence[str], source: CheckedSource) -> pl.DataFrame:
@@ -54,10 +54,7 @@ class _Rows:
     def frame(self) -> pl.LazyFrame:
         scan = self._scan()
         found = scan.collect_schema()
-        return scan.select(
-            *(as_utc(pl.col(column)).alias(name) for name, column in self.times.items()),
-            *(self._converted(found, column).alias(n) for n, column in self.columns.items()),
-        )
+        return scan.select(self._converted(found, name).alias(name) for name in self._all)
 
     def raise_its_error(self) -> None:
         """Raise a SourceError that names the file, and the value if it is one."""
@@ -70,23 +67,27 @@ class _Rows:
     def _misfit(self) -> str | None:
         try:
             found = self._scan().collect_schema()
-            for column in self.columns.values():
-                is_lost = self._converted(found, column, strict=False).is_null()
+            for name, column in self._all.items():
+                is_lost = self._converted(found, name, strict=False).is_null()
                 is_missing = pl.col(column).is_null()
                 if found[column].is_float():
                     is_missing |= pl.col(column).is_nan()
                 lost = self._scan().filter(is_lost & ~is_missing).select(column).head(1).collect()
                 if len(lost):
-                    wanted = self.source.types[column]
+                    wanted = "a time" if name in self.times else self.source.types[column]
                     return f"{lost[column][0]!r} of {column} has no place in {wanted}"
         except (pl.exceptions.PolarsError, OSError):
             return None  # the rows themselves are broken: the caller reports that error
         return None
 
     def _scan(self) -> pl.LazyFrame:
-        columns = dict.fromkeys([*self.times.values(), *self.columns.values()])
-        return self.source.files.scan(self.file, list(columns))
+        return self.source.files.scan(self.file, list(dict.fromkeys(self._all.values())))
 
-    def _converted(self, found: pl.Schema, column: str, *, strict: bool = True) -> pl.Expr:
-        wanted = polars_type(self.source.types[column])
+    @property
+    def _all(self) -> dict[str, str]:
+        return {**self.times, **self.columns}
+
+    def _converted(self, found: pl.Schema, name: str, *, strict: bool = True) -> pl.Expr:
+        column, is_time = self._all[name], name in self.times
+        wanted = pl.Datetime("us") if is_time else polars_type(self.source.types[column])
         return convert(pl.col(column), found[column], wanted, strict=strict)

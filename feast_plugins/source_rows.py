@@ -11,11 +11,14 @@ from feast import RepoConfig
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
+from feast_plugins.duckdb_session import instant, quoted
 from feast_plugins.feature_source import CheckedSource, check_columns, key_type, promoted_type
 from feast_plugins.parquet_files import append_parquet, append_remote
 from feast_plugins.retrieval_jobs import ROWS, QueryJob
 from feast_plugins.source_files import SourceError, source_files
 from feast_plugins.source_reader import read_columns
+
+TIMES = pa.timestamp("us")
 
 
 def newest_rows(
@@ -29,8 +32,8 @@ def newest_rows(
 ) -> QueryJob:
     """Return the newest row of each entity in a range of event times; raises SourceError."""
     query, parameters, read = _rows(config, source, keys, features, times, start, end)
-    newest_first = ", ".join(f'"{name}" DESC NULLS LAST' for name in times)
-    partition = f"PARTITION BY {', '.join(map(_quoted, keys))}" if keys else ""
+    newest_first = ", ".join(f"{quoted(name)} DESC NULLS LAST" for name in times)
+    partition = f"PARTITION BY {', '.join(map(quoted, keys))}" if keys else ""
     newest = f"{query} QUALIFY row_number() OVER ({partition} ORDER BY {newest_first}) = 1"
     return QueryJob(config, newest, parameters, read)
 
@@ -63,23 +66,21 @@ def _rows(
     materializes a view without entities.
     """
     checked = check_columns(source.name, source, [*keys, *features, *times], config)
-    key = [*map(_quoted, keys)] or [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
-    in_utc = [f'CAST("{name}" AS TIMESTAMPTZ) AS "{name}"' for name in times]
+    key = [*map(quoted, keys)] or [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
     is_simple = checked.files.filesystem is None and checked.is_alike
+    is_simple &= not checked.files.partitions.keys() & checked.types.keys()
+    instants = {n: instant(n, checked.types[n] if is_simple else TIMES) for n in times}
+    in_utc = [f"{cast} AS {quoted(name)}" for name, cast in instants.items()]
     query = f"""
-        SELECT {", ".join([*key, *map(_quoted, features), *in_utc])}
+        SELECT {", ".join([*key, *map(quoted, features), *in_utc])}
         FROM {"read_parquet(?, hive_partitioning = false)" if is_simple else ROWS}
-        WHERE CAST("{times[0]}" AS TIMESTAMPTZ)
+        WHERE {instants[times[0]]}
             BETWEEN CAST(? AS TIMESTAMPTZ) AND CAST(? AS TIMESTAMPTZ)
     """
     bounds = [start or datetime.min, end or datetime.max]
     if is_simple:
         return query, [list(checked.files.names), *bounds], None
     return query, bounds, lambda: _promoted_rows(checked, keys, features, times)
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
 
 
 def _promoted_rows(
@@ -96,7 +97,8 @@ def _promoted_rows(
 def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConfig) -> None:
     """Add rows to a source; raises SourceError for rows of other columns, or that do not fit."""
     files = source_files(owner, source, config)
-    schema = next(iter(files.schemas().values()))
+    stored = next(iter(files.schemas().values()))
+    schema = pa.schema([field for field in stored if field.name not in files.partitions])
     if files.filesystem is None and not Path(files.path).exists():
         raise SourceError(f"{owner}: {files.path} is a pattern; rows need a file or a folder")
     if set(rows.column_names) != set(schema.names):
@@ -104,8 +106,12 @@ def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConf
             f"{owner}: {files.path} has {', '.join(schema.names)}; "
             f"the rows have {', '.join(rows.column_names)}"
         )
+    rows = rows.select(schema.names)
+    for name, given, wanted in zip(schema.names, rows.schema.types, schema.types, strict=True):
+        if pa.types.is_timestamp(given) and pa.types.is_integer(wanted):  # Arrow: microseconds
+            raise SourceError(f"{owner}: {name} of {files.path} is {wanted}, the rows have times")
     try:
-        rows = rows.select(schema.names).cast(schema)
+        rows = rows.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise SourceError(f"{owner}: {files.path} cannot hold the rows: {error}") from error
     if files.filesystem:

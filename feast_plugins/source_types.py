@@ -1,6 +1,7 @@
 """Types of source columns: which may stand for a declared one, and how values are converted."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TypeAlias
 
 import polars as pl
@@ -24,6 +25,8 @@ from feast.types import (
 )
 from polars.datatypes import DataTypeClass
 
+from feast_plugins.duckdb_session import connect
+
 PolarsType: TypeAlias = pl.DataType | DataTypeClass
 
 BINARY = (Bytes, ImageBytes, PdfBytes)  # Feast's own table of Arrow types lacks them
@@ -33,6 +36,7 @@ TAKES = {
     "integer": {*NUMBERS, "bool"},
     "float": {*NUMBERS, "bool"},
     "bool": {"bool", "integer"},
+    "text": {"text", "integer"},
     "timestamp": {"timestamp", "date", "integer"},
 }
 
@@ -182,18 +186,33 @@ def convert(
     elif wanted.is_integer() and found.is_decimal():
         value = value.cast(pl.String).str.replace(r"\.0+$", "")
     elif isinstance(wanted, pl.Datetime):
+        if found in (pl.String, pl.Categorical):
+            value = value.cast(pl.String).map_batches(partial(_parsed, strict=strict), UTC)
         value = _from_seconds(value, strict=strict) if found.is_integer() else value
         return as_utc(value, strict=strict).dt.replace_time_zone(wanted.time_zone)
     return value.cast(wanted, strict=strict)
 
 
 NAN = float("nan")
+UTC = pl.Datetime("us", "UTC")
 
 
 def _from_seconds(seconds: pl.Expr, *, strict: bool) -> pl.Expr:
     """Return Unix seconds as times; `pl.from_epoch` wraps where microseconds have no 64 bits."""
     microseconds = (seconds.cast(pl.Int128) * 1_000_000).cast(pl.Int64, strict=strict)
     return microseconds.cast(pl.Datetime("us"))
+
+
+def _parsed(texts: pl.Series, *, strict: bool) -> pl.Series:
+    """Parse ISO 8601 text with DuckDB, as a materialization does."""
+    rows = pa.table({"text": texts.to_arrow(compat_level=pl.CompatLevel.oldest())})
+    with connect() as connection:
+        connection.register("texts", rows)
+        answer = connection.execute("SELECT TRY_CAST(text AS TIMESTAMPTZ) AS time FROM texts")
+        times = pl.DataFrame(answer.to_arrow_table())["time"].cast(UTC)
+    if strict and times.null_count() > texts.null_count():
+        raise pl.exceptions.InvalidOperationError("a text is not a time")
+    return times
 
 
 def _is_plain(found: PolarsType, wanted: PolarsType) -> bool:
@@ -219,4 +238,4 @@ def _convert_fields(
 
 def as_utc(times: pl.Expr, *, strict: bool = True) -> pl.Expr:
     """Return times as UTC microseconds without a zone; those without a zone are UTC already."""
-    return times.cast(pl.Datetime("us", "UTC"), strict=strict).dt.replace_time_zone(None)
+    return times.cast(UTC, strict=strict).dt.replace_time_zone(None)

@@ -10,19 +10,9 @@ from feast import FeatureView, RepoConfig
 
 from feast_plugins.asof_join import TIME, Timeline, best_rows, in_order, join, timeline
 from feast_plugins.entity_rows import EVENT_TIME, EntityRows, EntityRowsError
-from feast_plugins.feature_source import (
-    CheckedSource,
-    check_source,
-    source_columns,
-)
+from feast_plugins.feature_source import CheckedSource, check_source, source_columns
 from feast_plugins.source_reader import read_source
-from feast_plugins.source_types import (
-    PolarsType,
-    convert,
-    polars_type,
-    promoted_key,
-    same_key_kind,
-)
+from feast_plugins.source_types import PolarsType, convert, polars_type, promoted_key, same_key_kind
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ are those of the workspace that holds the working directory, and the ports the u
 """
 
 import json
+import os
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,13 +123,16 @@ def store_config(stores: str | None = None) -> dict[str, Any]:
     """Return feature_store.yaml with the paths and ports of this machine.
 
     Feast resolves the path of a SQLite registry against the working directory, which is / under
-    cron. Here the registry lies in the data folder. `stores` overrides LAB_STORES.
+    cron. Here the registry lies in the data folder. `stores` overrides LAB_STORES. As in Feast,
+    environment variables are replaced, and the registry may be a path only: then it is a file.
     """
-    config: dict[str, Any] = yaml.safe_load(
-        (settings.feature_repo / "feature_store.yaml").read_text()
-    )
-    registry = settings.data_dir / Path(config["registry"]["path"]).name
-    config["registry"]["path"] = f"sqlite:///{registry}"
+    text = (settings.feature_repo / "feature_store.yaml").read_text()
+    config: dict[str, Any] = yaml.safe_load(os.path.expandvars(text))
+    given = config["registry"]
+    registry: dict[str, Any] = {"path": given} if isinstance(given, str) else given
+    url = "sqlite:///" if registry.get("registry_type") == "sql" else ""
+    path = settings.data_dir / Path(registry["path"]).name
+    config["registry"] = {**registry, "path": f"{url}{path}"}
     config["online_store"]["connection_string"] = settings.redis_address
     if (stores or settings.stores) == "plugins":
         for section, part in yaml.safe_load(PLUGINS.read_text()).items():

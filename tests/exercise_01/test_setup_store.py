@@ -1,9 +1,12 @@
 """`lab run 1` applies the definitions and shows the registry, at every run."""
 
+from pathlib import Path
+
 import pytest
 
 from exercise_01_setup import setup_store
 from lab.feature_store import REGISTRY, open_store
+from lab.learn import store_config
 from lab.settings import settings
 from tests.settings_in_force import PointSettings
 from tests.shop import NewShop, Size
@@ -33,3 +36,27 @@ def test_the_registry_is_shown_on_every_run(
         shown.append(printed[printed.index("kind") : printed.index("Redis at")])
     assert shown[0] == shown[1]
     assert len(open_store().list_feature_views()) == 5
+
+
+@pytest.mark.parametrize(
+    ("registry", "path"),
+    [
+        ("data/other.db", "{}/other.db"),
+        ("{path: data/other.db}", "{}/other.db"),
+        ("{registry_type: sql, path: 'sqlite:///data/other.db'}", "sqlite:///{}/other.db"),
+    ],
+)
+def test_the_registry_may_be_a_path_as_feast_init_writes_it(
+    registry: str,
+    path: str,
+    point_settings: PointSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SHOP", "shop")
+    lines = ("project: ${SHOP}", f"registry: {registry}", "online_store: {type: redis}")
+    (tmp_path / "feature_store.yaml").write_text("\n".join(lines))
+    point_settings(feature_repo=tmp_path, data_dir=tmp_path / "rows")
+    config = store_config()
+    assert config["project"] == "shop"
+    assert config["registry"]["path"] == path.format(tmp_path / "rows")

@@ -98,6 +98,7 @@ CASES = {
     "int_as_float": Case(Int64, 2.0, pa.float64()),
     "int_as_nan": Case(Int64, float("nan"), pa.float64()),
     "int_as_bool": Case(Int32, True, pa.bool_(), 1),
+    "text_as_int": Case(String, 7, pa.int64(), "7"),
     "bool_as_int": Case(Bool, 1, pa.int64(), True),
     "image": Case(ImageBytes, b"\x00", pa.binary()),
     "pdf": Case(PdfBytes, b"\x00", pa.large_binary()),

@@ -82,7 +82,7 @@ def test_a_killed_run_is_answered_from_and_finished_by_the_next(
     [
         ({}, {}, r"v: .*rows\.parquet has no column value"),
         ({"value": "1"}, {"value": pa.string()}, r"v: value of .*rows\.parquet is string"),
-        ({"value": 1, "created": None}, {"created": pa.string()}, "string, not a timestamp"),
+        ({"value": 1, "created": None}, {"created": pa.bool_()}, "bool, not a timestamp"),
     ],
     ids=["missing column", "wrong type", "no times"],
 )
