@@ -8,6 +8,7 @@ import pandas as pd
 
 from checker.streaming.events import FEATURES, HOUR
 from checker.streaming.stream import Stream
+from checker.streaming.twins import AFTER_S, BEFORE_S
 from checker.verdict.equality import differences, equal_rows
 from checker.verdict.outcome import CounterExample
 
@@ -65,6 +66,7 @@ def settled_twins(stream: Stream) -> Settled:
     Nobody where no late event could be sent around the end of a window.
     """
     twins, judged = stream.twins, list(FEATURES)
+    stream.pause_until(lambda: not twins.is_half_sent, BEFORE_S + AFTER_S + HOLD_S)
     if not twins.sent:
         nobody = pd.DataFrame(columns=judged)
         return Settled(nobody, nobody, judged)

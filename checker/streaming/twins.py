@@ -26,6 +26,11 @@ class Twins:
     _at: datetime | None = None
     _over: datetime | None = None
 
+    @property
+    def is_half_sent(self) -> bool:
+        """Whether the late events of the pairs are still to be sent."""
+        return self._at is not None
+
     def due(self, now: datetime, window_left_s: float) -> list[Event]:
         """Return the events to send now; call it every second, also while nothing is due.
 

@@ -22,6 +22,7 @@ def around(twins: Twins, *seconds: float) -> list[Event]:
 def test_twins_have_equal_events_of_which_one_arrives_in_the_next_window() -> None:
     twins = Twins(allowed_lateness_s=60)
     before = around(twins, -120, -18, -17)
+    assert twins.is_half_sent
     after = around(twins, 1, 16, 17, 283)
     assert {event.user for event in before} == set(twins.on_time)
     assert all(event.at < END for event in before)
@@ -33,6 +34,7 @@ def test_twins_have_equal_events_of_which_one_arrives_in_the_next_window() -> No
         of[event.user].append((event.at, event.amount, event.is_approved))
     assert [of[user] for user in twins.on_time] == [of[user] for user in twins.late]
     assert twins.sent == after
+    assert not twins.is_half_sent
 
 
 @pytest.mark.parametrize(
