@@ -6,15 +6,13 @@ import duckdb
 
 from lab.settings import settings
 
-PROGRESS_BAR = "SELECT current_setting('enable_progress_bar')"
-
 
 def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     """Return a session in UTC, bounded in memory, which spills into the folder scratch."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    (has_progress_bar,) = connection.execute(PROGRESS_BAR).fetchall()[0]
-    if has_progress_bar:  # Jupyter without ipywidgets has none, and refuses to set it
+    shown = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if shown == [(True,)]:  # Jupyter without ipywidgets has none, and refuses to set it
         connection.execute("SET enable_progress_bar = false")
     connection.execute(f"SET memory_limit = '{settings.dataset_memory_gib}GiB'")
     connection.execute("SET temp_directory = ?", [str(scratch / "spill")])

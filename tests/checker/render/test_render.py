@@ -55,13 +55,6 @@ JUNIT_ATTRIBUTES: dict[str, tuple[set[str], set[str]]] = {
 each_form = pytest.mark.parametrize("form", list(Form))
 
 
-@pytest.fixture(autouse=True)
-def classroom50(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set what Classroom 50's runner sets."""
-    for name in IDENTITY.values():
-        monkeypatch.setenv(name, f"https://example.org/{name}")
-
-
 def written(form: Form, scorecard: Scorecard) -> str:
     return RENDERERS[form](scorecard)
 

@@ -258,7 +258,6 @@ WRITERS: dict[str, tuple[str, Callable[[Submission], object]]] = {
 def test_no_step_of_the_grader_writes_through_a_link(
     writer: str, make: Make, secret: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checker.serving.serving_model._trained", lambda _: "a model")
     monkeypatch.setattr("checker.monitoring.schedule._empty_database", lambda _: secret)
     name, write = WRITERS[writer]
     submission = make()
