@@ -31,6 +31,11 @@ PITFALLS = (
         "ids are strings, such as user_7: declare the entity's value_type=ValueType.STRING",
     ),
     (
+        r"No such file or directory: '(/[^']+/feature_store\.yaml)'",
+        "{0} is the brief's folder; name yours relative to the script: "
+        "docs/errata.md#paths-and-ports",
+    ),
+    (
         r"WRONGTYPE",
         "Feast keeps a hash for each entity, which GET cannot read: docs/errata.md#keys-and-get",
     ),
