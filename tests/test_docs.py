@@ -174,7 +174,7 @@ def test_the_pictures_are_those_of_the_script(tmp_path: Path) -> None:
 
 def test_the_site_is_built_without_warnings_and_has_the_documents() -> None:
     subprocess.run([ROOT / "scripts" / "site"], check=True, timeout=300)
-    listed = re.findall(r"^ +- ([\w./]+)\.md$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    listed = re.findall(r"^ +- ([\w./-]+)\.md$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     pages = {re.sub("README$", "index", name) for name in listed}
     missing = [p for p in pages if not (ROOT / "build" / "site" / f"{p}.html").is_file()]
     documents = {str(d.relative_to(ROOT).with_suffix("")) for d in DOCUMENTS}
