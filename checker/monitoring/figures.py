@@ -41,7 +41,7 @@ def figures_in(texts: Iterable[str], names: Collection[str]) -> Figures:
 
 
 def _after_names(text: str, names: Collection[str]) -> Figures:
-    """Where no number lies between the names, as in a table's header, all numbers count for all."""
+    """Without a number between the names, as in a table's header, all numbers count for all."""
     any_name = "|".join(re.escape(name) for name in names)
     places = list(re.finditer(rf"(?:\b|__)({any_name})\b", text))
     if not places:

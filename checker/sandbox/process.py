@@ -132,7 +132,7 @@ def _session_of(pid: int) -> int | None:
 
 
 def log_size(log: Path) -> int:
-    """How many bytes children have printed so far."""
+    """Return the number of bytes that children have printed."""
     return log.stat().st_size if log.is_file() else 0
 
 

@@ -83,7 +83,7 @@ class Sandbox:
         return usual if self.own_network else free_port()
 
     def trouble(self) -> str:
-        """Which probe of our own fails, and so why a failure may be no fault of a submission."""
+        """Return the failing probe of the grader itself; empty if none fails."""
         root, least = str(self.folders.root), self.config.stack_min_free_mb * 2**20
         free = free_on_disk(root)
         if free < least and free + held_by([root]) < least:

@@ -74,7 +74,7 @@ def wrong_values(
 
 
 def right_answers(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
-    """Whether each answer has the right features, and the probability that the model gives."""
+    """Return, by row, if an answer has the right features and the model's probability."""
     return right_rows(submission, asked, got) & right_scores(submission, asked, got)
 
 
@@ -134,19 +134,19 @@ def counted(server: Server) -> tuple[float, float]:
 
 
 def _is_share(given: float, rate: float) -> bool:
-    """Whether it is the rate, as a share or in percent."""
+    """Return True if it is the rate, as a share or in percent."""
     return min(abs(given - rate), abs(given / 100 - rate)) <= STATS_TOLERANCE
 
 
 def entries_for_ever(redis: RedisServer) -> int:
-    """How many keys outside the online store's database have no time to live."""
+    """Count the keys outside the online store's database that have no time to live."""
     keyspace: Any = redis.client().info("keyspace")
     others = [counts for name, counts in keyspace.items() if name != "db0"]
     return sum(counts["keys"] - counts["expires"] for counts in others)
 
 
 def seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | None:
-    """How long until /health answers steadily that it is healthy, or is not; None if never."""
+    """Return the seconds until /health answers steadily as expected; None if it never does."""
     start, relapses = time.monotonic(), 0
     while (passed := time.monotonic() - start) < limit_s and relapses <= MOST_RELAPSES:
         if _health_is(server, limit_s - passed, healthy=healthy):
@@ -164,7 +164,7 @@ def _health_is(server: Server, patience_s: float, *, healthy: bool) -> bool:
 
 
 def _stays(server: Server, patience_s: float, *, healthy: bool) -> bool:
-    """Whether /health answers the same for a second, and in a few requests at least."""
+    """Return True if /health answers the same for a second, and in a few requests at least."""
     start, asks = time.monotonic(), 0
     while time.monotonic() - start < STEADY_S or asks < STEADY_ASKS:
         time.sleep(POLL_S)

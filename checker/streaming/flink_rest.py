@@ -1,4 +1,4 @@
-"""What Flink's REST API reports of jobs, and of what their sources have read."""
+"""Jobs, and the offsets that their sources have read, from Flink's REST API."""
 
 import http.client
 import json

@@ -28,7 +28,7 @@ class Twins:
 
     @property
     def is_half_sent(self) -> bool:
-        """Whether the late events of the pairs are still to be sent."""
+        """Return True while the late events of the pairs are still to be sent."""
         return self._at is not None
 
     def due(self, now: datetime, window_left_s: float) -> list[Event]:

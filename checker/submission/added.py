@@ -1,4 +1,4 @@
-"""What a check adds to the hidden data, entities of a known age, and to Redis, others' keys."""
+"""Entities of a known age, added to the hidden data; keys of other programs, added to Redis."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence

@@ -66,7 +66,7 @@ def _as_declared(value: Any, kind: str) -> Any:
 def expiring(
     client: redis.Redis, project: str, version: int, view: View, entities: Sequence[str]
 ) -> int:
-    """How many of the hashes of `entities` are gone before an hourly run writes them again."""
+    """Count the hashes of `entities` that expire before an hourly run writes them again."""
     pipe = client.pipeline(transaction=False)
     for entity in entities:
         pipe.ttl(entity_key(project, view.join_keys[0], entity, version))

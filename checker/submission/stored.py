@@ -1,4 +1,4 @@
-"""What Redis holds of the known views beside what it should hold."""
+"""Stored and expected rows of the known views."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Stored:
-    """What Redis holds of a view beside what it should hold, entity by entity."""
+    """Stored and expected rows of a view, by entity."""
 
     known: KnownView
     expected: pd.DataFrame
@@ -46,13 +46,13 @@ def stored_view(submission: Submission, known: KnownView) -> View:
 
 
 def online(submission: Submission, known: KnownView, entities: Sequence[str]) -> pd.DataFrame:
-    """What Redis holds of `entities`, under the brief's names."""
+    """Return the stored rows of `entities`, under the brief's names."""
     rows = read_online(*place_of(submission, known), entities)
     return submission.names.canonical(rows)
 
 
 def place_of(submission: Submission, known: KnownView) -> tuple[Any, str, int, View]:
-    """Where Redis holds a view."""
+    """Return client, project, key version and view, by which Redis's keys are made."""
     client, view = submission.sandbox.redis.client(), stored_view(submission, known)
     return client, submission.project, submission.key_version, view
 
