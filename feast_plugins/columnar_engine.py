@@ -20,7 +20,7 @@ from feast.infra.common.materialization_job import MaterializationJobStatus, Mat
 from feast.infra.compute_engines.local.compute import LocalComputeEngine, LocalComputeEngineConfig
 from feast.infra.compute_engines.local.job import LocalMaterializationJob
 from feast.infra.offline_stores.file_source import FileSource
-from feast.infra.online_stores.redis import RedisOnlineStore, RedisType
+from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.infra.registry.base_registry import BaseRegistry
 
 from feast_plugins.asof_offline_store import AsofOfflineStore
@@ -87,7 +87,6 @@ class ColumnarEngine(LocalComputeEngine):
             and isinstance(view.batch_source, FileSource)
             and not view.batch_source.path.startswith("s3://")
             and isinstance(store, RedisOnlineStore)
-            and self.repo_config.online_store.redis_type == RedisType.redis
             and {field.dtype.to_value_type().value for field in view.entity_columns} <= KEY_KINDS
             and {field.dtype.to_value_type().value for field in view.features} <= set(Kind)
             and task.only_latest

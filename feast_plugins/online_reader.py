@@ -20,7 +20,8 @@ from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.plan_compiler import PlanCompiler
 from feast_plugins.read_plan import Asked, Reply, Rows
 from feast_plugins.redis_address import RedisAddress
-from feast_plugins.redis_tasks import RedisTasks
+from feast_plugins.redis_clients import ClientPool, ClientTasks
+from feast_plugins.redis_tasks import LoopReader, RedisTasks
 from feast_plugins.redis_threads import RedisPool
 from feast_plugins.registry_watch import RegistryWatch, WatchState
 from feast_plugins.service_definition import load_service, open_registry
@@ -46,7 +47,11 @@ class OnlineReader:
     """Reader of one feature service; any number of threads and tasks may share it."""
 
     def __init__(
-        self, watch: RegistryWatch, pool: RedisPool, tasks: RedisTasks, now: Callable[[], datetime]
+        self,
+        watch: RegistryWatch,
+        pool: RedisPool | ClientPool,
+        tasks: RedisTasks,
+        now: Callable[[], datetime],
     ) -> None:
         self._watch, self._pool, self._tasks, self._now = watch, pool, tasks, now
 
@@ -72,7 +77,7 @@ class OnlineReader:
 
         Raises UnknownService, UnreadableService, RegistryUnavailable.
         """
-        address = _address(config)
+        pool, tasks = _connections(config, timeout_s)
         registry = open_registry(config)
         compiler = PlanCompiler(config, defaults or {}, full_feature_names)
         watch = RegistryWatch(
@@ -81,7 +86,7 @@ class OnlineReader:
             refresh_s,
             now,
         )
-        return cls(watch, RedisPool(address, timeout_s), RedisTasks(address, timeout_s), now)
+        return cls(watch, pool, tasks, now)
 
     def read(self, rows: Rows) -> OnlineFeatures:
         """Return the features of each row; `rows` are columns of join keys and request data.
@@ -144,13 +149,18 @@ class OnlineReader:
         self.close()
 
 
-def _address(config: RepoConfig) -> RedisAddress:
-    """Return the store's address; raises UnreadableService for another layout, or several Redis."""
+def _connections(config: RepoConfig, timeout_s: float) -> tuple[RedisPool | ClientPool, RedisTasks]:
+    """Return the connections of threads and of tasks; raises UnreadableService for another store.
+
+    A single Redis is read without redis-py, which limits each wait and not the whole read.
+    """
     store = config.online_store
-    if not isinstance(store, RedisOnlineStoreConfig) or store.redis_type != RedisType.redis:
-        kind = getattr(store, "redis_type", RedisType.redis).value
+    if not isinstance(store, RedisOnlineStoreConfig):
         raise UnreadableService(
-            f"the online store is {store.type} of redis_type {kind}, and not a single Redis; "
-            f"read with store.get_online_features"
+            f"the online store is {store.type}, and not Redis; read with store.get_online_features"
         )
-    return RedisAddress.parse(store.connection_string)
+    if store.redis_type == RedisType.redis:
+        address = RedisAddress.parse(store.connection_string)
+        pool = RedisPool(address, timeout_s)
+        return pool, RedisTasks(lambda: LoopReader(address, timeout_s))
+    return ClientPool(store, timeout_s), RedisTasks(lambda: ClientTasks(store, timeout_s))

@@ -6,7 +6,8 @@ was lost is replaced and its commands are sent once more, so send only read comm
 
 import asyncio
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import hiredis
 
@@ -132,13 +133,21 @@ async def _connect(address: RedisAddress) -> SharedConnection:
     return connection
 
 
-class RedisTasks:
-    """Reads of the tasks of any number of event loops, one connection each."""
+class TaskReader(Protocol):
+    """Reads of the tasks of one event loop."""
 
-    def __init__(self, address: RedisAddress, timeout_s: float) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._readers: dict[asyncio.AbstractEventLoop, LoopReader] = {}
+    @property
+    def retries(self) -> int: ...
+    async def ask(self, packed: bytes, count: int) -> list[Any]: ...
+    def close(self) -> None: ...
+
+
+class RedisTasks:
+    """Reads of the tasks of any number of event loops, each by a reader that `make` returns."""
+
+    def __init__(self, make: Callable[[], TaskReader]) -> None:
+        self._make = make
+        self._readers: dict[asyncio.AbstractEventLoop, TaskReader] = {}
 
     @property
     def retries(self) -> int:
@@ -146,14 +155,14 @@ class RedisTasks:
         return sum(reader.retries for reader in self._readers.values())
 
     async def ask(self, packed: bytes, count: int) -> list[Any]:
-        """Send commands as LoopReader.ask does, on the running loop."""
+        """Send commands by the reader of the running loop."""
         loop = asyncio.get_running_loop()
         reader = self._readers.get(loop)
         if reader is None:
             self._readers = {
                 other: known for other, known in self._readers.items() if not other.is_closed()
             }
-            reader = self._readers[loop] = LoopReader(self._address, self._timeout_s)
+            reader = self._readers[loop] = self._make()
         return await reader.ask(packed, count)
 
     def close(self) -> None:

@@ -1,9 +1,13 @@
-"""Write encoded rows to Redis by the compare-and-write script, many runs of it in flight."""
+"""Write encoded rows to Redis by the compare-and-write script, many runs of it in flight.
 
-from collections.abc import Sequence
+In a cluster, a run has the rows of one slot, and is sent to the node of that slot.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import redis
 
@@ -13,56 +17,106 @@ from feast_plugins.redis_online_store import WRITE_UNLESS_OLDER, rows_per_script
 
 RUNS_IN_FLIGHT = 16
 
+Row = tuple[bytes, ...]  # its event time, then its features
 
-class RowWriter:
-    """Writer of one view's rows; a context manager that holds one connection.
+
+@dataclass
+class Lane:
+    """A connection to one node, and the number of its outstanding replies.
 
     Commands are packed by hand: the client's own packing takes longer than Redis does.
     """
 
+    connection: Any
+    in_flight: int = 0
+
+    def send(self, command: Sequence[bytes]) -> None:
+        """Send a command, once few enough are in flight."""
+        self.connection.send_packed_command([pack(command)])
+        self.in_flight += 1
+        self.await_replies(RUNS_IN_FLIGHT)
+
+    def await_replies(self, leave: int) -> None:
+        """Wait until `leave` replies are outstanding; raises redis.ResponseError."""
+        while self.in_flight > leave:
+            self.in_flight -= 1
+            self.connection.read_response()
+
+
+@contextmanager
+def lane_of(client: redis.Redis) -> Iterator[Lane]:
+    """Hold a connection of a client of one node."""
+    connection = client.connection_pool.get_connection()
+    try:
+        yield Lane(connection)
+    except BaseException:
+        connection.disconnect()  # replies are outstanding
+        raise
+    finally:
+        client.connection_pool.release(connection)
+
+
+class RowWriter(ExitStack):
+    """Writer of one view's rows; a context manager that holds a connection to each node."""
+
     def __init__(
-        self, client: redis.Redis, view: str, features: Sequence[str], ttl_seconds: int
+        self,
+        client: redis.Redis | redis.RedisCluster,
+        view: str,
+        features: Sequence[str],
+        ttl_seconds: int,
     ) -> None:
+        super().__init__()
         self._client = client
         fields = [feature_field(view, feature) for feature in features]
         sizes = (str(ttl_seconds).encode(), str(len(fields)).encode())
         self._header = [time_field(view), *sizes, *fields]
         self._rows_at_once = rows_per_script(len(fields))
-        self._in_flight = 0
+        self._lanes: dict[str, Lane] = {}
 
     def __enter__(self) -> Self:
+        if isinstance(self._client, redis.RedisCluster):
+            self._client.nodes_manager.initialize()  # slots may have moved since it was made
         sha = self._client.script_load(WRITE_UNLESS_OLDER)
         self._sha = sha if isinstance(sha, bytes) else str(sha).encode()
-        self._connection = self._client.connection_pool.get_connection()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._connection.disconnect()  # replies are outstanding
-        self._client.connection_pool.release(self._connection)
 
     def write(
         self, keys: Sequence[bytes], times: Sequence[bytes], columns: Sequence[Sequence[bytes]]
     ) -> None:
         """Send rows, given by column; raises redis.ResponseError when Redis rejects them."""
-        rows = zip(times, *columns, strict=True)
-        cells = list(chain.from_iterable(rows))
-        width = len(columns) + 1
-        for start in range(0, len(keys), self._rows_at_once):
-            chunk = keys[start : start + self._rows_at_once]
-            values = cells[start * width : (start + len(chunk)) * width]
-            command = [b"EVALSHA", self._sha, b"%d" % len(chunk), *chunk, *self._header, *values]
-            self._connection.send_packed_command([pack(command)])
-            self._in_flight += 1
-            self._await_replies(RUNS_IN_FLIGHT)
+        rows = list(zip(times, *columns, strict=True))
+        for lane, own_keys, own_rows in self._by_slot(keys, rows):
+            for start in range(0, len(own_keys), self._rows_at_once):
+                end = start + self._rows_at_once
+                self._send(lane, own_keys[start:end], own_rows[start:end])
 
     def finish(self) -> None:
         """Wait until Redis has answered all commands."""
-        self._await_replies(0)
+        for lane in self._lanes.values():
+            lane.await_replies(0)
 
-    def _await_replies(self, leave: int) -> None:
-        while self._in_flight > leave:
-            self._in_flight -= 1
-            self._connection.read_response()
+    def _send(self, lane: Lane, keys: Sequence[bytes], rows: Sequence[Row]) -> None:
+        cells = chain.from_iterable(rows)
+        lane.send([b"EVALSHA", self._sha, b"%d" % len(keys), *keys, *self._header, *cells])
+
+    def _by_slot(
+        self, keys: Sequence[bytes], rows: Sequence[Row]
+    ) -> Iterator[tuple[Lane, Sequence[bytes], Sequence[Row]]]:
+        """Yield the rows of each slot with the connection to its node."""
+        client = self._client
+        if not isinstance(client, redis.RedisCluster):
+            yield self._lane("", client), keys, rows
+            return
+        slots: dict[int, list[int]] = {}
+        for place, key in enumerate(keys):
+            slots.setdefault(client.keyslot(key), []).append(place)
+        for slot, places in slots.items():
+            node = client.nodes_manager.get_node_from_slot(slot)
+            lane = self._lane(node.name, client.get_redis_connection(node))
+            yield lane, [keys[place] for place in places], [rows[place] for place in places]
+
+    def _lane(self, name: str, client: redis.Redis) -> Lane:
+        if name not in self._lanes:
+            self._lanes[name] = self.enter_context(lane_of(client))
+        return self._lanes[name]

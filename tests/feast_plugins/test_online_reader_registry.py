@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from feast import FeatureService, Field, RepoConfig, RequestSource
+from feast import FeatureService, Field, RequestSource
 from feast.feature_view import FeatureViewState
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
 from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewProto
@@ -255,22 +255,7 @@ def test_an_on_demand_view_that_cannot_be_called(
         opened(repo, "odd")
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"online_store": {"type": "sqlite"}},
-        {"online_store": {"type": "redis", "redis_type": "redis_cluster"}},
-    ],
-    ids=["sqlite", "a cluster"],
-)
-def test_a_store_of_another_layout(repo: Repo, other: dict[str, Any]) -> None:
-    settings = {"online_store": {"type": "redis"}, "registry": repo.registry, **other}
-    config = RepoConfig(
-        repo_path=repo.folder,
-        project=PROJECT,
-        provider="local",
-        entity_key_serialization_version=3,
-        **settings,
-    )
-    with pytest.raises(UnreadableService, match="not a single Redis"):
+def test_a_store_of_another_layout(repo: Repo) -> None:
+    config = repo.config.model_copy(update={"online_config": {"type": "sqlite"}})
+    with pytest.raises(UnreadableService, match="the online store is sqlite, and not Redis"):
         OnlineReader.open(config, "stats")

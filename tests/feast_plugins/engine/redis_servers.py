@@ -27,7 +27,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 @contextmanager
 def redis_process(folder: Path, options: Sequence[str], client: redis.Redis) -> Iterator[None]:
     """Run redis-server until the block ends; it has started once `client` gets an answer."""
-    command = ["redis-server", "--dir", str(folder), "--save", "", *options]
+    command = ["redis-server", *options, "--dir", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         eventually(lambda: process.poll() is not None or _answers(client))
@@ -73,6 +73,28 @@ def redis_cluster(folder: Path, masters: int = 3) -> Iterator[list[int]]:
         for port in ports:
             eventually(partial(_is_whole, redis.Redis(port=port)))
         yield ports
+
+
+def move_slots(source: int, target: int, count: int) -> None:
+    """Move slots of a cluster, with their keys, from one port's node to another's."""
+    ids = [redis.Redis(port=port).execute_command("CLUSTER MYID") for port in (source, target)]
+    names = [name.decode() for name in ids]
+    options = ["--cluster-from", names[0], "--cluster-to", names[1], "--cluster-slots", str(count)]
+    command = ["redis-cli", "--cluster", "reshard", f"127.0.0.1:{source}", *options]
+    subprocess.run([*command, "--cluster-yes"], check=True, capture_output=True)
+
+
+@contextmanager
+def redis_sentinel(folder: Path) -> Iterator[int]:
+    """Run a Redis and a Sentinel that knows it as `shop`; yields the Sentinel's port."""
+    master, port = free_port(), free_port()
+    file = folder / "sentinel.conf"
+    file.write_text(f"port {port}\nsentinel monitor shop 127.0.0.1 {master} 1\n")
+    with (
+        redis_process(folder, ["--port", str(master)], redis.Redis(port=master)),
+        redis_process(folder, [str(file), "--sentinel"], redis.Redis(port=port)),
+    ):
+        yield port
 
 
 def _is_whole(client: redis.Redis) -> bool:

@@ -1,6 +1,7 @@
 """Store, engine and reader on a Redis with TLS and users, on a cluster, and on an old Redis."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,20 @@ import pytest
 import redis
 import yaml
 from feast import FeatureService, FeatureStore
+from feast.infra.compute_engines.local.compute import LocalComputeEngine
 
-from feast_plugins.online_errors import RedisUnavailable, UnreadableService
+from feast_plugins.online_errors import RedisUnavailable
 from feast_plugins.online_reader import OnlineReader
 from lab.stack.redis import RedisServer
 from tests.feast_plugins.asof_repo import START, USER, online, write_rows
 from tests.feast_plugins.engine.engine_repo import END, ENGINE, row, view_of
-from tests.feast_plugins.engine.redis_servers import PASSWORDS, redis_cluster, secure_redis
+from tests.feast_plugins.engine.redis_servers import (
+    PASSWORDS,
+    move_slots,
+    redis_cluster,
+    redis_sentinel,
+    secure_redis,
+)
 
 USERS = [f"u{n}" for n in range(50)]
 OLDEST = (6, 0)  # the oldest Redis that is supported
@@ -99,20 +107,56 @@ def test_a_reader_names_what_the_server_refuses(
         reader.read({"user_id": ["u1"]})
 
 
-# ---- A cluster -----------------------------------------------------------------------------------
+# ---- A cluster, and a Sentinel -------------------------------------------------------------------
 
 
-def test_a_cluster_is_written_and_read_by_store_and_engine(tmp_path: Path) -> None:
-    with redis_cluster(tmp_path) as ports:
+@contextmanager
+def cluster_store(folder: Path) -> Iterator[tuple[FeatureStore, list[int]]]:
+    with redis_cluster(folder) as ports:
         nodes = ",".join(f"127.0.0.1:{port}" for port in ports)
-        store = store_at(tmp_path, nodes, redis_type="redis_cluster")
+        yield store_at(folder, nodes, redis_type="redis_cluster"), ports
+
+
+@contextmanager
+def sentinel_store(folder: Path) -> Iterator[tuple[FeatureStore, list[int]]]:
+    with redis_sentinel(folder) as port:
+        options = {"redis_type": "redis_sentinel", "sentinel_master": "shop"}
+        yield store_at(folder, f"127.0.0.1:{port}", **options), []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("started", [cluster_store, sentinel_store])
+async def test_store_engine_and_reader_on_more_than_one_redis(
+    started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(LocalComputeEngine, "_materialize_one")  # ours does it
+    with started(tmp_path) as (store, ports), opened(store) as reader:
         store.materialize(START, END)
         assert online(store, *USERS) == list(range(50))
-        assert all(redis.Redis(port=port).dbsize() for port in ports)
-        with pytest.raises(UnreadableService, match="redis_cluster, and not a single Redis"):
-            opened(store)
+        rows = {"user_id": USERS}
+        assert reader.read(rows).values["value"] == list(range(50))
+        assert (await reader.read_async(rows)).values["value"] == list(range(50))
+        if ports:
+            assert all(redis.Redis(port=port).dbsize() for port in ports)
+            before = redis.Redis(port=ports[0]).dbsize()
+            move_slots(ports[0], ports[1], 600)
+            assert redis.Redis(port=ports[0]).dbsize() < before
+            assert reader.read(rows).values["value"] == list(range(50))
+            assert (await reader.read_async(rows)).values["value"] == list(range(50))
+            store.materialize(START, END)
         store.teardown()
-        assert not any(redis.Redis(port=port).dbsize() for port in ports)
+        assert reader.read(rows).values["value"] == [None] * 50
+
+
+@pytest.mark.anyio
+async def test_a_cluster_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with cluster_store(tmp_path) as (store, _):
+        reader = opened(store)
+        reader.read({"user_id": ["u1"]})
+    with reader, pytest.raises(RedisUnavailable, match="redis_cluster at 127"):
+        reader.read({"user_id": ["u1"]})
+    with pytest.raises(RedisUnavailable, match="redis_cluster at 127"):
+        await reader.read_async({"user_id": ["u1"]})
 
 
 # ---- An old Redis --------------------------------------------------------------------------------
