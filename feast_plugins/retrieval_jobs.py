@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import polars as pl
@@ -89,6 +90,19 @@ class ChunkedJob(RetrievalJob):
             write_remote(chunks, path, filesystem)
         else:
             replace_parquet(chunks, Path(path))
+
+    def supports_remote_storage_export(self) -> bool:
+        return bool(self._config.offline_store.staging_location)
+
+    def to_remote_storage(self) -> list[str]:
+        """Write the rows as a Parquet file below `staging_location`, and return its address."""
+        options = self._config.offline_store
+        if not options.staging_location:
+            raise ValueError("to_remote_storage needs staging_location, of offline_store")
+        location = f"{options.staging_location.rstrip('/')}/{uuid4()}.parquet"
+        endpoint = options.staging_location_endpoint_override or ""
+        self.persist(SavedDatasetFileStorage(location, s3_endpoint_override=endpoint))
+        return [location]
 
 
 class QueryJob(ChunkedJob):

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 from feast import RepoConfig
 from feast.data_source import DataSource
+from feast.feature_logging import LOG_DATE_FIELD
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
 from feast_plugins.duckdb_session import instant, quoted
@@ -63,10 +64,13 @@ def _rows(
     """Return a query, its parameters, and a reader of the rows where DuckDB does not read them.
 
     Times are UTC microseconds. Rows without keys get Feast's dummy key, under which it
-    materializes a view without entities.
+    materializes a view without entities. Logged features get none; their date is left out.
     """
+    is_log = LOG_DATE_FIELD in features
+    features = [name for name in features if name != LOG_DATE_FIELD]
+    dummy = [] if is_log else [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
+    key = [*map(quoted, keys)] or dummy
     checked = check_columns(source.name, source, [*keys, *features, *times], config)
-    key = [*map(quoted, keys)] or [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
     is_simple = checked.files.filesystem is None and checked.is_alike
     is_simple &= not checked.files.partitions.keys() & checked.types.keys()
     instants = {n: instant(n, checked.types[n] if is_simple else TIMES) for n in times}

@@ -7,14 +7,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureStore
+from feast import FeatureService, FeatureStore
 from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.feature_logging import LoggingConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 
 from feast_plugins.feature_source import SourceError
 from feast_plugins.parquet_files import parquet_files
 from tests.feast_plugins.asof_repo import (
     MICROSECONDS,
+    OURS,
     ROWS,
     START,
     asked,
@@ -217,3 +219,31 @@ def test_rows_are_not_written_to_a_pattern(store: FeatureStore, tmp_path: Path) 
     with pytest.raises(SourceError, match=r"v: .*row\*\.parquet is a pattern"):
         plugin.offline_write_batch(store.config, view, rows, None)
     assert pq.read_table(tmp_path / "rows.parquet").num_rows == 3
+
+
+def test_logged_features_have_the_columns_of_feasts_store(tmp_path: Path) -> None:
+    """No dummy key, and no `__log_date`."""
+    (tmp_path / "logs").mkdir()
+    destination = FileLoggingDestination(path=str(tmp_path / "logs"))
+    view = feature_view("v", source(write_rows(tmp_path / "rows.parquet", ROWS)))
+    service = FeatureService(
+        name="s", features=[view], logging_config=LoggingConfig(destination=destination)
+    )
+    moment = pa.array([at(1)], MICROSECONDS)
+    logged = {
+        "v__value": [1],
+        "v__value__timestamp": moment,
+        "v__value__status": pa.array([1], "i4"),
+    }
+    rows = pa.table(
+        {"user_id": ["a"], **logged, "__log_timestamp": moment, "__log_date": [START.date()]}
+        | {"__request_id": ["1"]}
+    )
+    columns = []
+    for offline in (OURS, "duckdb"):
+        store = open_store(tmp_path, view, service, offline=offline)
+        store.write_logged_features(rows, service)
+        provider, span = store._get_provider(), (at(0), at(2))
+        logs = provider.retrieve_feature_service_logs(service, *span, store.config, store.registry)
+        columns.append(set(logs.to_df().columns))
+    assert columns[0] == columns[1] == set(rows.column_names) - {"__log_date"}

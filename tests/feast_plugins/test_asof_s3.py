@@ -87,6 +87,27 @@ def test_a_saved_data_set_in_s3(
         job.persist(storage)
 
 
+def test_rows_exported_to_s3(bucket: S3FileSystem, endpoint: str, tmp_path: Path) -> None:
+    view = feature_view("v", source("s3://bucket/rows.parquet", s3_endpoint_override=endpoint))
+    store = open_store(tmp_path, view)
+    job = store.get_historical_features(asked(("a", 2), ("b", 9)), ["v:value"])
+    assert not job.supports_remote_storage_export()
+    with pytest.raises(ValueError, match="needs staging_location"):
+        job.to_remote_storage()
+    store = open_store(
+        tmp_path,
+        view,
+        staging_location="s3://bucket/export/",
+        staging_location_endpoint_override=endpoint,
+    )
+    job = store.get_historical_features(asked(("b", 9)), ["v:value"])
+    (address,) = job.to_remote_storage()
+    assert job.supports_remote_storage_export()
+    assert address.startswith("s3://bucket/export/")
+    exported = pq.read_table(address.removeprefix("s3://"), filesystem=bucket)
+    assert exported["value"].to_pylist() == [20]
+
+
 def objects(bucket: S3FileSystem, path: str) -> list[str]:
     return [info.path for info in bucket.get_file_info(FileSelector(path, recursive=True))]
 
