@@ -1,4 +1,4 @@
-"""Latency of online reads, alone and with 50 clients: ours beside Feast's two paths."""
+"""Latency of online reads, alone and with 50 clients: ours, Feast's two paths, a bare HMGET."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import redis
 from feast import FeatureService, FeatureStore
 
 from benchmarks.harness.figures import Figure
@@ -18,9 +19,11 @@ from benchmarks.harness.timing import alternated, seconds
 from benchmarks.harness.workload import Snapshots, write_snapshots
 from benchmarks.reader import SDK, Read, Rows, require_equal, shortly_after
 from feast_plugins.online_reader import OnlineReader
-from lab.stack.redis import private_redis
+from feast_plugins.redis_encoding import KeyLayout, Kind, feature_field, time_field
+from lab.stack.redis import RedisServer, private_redis
 
 PRECOMPUTED = "Feast's precomputed vectors"
+BARE = "a bare pipelined HMGET"
 RANKS = (50, 99)
 
 
@@ -47,6 +50,7 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
                 store.config, SDK, full_feature_names=True, now=shortly_after
             ) as reader:
                 sides = {"ours": lambda rows: reader.read(rows).values, **peers}
+                sides[BARE] = bare_read(server, store, table)
                 for clients in sizes.clients:
                     for rows in sizes.calls:
                         yield from compare(sides, clients, rows, sizes)
@@ -67,20 +71,38 @@ def peer_reads(store: FeatureStore, table: Snapshots) -> Mapping[str, Read]:
     return {s.name: partial(read, s) for s in (regular, precomputed)}
 
 
+def bare_read(server: RedisServer, store: FeatureStore, table: Snapshots) -> Read:
+    """Return a pipelined HMGET of the same fields by redis-py; the replies stay bytes."""
+    view, client = view_of(table), redis.Redis(port=server.port)
+    layout = KeyLayout(store.project, {table.key: Kind.STRING})
+    fields = [time_field(view), *(feature_field(view, name) for name in table.features)]
+
+    def read(rows: Rows) -> Mapping[str, Sequence[object]]:
+        with client.pipeline(transaction=False) as pipeline:
+            for key in layout.keys([rows[table.key]]):
+                pipeline.hmget(key, fields)
+            return {BARE: pipeline.execute()}
+
+    return read
+
+
 def compare(sides: Mapping[str, Read], clients: int, rows: int, sizes: Sizes) -> Iterator[Figure]:
     """Compare latencies in alternated slices: the median of the slices' ratios counts."""
     requests = [
         {"user_id": [f"user_{(call * rows + row) * 7919 % sizes.users}" for row in range(rows)]}
         for call in range(sizes.calls[rows])
     ]
-    for read in sides.values():
-        require_equal(sides["ours"](requests[0]), read(requests[0]))
+    for name, read in sides.items():
+        if name != BARE:
+            require_equal(sides["ours"](requests[0]), read(requests[0]))
     slices = {name: slice_of(read, requests, clients) for name, read in sides.items()}
     taken = alternated(slices, sizes.slices)
     for place, rank in enumerate(RANKS):
         by_side = {name: np.array(measured)[:, place] for name, measured in taken.items()}
-        name = f"latency_p{rank}_{rows}_rows_{clients}_clients_vs_feast"
-        yield Figure.of_slices(name, by_side.pop("ours"), "ms", by_side)
+        ours, bare = by_side.pop("ours"), {BARE: by_side.pop(BARE)}
+        name = f"latency_p{rank}_{rows}_rows_{clients}_clients_vs"
+        yield Figure.of_slices(f"{name}_feast", ours, "ms", by_side)
+        yield Figure.of_slices(f"{name}_bare", ours, "ms", bare)
 
 
 def slice_of(read: Read, requests: Sequence[Rows], clients: int) -> Callable[[], Sequence[float]]:
