@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness.figures import Figure
+from benchmarks.harness.figures import Figure, FloatArray
 from benchmarks.harness.http_client import Answers, post
 from benchmarks.harness.latency_curve import Point, draw
 from benchmarks.harness.serving_sides import (
@@ -22,7 +22,7 @@ from benchmarks.harness.serving_sides import (
     Sides,
     serving_sides,
 )
-from benchmarks.harness.timing import alternate
+from benchmarks.harness.timing import alternate, alternated
 from lab.settings import settings
 
 BATCH = 100
@@ -32,12 +32,16 @@ STREAMING = ("_5m", "_1h")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of the loads; `rate` and `curve` are requests offered a second."""
+    """Sizes of the loads; `rate` and `curve` are requests offered a second.
+
+    Throughput is measured in alternated `slices` of `seconds`.
+    """
 
     transactions: int = 50_000
     payments: int = 20_000
     workers: int = 2
-    seconds: float = 5
+    seconds: float = 3
+    slices: int = 9
     repeats: int = 5
     rate: int = 1_000
     rate_seconds: float = 10
@@ -54,12 +58,13 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
     """Measure throughput, latency at a rate, 1,000 at once, batches, the curve, and memory."""
     with serving_sides(sizes.transactions, sizes.payments, sizes.workers) as sides:
         require_equal_answers(sides)
-        saturation = throughput(sides, sizes)
-        yield from against_peers(saturation)
+        slices = throughput(sides, sizes)
+        yield from against_peers(slices)
         for name, prefix in {OURS: "serving", CACHED: "serving_cached"}.items():
             yield from latency_at_rate(sides, name, prefix, sizes)
         yield from at_once(sides, sizes)
         yield from batch_against_singles(sides, sizes)
+        saturation = {name: float(np.median(rates)) for name, rates in slices.items()}
         yield from latency_over_load(sides, saturation, sizes)
         yield memory(sides, sizes)
         yield Figure("serving_client_cpu_share", max(sides.client_shares), "of a processor")
@@ -96,8 +101,8 @@ def by_name(columns: dict[str, Any]) -> dict[str, float]:
 # ---- Throughput ------------------------------------------------------------------------------
 
 
-def throughput(sides: Sides, sizes: Sizes) -> dict[str, float]:
-    """Measure each side's requests a second, in a closed loop; any caches are warm."""
+def throughput(sides: Sides, sizes: Sizes) -> dict[str, FloatArray]:
+    """Measure each side's requests a second in slices, in a closed loop; any caches are warm."""
 
     def side(name: str) -> Callable[[], float]:
         return lambda: sides.send_all(name, seconds=sizes.seconds).per_second
@@ -105,10 +110,10 @@ def throughput(sides: Sides, sizes: Sizes) -> dict[str, float]:
     measures = {name: side(name) for name in sides.by_name}
     for warm_up in measures.values():
         warm_up()
-    return alternate(measures, sizes.repeats)
+    return {name: np.array(rates) for name, rates in alternated(measures, sizes.slices).items()}
 
 
-def against_peers(saturation: dict[str, float]) -> Iterator[Figure]:
+def against_peers(slices: dict[str, FloatArray]) -> Iterator[Figure]:
     """Compare our requests a second with those of the peers."""
     for figure, ours, peer in (
         ("serving_vs_feast_serve", OURS, FEAST),
@@ -116,7 +121,8 @@ def against_peers(saturation: dict[str, float]) -> Iterator[Figure]:
         ("serving_vs_bare_get", OURS, BARE),
         ("serving_cached_vs_bare_get", CACHED, BARE),
     ):
-        yield Figure.multiple(figure, saturation[ours], "requests/s", peer, saturation[peer])
+        rates, theirs = slices[ours], {peer: slices[peer]}
+        yield Figure.of_slices(figure, rates, "requests/s", theirs, are_rates=True)
 
 
 # ---- Latency ---------------------------------------------------------------------------------

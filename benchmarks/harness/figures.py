@@ -48,15 +48,23 @@ class Figure:
 
     @classmethod
     def of_slices(
-        cls, name: str, costs: FloatArray, unit: str, peers: Mapping[str, FloatArray]
+        cls,
+        name: str,
+        values: FloatArray,
+        unit: str,
+        peers: Mapping[str, FloatArray],
+        *,
+        are_rates: bool = False,
     ) -> Self:
-        """Return a cost beside that of the cheapest peer: the median of the slices' ratios."""
-        peer = min(peers, key=lambda side: float(np.median(peers[side])))
-        ratios = np.sort(peers[peer] / costs)
+        """Return costs or rates beside the best peer's; the median of the slices' ratios counts."""
+        medians = {side: float(np.median(measured)) for side, measured in peers.items()}
+        best = max if are_rates else min
+        peer = best(medians, key=lambda side: medians[side])
+        ratios = np.sort(values / peers[peer] if are_rates else peers[peer] / values)
         place = max(int(binom.ppf(0.025, len(ratios), 0.5)) - 1, 0)
         interval = float(ratios[place]), float(ratios[-1 - place])
-        medians = float(np.median(costs)), float(np.median(peers[peer]))
-        return cls(name, medians[0], unit, peer, medians[1], float(np.median(ratios)), interval)
+        ratio, value = float(np.median(ratios)), float(np.median(values))
+        return cls(name, value, unit, peer, medians[peer], ratio, interval)
 
     @property
     def judged(self) -> float:

@@ -62,6 +62,7 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
             payments=200,
             workers=1,
             seconds=0.2,
+            slices=1,
             repeats=1,
             rate=100,
             rate_seconds=0.2,

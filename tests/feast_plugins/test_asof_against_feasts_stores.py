@@ -10,14 +10,16 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast import FeatureStore, FeatureView, Field
+from feast import FeatureService, FeatureStore, FeatureView, Field
 from feast.types import Float32, Int32, Int64
 
 from tests.feast_plugins.asof_repo import (
     DUCKDB,
     FILE,
+    MERCHANT,
     OURS,
     ROWS,
+    USER,
     Row,
     asked,
     at,
@@ -163,3 +165,17 @@ def test_both_read_times_that_are_text(tmp_path: Path) -> None:
     theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
     for store in (theirs, ours):
         assert frame(store, asked(("a", 2)))["value"].tolist() == [1]
+
+
+def test_duckdb_joins_by_a_mapped_key_alone(tmp_path: Path) -> None:
+    rows = [{**row, "merchant_id": "m"} for row in ROWS]
+    view = feature_view("v", source(write_rows(tmp_path / "r.parquet", rows)), USER, MERCHANT)
+    service = FeatureService(name="s", features=[view.with_join_key_map({"merchant_id": "shop"})])
+    asked_for = asked(("a", 9), ("nobody", 9), shop=["m", "m"])
+    found = []
+    for offline in (DUCKDB, OURS):
+        store = open_store(tmp_path, view, service, offline=offline)
+        joined = store.get_historical_features(asked_for, service).to_df()
+        found.append(joined.set_index("user_id")["value"].get("nobody"))
+    assert found[0] in (3, 20)
+    assert pd.isna(found[1])
