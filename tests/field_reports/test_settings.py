@@ -2,6 +2,7 @@
 
 import pytest
 
+from checker import cli
 from lab.settings import Settings
 
 # Hosting services print Redis as a URL and Kafka as bootstrap servers, and Compose files do.
@@ -65,3 +66,32 @@ def test_a_mistake_is_one_sentence(
     assert reason in printed.err
     assert printed.err.endswith(f"\n  next: unset {variable}\n")
     assert "secret" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "warning"),
+    [
+        (
+            "LAB_REDIS_PROT",
+            "LAB_REDIS_PROT is no setting, and is ignored; did you mean LAB_REDIS_PORT?",
+        ),
+        ("LAB_redis_port", ""),  # Settings read it, too
+        ("LAB_KAFKA_URL", "LAB_KAFKA_URL is no setting, and is ignored"),
+        ("LAB_BOOTSTRAP_KAFKA", "LAB_BOOTSTRAP_KAFKA is no setting, and is ignored"),
+        ("LAB_XYZ", "LAB_XYZ is no setting, and is ignored\n"),
+        *((known, "") for known in ("LAB_KAFKA_BOOTSTRAP", "LAB_ISOLATION", "LAB_SEED")),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_a_warning(
+    variable: str,
+    warning: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr("sys.argv", ["lab", "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    errors = capsys.readouterr().err
+    assert errors.count("warning:") == bool(warning)
+    assert warning in errors
