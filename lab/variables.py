@@ -13,7 +13,7 @@ from lab.errors import UserError
 # A server that the user runs, by the address that other tools take
 ADDRESSES = {"LAB_REDIS_PORT": "LAB_REDIS_URL", "LAB_KAFKA_PORT": "LAB_KAFKA_BOOTSTRAP"}
 
-OTHERS = ("LAB_ALERTMANAGER_URL", "LAB_REPOSITORY", "LAB_UID")  # not read into the settings
+OTHERS = ("LAB_ALERTMANAGER_URL", "LAB_UID")  # not read into the settings
 
 
 def port_of(address: object) -> object:
@@ -62,11 +62,8 @@ def wrong_variable(error: ValidationError) -> UserError:
 def unknown_variables(fields: Collection[str]) -> list[str]:
     """Return a warning for each LAB_ variable that no field reads, with the nearest name."""
     known = {f"LAB_{field.upper()}" for field in fields} | {*ADDRESSES.values(), *OTHERS}
-    warnings = []
-    for name in sorted(os.environ):
-        if not name.startswith("LAB_") or name.upper() in known:
-            continue
-        nearest = get_close_matches(name, known, 1)
-        advice = f"; did you mean {nearest[0]}?" if nearest else ""
-        warnings.append(f"{name} is no setting, and is ignored{advice}")
-    return warnings
+    return [
+        f"{name} is no setting; the nearest is {get_close_matches(name, known, 1, cutoff=0)[0]}"
+        for name in sorted(os.environ)
+        if name.startswith("LAB_") and name.upper() not in known
+    ]

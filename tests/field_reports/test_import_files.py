@@ -103,7 +103,8 @@ def test_an_encoding_that_does_not_exist_is_an_error(encoding: str, tmp_path: Pa
         *((text, "a JSON file") for text in (b'{"user_id": "ann"}', b"\xef\xbb\xbf [{}]")),
         (gzip.compress(PACKED, mtime=0), "compressed by gzip twice"),
         (b"<!DOCTYPE html>", "an HTML or XML file"),
-        (b"\n\n", "no rows"),
+        (b"", "the file is empty"),
+        *((text, "no rows") for text in (b"\n\n", HEADER.encode())),
         (GOOD.replace("ann", "a\0n").encode(), "NUL characters.*\n.*tr -d"),
         (b"\x28\xb5\x2f\xfd12345", "compressed by zstd"),
         (PACKED[:-9], "gzip file is damaged"),
@@ -129,9 +130,11 @@ def test_another_format_is_named(content: bytes, problem: str, tmp_path: Path) -
     assert re.search(problem, error_of(tmp_path, content))
 
 
-def test_a_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="a folder or a pipe, not a file"):
-        import_table(tmp_path / "data", tmp_path, ImportOptions())
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    for place, problem in ((tmp_path, "a folder or a pipe"), (tmp_path / "gone", "no such file")):
+        with pytest.raises(UserError, match=problem):
+            import_table(tmp_path / "data", place, ImportOptions())
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_hundreds_of_columns_need_little_memory(tmp_path: Path) -> None:
