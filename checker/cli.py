@@ -21,6 +21,7 @@ from lab.cli import console
 from lab.errors import OUR_ERROR, USER_ERROR, UserError
 from lab.learn import WORKSPACE
 from lab.settings import ROOT
+from lab.variables import unknown_variables
 
 EXERCISES = "[Ee]xercise[!a-z]*"
 SOME_FAILED, STOPPED = 1, 128
@@ -279,6 +280,10 @@ def exit_status(card: Scorecard, fail_under: int | None = None) -> int:
 
 def main() -> None:
     """Run a command; a user's mistake is one sentence and status 2, a bug of ours status 3."""
+    for warning in unknown_variables(CheckerSettings.model_fields):
+        Console(stderr=True).print(
+            f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True
+        )
     try:
         app()
     except UserError as error:

@@ -189,9 +189,12 @@ def _utc(moment: datetime | None) -> datetime:
     try:
         time = pd.Timestamp(str(as_of() if moment is None else moment))
         aware = time.tz_localize(UTC) if time.tzinfo is None else time
+        if not 1970 < aware.year < 9999:
+            raise ValueError("no room for the days before or after")
         return datetime.fromtimestamp(aware.timestamp(), UTC)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{moment!r} is no time", "pass a datetime, or text in ISO 8601") from error
+        problem = f"{moment!r} is no time from 1971 to 9998"
+        raise UserError(problem, "pass a datetime, or text in ISO 8601") from error
 
 
 def main() -> None:

@@ -2,12 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from exercise_06_monitoring.alerts import SEVERITIES, Check, monitoring_folder, notify
-from lab.learn import utc_now
+from lab.learn import UserError, utc_now
 
 REPEAT_AFTER = timedelta(days=7)
 TABLES = """
@@ -25,11 +25,18 @@ ON CONFLICT DO UPDATE SET severity = max(severity, ?3), message = ?4,
 RETURNING last_sent"""
 
 
-def open_database() -> closing[sqlite3.Connection]:
-    """Open the database, and create the tables that are not there."""
-    database = sqlite3.connect(monitoring_folder() / "state.db", timeout=30, isolation_level=None)
-    database.executescript(TABLES)
-    return closing(database)
+@contextmanager
+def open_database() -> Iterator[sqlite3.Connection]:
+    """Open the database, and create the tables that are not there; UserError if it is damaged."""
+    file = monitoring_folder() / "state.db"
+    try:
+        with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as database:
+            database.executescript(TABLES)
+            yield database
+    except sqlite3.DatabaseError as error:
+        problem = f"the database of alerts {file} cannot be used: {error}"
+        next_step = f"mv {file} {file}.bad, then run it again: open alerts are sent again"
+        raise UserError(problem, next_step) from error
 
 
 def earlier_runs(now: datetime) -> tuple[bool, datetime | None]:

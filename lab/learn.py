@@ -42,6 +42,7 @@ def _workspace() -> Path:
     return next((f for f in [here, *here.parents] if any(f.glob("exercise_01*/"))), REPOSITORY)
 
 
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)  # Feast's times are nanoseconds, which end in 2262
 WORKSPACE = _workspace()
 FEATURE_REPO = WORKSPACE / "exercise_01_setup" / "feature_repo"
 
@@ -71,7 +72,8 @@ class LearnerSettings(BaseSettings):
 
     tile_s: int = 300  # the running window of exercise 5; shorter for a demonstration
 
-    as_of: AwareDatetime | None = None  # the present of the data; None for the current hour
+    # The present of the data; None for the current hour
+    as_of: AwareDatetime | None = Field(None, ge=datetime(1971, 1, 1, tzinfo=UTC), le=LATEST)
     seed: int = 20240101
 
     # Feast's own stores, as feature_store.yaml names them, or the plug-ins over them

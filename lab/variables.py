@@ -1,6 +1,8 @@
 """Environment variables: a server by its address in place of its port, and what is wrong in one."""
 
 import os
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -10,6 +12,8 @@ from lab.errors import UserError
 
 # A server that the user runs, by the address that other tools take
 ADDRESSES = {"LAB_REDIS_PORT": "LAB_REDIS_URL", "LAB_KAFKA_PORT": "LAB_KAFKA_BOOTSTRAP"}
+
+OTHERS = ("LAB_ALERTMANAGER_URL", "LAB_UID")  # not read into the settings
 
 
 def port_of(address: object) -> object:
@@ -53,3 +57,13 @@ def wrong_variable(error: ValidationError) -> UserError:
         variable = ADDRESSES.get(variable, variable)
     reason = first["msg"].removeprefix("Value error, ")
     return UserError(f"{variable} has a wrong value: {reason}", f"unset {variable}")
+
+
+def unknown_variables(fields: Collection[str]) -> list[str]:
+    """Return a warning for each LAB_ variable that no field reads, with the nearest name."""
+    known = {f"LAB_{field.upper()}" for field in fields} | {*ADDRESSES.values(), *OTHERS}
+    return [
+        f"{name} is no setting; the nearest is {get_close_matches(name, known, 1, cutoff=0)[0]}"
+        for name in sorted(os.environ)
+        if name.startswith("LAB_") and name.upper() not in known
+    ]

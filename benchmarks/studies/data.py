@@ -4,15 +4,15 @@ Batch features come from exercise 2's join on the plug-in store; streaming featu
 exercise 5's windows over the raw payments; the models are exercise 4's.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from typing import cast
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
-from sklearn.ensemble import HistGradientBoostingClassifier
+from numpy.typing import NDArray
 
 from benchmarks.studies.report import measured_freshness
 from benchmarks.studies.scoring import Floats, ScoredRows
@@ -25,18 +25,15 @@ from exercise_05_streaming.windows import features
 from lab.dataset.tables import TRUTH
 from lab.learn import as_of, open_store, settings
 
+Model = Callable[[pd.DataFrame], Floats]  # the score of each row
 TIME = "event_timestamp"
 SAME_THEFT = pd.Timedelta(hours=1)  # a burst takes minutes
 KINDS = {
-    "five stored": (
-        *("transaction_count_7d", "transaction_count_30d", "avg_transaction_amount"),
-        *("chargeback_rate", "total_transactions_30d"),
-    ),
-    "+ amount, request": (
-        *(AMOUNT, "amount_vs_avg_ratio", "is_large_transaction", "transaction_velocity"),
-    ),
-    "+ merchant windows": ("transactions_24h_vs_daily_mean", "chargeback_count_30d"),
-    "+ streaming": (),  # those of the service
+    "five stored": "transaction_count_7d transaction_count_30d avg_transaction_amount "
+    "chargeback_rate total_transactions_30d",
+    "+ amount, request": f"{AMOUNT} amount_vs_avg_ratio is_large_transaction transaction_velocity",
+    "+ merchant windows": "transactions_24h_vs_daily_mean chargeback_count_30d",
+    "+ streaming": "",  # those of the service
 }
 BATCH, STREAMING = list(KINDS)[-2:]
 # Exercise 5's tiles, for each row those that its windows can hold
@@ -62,22 +59,16 @@ def labelled_payments(hindsight: timedelta) -> pd.DataFrame:
     raw = pd.read_parquet(settings.data_dir / "transactions.parquet")
     rows = exercise_2.create_entity_df(raw.drop(columns="product_id", errors="ignore"))
     rows = rows[rows[TIME] < as_of() - hindsight].drop_duplicates(KEYS)
-    details = _with_truth(raw).drop_duplicates(KEYS)
-    return rows.merge(details, on=KEYS).sort_values(TIME, ignore_index=True)
-
-
-def _with_truth(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return keys and label time, and the simulation's truth of each payment."""
-    file = settings.data_dir / f"{TRUTH}.parquet"
-    if not file.exists():
-        return raw[[*KEYS, "label_timestamp"]]
-    truth = pd.read_parquet(file).rename(columns={"is_fraud": "truth"})
-    known = raw.merge(truth, on="transaction_id").sort_values(["user_id", TIME])
-    pause = known[known["kind"] == "theft"].groupby("user_id")[TIME].diff()
-    is_first = pause.isna() | (pause > SAME_THEFT)
-    known["theft"] = is_first.cumsum()
-    known["is_first"] = is_first.reindex(known.index, fill_value=False)
-    return known[[*KEYS, "label_timestamp", "truth", "theft", "is_first"]]
+    details = [*KEYS, "label_timestamp"]
+    if (file := settings.data_dir / f"{TRUTH}.parquet").exists():
+        truth = pd.read_parquet(file).rename(columns={"is_fraud": "truth"})
+        raw = raw.merge(truth, on="transaction_id").sort_values(["user_id", TIME])
+        pause = raw[raw["kind"] == "theft"].groupby("user_id")[TIME].diff()
+        is_first = pause.isna() | (pause > SAME_THEFT)
+        raw = raw.assign(theft=is_first.cumsum(), is_first=is_first.reindex(raw.index).eq(True))
+        details += ["truth", "theft", "is_first"]
+    known = raw[details].drop_duplicates(KEYS)
+    return rows.merge(known, on=KEYS).sort_values(TIME, ignore_index=True)
 
 
 def join(rows: pd.DataFrame, at: pd.Series | None = None, *, known: bool = True) -> pd.DataFrame:
@@ -95,8 +86,8 @@ def with_streaming(inputs: pd.DataFrame, rows: pd.DataFrame, age: timedelta) -> 
     """Replace the streaming features by the windows at t over the events before t - age."""
     names = exercise_2.service_features(open_store())[STREAMING_VIEW]
     values = windows(rows, age).reindex(range(len(rows)))[names]
-    quiet = values.fillna(quiet_values(names)).astype("float32")
-    return inputs.assign(**{name: quiet[name].to_numpy() for name in names})
+    quiet = values.fillna(quiet_values(names)).astype("float32").set_index(inputs.index)
+    return inputs.assign(**quiet)
 
 
 def windows(rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
@@ -111,19 +102,6 @@ def windows(rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
     tiles = tiles.cast({name: pl.Int64 for name in tiles.columns})
     now_ms = cast(int, pl.col("now_ms"))  # each row is a user with a present of its own
     return features(tiles, now_ms).to_pandas().set_index("user_id")
-
-
-@dataclass(frozen=True)
-class Model:
-    """Exercise 4's trees, and the inputs that they read."""
-
-    names: Sequence[str]
-    trees: HistGradientBoostingClassifier
-
-    def __call__(self, inputs: pd.DataFrame) -> Floats:
-        """Return the score of each row."""
-        scores: Floats = self.trees.predict_proba(inputs[list(self.names)].to_numpy())[:, 1]
-        return scores
 
 
 class Study:
@@ -151,14 +129,22 @@ class Study:
     def names(self, kind: str) -> list[str]:
         """Return the inputs of a kind and of those before it."""
         kinds = list(KINDS)[: list(KINDS).index(kind) + 1]
-        stored = [name for k in kinds for name in KINDS[k] if name in self.inputs]
+        stored = [name for k in kinds for name in KINDS[k].split() if name in self.inputs]
         return [*stored, *(self.streaming if kind == STREAMING else [])]
 
-    def fit(self, names: Sequence[str], inputs: pd.DataFrame, labels: pd.Series) -> Model:
-        """Train on the training rows."""
+    def fit(
+        self,
+        names: list[str],
+        inputs: pd.DataFrame,
+        labels: pd.Series,
+        rows: NDArray[np.intp] | None = None,
+    ) -> Model:
+        """Train on the training rows, or on others; return what scores any rows."""
+        rows = np.flatnonzero(self.is_training) if rows is None else rows
         streaming = [name for name in self.streaming if name in names]
-        learned = with_unknown_streaming(inputs.loc[self.is_training, list(names)], streaming)
-        return Model(names, train(learned, labels[self.is_training].astype(int)))
+        learned = with_unknown_streaming(inputs[names].iloc[rows], streaming)
+        trees = train(learned, labels.iloc[rows].astype(int))
+        return lambda scored: trees.predict_proba(scored[names].to_numpy())[:, 1]
 
     @property
     def best_batch(self) -> str:

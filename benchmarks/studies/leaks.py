@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
-from sklearn.base import clone
-from sklearn.model_selection import BaseCrossValidator, GroupKFold, KFold, cross_val_predict
+from sklearn.model_selection import BaseCrossValidator, GroupKFold, KFold
 
 from benchmarks.studies.data import BATCH, STREAMING, Study, join, with_streaming
 from benchmarks.studies.scoring import Estimate, Figures
@@ -24,49 +24,41 @@ def payment_itself(study: Study) -> Figures:
         offline, model = study.of_test(inputs), study.fit(names, inputs, study.rows[LABEL])
         scores = model(served)
         differ = (offline[names].fillna(-1) != served[names].fillna(-1)).any(axis=1)
+        over_base_rate = scores.mean() / study.scored.labels.mean()
         yield "itself", row, "PR-AUC offline", study.scored.pr_auc(model(offline))
         yield "itself", row, "PR-AUC served", study.scored.pr_auc(scores)
-        over_base_rate = scores.mean() / study.scored.labels.mean()
         yield "itself", row, "mean score served, over the base rate", over_base_rate
         yield "itself", row, "vectors that differ", differ.mean()
 
 
 def leakage(study: Study) -> Figures:
     """Yield PR-AUC promised offline, and achieved on each payment's values after the training."""
-    by_time = study.pr_auc[BATCH]
-    yield from _promise("none: point in time, split by time", by_time, by_time)
-    tables = {
-        "features: latest values": join(study.rows, pd.Series(as_of(), index=study.rows.index)),
-        "features: created time ignored": join(study.rows, known=False),
+    by_time, random = study.pr_auc[BATCH], KFold(FOLDS, shuffle=True, random_state=settings.seed)
+    latest = join(study.rows, pd.Series(as_of(), index=study.rows.index))
+    promises = {
+        "none: point in time, split by time": (by_time, by_time),
+        "features: latest values": _by_features(study, latest),
+        "features: created time ignored": _by_features(study, join(study.rows, known=False)),
+        "split: random folds": (_by_folds(study, random), by_time),
+        "split: folds by user": (_by_folds(study, GroupKFold(FOLDS)), by_time),
     }
-    for leak, inputs in tables.items():
-        model = study.fit(study.names(BATCH), inputs, study.rows[LABEL])
-        found = (study.scored.pr_auc(model(t)) for t in (study.of_test(inputs), study.test_inputs))
-        yield from _promise(leak, *found)
-    folds = {
-        "split: random folds": KFold(FOLDS, shuffle=True, random_state=settings.seed),
-        "split: folds by user": GroupKFold(FOLDS),
-    }
-    for leak, validator in folds.items():
-        yield from _promise(leak, _by_folds(study, validator), by_time)
+    for leak, (promised, got) in promises.items():
+        yield "leakage", leak, "promised", promised
+        yield "leakage", leak, "got", got
+        yield "leakage", leak, "paired difference", promised - got
 
 
-def _promise(leak: str, promised: Estimate, got: Estimate) -> Figures:
-    yield "leakage", leak, "promised", promised
-    yield "leakage", leak, "got", got
-    yield "leakage", leak, "paired difference", promised - got
+def _by_features(study: Study, inputs: pd.DataFrame) -> tuple[Estimate, Estimate]:
+    """Return the PR-AUC on inputs of the training's kind, and on those known at the payment."""
+    model = study.fit(study.names(BATCH), inputs, study.rows[LABEL])
+    promised, got = model(study.of_test(inputs)), model(study.test_inputs)
+    return study.scored.pr_auc(promised), study.scored.pr_auc(got)
 
 
 def _by_folds(study: Study, folds: BaseCrossValidator) -> Estimate:
     """Score each test row by a model of the other folds, which see the test window, too."""
-    usable = study.is_training | study.is_test
-    rows = study.rows[usable]
-    scores = cross_val_predict(
-        clone(study.models[BATCH].trees),
-        study.inputs.loc[usable, study.names(BATCH)].to_numpy(),
-        rows[LABEL].astype(int),
-        groups=rows["user_id"],
-        cv=folds,
-        method="predict_proba",
-    )
-    return study.scored.pr_auc(scores[study.is_test[usable], 1])
+    rows, scores = np.flatnonzero(study.is_training | study.is_test), np.zeros(len(study.rows))
+    for learned, scored in folds.split(rows, groups=study.rows["user_id"].iloc[rows]):
+        model = study.fit(study.names(BATCH), study.inputs, study.rows[LABEL], rows[learned])
+        scores[rows[scored]] = model(study.inputs.iloc[rows[scored]])
+    return study.scored.pr_auc(scores[study.is_test])

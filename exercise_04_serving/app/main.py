@@ -39,7 +39,8 @@ LATENCY = Histogram("prediction_latency_seconds", "Request, with inference", buc
 CACHE_HITS = Counter("feature_cache_hits", "Users and merchants found in the cache")
 CACHE_MISSES = Counter("feature_cache_misses", "Users and merchants read from the online store")
 
-router = APIRouter(responses={503: {"description": "Redis is unavailable"}})
+REFUSALS = {400: "The body is no text", 415: "It is not JSON", 503: "Redis is unavailable"}
+router = APIRouter(responses={status: {"description": why} for status, why in REFUSALS.items()})
 Payments = Sequence[PredictionRequest]
 
 

@@ -29,7 +29,6 @@ from lab.settings import settings
 REFUSALS = {
     "401": {"description": "The API key is missing or wrong"},
     "413": {"description": "The body is too large"},
-    "415": {"description": "The body is not JSON"},
     "503": {"description": "Redis is unavailable, or too many requests are in flight"},
 }
 

@@ -40,7 +40,7 @@ class EpochUnit(StrEnum):
     NANOSECONDS = "ns"
 
 
-DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
+DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,4})m)?")
 
 
 @data_app.command()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from lab.dataset import times
 from lab.dataset.session import quoted
-from lab.dataset.source import ROW, Source, value_of
+from lab.dataset.source import ROW, Source, text_of, value_of
+from lab.dataset.text_files import DELIMITERS
 from lab.errors import UserError
 
 REQUIRED = ("user_id", "event_timestamp", "amount")
@@ -76,7 +77,7 @@ class Columns:
         return self.label if self.has_condition else f"the column {self.names['label']}"
 
     def text(self, name: str) -> str:
-        return f"trim({quoted(self.names[name])}::VARCHAR)" if name in self.names else "NULL"
+        return text_of(self.names[name]) if name in self.names else "NULL"
 
     @property
     def amount(self) -> str:
@@ -88,9 +89,9 @@ class Columns:
         if not self.id_columns:
             return f"'row_' || {ROW}"
         if len(self.id_columns) == 1:
-            return f"{quoted(self.id_columns[0])}::VARCHAR"
+            return text_of(self.id_columns[0])
         parts = [
-            rf"replace(replace({quoted(column)}::VARCHAR, '\', '\\'), '|', '\|')"
+            rf"replace(replace({text_of(column)}, '\', '\\'), '|', '\|')"
             for column in self.id_columns
         ]
         return f"concat_ws('|', {', '.join(parts)})"
@@ -137,6 +138,12 @@ def check_names(source: Source, options: ImportOptions) -> None:
             )
     missing = [name for name in (*REQUIRED, *names) if names.get(name, name) not in source.columns]
     missing = list(dict.fromkeys(missing))
+    if missing and len(source.columns) == 1:
+        delimiters = ", ".join(repr(one) for one in DELIMITERS)
+        raise UserError(
+            f"{source.file}: it has one column only, {source.columns[0]!r}",
+            f"the names are the first line, separated by one of {delimiters}",
+        )
     if missing:
         wanted = ", ".join(repr(names.get(name, name)) for name in missing)
         raise UserError(
@@ -188,7 +195,7 @@ def mapped_rows(columns: Columns) -> str:
             {columns.text("product_id")} AS product_id,
             CASE WHEN {HAS_ZONE} THEN {MOMENT} END AS time_utc,
             CASE WHEN NOT {HAS_ZONE} THEN {MOMENT} END AS local_time,
-            round({columns.amount} * 100) / 100 AS amount,
+            round({columns.amount} * 100) / 100 + 0 AS amount,
             {approved} AS is_approved, {label} AS label
         FROM source ANTI JOIN refused USING ({ROW})"""
 

@@ -35,6 +35,7 @@ def amount_checks(columns: Columns) -> list[Check]:
         Check(name, f"{amount} IS NULL", "not a number"),
         Check(name, f"NOT isfinite({amount})", "not a finite number"),
         Check(name, f"{amount} < 0", "negative"),
+        Check(name, f"{amount} > 0 AND {amount} < 0.005", "less than a cent"),
         Check(name, f"{amount} >= {MOST}", "too large: more than 64-bit cents"),
     ]
 
@@ -72,7 +73,9 @@ def other_checks(columns: Columns) -> list[Check]:
         approved = truth_value(names["is_approved"])
         found.append(Check(names["is_approved"], f"{approved} IS NULL", "neither true nor false"))
     if "label" in names and not columns.has_condition:
-        next_step = f"lab data import {columns.source.file} --label '{names['label']} > 0'"
+        is_text = columns.source.types()[names["label"]] == "VARCHAR"
+        condition = "= 'fraud'" if is_text else "> 0"
+        next_step = f'lab data import {columns.source.file} --label "{names["label"]} {condition}"'
         wrong = f"{value_of(names['label'])} IS NOT NULL AND ({columns.label}) IS NULL"
         found.append(Check(names["label"], wrong, "neither 0 nor 1", next_step))
     if columns.id_columns:

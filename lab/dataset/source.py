@@ -19,8 +19,11 @@ TYPES = {  # of a CSV column, the first that fits: DuckDB would cast 12.50 to an
     "BOOLEAN": "TRY_CAST({0} AS BOOLEAN) IS NOT NULL",
     "TIMESTAMP": "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
 }
-NO_VALUE = r"(?i)\s*(nan|null|none|na|n/a|<na>|\\n)?\s*"
-NO_ID = r"(?i)\s*(nan|null|none|<na>|\\n)?\s*"  # NA is Namibia
+NO_VALUE = r"(?i)(nan|null|none|na|n/a|<na>|\\n)?"
+NO_ID = r"(?i)(nan|null|none|<na>|\\n)?"  # NA is Namibia
+# Around values that were copied from a spreadsheet or a web page; the last four have no width
+SPACES = r"[\s\v\x{a0}\x{2007}\x{202f}\x{3000}\x{200b}\x{200e}\x{200f}\x{feff}]+"
+MARGINS = f"^{SPACES}|{SPACES}$"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Source:
             else:
                 self._read_csv(text_files.as_utf8(file, content, encoding, stage), text)
         except duckdb.Error as error:
-            raise UserError(f"{file}: cannot be read: {short(error)}") from error
+            problem = f"{file}: cannot be read: {short(error)}"
+            raise UserError(problem, "if it is damaged, copy or export it again") from error
         if self.rows == 0:
             raise UserError(f"{file}: no rows")
 
@@ -188,8 +192,13 @@ def value_of(column: str, missing: str = NO_VALUE) -> str:
 
     A regular expression: a list of words takes 2 GiB where a file has 400 columns.
     """
-    text = f"{quoted(column)}::VARCHAR"
-    return f"CASE WHEN NOT regexp_full_match({text}, {literal(missing)}) THEN trim({text}) END"
+    text = text_of(column)
+    return f"CASE WHEN NOT regexp_full_match({text}, {literal(missing)}) THEN {text} END"
+
+
+def text_of(column: str) -> str:
+    """Return the trimmed text of a column."""
+    return f"regexp_replace({quoted(column)}::VARCHAR, {literal(MARGINS)}, '', 'g')"
 
 
 def short(error: Exception) -> str:

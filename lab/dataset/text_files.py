@@ -3,6 +3,7 @@
 import codecs
 import csv
 import gzip
+import os
 import re
 import shutil
 import zlib
@@ -17,17 +18,11 @@ OTHER_FORMATS = {  # long enough that no name of a first column is one, such as 
     b"BZh91AY&SY": "compressed by bzip2",
     b"\xfd7zXZ": "compressed by xz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
-    b"\x04\x22\x4d\x18": "compressed by lz4",
     GZIP: "compressed by gzip twice",
-    b"\x1f\x9d": "compressed by compress",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"ORC": "an ORC file",
     b"ARROW1": "an Arrow file",
     b"%PDF-": "a PDF file",
     b"version https://git-lfs": "a pointer of Git LFS",
     b"<": "an HTML or XML file",
-    b"SQLite format 3": "a SQLite database",
-    b"Obj\x01": "an Avro file",
     b"{": "a JSON file",
     b"[": "a JSON file",
 }
@@ -41,6 +36,7 @@ BYTE_ORDER_MARKS = {  # UTF-32 before UTF-16, whose mark is the beginning of the
 DELIMITERS = (",", ";", "\t", "|")
 QUOTED = re.compile(r'"[^"]*"')
 BEFORE_NAMES = re.compile(r"\A(?:\ufeff|\n|sep=.\n)+")  # blank lines, and Excel's delimiter
+NOT_IN_TEXT = re.compile("[\0-\x08\x0e-\x1f\ufffd]")
 CHUNK = 2**20
 HEAD = 512
 
@@ -55,7 +51,10 @@ def unpack(file: Path, stage: Path) -> Path:
     Raises UserError for a file that is missing, empty, damaged, or in a format that is not read.
     """
     if not file.is_file():
-        raise UserError(f"{file}: no such file", "lab data import FILE")
+        problem = "a folder or a pipe, not a file" if file.exists() else "no such file"
+        raise UserError(f"{file}: {problem}", "lab data import FILE")
+    if not os.access(file, os.R_OK):
+        raise UserError(f"{file}: permission denied", f"chmod u+r {file}")
     if _head(file).startswith(GZIP):
         unpacked = stage / "unpacked"
         try:
@@ -71,8 +70,7 @@ def unpack(file: Path, stage: Path) -> Path:
     begin = head.removeprefix(codecs.BOM_UTF8).lstrip(b" \r\n")
     for magic, format_name in OTHER_FORMATS.items():
         if begin.startswith(magic):
-            problem = f"{file}: it is {format_name}, neither CSV nor Parquet"
-            raise UserError(problem, "save the table as CSV in UTF-8, then: lab data import FILE")
+            raise _wrong_format(file, format_name)
     return unpacked
 
 
@@ -89,11 +87,11 @@ def as_utf8(file: Path, content: Path, encoding: str | None, stage: Path) -> Pat
                 if "\0" in chunk:
                     raise _wrong_encoding(file, content, f"it has NUL characters as {used}")
                 out.write(chunk if out.tell() else BEFORE_NAMES.sub("", chunk))
-    except LookupError as error:
-        problem = f"{file}: --encoding {used}: no such encoding"
-        raise UserError(problem, f"lab data import {file} --encoding cp1252") from error
     except UnicodeDecodeError as error:
         raise _wrong_encoding(file, content, f"{_wrong_bytes(error)} is not {used}") from error
+    except (LookupError, UnicodeError) as error:
+        problem = f"{file}: --encoding {used}: no such encoding"
+        raise UserError(problem, f"lab data import {file} --encoding cp1252") from error
     return copy
 
 
@@ -127,16 +125,25 @@ def _mark_of(content: Path) -> str | None:
 
 
 def _wrong_encoding(file: Path, content: Path, problem: str) -> UserError:
-    """Return the error, with the encoding that the first bytes suggest."""
+    """Return the error, with the encoding in which the first bytes are a text, if there is one."""
     head = _head(content)
     width = "utf-32" if head.count(0) > len(head) * 0.6 else "utf-16"
     likely = f"{width}-{'le' if head[1::2].count(0) > head[::2].count(0) else 'be'}"
+    text = head[: len(head) // 4 * 4].decode(likely, errors="replace")
     if head.count(0) < len(head) / 4:
-        likely = "cp1252"
+        likely, text = "cp1252", head.replace(b"\0", b"").decode("latin-1")
+    if NOT_IN_TEXT.search(text):
+        return _wrong_format(file, "a binary file")
     next_step = f"lab data import {file} --encoding {likely}  (or the encoding of this file)"
     if "NUL" in problem and likely == "cp1252":
         next_step = f"tr -d '\\0' < {file} > clean.csv, then: lab data import clean.csv"
     return UserError(f"{file}: {problem}", next_step)
+
+
+def _wrong_format(file: Path, format_name: str) -> UserError:
+    problem = f"{file}: it is {format_name}, neither CSV nor Parquet"
+    next_step = "unpack it, or save the table as CSV in UTF-8, then: lab data import FILE"
+    return UserError(problem, next_step)
 
 
 def _wrong_bytes(error: UnicodeDecodeError) -> str:

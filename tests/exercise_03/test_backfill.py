@@ -190,9 +190,12 @@ def test_an_empty_range_is_refused() -> None:
         backfill_features(AS_OF, AS_OF)
 
 
-@pytest.mark.parametrize("moment", ["yesterdayish", 1_767_225_600, float("nan"), pd.NaT])
+@pytest.mark.parametrize(
+    "moment",
+    ["yesterdayish", 1_767_225_600, float("nan"), pd.NaT, datetime.min, datetime.max, "1969-01-01"],
+)
 def test_what_is_no_time_is_one_sentence(moment: Any) -> None:
-    with pytest.raises(UserError, match=r"is no time\n  next: pass a datetime"):
+    with pytest.raises(UserError, match=r"is no time from .*\n  next: pass a datetime"):
         backfill_features(moment, AS_OF)
 
 

@@ -1,7 +1,6 @@
 """Operation of the API: probes, counts, logs, keys, limits, documentation."""
 
 import asyncio
-import codecs
 import gzip
 import json
 from collections.abc import Iterator
@@ -150,10 +149,15 @@ def test_a_compressed_body_is_refused(api: TestClient) -> None:
         assert "Content-Encoding" in answer.json()["detail"]
 
 
-def test_a_byte_order_mark_before_json_is_skipped(api: TestClient) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-8"])
+def test_json_is_read_in_every_unicode_encoding(api: TestClient, encoding: str) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
-    content = codecs.BOM_UTF8 + body_of_a_payment()
+    content = body_of_a_payment().decode().encode(encoding)
     assert api.post("/predict", content=content, headers=headers).status_code == 200
+    answer = api.post("/predict", content="{}".encode(encoding), headers=headers)
+    missing = [error["loc"] for error in answer.json()["detail"]]
+    fields = ("user_id", "merchant_id", "transaction_amount")
+    assert (answer.status_code, missing) == (422, [["body", field] for field in fields])
 
 
 def test_a_body_that_an_upgrade_to_http_2_has_cost_is_explained(api: TestClient) -> None:

@@ -1,8 +1,10 @@
 """Alerts on real receivers: sent once, repeated, resolved, and never lost."""
 
 import logging
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -13,7 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from apprise.plugins import pagerduty
 
-from exercise_06_monitoring.alerts import Check, deliver
+from exercise_06_monitoring.alerts import Check, deliver, monitoring_folder
 from exercise_06_monitoring.feature_monitoring import send_alert
 from exercise_06_monitoring.state import REPEAT_AFTER, AlertState, check_measured
 from lab.errors import UserError
@@ -284,3 +286,24 @@ def test_no_output_and_no_file_has_a_secret(
     everything = printed.out + printed.err + caplog.text + stored
     assert "redis" in everything
     assert "SECRET" not in everything
+
+
+def open_alerts_of(content: bytes) -> str:
+    """Return the error of a database that has this content."""
+    (monitoring_folder() / "state.db").write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        AlertState().open_alerts()
+    return str(refused.value)
+
+
+def test_a_database_that_cannot_be_used_is_one_sentence_with_the_way_out(tmp_path: Path) -> None:
+    AlertState().open_alerts()
+    whole = (monitoring_folder() / "state.db").read_bytes()
+    foreign = tmp_path / "foreign.db"
+    with closing(sqlite3.connect(foreign)) as database:
+        database.execute("CREATE TABLE alerts (id INTEGER)")
+    damaged = whole[:100] + bytes(len(whole) - 100)
+    for content in (b"not a database", damaged, foreign.read_bytes()):
+        message = open_alerts_of(content)
+        assert "state.db cannot be used: " in message
+        assert "next: mv " in message

@@ -91,7 +91,7 @@ def test_a_text_in_another_encoding_names_the_option(encoding: str, tmp_path: Pa
     assert column(tmp_path, "transaction_id") == ["Köln"]
 
 
-@pytest.mark.parametrize("encoding", ["klingon", "rot13"])
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", "undefined"])
 def test_an_encoding_that_does_not_exist_is_an_error(encoding: str, tmp_path: Path) -> None:
     assert f"--encoding {encoding}: no such" in error_of(tmp_path, GOOD, encoding=encoding)
 
@@ -103,14 +103,38 @@ def test_an_encoding_that_does_not_exist_is_an_error(encoding: str, tmp_path: Pa
         *((text, "a JSON file") for text in (b'{"user_id": "ann"}', b"\xef\xbb\xbf [{}]")),
         (gzip.compress(PACKED, mtime=0), "compressed by gzip twice"),
         (b"<!DOCTYPE html>", "an HTML or XML file"),
-        (b"\n\n", "no rows"),
+        (b"", "the file is empty"),
+        *((text, "no rows") for text in (b"\n\n", HEADER.encode())),
         (GOOD.replace("ann", "a\0n").encode(), "NUL characters.*\n.*tr -d"),
         (b"\x28\xb5\x2f\xfd12345", "compressed by zstd"),
         (PACKED[:-9], "gzip file is damaged"),
+        (b"PAR1", "cannot be read"),
+        # An archive, Arrow's stream, a pickle, NumPy, HDF5, SAS: no encoding makes a table of them
+        *(
+            (head + bytes(64), "it is a binary file")
+            for head in (
+                b"x.csv",
+                b"\xff" * 4,
+                b"\x80\x04\x95",
+                b"\x93NUMPY\x01",
+                b"\x89HDF\r\n\x1a\n",
+            )
+        ),
+        (b"x\x9cK\xcc\xcb\x03\x00", "it is a binary file"),
+        (bytes(100), "it is a binary file"),
+        *((GOOD.replace(",", mark), "one column only.*\n.*separated") for mark in "~\1 "),
+        (f"Report of 2024\n\n{GOOD}", "one column only, 'Report of 2024'"),
     ],
 )
 def test_another_format_is_named(content: bytes, problem: str, tmp_path: Path) -> None:
     assert re.search(problem, error_of(tmp_path, content))
+
+
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    for place, problem in ((tmp_path, "a folder or a pipe"), (tmp_path / "gone", "no such file")):
+        with pytest.raises(UserError, match=problem):
+            import_table(tmp_path / "data", place, ImportOptions())
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_hundreds_of_columns_need_little_memory(tmp_path: Path) -> None:
@@ -165,7 +189,8 @@ def test_nan_labels_of_parquet_are_unknown(tmp_path: Path) -> None:
 def test_a_label_that_is_neither_0_nor_1_is_refused(label: str, tmp_path: Path) -> None:
     message = error_of(tmp_path, f"{HEADER},label\nann,{TIME},5,{label}\nbob,{TIME},5,0\n")
     assert f"neither 0 nor 1 (row 1: '{label}" in message
-    assert "--label" in message
+    condition = "label = 'fraud'" if label == "fraud" else "label > 0"
+    assert message.endswith(f'--label "{condition}"')
 
 
 @pytest.mark.parametrize(
@@ -173,7 +198,9 @@ def test_a_label_that_is_neither_0_nor_1_is_refused(label: str, tmp_path: Path) 
     [
         *((text, "too large") for text in ("5000000000000000000", "92233720368547759")),
         *((text, "not a number") for text in ('"12,50"', "$5", "0x10", "five")),
+        *((text, "not a number") for text in ("(5.00)", "5 €", "1'000", '"1.234,56"', "=5", "5%")),
         ("-0.01", "negative"),
+        ("0.0004", "less than a cent"),  # of a bitcoin
         ("1e999", "not a finite number"),
     ],
 )
@@ -197,6 +224,20 @@ def test_cents_are_kept(tmp_path: Path) -> None:
     """DuckDB casts the text 12.50 to the integer 13."""
     load(tmp_path, f"{HEADER}\nann,{TIME},12.50\n")
     assert column(tmp_path, "amount") == [12.5]
+
+
+def test_spaces_around_a_value_are_not_the_value(tmp_path: Path) -> None:
+    """Spreadsheets and web pages leave tabs, no-break spaces and marks without a width."""
+    margins = ("", " ", "\t", "\u00a0", "\u3000", "\u200b", "\ufeff", "\v")
+    rows = "".join(f"{m}ann{m},{m}{TIME}{m},{m}5{m}\n" for m in margins)
+    assert load(tmp_path, f"{HEADER}\n{rows}").source_rows == len(margins)
+    assert set(column(tmp_path, "user_id")) == {"user_0"}
+    assert "without a value" in error_of(tmp_path, f"{HEADER}\n\u00a0,{TIME},5\n")
+
+
+def test_an_amount_has_no_sign_of_zero(tmp_path: Path) -> None:
+    load(tmp_path, f"{HEADER}\nann,{TIME},-0.0\n")
+    assert str(column(tmp_path, "amount")) == "[0.0]"
 
 
 def test_an_id_of_two_columns_never_collides(tmp_path: Path) -> None:

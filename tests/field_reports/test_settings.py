@@ -2,6 +2,7 @@
 
 import pytest
 
+from checker import cli
 from lab.settings import Settings
 
 # Hosting services print Redis as a URL and Kafka as bootstrap servers, and Compose files do.
@@ -36,6 +37,8 @@ MISTAKES = [
     ("LAB_SOCKET_TIMEOUT_S", "0", "greater than 0"),
     ("LAB_AS_OF", "yesterday", "valid datetime"),
     ("LAB_AS_OF", "2026-01-01T00:00:00", "timezone"),
+    ("LAB_AS_OF", "9999-12-31T00:00:00Z", "less than or equal to 2200"),
+    ("LAB_AS_OF", "0001-01-01T00:00:00Z", "greater than or equal to 1971"),
     ("LAB_API_WORKERS", "0", "greater than or equal to 1"),
 ]
 
@@ -65,3 +68,16 @@ def test_a_mistake_is_one_sentence(
     assert reason in printed.err
     assert printed.err.endswith(f"\n  next: unset {variable}\n")
     assert "secret" not in printed.err
+
+
+@pytest.mark.parametrize("known", ["LAB_redis_port", "LAB_KAFKA_BOOTSTRAP", "LAB_ISOLATION"])
+def test_a_variable_that_is_no_setting_is_a_warning(
+    known: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lab", "--help"])
+    for name in (known, "LAB_REDIS_PROT"):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(SystemExit):
+        cli.main()
+    printed = capsys.readouterr().err
+    assert printed == "warning: LAB_REDIS_PROT is no setting; the nearest is LAB_REDIS_PORT\n"

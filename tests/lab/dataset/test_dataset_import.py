@@ -142,7 +142,6 @@ BAD: dict[str, tuple[list[Row], dict[str, Any], list[str]]] = {
     "unknown mapping": (ROWS, {"columns": {"users": "who"}}, ["'users'"]),
     "wrong type": (ROWS, {"columns": COLUMNS | {"amount": "who"}}, ["who", "5 of", "row 3: 'zoe'"]),
     "NaN": (change(3, paid="NaN"), {}, ["paid", "not a number", "row 4"]),
-    "no user": (change(2, who=""), {}, ["who", "without a value", "row 3"]),
     "no zone": (ROWS, {"timezone": None}, ["at", "5 of", "without a time zone", "--timezone"]),
     "no such zone": (ROWS, {"timezone": "Mars/Base"}, ["Mars/Base"]),
     "duplicate ids": (ROWS, {"id_columns": ["who"]}, ["who", "4 of", "duplicate", "row 1: 'zoe'"]),
@@ -172,28 +171,6 @@ def test_at_most_three_examples(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="5 of its rows negative") as refused:
         load(data, file)
     assert str(refused.value).count("row ") == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("empty.csv", b"", "empty"),
-        ("header.csv", b"who,shop,at,paid\n", "no rows"),
-        ("broken.parquet", b"PAR1 this is not one", "cannot be read"),
-        ("table.xlsx", b"PK\x03\x04", "neither"),
-        ("missing.csv", None, "no such file"),
-    ],
-)
-def test_a_file_without_data(
-    data: Path, tmp_path: Path, name: str, content: bytes | None, problem: str
-) -> None:
-    file = tmp_path / name
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(UserError, match=problem) as refused:
-        load(data, file)
-    assert str(file) in str(refused.value)
-    assert list(data.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
