@@ -1,4 +1,4 @@
-"""Latency of online reads, alone and with 50 clients: ours beside Feast's two paths."""
+"""Latency of online reads, alone and with 50 clients: ours next to Feast's two paths."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -71,7 +71,7 @@ def check(
     form: Annotated[Form | None, typer.Option("--format", help="Also write this form")] = None,
     out: Out = None,
     explain: Annotated[
-        str | None, typer.Option(help="Say how a criterion is judged, and why; e.g. 2.4")
+        str | None, typer.Option(help="Explain how a criterion is graded, and why; e.g. 2.4")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Check again after each save")] = False,
 ) -> None:
@@ -126,14 +126,14 @@ def new(
 
 @app.command()
 def reset(number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise")]) -> None:
-    """Restore the starter files of an exercise; yours are kept with the suffix .bak."""
+    """Restore the starter files of an exercise; yours get the suffix .bak."""
     from checker.submission.workspace import reset_exercise
 
     restored = reset_exercise(WORKSPACE, number)
     for file in restored:
         console.print(f"restored {file}", highlight=False, soft_wrap=True)
     console.print(
-        "what was there is beside it, as *.bak" if restored else "it is the starter already"
+        "your files are next to it, as *.bak" if restored else "it is the starter already"
     )
 
 
@@ -164,7 +164,7 @@ def render(
     form: Annotated[Form, typer.Option("--format")] = Form.HTML,
     out: Out = None,
 ) -> None:
-    """Write a scorecard that was kept in another form; nothing is graded again."""
+    """Write a stored scorecard in another form; nothing is graded again."""
     deliver(read_scorecard(scorecard), form, out)
 
 
@@ -186,7 +186,7 @@ def grade(
     fail_under: Annotated[
         int | None, typer.Option(help="Status 1 where fewer criteria passed; else where one failed")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is found, and stop")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the scripts, and stop")] = False,
 ) -> None:
     """Grade submissions, several at a time; begun again, it goes on where it stopped."""
     from checker.run import classroom

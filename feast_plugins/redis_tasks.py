@@ -146,7 +146,7 @@ class RedisTasks:
         return sum(reader.retries for reader in self._readers.values())
 
     async def ask(self, packed: bytes, count: int) -> list[Any]:
-        """Send commands as LoopReader.ask does, on the running loop."""
+        """Send commands as `LoopReader.ask` does, on the running loop."""
         loop = asyncio.get_running_loop()
         reader = self._readers.get(loop)
         if reader is None:

@@ -50,7 +50,7 @@ class Figure:
     def of_slices(
         cls, name: str, costs: FloatArray, unit: str, peers: Mapping[str, FloatArray]
     ) -> Self:
-        """Return a cost beside that of the cheapest peer: the median of the slices' ratios."""
+        """Return a cost next to that of the cheapest peer: the median of the slices' ratios."""
         peer = min(peers, key=lambda side: float(np.median(peers[side])))
         ratios = np.sort(peers[peer] / costs)
         place = max(int(binom.ppf(0.025, len(ratios), 0.5)) - 1, 0)
