@@ -25,7 +25,7 @@ WITHOUT_PANDAS = (
         ("it ended before f() was defined, with IndexError", "cuts off what stands below"),
         ("ResponseError: WRONGTYPE Operation against a key", "a hash for each entity"),
         ("ImportError: cannot import name 'TimeCharacteristic' from", "event time only"),
-        ("Table options do not contain an option key 'connector' for", "a view is meant"),
+        ("Table options do not contain an option key 'connector' for", "write a view"),
         ("Unable to create a sink for writing table", "no connector for Redis"),
     ],
 )
