@@ -215,12 +215,15 @@ def compare(
     reference: Annotated[
         Path | None, typer.Option(help="The scorecard that stands first; else the last lab run's")
     ] = None,
+    roster: Annotated[
+        Path | None, typer.Option(help="A CSV of student and submission, for compare.csv")
+    ] = None,
 ) -> None:
     """Put submissions side by side: a page, a CSV and a JSON file, and a page for each."""
     from checker.render import comparison
 
     config = CheckerSettings.from_environment()
-    columns = comparison.compare(scorecards, reference or last_run(config), out)
+    columns = comparison.compare(scorecards, reference or last_run(config), out, roster)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
 
 

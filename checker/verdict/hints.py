@@ -64,6 +64,10 @@ PITFALLS = (
         "an exception at import cuts off what stands below: leave nothing but definitions there, "
         'and what is to be run under `if __name__ == "__main__":`',
     ),
+    (
+        r"it said: (?:Attribute|Name|Syntax|Type|Indentation)Error",
+        "`lab run 1` in the workspace prints the same error with its file and line",
+    ),
 )
 
 
