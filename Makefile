@@ -16,14 +16,14 @@ quick: setup ## while you work: the tests that need no service, then the size of
 	.venv/bin/pytest -q -m "not services and not slow"
 	@.venv/bin/python scripts/size.py
 
-lint: setup ## style and types, and a report on the language
+lint: setup ## style, types and language
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	@.venv/bin/python scripts/words.py
 
 size: setup ## the lines of each part, with their limits
 	.venv/bin/python scripts/size.py
 
-words: setup ## a report on the language: words to replace, docstrings to rephrase
+words: setup ## words to replace, docstrings to rephrase
 	.venv/bin/python scripts/words.py
 
 docs: setup ## the documentation site, into build/site
@@ -32,7 +32,7 @@ docs: setup ## the documentation site, into build/site
 notebooks: setup ## execute the notebooks, with their outputs stored in docs/notebooks
 	@scripts/notebooks
 
-drills: setup redis java ## kill each part of the streaming pipeline under load, recount everything
+drills: setup redis java ## kill each part of the streaming pipeline under load, recompute everything
 	.venv/bin/pytest -n 0 -m drills tests/exercise_05
 
 matrix: setup redis java ## all wrong submissions, each graded, into docs/mutants.md; ONLY=changed for some
@@ -54,7 +54,7 @@ production: setup redis java ## grade exercises 4 to 6 with their production par
 	cp -r exercise_0* build/production && cp production.toml build/production/submission.toml
 	for number in 4 5 6; do $(LAB) check $$number --submission build/production || exit 1; done
 
-bench: setup redis java ## the figures beside their peers, into build/bench.json; ONLY=pit for some
+bench: setup redis java ## the figures next to their peers, into build/bench.json; ONLY=pit for some
 	.venv/bin/python -m benchmarks.run $(ONLY)
 
 plugins-matrix: setup redis ## the tests of feast_plugins with each Feast and Python, FEASTS="0.67.0"

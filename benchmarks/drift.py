@@ -103,7 +103,7 @@ def against(
 
 
 def require_same_verdicts(statistic: str, ours: Values, theirs: Answer) -> None:
-    """Raise AssertionError unless p-values agree and PSI tells drift apart from no drift.
+    """Raise AssertionError unless p-values agree and PSI separates drift from no drift.
 
     Up to 10,000 rows Evidently's p-values are exact, ours asymptotic. Its PSI leaves nulls out, and
     may miss a drift of amounts: a few huge ones make its bins, of equal width, too wide.

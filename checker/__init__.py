@@ -1,1 +1,1 @@
-"""Judges any solution against the 35 success criteria of the exercises."""
+"""Grade any solution by the 35 success criteria of the exercises."""

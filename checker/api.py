@@ -1,6 +1,6 @@
-"""The checker's one front door: all that the checks.py of an exercise may import.
+"""The checker's public interface: all that the checks.py of an exercise may import.
 
-It holds nothing of its own. Each name is defined, and documented, in the room that it comes from.
+It holds nothing of its own. Each name is defined, and documented, in the module that it comes from.
 """
 
 from checker.hidden.catalogue import CREATED, EVENT_TIME, KNOWN_VIEWS, KnownView

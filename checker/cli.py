@@ -72,7 +72,7 @@ def check(
     form: Annotated[Form | None, typer.Option("--format", help="Also write this form")] = None,
     out: Out = None,
     explain: Annotated[
-        str | None, typer.Option(help="Say how a criterion is judged, and why; e.g. 2.4")
+        str | None, typer.Option(help="Explain how a criterion is graded, and why; e.g. 2.4")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Check again after each save")] = False,
 ) -> None:
@@ -127,14 +127,14 @@ def new(
 
 @app.command()
 def reset(number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise")]) -> None:
-    """Restore the starter files of an exercise; yours are kept with the suffix .bak."""
+    """Restore the starter files of an exercise; yours get the suffix .bak."""
     from checker.submission.workspace import reset_exercise
 
     restored = reset_exercise(WORKSPACE, number)
     for file in restored:
         console.print(f"restored {file}", highlight=False, soft_wrap=True)
     console.print(
-        "what was there is beside it, as *.bak" if restored else "it is the starter already"
+        "your files are next to it, as *.bak" if restored else "it is the starter already"
     )
 
 
@@ -165,7 +165,7 @@ def render(
     form: Annotated[Form, typer.Option("--format")] = Form.HTML,
     out: Out = None,
 ) -> None:
-    """Write a scorecard that was kept in another form; nothing is graded again."""
+    """Write a stored scorecard in another form; nothing is graded again."""
     deliver(read_scorecard(scorecard), form, out)
 
 
@@ -187,7 +187,7 @@ def grade(
     fail_under: Annotated[
         int | None, typer.Option(help="Status 1 where fewer criteria passed; else where one failed")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is found, and stop")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the scripts, and stop")] = False,
 ) -> None:
     """Grade submissions, several at a time; begun again, it goes on where it stopped."""
     from checker.run import classroom
@@ -216,12 +216,15 @@ def compare(
     reference: Annotated[
         Path | None, typer.Option(help="The scorecard that stands first; else the last lab run's")
     ] = None,
+    roster: Annotated[
+        Path | None, typer.Option(help="A CSV of student and submission, for compare.csv")
+    ] = None,
 ) -> None:
     """Put submissions side by side: a page, a CSV and a JSON file, and a page for each."""
     from checker.render import comparison
 
     config = CheckerSettings.from_environment()
-    columns = comparison.compare(scorecards, reference or last_run(config), out)
+    columns = comparison.compare(scorecards, reference or last_run(config), out, roster)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
 
 

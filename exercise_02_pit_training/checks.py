@@ -36,7 +36,7 @@ MOST_PROBLEMS = 5
 
 
 def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
-    """What their get_training_data returns for `frame`, under the brief's names."""
+    """Return the result of their get_training_data for `frame`, under the brief's names."""
     own = submission.names.frame(frame)
     said = submission.call(2, SCRIPT, "get_training_data", own)
     table = _table(submission, said, "get_training_data")
@@ -47,7 +47,7 @@ def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(submission: Submission, said: Any, function: str) -> pd.DataFrame:
-    """What a function returned, under the brief's names; its keys are texts, its times UTC."""
+    """Return a function's result under the brief's names; its keys are texts, its times UTC."""
     if not isinstance(said, pd.DataFrame):
         raise SubmissionError(f"{function} returned {said!r:.60}, not a DataFrame")
     table = submission.names.canonical(said)
@@ -86,7 +86,7 @@ def training_data_is_generated(submission: Submission) -> Outcome:
 
 @criterion("2.2")
 def critical_features_have_no_nulls(submission: Submission) -> Outcome:
-    """What could be known is there; what could not is left out, not filled from later."""
+    """Every row has the values that could be known; others are left out, not filled from later."""
     hidden = submission.hidden
     knowable, early = hidden.frame(600), hidden.frame(100_000, knowable=False)
     early = early[~hidden.is_knowable(early)].head(100)
@@ -165,7 +165,7 @@ def _tampered(submission: Submission, right: pd.DataFrame) -> dict[str, pd.DataF
 
 
 def _accepts(submission: Submission, frame: pd.DataFrame) -> tuple[bool, str]:
-    """Whether their validation accepts a table, and what it raised."""
+    """Return whether their validation accepts a table, and what it raised."""
     try:
         said = submission.call(2, SCRIPT, "validate_pit_correctness", submission.names.frame(frame))
     except SubmissionError as error:
@@ -220,7 +220,7 @@ def _naive(hidden: HiddenData, frame: pd.DataFrame, rows: pd.DataFrame, wrong: p
 
 
 def _sorts_ties_by_chance(submission: Submission) -> bool:
-    """Whether the store is Feast's `file`, which does so with corrected rows."""
+    """Return whether the store is Feast's `file`, which does so with corrected rows."""
     store = submission.store_config.get("offline_store") or "file"
     kind = store.get("type", "file") if isinstance(store, dict) else store
     return kind in ("file", "dask")
@@ -266,7 +266,7 @@ def exported(submission: Submission, frame: pd.DataFrame) -> dict[str, pd.DataFr
 
 @criterion("2.6")
 def leakage_is_demonstrated(submission: Submission) -> Outcome:
-    """A table that shows, row by row, the value as it was known beside the latest one."""
+    """A table shows, row by row, the point-in-time value next to the latest one."""
     said = submission.call(2, SCRIPT, "demonstrate_leakage")
     table = _table(submission, said, "demonstrate_leakage")
     if not {"user_id", "merchant_id"} & set(table):

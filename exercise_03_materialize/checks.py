@@ -1,4 +1,4 @@
-"""The six criteria of exercise 3: what is in Redis, judged from Redis's own bytes."""
+"""The six criteria of exercise 3: what is in Redis, read from Redis's own bytes."""
 
 import random
 import time

@@ -108,7 +108,7 @@ def events_are_consumed(submission: Submission) -> Outcome:
 
 @criterion("5.3")
 def values_equal_a_recount(submission: Submission) -> Outcome:
-    """Every user's values equal a recount, also after kill -9 of the job and its start anew."""
+    """Every user's values equal recomputed ones, also after kill -9 of the job and a restart."""
     stream, config = running_stream(submission), submission.config
     stream.await_window(before_s=RESTART_ROOM_S)
     random = np.random.default_rng([submission.hidden.seed, 5])
@@ -196,7 +196,7 @@ def api_serves_the_stream(submission: Submission) -> Outcome:
 def first_right(
     stream: Stream, expected: pd.DataFrame, ask: Callable[[], pd.DataFrame], limit_s: float
 ) -> tuple[float, pd.DataFrame]:
-    """Ask until all that is served is right, or for `limit_s`; the time, and the last answer."""
+    """Poll until all served values are right, or for `limit_s`; return the time and last answer."""
     began = time.monotonic()
     while True:
         got = ask()

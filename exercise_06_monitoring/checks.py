@@ -87,7 +87,7 @@ def drift_is_identified(submission: Submission) -> Outcome:
 
 
 def ks_is_right(pair: Pair, said: Any) -> bool:
-    """Whether (has_drift, statistic, p_value) agree with the pair and with each other."""
+    """Return whether (has_drift, statistic, p_value) agree with the pair and with each other."""
     if not isinstance(said, list) or len(said) != 3 or said[0] not in (True, False):
         return False
     return pair.is_right_ks(bool(said[0]), as_number(said[1]), as_number(said[2]))
@@ -101,7 +101,7 @@ def _wrong(function: str, cases: Sequence[tuple[Pair, Any]]) -> list[CounterExam
 
 
 def _on_nulls(submission: Submission, pair: Pair) -> str:
-    """What is said when some values are missing; the brief does not ask for it."""
+    """Describe the results when some values are missing; the brief does not require any."""
     gaps = with_nulls(pair)
     try:
         said = [ask(submission, function, gaps.reference, gaps.current) for function in (KS, PSI)]
@@ -112,7 +112,7 @@ def _on_nulls(submission: Submission, pair: Pair) -> str:
 
 @criterion("6.2")
 def faults_are_detected(submission: Submission) -> Outcome:
-    """Planted nulls and outliers are told with their rates; clean and constant columns pass."""
+    """Planted nulls and outliers are reported with their rates; clean and constant columns pass."""
     planted = planted_table(submission.hidden.seed)
     own = submission.names.frame(planted.rows)
     ours = dict(zip(own, planted.rows, strict=True))
@@ -182,20 +182,20 @@ def alerts_are_sent(submission: Submission) -> Outcome:
 def monitoring_run(
     submission: Submission, refuse: Callable[[str], bool] = lambda _: False
 ) -> tuple[Receivers, str]:
-    """What arrives during a run of their monitoring, and how it failed, if it did."""
+    """Return what arrives during a run of their monitoring, and how it failed, if it did."""
     script = script_that_defines(submission.exercise(6), SCRIPT, REPORT)
     command = submission.names.monitor or f"python {shlex.quote(str(script))}"
     with receivers(refuse) as received:
         try:
             submission.run(command, 6, cwd=submission.repo, env=received.environment)
-        except SubmissionError as error:  # an exit status says nothing of what arrived
+        except SubmissionError as error:  # the exit status does not depend on what arrived
             return received, error.message
     return received, ""
 
 
 @criterion("6.4")
 def reports_are_generated(submission: Submission) -> Outcome:
-    """generate_drift_report tells which of all features have drifted, and tells the same again."""
+    """generate_drift_report names the features that have drifted, the same ones on each call."""
     names = features_of(submission)
     plan = planted(names, submission.hidden.seed)
     place_windows(submission, utc_now(), plan.drift, plan.passing)

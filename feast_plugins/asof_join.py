@@ -79,7 +79,7 @@ def _when_known(oldest_first: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame
 
 
 def in_order(asked: pl.DataFrame) -> pl.DataFrame:
-    """Return the times of the entity rows, TIME, in order, each with its position, ASKED.
+    """Return the times of the entity rows, TIME, in order, each with its position, `ASKED`.
 
     TIME is in UTC microseconds; the result serves any join of these rows.
     """

@@ -51,7 +51,7 @@ class RegistryWatch:
                     self.plan = self._compile(definition)
                     self._fingerprint = definition.fingerprint
             except Exception as error:  # noqa: BLE001 - whatever it is, the old plan still reads
-                log.warning("the plan in use is kept: %s", error)
+                log.warning("the plan in use stays: %s", error)
                 failures = self.state.failed_checks + 1
                 self.state = replace(self.state, failed_checks=failures, last_error=str(error))
                 return False

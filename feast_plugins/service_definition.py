@@ -117,7 +117,7 @@ def _check(service: ServiceDefinition) -> None:
     for projection in (*service.projections, *service.stored):
         if projection.version_tag is not None:
             raise UnreadableService(
-                f"{service.name} asks for version {projection.version_tag} of {projection.name}: "
+                f"{service.name} requires version {projection.version_tag} of {projection.name}: "
                 f"only the newest version of a view can be read"
             )
         if not service.views[projection.name].enabled:

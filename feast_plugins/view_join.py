@@ -157,5 +157,5 @@ def _check_entities(
         if name in entities.names:
             raise EntityRowsError(
                 f"{view.name}: the entity rows have a column {name} already, like the feature; "
-                "drop it, or ask for full_feature_names"
+                "drop it, or set full_feature_names"
             )

@@ -9,7 +9,7 @@ from rich.console import Console
 from lab.dataset.cli import data_app
 from lab.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
 console = Console()
 

@@ -60,7 +60,7 @@ def choices_of(question: Question, seed: int | None) -> list[str]:
 def play(
     exercise: int | None, seed: int | None, read_answer: Callable[[], str], console: Console
 ) -> None:
-    """Ask until `q`, the end of the input, or the last question; print how many were right."""
+    """Run the quiz until `q`, the end of the input, or the last question; print the score."""
     questions, right, answered = draw(exercise, seed), 0, 0
     for number, question in enumerate(questions, 1):
         choices = choices_of(question, seed)

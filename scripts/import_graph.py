@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Print the checker's import graph by room; exit 1 where it breaks the order of the rooms.
+"""Print the checker's import graph by folder; exit 1 where it breaks the order of the folders.
 
-An import stays in its room or goes down: to a room of a lower floor, never up, never to another
-room of the same floor, and modules form no circle. A checks.py imports `checker.api` only.
+An import stays in its folder or goes down: to a folder of a lower layer, never up, never to another
+folder of the same layer, and modules form no circle. A checks.py imports `checker.api` only.
 
 Imports are read from syntax trees; nothing is imported, so a name that is composed at run time
 is not seen.
@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = (  # the highest first
+LAYERS = (  # the highest first
     ("cli", "api"),
     ("run", "serving", "streaming", "monitoring"),
     ("submission",),
@@ -24,7 +24,7 @@ FLOORS = (  # the highest first
     ("verdict",),
     ("settings",),
 )
-FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_OF = {folder: number for number, folders in enumerate(LAYERS) for folder in folders}
 API = "checker.api"
 INIT = "__init__"
 
@@ -94,32 +94,32 @@ def graph_of(files: Mapping[str, Path]) -> dict[str, set[str]]:
     return graph
 
 
-def room_of(module: str) -> str:
-    """Return the room of a module: the part of its name after `checker`."""
+def folder_of(module: str) -> str:
+    """Return the folder of a module: the part of its name after `checker`."""
     return module.split(".")[1]
 
 
 def arrows(graph: Mapping[str, set[str]]) -> dict[str, dict[str, int]]:
-    """Return how many imports lead from each room to each other room."""
+    """Return how many imports lead from each folder to each other folder."""
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for module, imported in graph.items():
         for other in imported:
-            if "." in module and "." in other and room_of(module) != room_of(other):
-                counts[room_of(module)][room_of(other)] += 1
+            if "." in module and "." in other and folder_of(module) != folder_of(other):
+                counts[folder_of(module)][folder_of(other)] += 1
     return counts
 
 
 def breaks(root: Path) -> list[str]:
     """Return a sentence for each import that breaks the order, and for a circle of modules."""
     graph = graph_of(modules(root / "checker"))
-    rooms = {room_of(module) for module in graph if "." in module}
-    if unknown := sorted(rooms - set(FLOOR_OF)):
-        return [f"checker/{room} stands on no floor of FLOORS" for room in unknown]
+    folders = {folder_of(module) for module in graph if "." in module}
+    if unknown := sorted(folders - set(LAYER_OF)):
+        return [f"checker/{folder} is in no layer of LAYERS" for folder in unknown]
     found = [
-        f"{room} imports {other}, which is not below it"
-        for room, others in arrows(graph).items()
+        f"{folder} imports {other}, which is not below it"
+        for folder, others in arrows(graph).items()
         for other in others
-        if FLOOR_OF[other] <= FLOOR_OF[room]
+        if LAYER_OF[other] <= LAYER_OF[folder]
     ]
     try:
         TopologicalSorter(graph).prepare()
@@ -143,12 +143,12 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def main() -> None:
-    """Print a line for each room, floor by floor, then what breaks the order."""
+    """Print a line for each folder, layer by layer, then what breaks the order."""
     found = arrows(graph_of(modules(ROOT / "checker")))
-    for rooms in FLOORS:
-        for room in rooms:
-            targets = sorted(found.get(room, {}).items(), key=lambda item: FLOOR_OF[item[0]])
-            print(f"{room:<11} -> {', '.join(f'{name} {count}' for name, count in targets)}")
+    for folders in LAYERS:
+        for folder in folders:
+            targets = sorted(found.get(folder, {}).items(), key=lambda item: LAYER_OF[item[0]])
+            print(f"{folder:<11} -> {', '.join(f'{name} {count}' for name, count in targets)}")
         print()
     problems = breaks(ROOT)
     print("\n".join(problems) or "no circle, no arrow up; each checks.py imports checker.api only")

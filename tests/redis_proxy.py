@@ -28,7 +28,7 @@ class RedisProxy:
         self._replies_flow.clear()
 
     def release_replies(self) -> None:
-        """Forward the replies that were held back."""
+        """Forward the replies that were delayed."""
         self._replies_flow.set()
 
     def delay_replies(self, seconds: float) -> None:

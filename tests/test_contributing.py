@@ -53,7 +53,7 @@ def apply(recipe: str, root: Path) -> set[Path]:
         elif after := AFTER.search(before):
             changed.add(replace(root / after[1], f"{after[2]}\n", f"{after[2]}\n{text}"))
         else:
-            assert language in ("bash", "yaml"), f"nothing says where this goes: {text}"
+            assert language in ("bash", "yaml"), f"no place for this: {text}"
     return changed
 
 

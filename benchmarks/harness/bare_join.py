@@ -1,7 +1,7 @@
 """The same join written by hand: the cost of a point-in-time join without Feast.
 
 The newest row at or before each payment, within the TTL; of rows with one time the one created
-last; the payments' order kept; from a pandas frame and Parquet files to a pandas frame.
+last; in the order of the payments; from a pandas frame and Parquet files to a pandas frame.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -62,7 +62,7 @@ def ages(study: Study) -> Figures:
     yield from _with_steps("batch_ages", found)
     last_run = rows[TIME].dt.ceil("h") - pd.Timedelta(hours=1)  # of the materialization
     served = with_streaming(joined_at(last_run), rows, study.freshness)
-    found = {"as known at the payment": study.pr_auc[STREAMING]}
+    found = {"without delay": study.pr_auc[STREAMING]}
     found["as served online"] = study.scored.pr_auc(model(served))
     yield from _with_steps("served", found)
 

@@ -1,9 +1,9 @@
-"""Hidden data for one grading run, and the right answers to it; neither enters a sandbox unasked.
+"""Hidden data for one grading run, with the expected values; a sandbox sees what a check sends.
 
 A small simulated history, ending now. Each known view's table gets planted cases: rows exactly at
-the asked moment, rows past their TTL, rows corrected under the same event time. The answers are a
-plain as-of join in pandas: the newest row at or before t, no older than the TTL, and of two rows of
-the same moment the one created last.
+the time of a payment, rows past their TTL, rows corrected under the same event time. The expected
+values are a plain as-of join in pandas: the newest row at or before t, no older than the TTL, and
+of two rows of the same moment the one created last.
 """
 
 from dataclasses import dataclass, replace
@@ -108,7 +108,7 @@ class HiddenData:
         return numbered(sample.sort_values(EVENT_TIME).astype({"is_fraud": "int64"}))
 
     def is_knowable(self, frame: pd.DataFrame) -> pd.Series:
-        """Whether each row's user and merchant had a snapshot by then."""
+        """Return whether each row's user and merchant had a snapshot by then."""
         views = ("user_transaction_features", "merchant_risk_features")
         answers = pd.concat([self.as_known(view, frame, timedelta()) for view in views], axis=1)
         known = answers.drop(columns=self.absent, errors="ignore").notna().all(axis=1)
@@ -128,7 +128,7 @@ class HiddenData:
 def plant(hidden: HiddenData, view_name: str, ttl: timedelta) -> pd.DataFrame:
     """Add entities whose rows lie where a wrong join shows.
 
-    Returns the frame that asks for them, with the case of each: their ids do not tell it.
+    Returns the entity rows that query them, with the case of each; ids do not reveal the case.
     """
     view, table = KNOWN_VIEWS[view_name], hidden.tables[view_name]
     random = np.random.default_rng([hidden.seed, 24, len(view_name)])

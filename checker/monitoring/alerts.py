@@ -1,4 +1,4 @@
-"""Tell alarms from summaries among the messages of a run, by the features that they name."""
+"""Separate alarms from summaries among the messages of a run, by the features that they name."""
 
 import re
 from collections.abc import Iterable, Mapping

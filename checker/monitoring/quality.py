@@ -1,4 +1,4 @@
-"""A table with planted nulls and outliers, and what a submission says of its columns."""
+"""A table with planted nulls and outliers, and what a submission reports on its columns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ CLEAN_TOLERANCE = 0.02  # a clean column may have values that some rule calls ou
 
 @dataclass(frozen=True)
 class Finding:
-    """What was said of a column: which check, its value, and whether it passed, if told."""
+    """One report on a column: the check, its value, and whether it passed, if reported."""
 
     column: str
     check: str
@@ -74,7 +74,7 @@ def _plant(
 
 
 def findings(said: Any, ours: dict[str, str]) -> list[Finding]:
-    """What check_data_quality returned, in any of its forms; `ours` are our names of columns."""
+    """Return the results of check_data_quality, in any form; `ours` are our names of columns."""
     if isinstance(said, pd.DataFrame):
         said = said.astype(object).to_dict("records")
     if isinstance(said, dict):
@@ -95,7 +95,7 @@ def _of(record: dict[str, Any], ours: dict[str, str]) -> Iterator[Finding]:
 
 
 def mistakes(planted: PlantedTable, found: list[Finding]) -> Iterator[tuple[str, float, str]]:
-    """Each column and fault of which the wrong thing was said: the right share, and what it was."""
+    """Yield each column and fault with a wrong report: the right share, and the reported one."""
     for column, fault in product(planted.rows, (NULLS, OUTLIERS)):
         if (column, fault) == (TEXT, OUTLIERS):
             continue
@@ -107,7 +107,7 @@ def mistakes(planted: PlantedTable, found: list[Finding]) -> Iterator[tuple[str,
 
 
 def _has_rate(about: list[Finding], share: float, present: float) -> bool:
-    """Whether a rate is the share of all rows, or of those that are not null."""
+    """Return whether a rate is the share of all rows, or of those that are not null."""
     tolerance = RATE_TOLERANCE if share else CLEAN_TOLERANCE
     rates = [float(f.value) for f in about if isinstance(f.value, int | float | np.number)]
     rights = (share, share / present)
@@ -115,7 +115,7 @@ def _has_rate(about: list[Finding], share: float, present: float) -> bool:
 
 
 def _has_verdict(about: list[Finding], is_planted: bool) -> bool:
-    """Whether a check failed just where it should, if verdicts are given at all."""
+    """Return whether a check failed exactly where it should, if verdicts are given at all."""
     verdicts = [bool(f.passed) for f in about if isinstance(f.passed, int | float | np.bool_)]
     return not verdicts or (False in verdicts) is is_planted
 

@@ -51,7 +51,7 @@ DAG.__init__ = construct_by_old_name
 
 @dataclass(frozen=True)
 class Job:
-    """When a command runs; `problem` says why it never would."""
+    """The schedule of a command; `problem` is the reason why it would never run."""
 
     when: str
     command: str

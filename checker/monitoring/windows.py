@@ -113,9 +113,9 @@ def place_windows(
     drift: Mapping[str, Drift],
     passing: Collection[str] = (),
 ) -> None:
-    """Write the tables of the known views anew; the features in `drift` have drifted.
+    """Rewrite the tables of the known views; the features in `drift` have drifted.
 
-    Those that are `passing` had drifted between the windows, and are what they were.
+    The `passing` features drifted between the windows, and have returned since.
     """
     seed = submission.hidden.seed
     for view in KNOWN_VIEWS.values():

@@ -1,4 +1,4 @@
-"""One scorecard, written for whoever reads it next: a person, a CI job, a course platform."""
+"""One scorecard in the form that its reader needs: a person, a CI job, a course platform."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from checker.verdict.results import Scorecard
 
 
 class Form(StrEnum):
-    """The forms that a scorecard can be written in, beside the terminal's."""
+    """The formats of a scorecard, besides the terminal's."""
 
     HTML = "html"
     JSON = "json"

@@ -5,7 +5,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ from checker.render.text import most_points, points_of, reason
 from checker.verdict.brief import CRITERIA, EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import write_whole
+from lab.errors import UserError
 
 SCRIPT = Path(__file__).parent / "templates" / "compare.js"
 FORMULA = ("=", "+", "-", "@", "\t")
 
 
-def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Column]:
+def compare(
+    files: Sequence[Path], reference: Path | None, out: Path, roster: Path | None = None
+) -> list[Column]:
     """Write index.html, compare.csv, compare.json and a page per submission into `out`.
 
     `files` are scorecards, or folders that hold some, such as what `lab grade` wrote. The
@@ -41,7 +44,8 @@ def compare(files: Sequence[Path], reference: Path | None, out: Path) -> list[Co
     """
     columns = list(columns_of(files, reference))
     figures, copies = figures_of(columns), read_copies(files)
-    write_whole(out / "compare.csv", as_csv(columns, figures, copies))
+    students = read_roster(roster) if roster else {}
+    write_whole(out / "compare.csv", as_csv(columns, figures, copies, students))
     written = as_json(columns, figures, copies)
     write_whole(out / "compare.json", json.dumps(written, indent=2) + "\n")
     write_whole(out / PAGE, copies_page(copies))
@@ -76,28 +80,64 @@ def page_of(columns: Sequence[Column], figures: Sequence[Figure], copies: Sequen
     )
 
 
-def as_csv(columns: Sequence[Column], figures: Sequence[Figure], copies: Sequence[Copy]) -> str:
-    """A row per submission: points without errors of ours, a status per criterion, the figures."""
-    text = io.StringIO()
-    rows = csv.writer(text)
+def read_roster(file: Path) -> dict[str, list[str]]:
+    """Return the students of each submission: the columns `student` and `submission` of a CSV."""
+    students: dict[str, list[str]] = {}
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            for row in csv.DictReader(text):
+                students.setdefault(row["submission"].strip(), []).append(row["student"].strip())
+    except (OSError, UnicodeDecodeError, LookupError, AttributeError, csv.Error) as error:
+        problem = f"{file} is no CSV file with the columns student and submission in each row"
+        raise UserError(problem, "export the course's roster with these two columns") from error
+    if not students:
+        raise UserError(f"{file} has no row with the columns student and submission")
+    return students
+
+
+def as_csv(
+    columns: Sequence[Column],
+    figures: Sequence[Figure],
+    copies: Sequence[Copy],
+    students: Mapping[str, Sequence[str]],
+) -> str:
+    """Return a row per submission: its points, a status per criterion, the figures.
+
+    With a roster the student comes first: one row for each, also without a submission.
+    """
     ids = [criterion.id for criterion in CRITERIA]
     named = [f"{figure.identifier} {figure.name}" for figure in figures]
-    rows.writerow(
+    table = [
         ["submission", "passed", "points", "of", "errors", "seed", *ids, *named, "similar code"]
-    )
-    for column in columns:
-        card, status = column.card, column.card.status_of()
-        rows.writerow(
-            [
-                _cell(card.submission),
-                *(card.count(Status.PASS), card.score, most_points(card.results)),
-                *(card.count(Status.ERROR), card.seed),
-                *(status.get(identifier, "") for identifier in ids),
-                *(figure.of(column) for figure in figures),
-                _cell("; ".join(similar_code(copies, card.submission))),
-            ]
-        )
+    ]
+    table += [_csv_row(column, figures, copies) for column in columns]
+    text = io.StringIO()
+    csv.writer(text).writerows(with_students(table, students) if students else table)
     return text.getvalue()
+
+
+def with_students(
+    table: Sequence[Sequence[Any]], students: Mapping[str, Sequence[str]]
+) -> Iterator[list[Any]]:
+    """Yield the rows with their students; then the students whose submission has no row."""
+    head, *rows = table
+    yield ["student", *head]
+    cells = {_cell(name): [_cell(student) for student in of] for name, of in students.items()}
+    for row in rows:
+        yield from ([student, *row] for student in cells.pop(row[0], [""]))
+    yield from ([student, name] for name, of in cells.items() for student in of)
+
+
+def _csv_row(column: Column, figures: Sequence[Figure], copies: Sequence[Copy]) -> list[Any]:
+    card, status = column.card, column.card.status_of()
+    return [
+        _cell(card.submission),
+        *(card.count(Status.PASS), card.score, most_points(card.results)),
+        *(card.count(Status.ERROR), card.seed),
+        *(status.get(criterion.id, "") for criterion in CRITERIA),
+        *(figure.of(column) for figure in figures),
+        _cell("; ".join(similar_code(copies, card.submission))),
+    ]
 
 
 def as_json(

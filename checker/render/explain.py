@@ -1,4 +1,4 @@
-"""How a criterion is judged, and the pitfall behind it: read from the contract and the errata."""
+"""Explain how a criterion is graded, and its pitfall, from the contract and the errata."""
 
 import re
 import tomllib
@@ -21,7 +21,7 @@ EXERCISE = re.compile(r"^## Exercise (\d)\n((?:(?!^## ).*\n?)*)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Erratum:
-    """A place where the brief misleads: its heading, what the errata say, and what it leads to."""
+    """A place where the brief misleads: its heading, the errata's text, and the consequence."""
 
     exercise: int
     title: str
@@ -33,7 +33,7 @@ class Erratum:
         return f"{ERRATA}#{_anchor(self.title)}"
 
     def names(self, identifier: str) -> bool:
-        """Whether it is about a criterion: its row begins with the id, or its text names it."""
+        """Return whether it concerns a criterion, by the id in its row or its text."""
         mention = rf"[Cc]riteri(?:on|a)[^.]* {re.escape(identifier)}\b"
         return identifier in self.overview[0].split(", ") or bool(re.search(mention, self.text))
 
@@ -67,7 +67,7 @@ def hint(identifier: str) -> str:
 
 
 def contract_row(identifier: str) -> dict[str, str]:
-    """What the contract's table of criteria says of one; nothing where it has no row."""
+    """Return the row of a criterion in the contract's table; empty without one."""
     for line in (ROOT / CONTRACT).read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] == identifier and len(cells) == len(COLUMNS):

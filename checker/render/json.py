@@ -1,4 +1,4 @@
-"""The scorecard as it is kept: the one form from which all others can be made again."""
+"""The stored form of a scorecard, from which all others can be rendered."""
 
 from checker.verdict.results import Scorecard
 

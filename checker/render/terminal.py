@@ -43,7 +43,7 @@ def show(card: Scorecard, console: Console) -> None:
 
 
 def first_to_begin(card: Scorecard) -> Result | None:
-    """What to write next, where nothing is left to mend."""
+    """Return the first criterion that is not attempted, if no attempt fails."""
     if card.count(Status.FAIL) or card.count(Status.ERROR):
         return None
     return next((r for r in card.results if r.status is Status.NOT_ATTEMPTED), None)
@@ -72,7 +72,7 @@ def add_exercise(table: Table, number: int, title: str, results: list[Result]) -
 
 
 def about_data(card: Scorecard) -> list[str]:
-    """What the hidden data were made of, where it is not the simulator."""
+    """Describe the source of the hidden data, unless it is the simulator."""
     lines = []
     if card.data.get("shifted_weeks"):
         weeks, source = card.data["shifted_weeks"], card.data["source"]

@@ -53,7 +53,7 @@ class BatchRun:
 
         What an earlier run graded with the same files, seed, thresholds and grader is not graded
         again. Raises UserError when two submissions share a name, or when a scorecard that is
-        there judges other criteria.
+        there grades other criteria.
         """
         names = [name_of(source) for source in self.sources]
         if twice := {name for name in names if names.count(name) > 1}:
@@ -167,7 +167,7 @@ class BatchRun:
 
 
 def _seed_of_run(out: Path, seed: int | None) -> int:
-    """The given seed, or that of an earlier call into the same folder, or a new one; it is kept."""
+    """Return the seed, given, of an earlier call into the folder, or new; store it there."""
     file = out / RUN
     if seed is None:
         try:

@@ -82,7 +82,7 @@ def check_with(judge: Grader, folder: Path, ids: Sequence[str], console: Console
         try:
             progress.record(card, judge.config.build_dir)
         except OSError as error:
-            console.print(f"  not kept for lab progress: {escape(str(error))}", highlight=False)
+            console.print(f"  not stored for lab progress: {escape(str(error))}", highlight=False)
         show_next_todo(card, console)
     return card
 

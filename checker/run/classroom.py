@@ -35,7 +35,7 @@ def fetch_jars(config: CheckerSettings) -> None:
     from lab.stack.flink import connector_jars
     from lab.stack.kafka.jars import fetch
 
-    with suppress(UserError):  # who needs them says so again, and the other exercises go on
+    with suppress(UserError):  # a check that needs them reports it, and the other exercises go on
         fetch(config)
         connector_jars(config)
 
@@ -59,7 +59,7 @@ def print_intakes(
 def grade(batch: BatchRun, reference: Path | None, console: Console) -> list[Scorecard]:
     """Grade all with a bar of progress, then put them side by side.
 
-    Raises UserError when isolation is asked for and not possible here.
+    Raises UserError when isolation is required and not possible here.
     """
     config, lacks = chosen(batch.config)
     if lacks:

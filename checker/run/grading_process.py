@@ -1,4 +1,4 @@
-"""A process that grades, seen from outside: it may die or hang, and what it has said is kept."""
+"""The parent's side of a grading process, which may die or hang; its results so far are stored."""
 
 import json
 import os
@@ -25,13 +25,13 @@ from checker.verdict.provenance import provenance, thresholds
 from checker.verdict.results import Result, Scorecard
 from lab.errors import UserError
 
-MARGIN_S = 120  # to start in, and for the criterion that is judged when a submission's time is up
+MARGIN_S = 120  # to start in, and for the criterion that runs when a submission's time is up
 END_S = 30
 PORTS = re.compile(r"LAB_(\w+_PORT|REDIS_URL|KAFKA_BOOTSTRAP)")
 
 
 class GradingProcess:
-    """One process that grades; it is started when it is needed, and anew after it died."""
+    """One process that grades; it is started when it is needed, and restarted after it died."""
 
     def __init__(self, seed: int, log: Path, config: CheckerSettings) -> None:
         self._seed = seed

@@ -51,7 +51,7 @@ class Grader:
     def grade(
         self, folder: Path, ids: Iterable[str], on_result: OnResult = lambda _: None
     ) -> Scorecard:
-        """Judge the criteria `ids` of the submission in `folder`; `on_result` hears of each."""
+        """Grade the criteria `ids` of a submission's `folder`; `on_result` receives each result."""
         wanted = set(ids)
         made_with = provenance(self.config, folder)
         self._box.renew()
@@ -126,7 +126,7 @@ def _verdict(item: BriefCriterion, check: Check, submission: Submission, limit_s
         return Result(item, Status.FAIL, message=f"data that cannot be read: {error}")
     except MachineTooBusyError as busy:
         return Result(item, Status.ERROR, message=str(busy))
-    except Exception as bug:  # noqa: BLE001 - our own fault is a status, and the run says so
+    except Exception as bug:  # noqa: BLE001 - our own fault is a status, and the run reports it
         message = f"{type(bug).__name__}: {bug}"
         return Result(item, Status.ERROR, message=message, log_tail=traceback.format_exc())
     return Result(

@@ -1,4 +1,4 @@
-"""How long a criterion may take."""
+"""Time limit of a criterion."""
 
 import signal
 import time

@@ -1,8 +1,8 @@
 """A process that grades submissions, one after the other, for `lab grade`.
 
 It reads the seed and a folder for its files, then a job per line, {"folder": …, "ids": […]}, and
-answers in lines: each result as soon as it is there, then the scorecard. Who asks keeps the results
-when this process dies.
+prints lines: each result as soon as it is there, then the scorecard. The parent stores the results,
+also when this process dies.
 """
 
 import json
@@ -18,9 +18,9 @@ from lab.errors import UserError
 
 
 def main() -> None:
-    """Grade on hidden data of the seed that it is told first, until standard input ends.
+    """Grade on hidden data of the seed in the first line, until standard input ends.
 
-    A command's arguments can be read by whoever runs on the machine, submissions among them.
+    Any process of the machine can read a command's arguments, submissions too.
     """
     config = CheckerSettings()
     limit_own_memory(config.memory_limit_gib)

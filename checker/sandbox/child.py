@@ -1,6 +1,6 @@
 """Runs submissions' code, in a process of its own that answers requests, a line of JSON each.
 
-It knows nothing of what is judged; what it answers is data, never a verdict.
+It knows nothing of the criteria; its answers are data, never a verdict.
 """
 
 import json
@@ -30,7 +30,7 @@ Message = dict[str, Any]
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer one connection: a line of JSON that says where to run, then one line per request."""
+    """Answer one connection: a line of JSON with the folder to use, then one line per request."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     lines = connection.makefile("rw", encoding="utf-8")
     os.setsid()
@@ -106,7 +106,7 @@ def call(request: Message, namespaces: dict[str, types.ModuleType]) -> Message:
 
 
 def probe(request: Message, namespaces: dict[str, types.ModuleType]) -> Message:
-    """Call one of our own functions beside the submission's code.
+    """Call one of our own functions in the process of the submission's code.
 
     It is of a module made for this process: what their code puts in place of the one that is to be
     imported changes nothing.

@@ -1,4 +1,4 @@
-"""A server that forks a child per connection, and guards what all of them take of the machine.
+"""A server that forks a child per connection, and limits the resources of all children together.
 
 It has imported Feast once, so that a child starts in milliseconds rather than seconds. It holds
 nothing secret.
@@ -55,7 +55,7 @@ def main() -> None:
                 next_look = time.monotonic() + SLOW_POLL_S
                 excess = excess or guard.excess_on_disk()
             if excess:
-                print(excess, flush=True)  # first: who sees a child end asks why
+                print(excess, flush=True)  # first: a parent that sees a child end reads the reason
                 end_others()
             if server in ready:
                 fork_for(server)
@@ -89,7 +89,7 @@ def fork_for(server: socket.socket) -> None:
 def preload() -> None:
     """Import what takes long; of that, what Feast has set up for itself is forgotten again.
 
-    Feast turns on the multiprocess mode of Prometheus's client, for whoever imports it later.
+    Feast turns on the multiprocess mode of Prometheus's client, for every later import.
     """
     for name in PRELOADED:
         importlib.import_module(name)

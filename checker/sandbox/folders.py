@@ -15,7 +15,7 @@ TEMPORARY = sorted({Path("/tmp"), Path(tempfile.gettempdir())})
 
 @dataclass
 class Folders:
-    """What submissions write, what stands for /tmp to them, and what they do not see."""
+    """The folders that submissions write, the one in place of /tmp, and the hidden ones."""
 
     root: Path
     _mounted: list[Path] = field(default_factory=list)
@@ -56,13 +56,13 @@ class Folders:
 
 def remove(folder: Path) -> None:
     """Remove it, whatever a submission has left in it."""
-    # One of its processes that got away may still write there; that must not end the grading.
+    # A process that escaped may still write there; that must not end the grading.
     with suppress(subprocess.CalledProcessError):
         _remove([folder])
 
 
 def _empty(folder: Path, kept: Sequence[Path] = ()) -> None:
-    """Remove all but the paths in `kept`."""
+    """Remove all paths except those in `kept`."""
     doomed = []
     for item in folder.iterdir():
         if item in kept:

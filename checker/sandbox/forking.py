@@ -1,4 +1,4 @@
-"""The server of children as the grader sees it: it is started, asked for children, and ended."""
+"""The grader's side of the child server: start it, request children, end it."""
 
 import json
 import os
@@ -28,7 +28,7 @@ CHUNK = 65_536
 
 
 class ForkingServer:
-    """Runs in isolation, where that is asked for; it can be started anew after it has ended."""
+    """The child server, isolated if the settings require it; it can be restarted after its end."""
 
     def __init__(self, folders: Folders, config: CheckerSettings) -> None:
         self.folders, self._config = folders, config
@@ -45,7 +45,7 @@ class ForkingServer:
         return connection
 
     def renew(self) -> None:
-        """End all that was started in it, and start it anew if that has ended it."""
+        """End all that was started in it, and restart it if that has ended it."""
         if not self._is_swept():
             self.close()
             self._process = self._started()
@@ -55,13 +55,13 @@ class ForkingServer:
         return self._process.poll() is not None
 
     def reason(self) -> str:
-        """Why it has ended all its children, if it has, since this was asked last."""
+        """Return why it has ended all its children since the last call; empty if it has not."""
         self._read(0)
         *lines, self._said = self._said.split(b"\n")
         return lines[-1].decode() if lines else ""
 
     def pid_outside(self, pid: int) -> int:
-        """What a child that calls itself `pid` is called here."""
+        """Return the pid here of a child whose own pid is `pid`."""
         for process in with_descendants(self._process.pid):
             outside: int = process.pid
             if _pids(outside)[-1] == pid:
@@ -111,7 +111,7 @@ class ForkingServer:
         return self._waited_for(b"swept\n", SWEEP_S)
 
     def _waited_for(self, word: bytes, timeout_s: float) -> bool:
-        """Whether it says a word in time; what it said before is forgotten."""
+        """Return whether it prints a word in time; earlier output is dropped."""
         deadline = time.monotonic() + timeout_s
         while word not in self._said:
             left_s = deadline - time.monotonic()
@@ -121,7 +121,7 @@ class ForkingServer:
         return True
 
     def _read(self, timeout_s: float) -> bool:
-        """Take what it has said, within a time; False when it says nothing any more."""
+        """Read its output, within a time; False when its output has ended."""
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], timeout_s)[0]:
             return False
@@ -131,7 +131,7 @@ class ForkingServer:
 
 
 def with_descendants(pid: int) -> list[psutil.Process]:
-    """A process and all that it started, as far as they have not got away from it."""
+    """Return a process and its descendants, without those that left its process tree."""
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -140,7 +140,7 @@ def with_descendants(pid: int) -> list[psutil.Process]:
 
 
 def _pids(pid: int) -> list[int]:
-    """What a process is called here and in the namespaces that it is in, the innermost last."""
+    """Return the pids of a process, here and in its own namespaces, the innermost last."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("NSpid:"):

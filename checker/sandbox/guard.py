@@ -1,7 +1,7 @@
-"""Counts what a submission takes of the machine, all its processes together; ends it beyond that.
+"""Measure what all processes of a submission take of the machine; end them beyond the limits.
 
 It runs in the server of children. In a process namespace of its own, where that is process 1, it
-sees all and ends all at once; elsewhere what has not got away from it.
+sees all and ends all at once; elsewhere only those that are still its descendants.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ class Guard:
     free_bytes: int
 
     def excess(self) -> str:
-        """What of the machine is taken beyond its limit, in words; empty when nothing is."""
+        """Describe the resource that is taken beyond its limit; empty when none is."""
         pids = others()
         if len(pids) > self.processes:
             return f"more than {self.processes} processes"
@@ -47,7 +47,7 @@ class Guard:
         return ""
 
     def excess_on_disk(self) -> str:
-        """What its folders hold beyond their limit, or the disk has left below its, in words."""
+        """Describe folders over their limit, or a disk with less free space than its limit."""
         if free_on_disk(self.folders[0]) < self.free_bytes:
             return f"all but {self.free_bytes >> 20} MiB of the disk"
         found = 0
@@ -94,7 +94,7 @@ def _entries(folders: Sequence[str]) -> Iterator[os.DirEntry[str]]:
 
 @cache
 def _mounted() -> frozenset[str]:
-    """Where something is mounted; nothing where the system does not tell."""
+    """Return the mount points; empty where the system does not list them."""
     with suppress(FileNotFoundError):
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
         return frozenset(line.split()[4] for line in lines)
@@ -135,7 +135,7 @@ def end_others() -> None:
 
 
 def shared_memory_is_left() -> bool:
-    """Whether anything of it outlives processes, in the namespaces of this one."""
+    """Return whether shared memory outlives its processes, in the namespaces of this one."""
     listed = [Path("/proc/sysvipc", kind) for kind in ("shm", "sem", "msg")]
     system_v = [file.read_text().splitlines()[1:] for file in listed if file.exists()]
     return any(system_v) or bool(os.listdir("/dev/shm"))

@@ -1,4 +1,4 @@
-"""What a submission sees: programs and libraries, one folder to write, and nobody else.
+"""Isolate a submission: it sees programs and libraries, one folder to write, and nobody else.
 
 bubblewrap makes it. Inside, code has no capabilities, no processes but its own, and of the file
 system only what is named here. A network of its own is given to the whole process that grades.
@@ -19,7 +19,7 @@ from lab.settings import ROOT
 
 SHARED_MEMORY_BYTES = 256 * 2**20
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-# Of /etc what programs need to start, to know the time and to tell names; no keys, no passwords.
+# The files of /etc that programs need to start, for time and names; no keys, no passwords.
 ETC = (
     *("alternatives", "ca-certificates*", "fonts", "group", "host.conf", "java*", "ld.so.*"),
     *("localtime", "mime.types", "nsswitch.conf", "passwd", "ssl/certs", "timezone"),
@@ -42,7 +42,7 @@ APART = (
 
 
 def isolated(command: Sequence[str], folders: Folders, config: CheckerSettings) -> list[str]:
-    """The command that runs `command` isolated, or itself where that is not asked for.
+    """Return the command that runs `command` isolated, or itself where isolation is off.
 
     It may write the scratch folder, and one that stands for /tmp. Raises UserError where that is
     not possible.
@@ -77,9 +77,9 @@ def offline(command: Sequence[str], config: CheckerSettings) -> list[str]:
 
 
 def chosen(config: CheckerSettings) -> tuple[CheckerSettings, str]:
-    """The settings with the isolation that is asked for, or else the best there is; what it lacks.
+    """Return the settings with the required or the best possible isolation, and what it lacks.
 
-    Raises UserError when what is asked for is not possible here.
+    Raises UserError when the required isolation is not possible here.
     """
     asked = config.isolation
     if asked == "auto":
@@ -94,7 +94,7 @@ def chosen(config: CheckerSettings) -> tuple[CheckerSettings, str]:
 
 
 def works(options: Sequence[str]) -> bool:
-    """Whether bubblewrap is there and may make the namespaces that `options` name."""
+    """Return whether bubblewrap is installed and may make the namespaces that `options` name."""
     trial = [*options, "--ro-bind", "/", "/", "--proc", "/proc", "true"]
     return shutil.which("bwrap") is not None and not (
         subprocess.run(trial, capture_output=True, check=False).returncode
@@ -102,7 +102,7 @@ def works(options: Sequence[str]) -> bool:
 
 
 def _readable(config: CheckerSettings) -> list[Path]:
-    """Programs, libraries, and what of ours runs beside a submission."""
+    """Return the programs, the libraries, and our own modules that run with a submission."""
     etc = [path for name in ETC for path in sorted(Path("/etc").glob(name))]
     places = [Path(sys.prefix), Path(sys.prefix).resolve(), Path(sys.base_prefix)]
     java = [home for home in [_java_home()] if home]
@@ -112,7 +112,7 @@ def _readable(config: CheckerSettings) -> list[Path]:
 
 
 def _java_home() -> Path | None:
-    """Where the Java lies that is found first."""
+    """Return the folder of the Java that is found first."""
     java = shutil.which("java")
     return Path(java).resolve().parent.parent if java else None
 

@@ -1,4 +1,4 @@
-"""What a single process may take of the machine."""
+"""Limits of a single process."""
 
 import resource
 

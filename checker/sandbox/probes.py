@@ -1,4 +1,4 @@
-"""Our own questions to a submission, asked inside its sandbox through Feast, or Airflow."""
+"""Our own queries to a submission, run inside its sandbox through Feast or Airflow."""
 
 from contextlib import suppress
 from functools import cache

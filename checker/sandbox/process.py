@@ -59,7 +59,7 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """Whether what it was told to do came to an end, or the process died."""
+        """Return whether its command has ended, or the process died."""
         return self.closed or bool(select.select([self._socket], [], [], 0)[0])
 
     def log_tail(self) -> str:
@@ -105,7 +105,7 @@ class Child:
             raise self._error(error.message) from None
 
     def _value(self, value: Any, out: Path) -> Any:
-        """What it gave: the table that it was to write to `out`, or plain data."""
+        """Return its result: the table that it should have written to `out`, or plain data."""
         if not isinstance(value, dict):
             raise self._error("an answer without a value")
         if "table" in value:

@@ -1,4 +1,4 @@
-"""Where submissions' code runs: a forking server of children, and services of their own."""
+"""The sandbox of submissions' code: a forking server of children, and services of their own."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Reads and writes a submission's files: regular ones in its own folder, whatever links say."""
+"""Read and write a submission's files: regular ones in its own folder, whatever its links."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def opened(path: Path, folder: Path) -> AbstractContextManager[IO[bytes]]:
 
 @contextmanager
 def written(path: Path, folder: Path) -> Iterator[IO[bytes]]:
-    """A file to write anew, of which the same is sure; the folders above it are made."""
+    """Open a file to overwrite, with the same guarantees; the folders above it are made."""
     place = inside(path, folder)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def content(path: Path, folder: Path) -> bytes:
 
 
 def inside(path: Path, folder: Path, called: str = "") -> Path:
-    """Where a path leads; SubmissionError, by the path's name or `called`, if not into `folder`."""
+    """Return the target of a path; SubmissionError, named `called` if given, outside `folder`."""
     try:
         place = path.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a name that is none
@@ -74,12 +74,12 @@ def _opened(path: Path, folder: Path, flags: int) -> Iterator[IO[bytes]]:
 
 
 def _lies_in(place: Path, folder: Path) -> bool:
-    """Whether a place is below a folder, which may itself have been replaced by a link."""
+    """Return whether a place is below a folder, which may have been replaced by a link."""
     return place.is_relative_to(folder.parent.resolve() / folder.name)
 
 
 def _place(descriptor: int, path: Path) -> Path:
-    """Where an open file lies: by the kernel's word, on systems that give it."""
+    """Return the path of an open file: the kernel's, on systems that provide it."""
     try:
         return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
     except FileNotFoundError:

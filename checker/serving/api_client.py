@@ -1,4 +1,4 @@
-"""How the checks ask a service, and what they make of its answers."""
+"""The checks' client of a serving API, and the comparison of its answers."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,22 +28,22 @@ from checker.verdict.outcome import CounterExample, SubmissionError
 from lab.stack.redis import RedisServer
 
 PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
-PATIENCE = 3  # answers that may stay away before no more are asked for
+PATIENCE = 3  # missing answers after which no more requests are sent
 POLL_S = 0.1
 STEADY_S, STEADY_ASKS, MOST_RELAPSES = 1.0, 3, 3  # workers may notice one after the other
 STATS_TOLERANCE = 0.05
 
 
 def nothing() -> None:
-    """What is done before a request, unless a check says otherwise."""
+    """Do nothing: the default before a request."""
 
 
 def ask_in_turn(
     server: Server, requests: Sequence[Body], before: Callable[[], None] = nothing
 ) -> list[Any]:
-    """What /predict answers to each request, one after the other; `before` is called before each.
+    """Return the answer of /predict to each request in turn; `before` is called before each.
 
-    Null where nothing came; after a few of those no more are asked for.
+    Null without an answer; after a few of those no more requests are sent.
     """
     answers: list[Answer] = []
     for request in requests:
@@ -56,7 +56,7 @@ def ask_in_turn(
 
 
 def right_rows(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
-    """Whether each answer is about its own pair and has the right features."""
+    """Return whether each answer is about its own pair and has the right features."""
     return equal_rows(asked, got, [*PAIR, *expected_features(submission.hidden)])
 
 
@@ -79,7 +79,7 @@ def right_answers(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame
 
 
 def is_prediction(found: Any) -> bool:
-    """Whether it has a verdict, and a probability between 0 and 1."""
+    """Return whether it has a verdict, and a probability between 0 and 1."""
     if not isinstance(found, dict) or not isinstance(found.get(VERDICT), bool):
         return False
     probability = found.get(PROBABILITY)
@@ -88,7 +88,7 @@ def is_prediction(found: Any) -> bool:
 
 @dataclass(frozen=True)
 class HitRate:
-    """The share of what was asked that was answered without reading stored features.
+    """The share of requests that were answered without reading stored features.
 
     By request and by entity, as Redis saw it; and as /stats counts it, in its own one of the two.
     """
@@ -99,7 +99,7 @@ class HitRate:
 
     @property
     def is_told(self) -> bool:
-        """Whether /stats tells the one or the other."""
+        """Return whether /stats reports the one or the other."""
         off = min(abs(self.claimed - rate) for rate in (self.by_request, self.by_entity))
         return off <= STATS_TOLERANCE
 
@@ -107,7 +107,7 @@ class HitRate:
 def watched(
     submission: Submission, server: Server, asked: pd.DataFrame
 ) -> tuple[list[Any], HitRate]:
-    """The predictions for payments, asked for one after the other, and the hit rate meanwhile."""
+    """Return the predictions for payments, requested in turn, and the hit rate meanwhile."""
     stored, redis = StoredFeatures.of(submission), submission.sandbox.redis
     hits_before, misses_before = counted(server)
     with monitored(redis) as monitor:
@@ -120,7 +120,7 @@ def watched(
 
 
 def counted(server: Server) -> tuple[float, float]:
-    """Hits and misses, as /stats tells them."""
+    """Return the hits and misses that /stats reports."""
     said = server.get(STATS)
     counts = said.body if said.is_object else {}
     hits, misses = counts.get("cache_hits"), counts.get("cache_misses")

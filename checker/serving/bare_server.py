@@ -39,7 +39,7 @@ def bare_server() -> Iterator[str]:
 
 
 async def serve() -> None:
-    """Serve on any port, and say which on standard output."""
+    """Serve on a free port, and print it to standard output."""
     allow_open_files()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Bare, LOOPBACK, 0, backlog=BACKLOG)

@@ -19,14 +19,14 @@ NO_VALUES = re.compile(
 
 @dataclass(frozen=True)
 class StoredFeatures:
-    """Where Redis keeps the features of users and merchants: keys of entities, fields in them."""
+    """The place of users' and merchants' features in Redis: keys of entities, fields in them."""
 
     keys: frozenset[bytes]
     fields: frozenset[bytes]
 
     @classmethod
     def of(cls, submission: Submission) -> "StoredFeatures":
-        """Those of a submission, by its registry and the hidden entities."""
+        """Return the places of a submission, by its registry and the hidden entities."""
         keys: set[bytes] = set()
         fields: set[bytes] = set()
         for name in VIEWS:

@@ -1,4 +1,4 @@
-"""Asks an HTTP server: one thing, many at a steady rate, or many at once; and times each answer."""
+"""Send requests to an HTTP server: one, many at a steady rate, or many at once; time them."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: its JSON, or the text that it is instead; status 0 when nothing did."""
+    """A response: its JSON, or its text if it is none; status 0 without a response."""
 
     status: int
     body: Any = None
@@ -28,7 +28,7 @@ class Answer:
 
     @property
     def is_object(self) -> bool:
-        """Whether it is a success that holds a JSON object."""
+        """Return whether it is a success with a JSON object."""
         return self.status == 200 and isinstance(self.body, dict)
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Answer:
 
 
 def ask(url: str, body: Body | None, patience_s: float) -> Answer:
-    """GET, or POST a body; here as below an answer is awaited for at most `patience_s`."""
+    """GET, or POST a body; here as below the timeout of a response is `patience_s`."""
 
     async def send(session: aiohttp.ClientSession) -> list[Answer]:
         return [await _ask(session, url, body, asyncio.get_running_loop().time())]
@@ -47,7 +47,7 @@ def ask(url: str, body: Body | None, patience_s: float) -> Answer:
 def at_rate(url: str, bodies: Sequence[Body], rate: int, patience_s: float) -> list[Answer]:
     """POST a body every 1/rate seconds, however long the earlier ones take.
 
-    Seconds count from when a request was due, so that waiting for its turn counts too.
+    Seconds count from the scheduled time of a request, so that queueing counts too.
     """
 
     async def send(session: aiohttp.ClientSession) -> list[Answer]:

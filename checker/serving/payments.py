@@ -1,4 +1,4 @@
-"""Payments to ask a submission's API about, the right features of each, and what it answered."""
+"""Payments to send to a submission's API, the right features of each, and its answers."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -30,7 +30,7 @@ COLD_SHARE = 0.2
 def add_new_entities(hidden: HiddenData, unasked: int) -> None:
     """Add users and merchants whose ids nobody can know beforehand, `unasked` more than needed.
 
-    Nobody is asked about those before `payments_of_unasked`.
+    No request names them before `payments_of_unasked`.
     """
     count = NEW_ENTITIES + unasked
     for name in VIEWS:
@@ -45,7 +45,7 @@ def add_new_entities(hidden: HiddenData, unasked: int) -> None:
 def payments(hidden: HiddenData, count: int, draw: int, *, only: str = "") -> pd.DataFrame:
     """`count` distinct pairs of recent entities, amounts, and their features, under our names.
 
-    `draw` tells samples apart; `only` takes users whose id begins with it.
+    `draw` is the number of the sample; `only` takes users whose id begins with it.
     """
     random = np.random.default_rng([hidden.seed, draw])
     users, merchants = (_recent(hidden, view) for view in VIEWS)
@@ -59,7 +59,7 @@ def payments(hidden: HiddenData, count: int, draw: int, *, only: str = "") -> pd
 
 
 def payments_of_unasked(hidden: HiddenData, draw: int, sizes: Sequence[int]) -> list[pd.DataFrame]:
-    """Groups of `sizes` payments; each user and merchant was kept for it, and has one in all."""
+    """Return groups of `sizes` payments, of reserved users and merchants; each has one in all."""
     users, merchants = (_recent(hidden, view, kept=True).reset_index() for view in VIEWS)
     pairs = pd.concat([users, merchants], axis=1, join="inner")
     asked = _with_amounts(pairs, np.random.default_rng([hidden.seed, draw]))
@@ -67,7 +67,7 @@ def payments_of_unasked(hidden: HiddenData, draw: int, sizes: Sequence[int]) -> 
 
 
 def hot_payments(hidden: HiddenData) -> pd.DataFrame:
-    """One payment of each pair that is asked for again and again."""
+    """Return one payment of each pair that is requested repeatedly."""
     return payments(hidden, HOT_PAIRS, 0)
 
 
@@ -131,7 +131,7 @@ def bodies_of(answers: Sequence[Answer]) -> list[Any]:
 def _recent(hidden: HiddenData, view: str, *, kept: bool = False) -> pd.DataFrame:
     """The newest row of each entity that a materialization of the last week has to find.
 
-    Of the new ones that are `kept` for `payments_of_unasked`, or of all others; users with an
+    The new entities that are `kept` for `payments_of_unasked`, or all others; users with an
     average, without which an amount is neither usual nor large.
     """
     newest = hidden.newest(view)

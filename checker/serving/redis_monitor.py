@@ -19,7 +19,7 @@ WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True)
 class Command:
-    """What a client asked for: the database, the command's name in capitals, its arguments."""
+    """A client's command: the database, the command's name in capitals, its arguments."""
 
     database: int
     client: str

@@ -1,4 +1,4 @@
-"""Judge probabilities and verdicts: by the grader's own model where it is served, else by rules."""
+"""Grade probabilities and verdicts: by the grader's own model where it is served, else by rules."""
 
 from dataclasses import dataclass
 from typing import Any

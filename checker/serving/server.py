@@ -34,12 +34,12 @@ class Server:
         return ask(self.url + path, body, self._patience_s)
 
     def is_healthy(self) -> bool:
-        """Whether it calls itself healthy."""
+        """Return whether /health reports it healthy."""
         return says_healthy(self.get("/health"))
 
 
 def says_healthy(health: Answer) -> bool:
-    """Whether an answer of /health is a 200 whose status, if it has one, is good."""
+    """Return whether a response of /health is a 200 whose status, if it has one, is good."""
     status = health.body.get("status", HEALTHY[0]) if health.is_object else ""
     return str(status).lower() in HEALTHY
 
@@ -93,7 +93,7 @@ def port_hint(submission: Submission) -> str:
 
 
 def start_command(submission: Submission) -> str:
-    """What starts its API; NotAttemptedError when there is none yet."""
+    """Return the command that starts its API; NotAttemptedError when there is none yet."""
     folder = submission.exercise(EXERCISE)
     if submission.names.start:
         return submission.names.start

@@ -50,7 +50,7 @@ class Event:
 
 
 def nonces(count: int) -> list[str]:
-    """Ids of users that were never seen before; they do not tell what they are asked for."""
+    """Return ids of users that were never seen before; they do not reveal their purpose."""
     return [f"user_{uuid4().hex}" for _ in range(count)]
 
 

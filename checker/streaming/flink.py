@@ -54,11 +54,11 @@ class FlinkProcesses:
         return self._query(jobs_at)
 
     def has_work(self) -> bool:
-        """Whether it has a job that has not ended."""
+        """Return whether it has a job that has not ended."""
         return not all(job.has_ended for job in self.jobs())
 
     def is_running(self) -> bool:
-        """Whether it has a job with all its tasks, and none that has failed or is not yet there."""
+        """Return whether it has a job whose tasks are all present, and none has failed."""
         jobs = [job for job in self.jobs() if job.state != "FINISHED"]
         return bool(jobs) and all(job.state == "RUNNING" and job.all_tasks_run for job in jobs)
 
@@ -103,7 +103,7 @@ class FlinkProcesses:
         except psutil.Error:
             return []
         ports = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
-        # A port that does not answer is asked again: Flink listens before it can answer.
+        # A port that does not answer is queried again: Flink listens before it can answer.
         found = ports & self._known or {port for port in ports if answers(port)}
         self._known |= found
         return sorted(found)

@@ -19,7 +19,7 @@ OFFSET = re.compile(r"\.KafkaSourceReader\.topic\.(.+)\.partition\.\d+\.currentO
 
 @dataclass(frozen=True)
 class Job:
-    """A job as Flink's REST API tells of it; when it was restarted last, in ms since 1970, or 0."""
+    """A job in Flink's REST API; the time of its last restart, in ms since 1970, or 0."""
 
     id: str
     state: str

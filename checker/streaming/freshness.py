@@ -1,4 +1,4 @@
-"""How long an event takes until its values can be read; and how long without a job in between."""
+"""Measure the delay from an event to its readable values, and the same without a job in between."""
 
 import time
 from uuid import uuid4

@@ -19,7 +19,7 @@ POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Settled:
-    """The values of users beside the right ones, and the features by which they were judged."""
+    """The values of users, the expected ones, and the features that are compared."""
 
     expected: pd.DataFrame
     got: pd.DataFrame
@@ -27,7 +27,7 @@ class Settled:
 
     @property
     def right(self) -> pd.Series:
-        """Whether each user's values are right, by user."""
+        """Return whether each user's values are right, by user."""
         right = equal_rows(self.expected, self.got, self.judged)
         return right.set_axis(self.expected.index)
 
@@ -38,9 +38,9 @@ class Settled:
 
 
 def settled(stream: Stream, expected: pd.DataFrame, features: Sequence[str] = FEATURES) -> Settled:
-    """The values of the users of `expected` once `features` are right and stay so.
+    """Return the values of the users of `expected` once `features` are right and stay so.
 
-    Else as they are when they have long not changed, or when the results of the window are due.
+    Else as they are when they have long not changed, or when the window should have its results.
     """
     patience_s = stream.config.streaming_settle_s
     began = changed = time.monotonic()
@@ -61,9 +61,9 @@ def settled(stream: Stream, expected: pd.DataFrame, features: Sequence[str] = FE
 
 
 def settled_twins(stream: Stream) -> Settled:
-    """The values of users with a late event beside those of their twins, whose event was in time.
+    """Return the values of users with a late event, and of their twins, whose event was in time.
 
-    Nobody where no late event could be sent around the end of a window.
+    Empty where no late event could be sent around the end of a window.
     """
     twins, judged = stream.twins, list(FEATURES)
     stream.pause_until(lambda: not twins.is_half_sent, BEFORE_S + AFTER_S + HOLD_S)

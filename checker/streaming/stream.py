@@ -75,7 +75,7 @@ class Stream:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its command runs still, or has left a Flink that does."""
+        """Return whether its command is still running, or has left a Flink that is."""
         return not self.child.has_ended or self.flink.has_work()
 
     def wait_until_ready(self) -> None:
@@ -89,7 +89,7 @@ class Stream:
             raise self.error("wrote no value that can be read" if self.is_alive else "ended")
 
     def error(self, fate: str, hint: str = HINT) -> SubmissionError:
-        """What became of the job, with what it printed last."""
+        """Return an error with the fate of the job and its last output."""
         return SubmissionError(f"`{self.command}` {fate}", hint, log_tail(self.submission.log))
 
     # ---- Its events, and the time between them ---------------------------------------------------
@@ -99,7 +99,7 @@ class Stream:
         return self.topic.send(events)
 
     def pause(self, seconds: float = POLL_S) -> None:
-        """Let time pass; events of users that nobody asks for go on.
+        """Wait; events of users that no check queries go on.
 
         Raises SubmissionError when Kafka's log has become too large.
         """
@@ -158,7 +158,7 @@ class Stream:
         return self._read(users)
 
     def has_values(self, users: Sequence[str]) -> bool:
-        """Whether any of them has one."""
+        """Return whether any of the users has a value."""
         return bool(self.values(users).notna().any(axis=None))
 
     def expiring(self, users: Sequence[str]) -> int:
@@ -179,7 +179,7 @@ def running_stream(submission: Submission) -> Stream:
 
 
 def start_command(submission: Submission) -> str:
-    """What starts its job; NotAttemptedError when there is none yet."""
+    """Return the command that starts its job; NotAttemptedError when there is none yet."""
     folder = submission.exercise(EXERCISE)
     if submission.names.stream:
         return submission.names.stream

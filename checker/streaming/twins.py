@@ -32,7 +32,7 @@ class Twins:
         return self._at is not None
 
     def due(self, now: datetime, window_left_s: float) -> list[Event]:
-        """Return the events to send now; call it every second, also while nothing is due.
+        """Return the events to send now; call it every second, also while there is nothing to send.
 
         After an interruption of the calls around the end of a window the next end counts.
         """

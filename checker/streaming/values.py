@@ -21,7 +21,7 @@ Read = Callable[[Sequence[str]], pd.DataFrame]
 
 
 def reader(submission: Submission) -> Read:
-    """What reads users' features: a row for each user, in order, null where there is none.
+    """Return a reader of users' features: a row for each user, in order, null where there is none.
 
     Raises SubmissionError when the layout is unknown, or when the registry has no such features.
     """

@@ -1,4 +1,4 @@
-"""Unpacks ZIP files that strangers made: entries are judged before one of them is written."""
+"""Unpack untrusted ZIP files: all entries are validated before one of them is written."""
 
 import lzma
 import re

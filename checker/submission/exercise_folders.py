@@ -74,7 +74,7 @@ def _wanted(toml: str) -> dict[str, str]:
     try:
         section = tomllib.loads(toml).get("exercises", {})
     except tomllib.TOMLDecodeError:
-        return {}  # whoever reads the names reports it
+        return {}  # the reader of the names reports it
     return section if isinstance(section, dict) else {}
 
 

@@ -30,7 +30,7 @@ from lab.errors import UserError
 
 IGNORED = {"__MACOSX", ".venv", "venv", ".git", "__pycache__", "build", "node_modules"}
 IGNORED |= {".DS_Store", ".ipynb_checkpoints"}
-APPLE_DOUBLE = "._"  # macOS writes ._NAME beside NAME on other disks and into archives
+APPLE_DOUBLE = "._"  # macOS writes ._NAME next to NAME on other disks and into archives
 IGNORE_FILE = ".labignore"
 TEXTS = {".py", ".ipynb", ".toml", ".yaml", ".yml", ".sql"}
 UNFIT = (OSError, RecursionError, MemoryError)
@@ -52,7 +52,7 @@ class Intake:
     notes: dict[int, str] = field(default_factory=dict)  # on exercises with two folders
 
     def described(self) -> str:
-        """What a dry run prints: the scripts of each exercise, and what is peculiar."""
+        """Return the output of a dry run: the scripts of each exercise, and what is peculiar."""
         lines = [f"{self.name}:" if self.exercises else f"{self.name}: no exercise folder"]
         for number, name in sorted(self.exercises.items()):
             folder = self.folder / name
@@ -184,7 +184,7 @@ def _own_ignored(file: Path) -> set[str]:
 
 
 def _is_wanted(path: Path) -> bool:
-    """Whether it is a folder or a regular file, and no compose file: services are supplied."""
+    """Return whether it is a folder or a regular file, no Compose file: services are supplied."""
     is_regular = not path.is_symlink() and (path.is_dir() or path.is_file())
     return is_regular and not COMPOSE.fullmatch(path.name)
 
@@ -203,7 +203,7 @@ def _normalize_texts(folder: Path) -> None:
 
 
 def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
-    """Write a script beside each notebook."""
+    """Write a script next to each notebook."""
     for notebook in sorted(f for f in taken.folder.rglob("*.ipynb") if f.is_file()):
         name = str(notebook.relative_to(taken.folder))
         if notebook.stat().st_size > max_bytes:
@@ -220,7 +220,7 @@ def _convert_notebooks(taken: Intake, max_bytes: float) -> None:
 
 
 def _free_place(notebook: Path) -> Path:
-    """Where its script goes: not over one that is there."""
+    """Return a path for its script that no file has."""
     script = notebook.with_suffix(".py")
     while script.exists():
         script = script.with_name(f"{script.stem}_notebook.py")

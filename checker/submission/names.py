@@ -1,4 +1,4 @@
-"""What a submission calls things: the brief's names, unless its submission.toml says otherwise."""
+"""The names in a submission: the brief's, unless its submission.toml maps them."""
 
 import tomllib
 from dataclasses import dataclass, field, replace

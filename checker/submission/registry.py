@@ -23,7 +23,7 @@ UNREADABLE = (sqlite3.Error, DecodeError, TypeError, ValueError, OverflowError)
 
 @dataclass(frozen=True)
 class Source:
-    """Where a view's rows come from, and what its columns are called there."""
+    """The source of a view's rows, and the names of its columns there."""
 
     path: str
     event_time: str
@@ -58,7 +58,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Registry:
-    """What `feast apply` registered; on-demand views by their features only."""
+    """The objects that `feast apply` registered; on-demand views by their features only."""
 
     entities: dict[str, str]
     views: dict[str, View]

@@ -32,7 +32,7 @@ def script_that_defines(folder: Path, default: str, function: str) -> Path:
 
 
 def _defines(source: str, function: str) -> bool:
-    """Whether a file defines `function` at its top level, and more than a stub of it."""
+    """Return whether a file defines `function` at its top level, and more than a stub of it."""
     return any(
         isinstance(node, ast.FunctionDef) and node.name == function and not _is_stub(node)
         for node in _statements(source) or []
@@ -40,7 +40,7 @@ def _defines(source: str, function: str) -> bool:
 
 
 def _is_unwritten(source: str) -> bool:
-    """Whether a file parses, and holds nothing but texts, imports and stubs."""
+    """Return whether a file parses, and holds nothing but texts, imports and stubs."""
     statements = _statements(source)
     return statements is not None and all(
         isinstance(node, ast.Import | ast.ImportFrom)
@@ -51,17 +51,17 @@ def _is_unwritten(source: str) -> bool:
 
 
 def _is_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether the body is to be written yet."""
+    """Return whether the body is not written yet."""
     return all(_is_text(node) or _does_nothing(node) for node in function.body)
 
 
 def _is_text(node: ast.stmt) -> bool:
-    """Whether a statement is a docstring or `...`."""
+    """Return whether a statement is a docstring or `...`."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _does_nothing(node: ast.stmt) -> bool:
-    """Whether a statement is `pass` or `raise NotImplementedError`, with or without a text."""
+    """Return whether it is `pass` or `raise NotImplementedError`, with a text or without."""
     if isinstance(node, ast.Raise):
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"

@@ -1,4 +1,4 @@
-"""A submission while it is graded: a scratch copy, its own services, and ways to ask it things."""
+"""A submission while it is graded: a scratch copy, its own services, and calls into it."""
 
 import os
 import re
@@ -31,7 +31,7 @@ VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 
 
 class Submission:
-    """A solution in a scratch folder; checks ask it through `call`, `feast` and `probe`."""
+    """A solution in a scratch folder; checks use `call`, `feast` and `probe`."""
 
     def __init__(
         self, folder: Path, sandbox: Sandbox, hidden: HiddenData, config: CheckerSettings
@@ -96,7 +96,7 @@ class Submission:
 
     @property
     def registry_path(self) -> Path:
-        """Where `feast apply` writes: a file, or the database of a SQLite registry."""
+        """Return the path that `feast apply` writes: a file, or a SQLite registry's database."""
         registry = self.store_config.get("registry", "data/registry.db")
         path = registry.get("path", "") if isinstance(registry, dict) else registry
         file = self.repo / re.sub(r"^sqlite(\+\w+)?:///", "", str(path))
@@ -104,7 +104,7 @@ class Submission:
 
     @cached_property
     def registry(self) -> Registry:
-        """What is registered; read once, after criterion 1.1 has applied it."""
+        """The registered objects; read once, after criterion 1.1 has applied them."""
         return read_registry(self.registry_path, self.root)
 
     def view(self, canonical: str, feature: str) -> View:
@@ -277,7 +277,7 @@ class Submission:
         )
 
     def _places(self) -> dict[str, str]:
-        """Where its code finds what the grader has put there."""
+        """Return the paths that the grader prepared for its code."""
         return {"LAB_DATA_DIR": str(self.repo / "data"), "LAB_FEATURE_REPO": str(self.repo)}
 
 

@@ -97,7 +97,7 @@ def reset_exercise(workspace: Path, number: int) -> list[Path]:
 
 
 def _free_backup(file: Path) -> Path:
-    """Return where a file is kept: not over one that an earlier reset kept."""
+    """Return the path of a file's backup: not that of an earlier one."""
     names = chain([f"{file.name}.bak"], (f"{file.name}.{number}.bak" for number in count(2)))
     return next(place for name in names if not (place := file.with_name(name)).exists())
 

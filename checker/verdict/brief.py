@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BriefCriterion:
-    """One success criterion; it is judged only when those it needs have passed."""
+    """One success criterion; it is graded only when those it needs have passed."""
 
     id: str
     title: str

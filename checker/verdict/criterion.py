@@ -1,4 +1,4 @@
-"""How the checks of an exercise are written and found."""
+"""Register and find the checks of an exercise."""
 
 import importlib.util
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 from checker.verdict.brief import BY_ID
 from checker.verdict.outcome import Outcome
 
-# The argument is a Submission, a class of a higher room.
+# The argument is a Submission, a class of a higher layer.
 Check = Callable[[Any], Outcome]
 
 _MARK = "_criterion_id"

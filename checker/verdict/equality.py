@@ -31,7 +31,7 @@ def or_constant(expected: pd.Series, got: pd.Series) -> pd.Series:
 
 
 def equal_rows(expected: pd.DataFrame, got: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """Whether all `columns` of each row agree; a column that is missing agrees nowhere."""
+    """Return whether all `columns` of each row agree; a missing column agrees nowhere."""
     agree = pd.Series(True, index=range(len(expected)))
     for column in columns:
         if column not in got:

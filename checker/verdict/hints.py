@@ -1,4 +1,4 @@
-"""Hints that follow from what a submission's code said, where a check has none of its own."""
+"""Hints by the message or log of a submission's code, where a check has none of its own."""
 
 import platform
 import re
@@ -7,7 +7,7 @@ import sys
 from checker.verdict.results import Result
 
 STANDARD = "|".join(sorted(sys.stdlib_module_names))
-# What an exception says, the pitfall behind it; {0} stands for the first group.
+# A pattern of an exception's message, the pitfall behind it; {0} stands for the first group.
 PITFALLS = (
     (
         r"No module named '([\w.]+)'",
@@ -45,7 +45,7 @@ PITFALLS = (
     ),
     (
         r"do not contain an option key 'connector'",
-        "a view is meant; a table says where its rows go: docs/errata.md#a-table-without-a-place",
+        "write a view; a table defines where its rows go: docs/errata.md#a-table-without-a-place",
     ),
     (
         r"Unable to create a sink|any factory for identifier 'redis'",
@@ -53,7 +53,7 @@ PITFALLS = (
     ),
     (
         r"Fail to deserialize at field: event_time",
-        "the times have a T, which the JSON format has to be told: docs/errata.md#times-with-a-t",
+        "the times have a T; set json.timestamp-format.standard: docs/errata.md#times-with-a-t",
     ),
     (
         r"No operators defined in streaming topology",
@@ -63,6 +63,10 @@ PITFALLS = (
         r"ended before \w+\(\) was defined",
         "an exception at import cuts off what stands below: leave nothing but definitions there, "
         'and what is to be run under `if __name__ == "__main__":`',
+    ),
+    (
+        r"it said: (?:Attribute|Name|Syntax|Type|Indentation)Error",
+        "`lab run 1` in the workspace prints the same error with its file and line",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""What a check says: what it measured against what is required, and how a criterion stands."""
+"""The result of a check: measured and required values, and the status of a criterion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from checker.verdict.plain_text import plain
 
 
 class Status(StrEnum):
-    """How a criterion stands; ERROR is our own fault, never the learner's."""
+    """Status of a criterion; ERROR is our own fault, never the learner's."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -67,4 +67,4 @@ class MachineTooBusyError(Exception):
 
 
 class NotAttemptedError(Exception):
-    """What the criterion is about is not there yet."""
+    """The subject of the criterion does not exist yet."""

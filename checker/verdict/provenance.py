@@ -1,4 +1,4 @@
-"""What a verdict was made with: enough to make it again a year later."""
+"""The versions and settings of a verdict: enough to reproduce it a year later."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ class Provenance:
 
 
 def provenance(config: CheckerSettings, folder: Path) -> Provenance:
-    """That of a grading of `folder` that begins now, under the limits of `config`."""
+    """Return the provenance of a grading of `folder` that begins now, by the limits of `config`."""
     in_force = thresholds(config)
     return Provenance(
         contract_version=hash_of(ROOT / "docs" / "contract.md"),

@@ -20,7 +20,7 @@ DERIVED = {"id", "title", "replay"}
 
 @dataclass(frozen=True)
 class Result:
-    """How one criterion stands, what was measured, and the evidence; texts are safe to show."""
+    """Status of one criterion, with its measured value and evidence; texts are safe to show."""
 
     criterion: BriefCriterion
     status: Status

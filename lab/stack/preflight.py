@@ -36,7 +36,7 @@ def require_java(needed_by: str) -> str:
     if version is None or int(version[1]) < JAVA:
         seen = answer.stderr.partition("\n")[0] or "nothing"
         raise UserError(
-            f"{needed_by} needs Java {JAVA} or newer; `{java} -version` says: {seen}",
+            f"{needed_by} needs Java {JAVA} or newer; `{java} -version` prints: {seen}",
             install("java"),
         )
     return java

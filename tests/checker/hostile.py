@@ -2,7 +2,7 @@
 
 `code` stands at the beginning of exercise 1's definitions, or at the end of exercise 2's script, or
 in the place of `old` in `file`. In it CANARY is a file outside, ROOT this project, and MARKER a
-word that its processes contain; `say` sends a line in place of the server's answer, `out`
+word that its processes contain; `send_line` sends one in place of the server's answer, `out`
 is the path of the expected table. `found` collects what the attack finds; it must stay empty.
 """
 
@@ -31,7 +31,7 @@ def in_frames(name):
         frame = frame.f_back
     return frame.f_locals[name]
 
-def say(line, end=b"\\n"):
+def send_line(line, end=b"\\n"):
     in_frames("connection").sendall(line + end)
     time.sleep(600 if end else 0)
 

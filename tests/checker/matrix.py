@@ -127,7 +127,7 @@ def page() -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [["mutant", "mistake", "verdict", "what the grader says"], ["---"] * 4, *rows]
+    lines = [["mutant", "mistake", "verdict", "message"], ["---"] * 4, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -10,22 +10,22 @@ from scripts.import_graph import closure, modules
 from tests.checker import digests
 
 FILES = {
-    "judge/__init__.py": "",
-    "judge/api.py": "from judge.room.stream import Stream\nfrom judge.room import events\n",
-    "judge/runner.py": "import judge.card\n\n\ndef run():\n    from judge import child\n",
-    "judge/card.py": '"""A card."""\nimport json\n',
-    "judge/child.py": 'COMMAND = ["-m", "judge.script"]\n',
-    "judge/script.py": "",
-    "judge/room/__init__.py": "",
-    "judge/room/stream.py": """
+    "grader/__init__.py": "",
+    "grader/api.py": "from grader.room.stream import Stream\nfrom grader.room import events\n",
+    "grader/runner.py": "import grader.card\n\n\ndef run():\n    from grader import child\n",
+    "grader/card.py": '"""A card."""\nimport json\n',
+    "grader/child.py": 'COMMAND = ["-m", "grader.script"]\n',
+    "grader/script.py": "",
+    "grader/room/__init__.py": "",
+    "grader/room/stream.py": """
         from typing import TYPE_CHECKING
 
         if TYPE_CHECKING:
-            from judge.room.events import Event
+            from grader.room.events import Event
         else:
-            from judge import card
+            from grader import card
         """,
-    "judge/room/events.py": "from judge.room.stream import Stream\n",
+    "grader/room/events.py": "from grader.room.stream import Stream\n",
 }
 
 
@@ -34,22 +34,22 @@ def files(tmp_path: Path) -> dict[str, Path]:
     for name, source in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(source))
-    return modules(tmp_path / "judge")
+    return modules(tmp_path / "grader")
 
 
 @pytest.mark.parametrize(
     ("start", "reached"),
     [
-        (["judge.runner"], {"judge.runner", "judge.card", "judge.child", "judge.script"}),
-        (["judge.room.stream"], {"judge.room", "judge.room.stream", "judge.card"}),
-        (["json", "judge.card"], {"judge.card"}),
+        (["grader.runner"], {"grader.runner", "grader.card", "grader.child", "grader.script"}),
+        (["grader.room.stream"], {"grader.room", "grader.room.stream", "grader.card"}),
+        (["json", "grader.card"], {"grader.card"}),
     ],
     ids=["functions and names of modules", "not for type checking", "not outside of the package"],
 )
 def test_a_closure_follows_imports(
     start: list[str], reached: set[str], files: dict[str, Path]
 ) -> None:
-    assert closure(start, files) == {"judge", *reached}
+    assert closure(start, files) == {"grader", *reached}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Imports go one way: down the checker's floors, and from exercises to what serves them."""
+"""Imports go one way: down the checker's layers, and from exercises to what serves them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from scripts.import_graph import breaks, imported_names
 CODE = "checker/verdict/outcome.py", "checker/run/runner.py", "checker/serving/server.py"
 
 
-def test_the_checkers_rooms_are_in_order() -> None:
+def test_the_checkers_layers_are_in_order() -> None:
     assert breaks(ROOT) == []
 
 
@@ -21,7 +21,7 @@ def test_the_checkers_rooms_are_in_order() -> None:
         ("checker/verdict/outcome.py", "import checker.run.runner", "verdict imports run"),
         ("checker/serving/server.py", "from checker.run import runner", "serving imports run"),
         ("checker/run/runner.py", "from checker.run import runner_too", "a circle: "),
-        ("checker/tools/a.py", "", "checker/tools stands on no floor"),
+        ("checker/tools/a.py", "", "checker/tools is in no layer"),
         ("exercise_01/checks.py", "import checker.verdict.outcome", "imports checker.verdict"),
         ("exercise_01/checks.py", "def f():\n    from checker import run", "imports checker"),
     ],

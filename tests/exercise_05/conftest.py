@@ -17,7 +17,7 @@ from tests.shop import SimulatedData, Size, open_shop
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of the tests of `make drills`, which `make test` leaves out."""
-    config.addinivalue_line("markers", "drills: an injected fault of a minute; `make drills`")
+    config.addinivalue_line("markers", "drills: an injected fault of a minute, by `make drills`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -34,7 +34,7 @@ def test_a_common_difference_is_a_time_zone(refusals: dict[Refusal, int], line: 
 
 
 def test_a_kafka_that_is_away_does_not_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job asks for the line in its loop, twice a second."""
+    """The job requests the line in its loop, twice a second."""
     asked = []
 
     def end_offsets(*_: object) -> None:

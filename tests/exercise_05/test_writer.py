@@ -240,7 +240,7 @@ def test_the_clock_of_production_is_that_of_redis(
 
 
 def test_the_writer_of_an_earlier_job_ends(pipeline: Pipeline, floor: str) -> None:
-    """Its job's offsets would say that the tiles of the later job are complete."""
+    """By its job's offsets the tiles of the later job would be complete."""
     client, writer = pipeline.redis.client(), FollowingWriter(Clock(), floor)
     send(pipeline, versions(payments(-1)), generation=2)
     with pytest.raises(UserError, match="another job"):

@@ -150,7 +150,7 @@ def test_one_reader_serves_several_event_loops(reader: OnlineReader) -> None:
     assert [asyncio.run(count_of_async(reader, user)) for user in ("u1", "u2")] == [1, 2]
 
 
-# ---- Redis away, slow, or back ---------------------------------------------------------------
+# ---- Redis down, slow, or back ---------------------------------------------------------------
 
 
 async def test_redis_stopped_and_started_again(repo: Repo, tmp_path: Path) -> None:

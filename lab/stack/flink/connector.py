@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
+from lab.errors import UserError
 from lab.settings import Settings
 from lab.stack.maven import fetch_jars
 
@@ -25,5 +27,13 @@ def connector_jars(config: Settings) -> Sequence[Path]:
 
 
 def flink_home() -> Path:
-    """Return the folder of PyFlink's bin, conf and lib, or the value of FLINK_HOME."""
+    """Return the folder of PyFlink's bin, conf and lib, or the value of FLINK_HOME.
+
+    Raises UserError without PyFlink, which the lock leaves out on Linux on arm64.
+    """
+    if find_spec("pyflink") is None:
+        raise UserError(
+            "exercise 5 needs the package apache-flink, which has no wheel for Linux on arm64",
+            "use an x86-64 machine for exercise 5; the other exercises run here",
+        )
     return Path(import_module("pyflink.find_flink_home")._find_flink_home())

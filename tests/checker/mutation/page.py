@@ -26,11 +26,11 @@ mutant is graded on its exercise, up to the first criterion that fails, with the
 [limits of the tests](../tests/checker/limits.py).
 
 - [scope.toml](../tests/checker/mutation/scope.toml) defines what is mutated: the solution without
-  `production/`, messages, types, and what no criterion runs or judges, with the reason.
+  `production/`, messages, types, and what no criterion runs or grades, with the reason.
 - Sixty mutants of each exercise are drawn by a fixed seed. An edit elsewhere in the reference
   leaves them as they are.
-- *Equivalent* are mutants that a black box cannot tell from the reference, or that the
-  [contract](contract.md) allows; at most one in ten.
+- *Equivalent* are mutants that a black box cannot distinguish from the reference, or that
+  the [contract](contract.md) allows; at most one in ten.
 - The score is killed / (graded - equivalent). Required: 90 % in each exercise, all graded.
 
 | exercise | possible | sample | graded | killed | equivalent | surviving | score |

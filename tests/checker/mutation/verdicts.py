@@ -16,7 +16,7 @@ SURVIVED, KILLED, ERROR = "survived", "killed", "error"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant: the criterion that failed, and a digest of what graded it."""
+    """The verdict on a mutant: the criterion that failed, and a digest of what graded it."""
 
     outcome: str
     by: str

@@ -60,6 +60,25 @@ def test_the_table_has_a_row_per_submission_by_points_after_the_reference(out: P
     assert rows[-1]["submission"].startswith("'=1+1"), "a formula of a spreadsheet"
 
 
+def test_a_roster_puts_the_student_first(graded: Path, tmp_path: Path) -> None:
+    roster, out = tmp_path / "roster.csv", tmp_path / "out"
+    roster.write_text("\ufeffsubmission,student\nann,17\nbob,18\nbob,19\neve,=20\n")
+    compare([graded], None, out, roster)
+    rows = list(csv.DictReader((out / "compare.csv").open(newline="")))
+    found = [(row["student"], row["submission"], row["passed"]) for row in rows]
+    assert found[:3] == [("17", "ann", "35"), ("18", "bob", "34"), ("19", "bob", "34")]
+    assert (found[3][0], found[4]) == ("", ("'=20", "eve", None)), "no student; no submission"
+
+
+@pytest.mark.parametrize("text", [None, "", "name,id\na,1\n", "submission,student\na\n"])
+def test_a_roster_needs_its_columns(text: str | None, graded: Path, tmp_path: Path) -> None:
+    roster = tmp_path / "roster.csv"
+    if text is not None:
+        roster.write_text(text)
+    with pytest.raises(UserError, match="columns student and submission"):
+        compare([graded], None, tmp_path / "out", roster)
+
+
 def test_the_json_tells_what_was_measured(out: Path) -> None:
     content = json.loads((out / "compare.json").read_text())
     first, ann, *_ = content["submissions"]

@@ -226,8 +226,8 @@ def test_extra_packages_are_for_submissions_and_what_they_start(
         "import subprocess, sys, class_tools\n"
         "code = 'import class_tools; print(class_tools.origin)'\n"
         "def f():\n"
-        "    said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)\n"
-        "    return [class_tools.origin, said.stdout.strip()]\n"
+        "    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)\n"
+        "    return [class_tools.origin, done.stdout.strip()]\n"
     )
     with_packages = replace(box, packages=[packages])
     log = tmp_path / "log"

@@ -48,7 +48,7 @@ def folder_of(exercise: int, root: Path = ROOT) -> Path:
 
 
 def stolen(exercise: int, into: Path) -> Path:
-    """Copy the solution of an exercise under other names, written anew by a formatter."""
+    """Copy the solution of an exercise under other names, reformatted."""
     folder = folder_of(exercise)
     shutil.copytree(folder, into / folder.name, ignore=NOT_OURS)
     for file in into.rglob("*.py"):

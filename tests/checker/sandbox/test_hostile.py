@@ -108,7 +108,7 @@ class Payload:
 payload = Payload()
 
 @on_demand_feature_view(
-    sources=[RequestSource(name="asked", schema=[Field(name="amount", dtype=Float64)])],
+    sources=[RequestSource(name="amounts", schema=[Field(name="amount", dtype=Float64)])],
     schema=[Field(name="doubled", dtype=Float64)],
 )
 def doubling(inputs: pd.DataFrame) -> pd.DataFrame:

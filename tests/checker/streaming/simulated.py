@@ -114,7 +114,7 @@ class Job:
 
 
 class SimulatedStream(Stream):
-    """What checks use of a stream, answered by a Job."""
+    """The interface of a stream that checks use, answered by a Job."""
 
     def __init__(self, job: Job, clock: Clock, folder: Path) -> None:
         self.job, self.clock = job, clock
@@ -147,7 +147,7 @@ class SimulatedStream(Stream):
         """Nothing is lost."""
 
     def wait_until_ready(self) -> None:
-        """It is ready at once."""
+        """Return at once: a simulated job is always ready."""
 
     def error(self, fate: str, hint: str = "") -> Any:
         return SubmissionError(fate, hint)

@@ -11,7 +11,7 @@ END = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
 
 
 def around(twins: Twins, *seconds: float) -> list[Event]:
-    """Ask for what is due at some seconds after the end of a window; negative ones are before."""
+    """Collect the events of some seconds after the end of a window; negative ones are before."""
     return [
         event
         for second in seconds

@@ -1,4 +1,4 @@
-"""Right and wrong streaming jobs, judged in simulated time by 5.2, 5.3 and 5.6."""
+"""Right and wrong streaming jobs, graded in simulated time by 5.2, 5.3 and 5.6."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

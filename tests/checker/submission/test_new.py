@@ -81,13 +81,13 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 STUBS = {
     "raises": "def f():\n    raise NotImplementedError",
-    "raises_with_a_text": 'def f():\n    """Says."""\n    raise NotImplementedError("later")',
+    "raises_with_a_text": 'def f():\n    """Returns."""\n    raise NotImplementedError("later")',
     "passes": "def f():\n    pass",
     "dots": "def f(): ...",
-    "async": "async def f():\n    '''Says.'''",
+    "async": "async def f():\n    '''Returns.'''",
     "only_imports": "import os\nfrom pathlib import Path",
     "nothing": "",
-    "a_text": '"""Says what it will be."""',
+    "a_text": '"""The names of a join."""',
 }
 WRITTEN = {
     "raises_something_else": "def f():\n    raise ValueError",

@@ -25,8 +25,9 @@ WITHOUT_PANDAS = (
         ("it ended before f() was defined, with IndexError", "cuts off what stands below"),
         ("ResponseError: WRONGTYPE Operation against a key", "a hash for each entity"),
         ("ImportError: cannot import name 'TimeCharacteristic' from", "event time only"),
-        ("Table options do not contain an option key 'connector' for", "a view is meant"),
+        ("Table options do not contain an option key 'connector' for", "write a view"),
         ("Unable to create a sink for writing table", "no connector for Redis"),
+        ("it said: AttributeError: STRNG", "its file and line"),
     ],
 )
 def test_an_exception_leads_to_its_pitfall(said: str, hint: str) -> None:

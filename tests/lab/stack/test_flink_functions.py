@@ -8,7 +8,7 @@ import pytest
 
 from lab.errors import UserError
 from lab.settings import settings
-from lab.stack.flink import function_jar
+from lab.stack.flink import connector_jars, function_jar
 
 pytestmark = [
     pytest.mark.services,
@@ -42,3 +42,10 @@ def test_what_is_no_java_is_said_by_javac_and_leaves_no_jar(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"(?s)compiling Twice.java failed .*error"):
         jar_of(SOURCE.replace("return", "retrun"), tmp_path)
     assert not list(tmp_path.rglob("*.jar"))
+
+
+def test_without_pyflink_the_error_names_the_exercise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.stack.flink.connector.find_spec", lambda _: None)
+    with pytest.raises(UserError, match="exercise 5 needs the package apache-flink") as error:
+        connector_jars(settings)
+    assert "the other exercises run here" in (error.value.next_step or "")
