@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pandas as pd
 import pendulum
+import pyarrow as pa
 import pytest
 import redis
 
@@ -18,6 +19,7 @@ from exercise_03_materialize.materialize import (
     validate_materialization,
 )
 from exercise_03_materialize.production.online_report import report_online_store
+from feast_plugins.columnar_rows import SourceRows
 from feast_plugins.redis_encoding import (
     decode_time,
     decode_value,
@@ -148,6 +150,31 @@ def test_a_corrected_value_arrives_with_the_plug_in(
     change(VIEW, USER, newest, created=AS_OF + MINUTE, transaction_count_7d=991)
     incremental_materialization(AS_OF + HOUR)
     assert count_7d() == (991 if stores == "plugins" else before)
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(10, 60), (60, 10)], ids=["older", "newer"])
+def test_an_overlapping_run_brings_no_older_value_back(
+    outer: int, inner: int, count_7d: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older run reads a value before the newer one writes its correction, and writes after."""
+    initial_materialization()
+    newest = newest_known(VIEW).set_index("user_id").loc[USER, "event_timestamp"]
+    for minutes, count in ((1, 5), (30, 991)):
+        created = AS_OF + minutes * MINUTE
+        change(VIEW, USER, newest, created=created, transaction_count_7d=count)
+    read, nested = SourceRows.newest, []
+
+    def overlapped(rows: SourceRows) -> Iterator[pa.RecordBatch]:
+        batches = list(read(rows))
+        yield from batches if outer > inner else []
+        if rows.task.feature_view.name == VIEW and not nested:
+            nested.append(inner)
+            incremental_materialization(AS_OF + inner * MINUTE)
+        yield from batches if outer < inner else []
+
+    monkeypatch.setattr(SourceRows, "newest", overlapped)
+    incremental_materialization(AS_OF + outer * MINUTE)
+    assert (nested, count_7d()) == ([inner], 991)
 
 
 @ON_BOTH_STORES
