@@ -132,6 +132,28 @@ def test_categories_are_compared_by_chi_square() -> None:
     assert new["psi"] > 0.25
 
 
+def test_the_known_numbers_of_other_libraries() -> None:
+    """Their unit tests' inputs; docs/benchmarks.md has a table of where the definitions differ.
+
+    Evidently's chi-square test takes the reference's shares as exact, and strappy's PSI adds
+    nothing to a bin: with many rows ours does neither.
+    """
+    before, after = [16, 18, 16, 14, 12, 12], [16, 16, 16, 16, 16, 8]
+    values = pd.Series(range(1, 7))
+    current = values.repeat(after)
+    exact = measure_drift("evidently", values.repeat([10_000 * n for n in before]), current)
+    assert exact["p_value"] == pytest.approx(0.67309, abs=1e-4)
+    two_samples = measure_drift("evidently", values.repeat(before), current)["p_value"]
+    assert two_samples == pytest.approx(0.899, abs=1e-3), "of a reference that has chance as well"
+    old, new = (pd.Series([*"a" * rows, *"b" * (rows - 1)] * 1_000) for rows in (6, 5))
+    assert calculate_psi(old, new) == pytest.approx(0.00041, abs=5e-6)
+    five = np.tile(np.arange(5), 20)  # alibi-detect: no drift, and drift
+    assert [measure_drift("alibi", five, five + n)["p_value"] < 0.05 for n in (0, 1)] == [
+        False,
+        True,
+    ]
+
+
 # ---- Types of columns ------------------------------------------------------------------------
 
 Column = Callable[[list[int | None]], Any]
