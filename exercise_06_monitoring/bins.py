@@ -1,5 +1,6 @@
 """Read a feature's values as numbers and text, and count two samples of it in the same bins."""
 
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,15 @@ def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
     if kind.startswith("date"):  # in microseconds: nanoseconds end in the year 2262
         moments = pd.DatetimeIndex(known, dtype="datetime64[us, UTC]")
         known = pd.Series(moments.astype("int64") / 1e6, known.index)
+    if kind == "time":
+        known = known.map(lambda time: datetime.combine(date.min, time, None) - datetime.min)
     if kind.startswith("time"):  # of a day, or a duration
-        known = pd.to_timedelta(known.map(str) if kind == "time" else known).dt.total_seconds()
+        durations = np.asarray(known, dtype="timedelta64[us]").astype("int64")
+        known = pd.Series(durations / 1e6, known.index)
+    if kind == "period":
+        known = known.map(lambda period: period.ordinal)
+    if kind == "complex":
+        known = known.map(str)
     rows, values = pd.factorize(known) if kind == "string" else (slice(None), known)  # to save time
     read = pd.to_numeric(values, errors="coerce").astype("float64")
     numbers = pd.Series(read.to_numpy()[rows], known.index).clip(-LARGEST, LARGEST)

@@ -75,9 +75,7 @@ def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterat
         yield check_growth(f"{name}: growth since training", numbers)
 
 
-def check_drift(
-    tables: Tables, now: datetime, windows: Windows = drift_windows
-) -> Iterator[Check]:
+def check_drift(tables: Tables, now: datetime, windows: Windows = drift_windows) -> Iterator[Check]:
     """Yield the checks of both baselines, in the first run of a day that ends.
 
     A rerun for an earlier time has them, too, and records no alerted day.

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -233,6 +233,10 @@ DRIFTED: dict[str, tuple[Any, Any]] = {
     "below float32": (ROWS * 1e-50, (ROWS + 400) * 1e-50),
     "infinities": ([-math.inf] * 500, [math.inf] * 500),
     "numbers with a text": ([*ROWS, "N/A"], [*(ROWS + 400), "N/A"]),
+    "integers above 64 bits": ([10**50, "A"] * 250, [5, "A"] * 250),
+    "durations of 500 years": ([timedelta(days=182_500)] * 500, [timedelta(days=1)] * 500),
+    "periods": tuple(pd.period_range(year, periods=500, freq="D") for year in ("2026", "2030")),
+    "times of a zone": ([time(1, tzinfo=UTC)] * 500, [time(2, tzinfo=UTC)] * 500),
     "times of a day": ([time(n % 12) for n in ROWS], [time(12 + n % 12) for n in ROWS]),
 }
 UNCHANGED: dict[str, tuple[Any, Any]] = {
@@ -240,6 +244,7 @@ UNCHANGED: dict[str, tuple[Any, Any]] = {
     "one text of text": ([f"{n}.0" for n in ROWS], [*ROWS, "?"]),
     "codes": ([1, "A"] * 250, [1.0, "A", True, "A"] * 125),
     "no end": ([datetime(9999, 12, 31), None] * 250, [date(9999, 12, 31), None] * 250),
+    "complex numbers": (ROWS % 5 + 1j, list(ROWS % 5 + 1j)),
     "structs": (pl.Series([{"a": 1}] * 500), pl.Series([{"a": 1}] * 500)),
 }
 
