@@ -20,6 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import requests
+
 from exercise_03_materialize.materialize import validate_materialization
 from lab.learn import utc_now
 from lab.settings import settings
@@ -31,7 +33,7 @@ from tests.shop import Size, open_shop, simulated
 AIRFLOW = Path(sys.executable).with_name("airflow")
 HOURLY, OFTEN = "materialize_features", "materialize_often"
 COPIED = {HOURLY: OFTEN, "@hourly": "*/2 * * * *", "timedelta(minutes=2)": "timedelta(seconds=20)"}
-HOUR, BACKFILL_HOURS, PAUSE_S, TIMEOUT_S = timedelta(hours=1), 6, 180, 900
+HOUR, BACKFILL_HOURS, PAUSE_S, TIMEOUT_S = timedelta(hours=1), 6, 180, 1_800
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,11 @@ def airflow_in(home: Path) -> Airflow:
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": str(settings.root),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -112,11 +115,20 @@ def scheduling(airflow: Airflow) -> Iterator[None]:
             stderr=log,
             start_new_session=True,
         )
+        health = f"{airflow.environment['AIRFLOW__API__BASE_URL']}/api/v2/version"
         try:
+            wait_until("Airflow answers", lambda: answers(health))  # a task that starts asks it
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=60)
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 def wait_until(what: str, condition: Callable[[], object]) -> None:

@@ -32,13 +32,22 @@ from lab.dataset.advance import advance
 from lab.errors import UserError
 from lab.learn import open_store
 from lab.settings import settings
-from tests.exercise_03.shop_tables import ON_BOTH_STORES, TABLES, Dump, change, keys_of, read_table
+from tests.exercise_03.shop_tables import (
+    ON_BOTH_STORES,
+    TABLES,
+    Dump,
+    change,
+    keys_of,
+    read_table,
+    write_table,
+)
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF, PROJECT
 
 VIEW = "user_transaction_features"
 USER = "user_0"
-HOUR, MINUTE, DAY_S = timedelta(hours=1), timedelta(minutes=1), 86_400
+HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
+DAY_S = 86_400
 pytestmark = pytest.mark.usefixtures("shop")
 
 
@@ -201,6 +210,29 @@ def test_a_run_ahead_of_its_data_loses_no_row(capsys: pytest.CaptureFixture[str]
     assert "no row is newer" not in capsys.readouterr().out
     assert validate_materialization()
     assert last_end(open_store(), VIEW) == newest_time(VIEW, AS_OF + 7 * HOUR)
+
+
+@ON_BOTH_STORES
+def test_a_run_before_the_first_row_loses_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """The clock of a run that read nothing is no progress: the rows arrive later."""
+    table = read_table(VIEW)
+    write_table(VIEW, table.head(0))
+    incremental_materialization()
+    assert f"{VIEW}: no row is newer" in capsys.readouterr().out
+    write_table(VIEW, table)
+    incremental_materialization()
+    assert validate_materialization()
+
+
+@ON_BOTH_STORES
+def test_a_view_whose_rows_have_all_expired_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    incremental_materialization()
+    table = read_table(VIEW)
+    write_table(VIEW, table.assign(event_timestamp=table["event_timestamp"] - 400 * DAY))
+    assert validate_materialization()
+    assert f"{VIEW}: every row has expired" in capsys.readouterr().out
 
 
 @ON_BOTH_STORES
