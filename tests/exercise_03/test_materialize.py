@@ -171,7 +171,7 @@ def test_an_overlapping_run_brings_no_older_value_back(
     for minutes, count in ((1, 5), (30, 991)):
         created = AS_OF + minutes * MINUTE
         change(VIEW, USER, newest, created=created, transaction_count_7d=count)
-    read, nested = SourceRows.newest, []
+    read, nested = SourceRows.newest, list[int]()
 
     def overlapped(rows: SourceRows) -> Iterator[pa.RecordBatch]:
         batches = list(read(rows))
