@@ -48,7 +48,7 @@ def initial_materialization(days_back: int = 7, as_of: datetime | None = None) -
     for view in VIEWS:
         newest = newest_row(store, view, end)
         materialize(store, view, end - timedelta(days=days_back), end)
-        _set_last_end(store, view, newest or end)
+        _set_last_end(store, view, newest)
     return time.perf_counter() - started
 
 
@@ -65,12 +65,13 @@ def incremental_materialization(as_of: datetime | None = None) -> float:
     store = _open_store()
     overlap = LARGEST_ARRIVAL_DELAY if settings.stores == "feast" else timedelta()
     for view in VIEWS:
-        last, newest = last_end(store, view), newest_row(store, view, end) or end
-        start = newest - store.get_feature_view(view).ttl if last is None else last - overlap
+        last, newest = last_end(store, view), newest_row(store, view, end)
+        first = (newest or end) - store.get_feature_view(view).ttl
+        start = first if last is None else last - overlap
         materialize(store, view, min(start, end), end)
         _set_last_end(store, view, newest)
-        if last is not None and newest <= last:
-            console.print(f"  {view}: no row is newer than {last:%d %B %H:%M} UTC")
+        if newest is None or (last is not None and newest <= last):
+            console.print(f"  {view}: no row is newer than {last or start:%d %B %H:%M} UTC")
     return time.perf_counter() - started
 
 
@@ -83,6 +84,9 @@ def validate_materialization() -> bool:
         if end is None:
             raise UserError(f"{view} was never materialized to this Redis", "lab run 3")
         offline = offline_values(store, view, end)
+        if offline.empty:
+            console.print(f"  {view}: every row has expired")
+            continue
         differs = differing(offline, online_values(store, view, offline.index))
         wrong += int(differs.sum())
         equal = len(differs) - differs.sum()
@@ -147,8 +151,13 @@ def monitor_materialization() -> pd.DataFrame:
 
 
 def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) -> None:
-    """Materialize one view by Feast, and count the run: caches of features depend on it."""
-    client = connect_redis()
+    """Materialize one view by Feast, and count the run: caches of features depend on it.
+
+    A run is repeated if another one of the view ended meanwhile: it may have read a value before
+    the other one wrote its correction, and have written it after.
+    """
+    client, runs_of_view = connect_redis(), f"materialization_runs:{store.project}:{view}"
+    before: Any = client.get(runs_of_view) or 0
     try:
         with redirect_stdout(io.StringIO()):
             store.materialize(start, end, feature_views=[view])
@@ -157,6 +166,8 @@ def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) 
         next_step = "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down"
         raise UserError(problem, next_step) from error
     client.incr(f"materialization_runs:{store.project}")
+    if client.incr(runs_of_view) != int(before) + 1:
+        materialize(store, view, start, end)
 
 
 def last_end(store: FeatureStore, view: str) -> datetime | None:
@@ -165,10 +176,11 @@ def last_end(store: FeatureStore, view: str) -> datetime | None:
     return datetime.fromisoformat(stored.decode()) if stored else None
 
 
-def _set_last_end(store: FeatureStore, view: str, end: datetime) -> None:
-    """Record the newest row of a run; a run over an earlier period changes nothing."""
-    latest = max(end, last_end(store, view) or end)
-    connect_redis().hset(f"materialized_until:{store.project}", view, latest.isoformat())
+def _set_last_end(store: FeatureStore, view: str, end: datetime | None) -> None:
+    """Record the newest row of a run; a run without rows, or of an earlier period, has none."""
+    last = last_end(store, view)
+    if end is not None and (last is None or end > last):
+        connect_redis().hset(f"materialized_until:{store.project}", view, end.isoformat())
 
 
 def connect_redis() -> redis.Redis:

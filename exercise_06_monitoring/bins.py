@@ -1,5 +1,6 @@
 """Read a feature's values as numbers and text, and count two samples of it in the same bins."""
 
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,18 @@ def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
     if kind.startswith("date"):  # in microseconds: nanoseconds end in the year 2262
         moments = pd.DatetimeIndex(known, dtype="datetime64[us, UTC]")
         known = pd.Series(moments.astype("int64") / 1e6, known.index)
+    if kind == "time":
+        known = known.map(lambda time: datetime.combine(date.min, time, None) - datetime.min)
     if kind.startswith("time"):  # of a day, or a duration
-        known = pd.to_timedelta(known.map(str) if kind == "time" else known).dt.total_seconds()
-    numbers = pd.to_numeric(known, errors="coerce").astype("float64").clip(-LARGEST, LARGEST)
+        durations = np.asarray(known, dtype="timedelta64[us]").astype("int64")
+        known = pd.Series(durations / 1e6, known.index)
+    if kind == "period":
+        known = known.map(lambda period: period.ordinal)
+    if kind == "complex":
+        known = known.map(str)
+    rows, values = pd.factorize(known) if kind == "string" else (slice(None), known)  # to save time
+    read = pd.to_numeric(values, errors="coerce").astype("float64")
+    numbers = pd.Series(read.to_numpy()[rows], known.index).clip(-LARGEST, LARGEST)
     rounded = numbers.clip(-FLOAT32[1], FLOAT32[1]).astype("float32").astype("float64")
     numbers = numbers.mask(numbers.abs().between(*FLOAT32), rounded)
     text = column[numbers.index[numbers.isna()]].astype(object).map(str)
@@ -58,8 +68,7 @@ def bin_counts(
     sides = [read_column(side) for side in (reference, current)]
     measured = pd.concat([numbers for numbers, _ in sides]) if of_both else sides[0][0]
     edges = quantile_edges(measured.dropna(), bins)
-    texts = pd.concat([text for _, text in sides]).value_counts()
-    known = texts[texts > 1].sort_index().nlargest(MAX_CATEGORIES).index
+    known = frequent_texts(pd.concat([text for _, text in sides]))
     counts = []
     for numbers, text in sides:
         filled = np.where(numbers.isna(), len(edges) + 1, edges.searchsorted(numbers))
@@ -67,6 +76,14 @@ def bin_counts(
         counts.append(pd.Series(filled).value_counts())
     table: NDArray[np.int64] = pd.concat(counts, axis=1).fillna(0).to_numpy(np.int64)
     return table.T
+
+
+def frequent_texts(texts: pd.Series) -> pd.Index:
+    """Return the 20 most frequent texts that occur twice; of equally frequent ones the first."""
+    rows, names = pd.factorize(texts)  # pandas' value_counts() takes three times as long
+    counts = pd.Series(np.bincount(rows, minlength=len(names)), names)
+    most = counts[counts > 1].nlargest(MAX_CATEGORIES, keep="all")
+    return most.sort_index().nlargest(MAX_CATEGORIES).index
 
 
 def quantile_edges(numbers: pd.Series, bins: int) -> NDArray[np.float64]:

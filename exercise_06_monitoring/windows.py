@@ -146,4 +146,8 @@ def _query(view: Any, query: str, **values: object) -> pd.DataFrame:
 def _read(file: Path, query: str, **values: object) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")  # of times without a zone
-        return connection.execute(query, {"file": str(file)} | values).df()
+        try:
+            return connection.execute(query, {"file": str(file)} | values).df()
+        except duckdb.Error as error:
+            problem = str(error).splitlines()[0]
+            raise UserError(f"{file} cannot be read: {problem}", "lab data features") from error

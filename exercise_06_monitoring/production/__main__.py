@@ -5,8 +5,9 @@ LAB_ALERTMANAGER_URL is the address of Alertmanager, http://127.0.0.1:9093 by de
 
 import os
 import sys
+from functools import partial
 
-from exercise_06_monitoring.feature_monitoring import Monitor
+from exercise_06_monitoring.feature_monitoring import Monitor, MoreChecks
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.production.drift_since import check_drift
 from exercise_06_monitoring.production.large_tables import sampled_windows
@@ -32,7 +33,9 @@ def build_monitor(parts: set[str]) -> Monitor:
     url = os.environ.get("LAB_ALERTMANAGER_URL", ALERTMANAGER_URL)
     alerts = Alertmanager(url) if "alertmanager" in parts else AlertState()
     publish = write_metrics_and_report if "metrics_exposition" in parts else write_report
-    more_checks = tuple(check for part, check in CHECKS.items() if part in parts)
+    limits = partial(check_drift, windows=windows)
+    checks: dict[str, MoreChecks] = {**CHECKS, "drift_limits": limits}
+    more_checks = tuple(check for part, check in checks.items() if part in parts)
     has_limits = "drift_limits" in parts
     drift_alerts: DriftAlerts = (lambda _: iter(())) if has_limits else drift_checks
     return Monitor(windows, alerts, publish, more_checks, drift_alerts)

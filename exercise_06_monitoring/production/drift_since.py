@@ -75,7 +75,7 @@ def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterat
         yield check_growth(f"{name}: growth since training", numbers)
 
 
-def check_drift(tables: Tables, now: datetime) -> Iterator[Check]:
+def check_drift(tables: Tables, now: datetime, windows: Windows = drift_windows) -> Iterator[Check]:
     """Yield the checks of both baselines, in the first run of a day that ends.
 
     A rerun for an earlier time has them, too, and records no alerted day.
@@ -83,7 +83,7 @@ def check_drift(tables: Tables, now: datetime) -> Iterator[Check]:
     is_newest, last_run = earlier_runs(now)
     if is_newest and last_run and last_run.date() == now.date():
         return
-    checks = [check for view, _ in tables for check in since_last_month(view, now)]
+    checks = [check for view, _ in tables for check in since_last_month(view, now, windows)]
     training = read_training()
     if training is not None and not lost_inputs():
         served = [read_requests(now - week * WEEK) for week in range(MONTH)]

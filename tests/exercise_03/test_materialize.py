@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pandas as pd
 import pendulum
+import pyarrow as pa
 import pytest
 import redis
 
@@ -18,6 +19,7 @@ from exercise_03_materialize.materialize import (
     validate_materialization,
 )
 from exercise_03_materialize.production.online_report import report_online_store
+from feast_plugins.columnar_rows import SourceRows
 from feast_plugins.redis_encoding import (
     decode_time,
     decode_value,
@@ -30,13 +32,22 @@ from lab.dataset.advance import advance
 from lab.errors import UserError
 from lab.learn import open_store
 from lab.settings import settings
-from tests.exercise_03.shop_tables import ON_BOTH_STORES, TABLES, Dump, change, keys_of, read_table
+from tests.exercise_03.shop_tables import (
+    ON_BOTH_STORES,
+    TABLES,
+    Dump,
+    change,
+    keys_of,
+    read_table,
+    write_table,
+)
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF, PROJECT
 
 VIEW = "user_transaction_features"
 USER = "user_0"
-HOUR, MINUTE, DAY_S = timedelta(hours=1), timedelta(minutes=1), 86_400
+HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
+DAY_S = 86_400
 pytestmark = pytest.mark.usefixtures("shop")
 
 
@@ -150,6 +161,31 @@ def test_a_corrected_value_arrives_with_the_plug_in(
     assert count_7d() == (991 if stores == "plugins" else before)
 
 
+@pytest.mark.parametrize(("outer", "inner"), [(10, 60), (60, 10)], ids=["older", "newer"])
+def test_an_overlapping_run_brings_no_older_value_back(
+    outer: int, inner: int, count_7d: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older run reads a value before the newer one writes its correction, and writes after."""
+    initial_materialization()
+    newest = newest_known(VIEW).set_index("user_id").loc[USER, "event_timestamp"]
+    for minutes, count in ((1, 5), (30, 991)):
+        created = AS_OF + minutes * MINUTE
+        change(VIEW, USER, newest, created=created, transaction_count_7d=count)
+    read, nested = SourceRows.newest, list[int]()
+
+    def overlapped(rows: SourceRows) -> Iterator[pa.RecordBatch]:
+        batches = list(read(rows))
+        yield from batches if outer > inner else []
+        if rows.task.feature_view.name == VIEW and not nested:
+            nested.append(inner)
+            incremental_materialization(AS_OF + inner * MINUTE)
+        yield from batches if outer < inner else []
+
+    monkeypatch.setattr(SourceRows, "newest", overlapped)
+    incremental_materialization(AS_OF + outer * MINUTE)
+    assert (nested, count_7d()) == ([inner], 991)
+
+
 @ON_BOTH_STORES
 def test_a_run_at_an_earlier_moment_takes_nothing_back(client: redis.Redis) -> None:
     initial_materialization()
@@ -174,6 +210,29 @@ def test_a_run_ahead_of_its_data_loses_no_row(capsys: pytest.CaptureFixture[str]
     assert "no row is newer" not in capsys.readouterr().out
     assert validate_materialization()
     assert last_end(open_store(), VIEW) == newest_time(VIEW, AS_OF + 7 * HOUR)
+
+
+@ON_BOTH_STORES
+def test_a_run_before_the_first_row_loses_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """The clock of a run that read nothing is no progress: the rows arrive later."""
+    table = read_table(VIEW)
+    write_table(VIEW, table.head(0))
+    incremental_materialization()
+    assert f"{VIEW}: no row is newer" in capsys.readouterr().out
+    write_table(VIEW, table)
+    incremental_materialization()
+    assert validate_materialization()
+
+
+@ON_BOTH_STORES
+def test_a_view_whose_rows_have_all_expired_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    incremental_materialization()
+    table = read_table(VIEW)
+    write_table(VIEW, table.assign(event_timestamp=table["event_timestamp"] - 400 * DAY))
+    assert validate_materialization()
+    assert f"{VIEW}: every row has expired" in capsys.readouterr().out
 
 
 @ON_BOTH_STORES

@@ -99,15 +99,19 @@ def false_alarms(seed: int) -> list[tuple[int, str]]:
         return episodes(list(alarms(Path(folder))))
 
 
-def days_until_growth_is_found(sigma: float, seed: int, most: int = 120) -> tuple[int, int]:
+def days_until_growth_is_found(
+    sigma: float, seed: int, window: int = 0, most: int = 120
+) -> tuple[int, int]:
     """Return the first day on which the ratio fails, and the first with a large PSI."""
-    by_ratio = (day for day in range(most) if failed(check_growth, day, sigma, seed))
-    by_psi = (day for day in range(most) if failed(check_psi, day, sigma, seed))
-    return next(by_ratio, most), next(by_psi, most)
+
+    def first_day(check: Any) -> int:
+        return next((day for day in range(most) if failed(check, day, sigma, seed, window)), most)
+
+    return first_day(check_growth), first_day(check_psi)
 
 
-def failed(check: Any, day: int, sigma: float, seed: int) -> bool:
-    rows = served_until(day, sigma, seed)
+def failed(check: Any, day: int, sigma: float, seed: int, window: int) -> bool:
+    rows = served_until(day, sigma, seed, window)
     if check is check_psi:
         rows = rows[~rows["week"].between(1, 3)]
     found: Check = check("amount", rows)
@@ -116,8 +120,9 @@ def failed(check: Any, day: int, sigma: float, seed: int) -> bool:
 
 if __name__ == "__main__":
     for sigma in SIGMAS:
-        found = [days_until_growth_is_found(sigma, seed) for seed in range(10)]
-        print(f"sigma {sigma}: days by ratio and by PSI: {found}", flush=True)
+        for window in (0, 30):
+            found = [days_until_growth_is_found(sigma, seed, window) for seed in range(10)]
+            print(f"sigma {sigma}, window {window}: days by ratio and PSI: {found}", flush=True)
     seeds = int(sys.argv[1]) if sys.argv[1:] else 20
     total = 0
     for seed in range(seeds):

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -132,6 +132,28 @@ def test_categories_are_compared_by_chi_square() -> None:
     assert new["psi"] > 0.25
 
 
+def test_the_known_numbers_of_other_libraries() -> None:
+    """Their unit tests' inputs; docs/benchmarks.md has a table of where the definitions differ.
+
+    Evidently's chi-square test takes the reference's shares as exact, and strappy's PSI adds
+    nothing to a bin: with many rows ours does neither.
+    """
+    before, after = [16, 18, 16, 14, 12, 12], [16, 16, 16, 16, 16, 8]
+    values = pd.Series(range(1, 7))
+    current = values.repeat(after)
+    exact = measure_drift("evidently", values.repeat([10_000 * n for n in before]), current)
+    assert exact["p_value"] == pytest.approx(0.67309, abs=1e-4)
+    two_samples = measure_drift("evidently", values.repeat(before), current)["p_value"]
+    assert two_samples == pytest.approx(0.899, abs=1e-3), "of a reference that has chance as well"
+    old, new = (pd.Series([*"a" * rows, *"b" * (rows - 1)] * 1_000) for rows in (6, 5))
+    assert calculate_psi(old, new) == pytest.approx(0.00041, abs=5e-6)
+    five = np.tile(np.arange(5), 20)  # alibi-detect: no drift, and drift
+    assert [measure_drift("alibi", five, five + n)["p_value"] < 0.05 for n in (0, 1)] == [
+        False,
+        True,
+    ]
+
+
 # ---- Types of columns ------------------------------------------------------------------------
 
 Column = Callable[[list[int | None]], Any]
@@ -211,6 +233,10 @@ DRIFTED: dict[str, tuple[Any, Any]] = {
     "below float32": (ROWS * 1e-50, (ROWS + 400) * 1e-50),
     "infinities": ([-math.inf] * 500, [math.inf] * 500),
     "numbers with a text": ([*ROWS, "N/A"], [*(ROWS + 400), "N/A"]),
+    "integers above 64 bits": ([10**50, "A"] * 250, [5, "A"] * 250),
+    "durations of 500 years": ([timedelta(days=182_500)] * 500, [timedelta(days=1)] * 500),
+    "periods": tuple(pd.period_range(year, periods=500, freq="D") for year in ("2026", "2030")),
+    "times of a zone": ([time(1, tzinfo=UTC)] * 500, [time(2, tzinfo=UTC)] * 500),
     "times of a day": ([time(n % 12) for n in ROWS], [time(12 + n % 12) for n in ROWS]),
 }
 UNCHANGED: dict[str, tuple[Any, Any]] = {
@@ -218,6 +244,7 @@ UNCHANGED: dict[str, tuple[Any, Any]] = {
     "one text of text": ([f"{n}.0" for n in ROWS], [*ROWS, "?"]),
     "codes": ([1, "A"] * 250, [1.0, "A", True, "A"] * 125),
     "no end": ([datetime(9999, 12, 31), None] * 250, [date(9999, 12, 31), None] * 250),
+    "complex numbers": (ROWS % 5 + 1j, list(ROWS % 5 + 1j)),
     "structs": (pl.Series([{"a": 1}] * 500), pl.Series([{"a": 1}] * 500)),
 }
 

@@ -74,6 +74,21 @@ def test_times_without_a_zone_are_utc(users: SimpleNamespace) -> None:
         assert set(before["entity"]) == set(now["entity"])
 
 
+def test_a_table_that_cannot_be_read_is_one_sentence(users: SimpleNamespace) -> None:
+    table, file = rows_of(users), Path(users.batch_source.path)
+    damaged = [
+        table.drop(columns="created_timestamp"),
+        table.assign(event_timestamp=table["event_timestamp"].astype(str)),
+    ]
+    for rows in damaged:
+        rows.to_parquet(file)
+        with pytest.raises(UserError, match=r"user_stats.parquet cannot be read: Binder Error.*"):
+            drift_windows(users, AS_OF)
+    file.write_bytes(file.read_bytes()[:5_000])
+    with pytest.raises(UserError, match=r"cannot be read: .*\n  next: lab data features"):
+        drift_windows(users, AS_OF)
+
+
 def test_the_reference_begins_after_the_longest_window_has_filled(tmp_path: Path) -> None:
     history = timedelta(days=30 + 50)
     simulate(tmp_path, transactions=3_000, seed=7, as_of=AS_OF, history=history)

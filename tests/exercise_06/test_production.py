@@ -1,5 +1,6 @@
 """The production parts: each alone, all, none; samples of large tables."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from exercise_06_monitoring.feature_monitoring import measure_drift
+from exercise_06_monitoring.production import large_tables
 from exercise_06_monitoring.production.__main__ import CHECKS, PARTS, build_monitor
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.production.large_tables import sampled_windows
@@ -15,6 +17,7 @@ from exercise_06_monitoring.state import AlertState
 from exercise_06_monitoring.windows import drift_windows
 from lab.errors import UserError
 from tests.exercise_06.monitored_shop import views_in
+from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
 
 
@@ -27,6 +30,21 @@ def test_each_part_can_be_used_alone(part: str) -> None:
     assert (monitor.drift_alerts is drift_checks) == ("drift_limits" not in parts)
     expected = Alertmanager if "alertmanager" in parts else AlertState
     assert type(monitor.alerts) is expected
+
+
+def test_the_limits_of_a_large_table_are_of_its_sample(
+    simulated: Path, tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_settings(data_dir=tmp_path, model_dir=tmp_path)
+    view = views_in(simulated)[0]
+    write = large_tables.write_sample
+    monkeypatch.setattr(
+        large_tables, "write_sample", lambda source, key, _, file: write(source, key, 100, file)
+    )
+    (check_drift,) = build_monitor({"drift_limits", "large_tables"}).more_checks
+    messages = " ".join(check.message for check in check_drift([(view, pd.DataFrame())], AS_OF))
+    rows = [int(number) for number in re.findall(r"(\d+) rows", messages)]
+    assert 0 < max(rows) < 200
 
 
 def test_an_unknown_part_is_refused() -> None:
