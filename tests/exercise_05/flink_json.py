@@ -8,7 +8,6 @@ import polars as pl
 # Of two fields with one name the first counts, and `int` refuses NaN.
 FLINK_JSON = json.JSONDecoder(
     strict=False,
-    parse_int=str,
     parse_float=str,
     parse_constant=int,
     object_pairs_hook=lambda pairs: dict(reversed(pairs)),
