@@ -13,7 +13,8 @@ PARTITIONS, TIMEOUT_S = 4, 10
 BATCH, POLL_S, STALLED_S = 1_000, 0.2, 60
 # What an event's texts may be: ISO 8601 in UTC, with or without a zone, and an amount under ten
 # billion. The exponent is limited, because a cast of 1e300000000 takes minutes.
-EVENT_TIME = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.][0-9]{1,9})?)(Z|[+]00:00)?\z"
+CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"  # DuckDB reads 24:00:00 and 001:2:03, too
+EVENT_TIME = rf"^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{CLOCK}([.][0-9]{{1,9}})?)(Z|[+]00:00)?\z"
 AMOUNT = r"^[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?\z"
 TOPICS = {
     TRANSACTIONS: {

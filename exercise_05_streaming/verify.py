@@ -4,6 +4,8 @@ python -m exercise_05_streaming.verify
 """
 
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -15,6 +17,7 @@ from exercise_05_streaming.windows import FEATURES, TILE, TILE_S, features, slid
 from exercise_05_streaming.writer import VIEW
 from lab.learn import UserError, open_store, run_script, settings
 
+LIMIT = Decimal(10**10)
 # The definitions of `accept_events` and `compute_features` for all of the log at once. The table of
 # the view in exercise 1 is another query: a row for each change of a value, for training. Of texts
 # that are no JSON by its standard, as an object with more text behind it, Flink accepts others.
@@ -24,7 +27,7 @@ ACCEPTED = f"""
         SELECT record_ms, event ->> '$.user_id' AS user_id,
             event ->> '$.transaction_id' AS transaction_id,
             (event ->> '$.is_approved') = 'false' AS declined,
-            try_cast(regexp_extract(event ->> '$.amount', '{AMOUNT}') AS DECIMAL(12, 2)) AS dollars,
+            dollars(regexp_extract(event ->> '$.amount', '{AMOUNT}')) AS dollars,
             epoch_ms(try_cast(
                 regexp_extract(event ->> '$.event_time', '{EVENT_TIME}', 1) AS TIMESTAMP
             )) AS ms
@@ -49,9 +52,22 @@ def read_log() -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"value": bytes, "record_ms": int}, orient="row")
 
 
+def dollars(amount: str) -> Decimal:
+    """Return an amount rounded to cents; DuckDB's own cast makes 0.01 of 998e-13.
+
+    Raises ValueError or InvalidOperation for none.
+    """
+    rounded = Decimal(amount).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    if rounded >= LIMIT:
+        raise ValueError(amount)
+    return rounded
+
+
 def query(sql: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the result of a query over the table `rows`."""
     with duckdb.connect() as db:
+        refused: Any = {"exception_handling": "return_null"}
+        db.create_function("dollars", dollars, ["varchar"], duckdb.decimal_type(12, 2), **refused)
         db.register("rows", rows.to_arrow())
         return pl.DataFrame(db.execute(sql).pl())
 

@@ -12,24 +12,42 @@ from typing import Annotated, Any
 import confluent_kafka as kafka
 import polars as pl
 import redis
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
+from exercise_05_streaming.progress import clock_ms
 from exercise_05_streaming.topics import TILES, TopicReader
-from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, features
+from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, TILE_S, features
 from lab.learn import UserError, open_store, settings
 
 VIEW = STREAMING_VIEW
-BATCH = 1_000
-
+BATCH, MAX_SKEW_MS = 1_000, 60_000
 
 Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Name = Annotated[str, Field(min_length=1, strict=True)]
 FIELDS: dict[str, Any] = {"user_id": Name, "generation": Count, **dict.fromkeys(INTEGERS, Count)}
-TileRecord = create_model("TileRecord", **FIELDS)  # any other record of the topic is malformed
+
+
+def is_possible(tile: Any) -> Any:
+    """Return a tile that a job can have written. Raises ValueError: it would count twice."""
+    start_ms, end_ms = tile.tile_start * 1_000, (tile.tile_start + TILE_S) * 1_000
+    is_inside = start_ms <= tile.first_event <= tile.last_event < end_ms
+    if tile.tile_start % TILE_S or not is_inside or tile.declined_count > tile.transaction_count:
+        raise ValueError("its times or counts contradict each other")
+    return tile
+
+
+RULES: Any = {"possible": model_validator(mode="after")(is_possible)}
+# Any other record of the topic is malformed.
+TileRecord: Any = create_model("TileRecord", __validators__=RULES, **FIELDS)
 Tile = tuple[int, ...]  # the values of windows.INTEGERS
 Write = Callable[[pl.DataFrame, int], object]  # rows of windows.features, and their time in ms
 NO_PAYMENTS: Tile = (0,) * len(INTEGERS)  # in no window, but its user is known
+
+
+def newest_possible() -> int:
+    """Return the newest generation that a job can have: one of a clock ahead supersedes nobody."""
+    return clock_ms() + MAX_SKEW_MS
 
 
 def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
@@ -41,7 +59,8 @@ def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
     start, count = tile[:2]
     if start in tiles and count < tiles[start][1]:
         return tiles
-    oldest = (max([start, *tiles]) // DAY_S - 1) * DAY_S
+    newest = min(max([start, *tiles]), clock_ms() // 1_000)  # one of the future removes no other
+    oldest = (newest // DAY_S - 1) * DAY_S
     return {s: known for s, known in tiles.items() if s >= oldest} | {start: tile}
 
 
@@ -147,7 +166,7 @@ class Writer:
                 print(f"Skipped offset {record.offset()} of {TILES}: {reason}", flush=True)
                 continue
             user, generation = fields.pop("user_id"), fields.pop("generation")
-            if generation > self.generation:
+            if self.generation < generation <= newest_possible():
                 raise Superseded(
                     "another job has begun to count the log", "stop it, and start again"
                 )

@@ -118,10 +118,12 @@ def start(users: int, tiles: int) -> float:
     generation = clock_ms()  # newer than that of any job before
     counts = dict.fromkeys(INTEGERS, 1) | {"generation": generation}
     for number in range(users * tiles):
-        key = {"user_id": f"user_{number % users}", "tile_start": now_s - number // users * TILE_S}
+        tile_start = now_s - number // users * TILE_S
+        key = {"user_id": f"user_{number % users}", "tile_start": tile_start}
         while len(producer) > QUEUED:
             producer.poll(POLL_S)
-        producer.produce(TILES, json.dumps(counts | key), json.dumps(key))
+        times = dict.fromkeys(("first_event", "last_event"), tile_start * 1_000)
+        producer.produce(TILES, json.dumps(counts | key | times), json.dumps(key))
     assert producer.flush(PATIENCE_S) == 0
     begun, store = time.monotonic(), PackedTiles()
     Writer(generation, store, lambda rows, now_ms: None, lambda: 0).follow(TopicReader(TILES))

@@ -3,6 +3,8 @@ package exercise_05_streaming.production;
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.time.DateTimeException;
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
@@ -14,6 +16,7 @@ import java.util.regex.Pattern;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonFactory;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParser;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonToken;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.StreamReadConstraints;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
@@ -23,7 +26,16 @@ import org.apache.flink.table.functions.ScalarFunction;
 
 /** What a message says, in one row, or why it cannot be read. */
 public class ReadTransaction extends ScalarFunction {
-    private static final JsonFactory JSON = new JsonFactory();
+    /** An object may hold values of other readers; only their depth is limited, as in verify.py. */
+    private static final int DEPTH = 100;
+    private static final JsonFactory JSON = JsonFactory.builder()
+        .streamReadConstraints(StreamReadConstraints.builder()
+            .maxNestingDepth(DEPTH)
+            .maxNumberLength(Integer.MAX_VALUE)
+            .maxNameLength(Integer.MAX_VALUE)
+            .build())
+        .build();
+    private static final String BYTE_ORDER_MARK = "\uFEFF";
     /** Limits the length: BigDecimal needs minutes for 1e300000000, and for a megabyte of digits. */
     private static final Pattern AMOUNT =
         Pattern.compile("[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?");
@@ -93,7 +105,7 @@ public class ReadTransaction extends ScalarFunction {
     /** An object's fields as they are written, so that cents are exact; null if it is no object. */
     private static Map<String, String> scalars(byte[] message) {
         Map<String, String> fields = new HashMap<>();
-        try (JsonParser json = JSON.createParser(message)) {
+        try (JsonParser json = JSON.createParser(text(message))) {
             if (json.nextToken() != JsonToken.START_OBJECT) {
                 return null;
             }
@@ -101,13 +113,26 @@ public class ReadTransaction extends ScalarFunction {
                 String name = json.currentName();
                 JsonToken value = json.nextToken();
                 boolean isText = value.isScalarValue() && value != JsonToken.VALUE_NULL;
-                fields.put(name, isText ? json.getText() : null);
+                String text = isText ? json.getText() : null;
+                fields.put(name, isText && isUnicode(text) ? text : null);
                 json.skipChildren();
             }
             return json.nextToken() == null ? fields : null;
         } catch (IOException malformed) {
             return null;
         }
+    }
+
+    /** A message as text. CharacterCodingException for other bytes than UTF-8: Jackson reads some. */
+    private static String text(byte[] message) throws IOException {
+        String text =
+            StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(message)).toString();
+        return text.startsWith(BYTE_ORDER_MARK) ? text.substring(1) : text;
+    }
+
+    /** False for half of a surrogate pair: of two such users Flink would make one. */
+    private static boolean isUnicode(String text) {
+        return StandardCharsets.UTF_8.newEncoder().canEncode(text);
     }
 
     /** Rounded half up; null for what is no amount, from ten billion on. */

@@ -7,7 +7,6 @@ from pathlib import Path
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from exercise_05_streaming.progress import clock_ms
 from exercise_05_streaming.topics import TRANSACTIONS
 from lab.settings import settings
 
@@ -59,13 +58,14 @@ def age_s(point: Path) -> float:
     return time.time() - (point / COMPLETE).stat().st_mtime
 
 
-def generation_of(folder: Path, *, is_new: bool) -> int:
+def generation_of(folder: Path, now_ms: int, *, is_new: bool) -> int:
     """Return the generation of the tiles: the time in ms of the last start without a checkpoint.
 
-    A resumed job goes on with its own.
+    A resumed job goes on with its own. `now_ms` is of Redis, whose rows have the generation in
+    their version: from a machine with a clock ahead no later job could replace them.
     """
     file = folder / "generation"
     if is_new or not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(str(clock_ms()))
+        file.write_text(str(now_ms))
     return int(file.read_text())

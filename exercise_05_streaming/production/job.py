@@ -33,6 +33,7 @@ from exercise_05_streaming.flink_streaming_features import (
 from exercise_05_streaming.production import checkpoints
 from exercise_05_streaming.production.lag import JobLags, LagExceeded, LagLimit, state_ttl
 from exercise_05_streaming.production.preflight import report_other_options
+from exercise_05_streaming.production.redis_sink import time_ms
 from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, RunningJob
 from exercise_05_streaming.production.writer import ResilientWriter
@@ -182,14 +183,14 @@ def milliseconds(duration: timedelta) -> str:
     return f"{duration // timedelta(milliseconds=1)} ms"
 
 
-def prepare_services() -> None:
-    """Require Java, Kafka and Redis, and create the topics."""
+def prepare_services() -> int:
+    """Require Java, Kafka and Redis, create the topics, and return the time of Redis in ms."""
     require_java(needed_by="flink")
     topics = TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}}
     create_topics(topics)
     report_other_options(topics)
     try:
-        redis.Redis(settings.host, settings.redis_port).ping()
+        return time_ms(redis.Redis(settings.host, settings.redis_port))
     except redis.RedisError as error:
         problem = f"Redis is unavailable at {settings.redis_address}"
         raise UserError(problem, "lab up redis") from error
@@ -237,16 +238,16 @@ def main(
     cluster: Annotated[bool, typer.Option("--cluster", help="Submit to a Flink cluster")] = False,
 ) -> None:
     """Keep the streaming features in Redis until Ctrl-C."""
-    prepare_services()
+    now_ms = prepare_services()
     if "job" not in parts:
-        run_features(new_writer(parts, clock_ms()))
+        run_features(new_writer(parts, now_ms))
         return
     folder = checkpoints.checkpoint_folder(checkpoints.id_of_log())
     options = cluster_options() if cluster else {}
     with locked(folder, timeout_s=settings.socket_timeout_s):
         start = checkpoints.resume_point(folder, definition())
         start = None if fresh else start
-        generation = checkpoints.generation_of(folder, is_new=start is None)
+        generation = checkpoints.generation_of(folder, now_ms, is_new=start is None)
         stopped_s = checkpoints.age_s(start) if start else 0
         limit = LagLimit(JobLags(generation), stopped_s=stopped_s)
         writer = new_writer(parts, generation)

@@ -49,11 +49,14 @@ class LagLimit:
         """Raises LagExceeded. Call it again and again: a gap between calls counts as lag.
 
         A lag grows no faster than the clock, so the last one and the time since then are its most.
+        A larger one is a record with a time of its producer.
         """
         now = self._clock()
         largest = {number: lag + now - self._checked for number, lag in self._last.items()}
         self._require(largest)
-        self._last, self._checked = largest | self._read_lags(), now
+        read = self._read_lags().items()
+        self._last = largest | {number: min(lag, largest.get(number, lag)) for number, lag in read}
+        self._checked = now
         for number, lag in self._last.items():
             self._least[number] = min(lag, self._least.get(number, lag - self._stopped_s))
         self._require(self._last)

@@ -46,6 +46,12 @@ return written
 """
 
 
+def time_ms(client: redis.Redis) -> int:
+    """Return the clock of Redis: jobs and writers on several machines agree on it."""
+    seconds, microseconds = client.time()
+    return int(seconds * 1_000 + microseconds // 1_000)
+
+
 class RedisSink:
     """The sink of the writer; every method raises redis.RedisError."""
 
@@ -73,9 +79,8 @@ class RedisSink:
         return before not in ("", self._run_id)
 
     def time_ms(self) -> int:
-        """Return the clock of Redis: writers on several machines agree on it."""
-        seconds, microseconds = self._client.time()
-        return int(seconds * 1_000 + microseconds // 1_000)
+        """Return the clock of Redis."""
+        return time_ms(self._client)
 
     def write(self, rows: pl.DataFrame, now_ms: int) -> int:
         """Write rows of windows.features, which describe `now_ms`; return how many were newer."""

@@ -4,6 +4,7 @@ python -m exercise_05_streaming.production.verify
 """
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -18,15 +19,32 @@ from lab.errors import run_script
 from lab.feature_store import effective_config
 from lab.settings import settings
 
+DEPTH = 100  # and SURROGATE, half of a character's escape: as in ReadTransaction.java
+SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def event_of(record: bytes | None) -> bytes | None:
-    """Return the scalar fields of a record that is one object, or None."""
+    """Return the texts of a record that is one object of UTF-8, or None; numbers as written."""
     with suppress(ValueError, RecursionError):
-        found = json.loads(record or b"", parse_float=str, parse_constant=int)  # int refuses NaN
-        if isinstance(found, dict):
-            fields = {name: v for name, v in found.items() if not isinstance(v, dict | list)}
+        text = (record or b"").decode("utf-8-sig")
+        found = json.loads(text, parse_int=str, parse_float=str, parse_constant=int)  # NaN: refused
+        if isinstance(found, dict) and is_nested_at_most(DEPTH, found):
+            fields = {name: v for name, v in found.items() if is_text(name) and is_text(v)}
             return json.dumps(fields).encode()
     return None
+
+
+def is_nested_at_most(depth: int, value: object) -> bool:
+    """Return whether a value has at most `depth` levels of objects and arrays."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(is_nested_at_most(depth - 1, each) for each in inner)
+
+
+def is_text(value: object) -> bool:
+    """Return whether a value is a bool or a text of whole characters."""
+    return isinstance(value, bool) or (isinstance(value, str) and not SURROGATE.search(value))
 
 
 def read_log() -> pl.DataFrame:

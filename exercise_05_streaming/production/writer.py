@@ -20,7 +20,7 @@ from exercise_05_streaming.production.redis_sink import RedisSink
 from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.progress import Progress
 from exercise_05_streaming.topics import TILES, TopicReader, create_topics
-from exercise_05_streaming.writer import TileRecord, Writer
+from exercise_05_streaming.writer import TileRecord, Writer, newest_possible
 from lab.errors import UserError, run_script
 from lab.settings import settings
 
@@ -72,7 +72,7 @@ def newest_generation(records: list[Message]) -> int:
         with suppress(ValidationError):
             tile = TileRecord.model_validate_json(record.value() or b"")
             found.append(tile.model_dump()["generation"])
-    return max(found)
+    return max(generation for generation in found if generation <= newest_possible())
 
 
 def rebuild() -> None:

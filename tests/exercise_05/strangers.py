@@ -36,6 +36,21 @@ AMOUNTS = (
     *("0.005", "1.005", "1.00499999999999999999", "1e2", "1e400", "-1", "NaN", "1e10"),
     *("1e300000000", "1e-300000000", "9999999999.99"),
 )
+MORE_AMOUNTS = (
+    *("9999999999.995", "600.55e8", "998e-13", "100000000000000000e-15", "12345E-3", "0e99"),
+    *("-0", "-0.0", "Infinity", '"12,50"', '"007"'),
+)
+IDS = ("-0", "7.50e3", "1e400", '"\\u0000"', '"\\u202e"', '"e\\u0301"', "9" * 999)
+# Yesterday's clock at midnight; the last two are right.
+CLOCKS = (
+    "24:00:00",
+    "24:00:00Z",
+    "23:59:60",
+    "23:60:00",
+    "023:5:59",
+    "23:59:59.9999999",
+    "23:59:59",
+)
 APPROVALS = ("true", "false", '"true"', '"false"', '"FALSE"', '"no"', "0", "1", "null", "[]", "{}")
 
 
@@ -48,6 +63,43 @@ def odd_times(now: datetime) -> Iterator[Any]:
     yield from ("2026-02-30T00:00:00", "2026-01-01T24:00:00", "999999-01-01T00:00:00")
     yield from ("now", "infinity", "epoch", "", now.timestamp(), milliseconds(now), None, [text])
     yield from ((now + timedelta(hours=hours)).isoformat() for hours in (-1_000, -1, 1, 2, 1_000))
+
+
+def at_midnight(midnight: datetime) -> Iterator[bytes]:
+    """Yield payments recorded at midnight."""
+    day = (midnight - timedelta(days=1)).date()
+    for clock in CLOCKS:
+        yield json.dumps(payment("odd", midnight) | {"event_time": f"{day}T{clock}"}).encode()
+
+
+def odd_numbers(now: datetime) -> Iterator[bytes]:
+    """Yield payments with an amount, a user or a transaction of another form."""
+    whole = json.dumps(payment("odd", now))
+    for text in MORE_AMOUNTS:
+        yield whole.replace('"amount": 1', f'"amount": {text}').encode()
+    for text in IDS:
+        yield whole.replace('"odd"', text).encode()
+        yield f'{whole[:-1]}, "transaction_id": {text}}}'.encode()
+
+
+def beyond_flink(now: datetime) -> Iterator[bytes]:
+    """Yield records that Flink's JSON format reads in its own way: production's reader is exact."""
+    whole = json.dumps(payment("odd", now))
+    for bad in (b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\xed\xa0\xbd\xed\xb8\x80"):  # no UTF-8
+        yield whole[:-1].encode() + b', "x": "' + bad + b'"}'
+    for more in (
+        '"x": "\\ud83d"',
+        '"\\ud83d": 1',
+        '"transaction_id": "\\ud83d"',
+        f'"{"x" * 60_000}": 1',
+    ):
+        yield f"{whole[:-1]}, {more}}}".encode()
+    yield whole.replace("odd", "odd\\ud83d").encode()
+    for digits in (1_001, 5_000):
+        for number in ("9" * digits, f"1.{'9' * digits}"):
+            yield f'{whole[:-1]}, "x": {number}}}'.encode()
+    for depth in (99, 100, 950, 999):  # the object itself is one more
+        yield f'{whole[:-1]}, "x": {"[" * depth}{"]" * depth}}}'.encode()
 
 
 def odd_records(now: datetime) -> Iterator[bytes | None]:
@@ -94,11 +146,14 @@ def fuzzed(random: Random, now: datetime) -> bytes:
     return random.choice([bytes(record), bytes(record[: len(record) // 2]), random.randbytes(40)])
 
 
-def hostile_records(seed: int, now: datetime) -> list[bytes | None]:
-    """Return a thousand records that may be anything, in random order."""
-    random = Random(seed)
-    records = list(odd_records(now))
-    records += [fuzzed(random, now) for _ in range(HOSTILE - len(records))]
+def hostile_records(seed: int, now: datetime, floor: str) -> list[tuple[bytes | None, datetime]]:
+    """Return a thousand records that may be anything, in random order, and their record times."""
+    random, midnight = Random(seed), now.replace(hour=0, minute=0, second=0, microsecond=0)
+    records: list[tuple[bytes | None, datetime]] = [(record, now) for record in odd_records(now)]
+    if floor == "production":
+        records += [(record, midnight) for record in at_midnight(midnight)]
+        records += [(record, now) for record in (*odd_numbers(now), *beyond_flink(now))]
+    records += [(fuzzed(random, now), now) for _ in range(HOSTILE - len(records))]
     random.shuffle(records)
     return records
 
@@ -111,19 +166,23 @@ def good_event(number: int, now: datetime) -> tuple[dict[str, Any], Event]:
     return event, Event(user, milliseconds(now), cents, declined)
 
 
-def send_strangers(broker: KafkaBroker, seed: int, now: datetime) -> list[Event]:
+def send_strangers(broker: KafkaBroker, seed: int, now: datetime, floor: str) -> list[Event]:
     """Send hostile records, a good one after each, by every codec; return the good ones' events."""
     keep_codecs(broker)
     options = {"bootstrap.servers": broker.bootstrap, "message.max.bytes": 2 * MEGABYTE}
     clients = [Producer(options | {"compression.type": codec}) for codec in CODECS]
     events = []
-    for number, record in enumerate(hostile_records(seed, now)):
+    for number, (record, moment) in enumerate(hostile_records(seed, now, floor)):
         client = clients[number % len(clients)]
         good, event = good_event(number, now)
         events.append(event)
         odd: dict[str, Any] = {"key": b"\xff", "headers": [("trace", b"\xff\x00"), ("empty", None)]}
-        place: dict[str, Any] = {"partition": number % PARTITIONS, "timestamp": milliseconds(now)}
+        place: dict[str, Any] = {
+            "partition": number % PARTITIONS,
+            "timestamp": milliseconds(moment),
+        }
         client.produce(TRANSACTIONS, record, **place, **odd)
+        place["timestamp"] = milliseconds(now)
         client.produce(TRANSACTIONS, json.dumps(good).encode(), **place)  # without a key
     assert sum(client.flush(PATIENCE_S) for client in clients) == 0
     send_transactions(broker, now)

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.kafka
 
 EVENTS, SPAN, USERS = 60_000, timedelta(hours=4), 100
 LATE_SHARE, LATE_S = 0.1, 60
+MINUTE = timedelta(minutes=1)
+LOOK_BACK = timedelta(hours=25, minutes=15)  # 24 h, the running one of them, and the lateness
 RUN = """
 from exercise_05_streaming.flink_streaming_features import *
 now = clock_ms()
@@ -39,6 +41,12 @@ solution.run_features(solution.Writer(0, None, None, None))
 SOLUTION = [sys.executable, "-c", RUN]  # its rows go nowhere, since Feast has no registry here
 
 
+def around_the_look_back() -> Iterator[Record]:
+    """Yield a payment before the oldest record that a start reads, and one after it."""
+    for user, age in (("before", LOOK_BACK + MINUTE), ("after", LOOK_BACK - 10 * MINUTE)):
+        yield record(payment(user, utc_now() - age), utc_now() - age)
+
+
 def four_hours(seed: int) -> Iterator[Record]:
     """Events of the last four hours, each recorded then; one in ten up to a minute late."""
     random, start = Random(seed), utc_now() - SPAN
@@ -50,11 +58,13 @@ def four_hours(seed: int) -> Iterator[Record]:
 
 
 def test_a_reread_of_four_hours_equals_a_recomputation(new_pipeline: NewPipeline) -> None:
+    """Of the records before, it reads those of the longest window and of their lateness."""
     pipeline = new_pipeline()
     pipeline.command = SOLUTION
+    pipeline.send(around_the_look_back())
     pipeline.send(four_hours(seed=7))
-    recomputed = tiles(pipeline.events())
-    assert sum(tile["transaction_count"] for tile in recomputed) == EVENTS
+    recomputed = [tile for tile in tiles(pipeline.events()) if tile["user_id"] != "before"]
+    assert sum(tile["transaction_count"] for tile in recomputed) == EVENTS + 1
     with pipeline.job() as job:
         job.wait_until_running()
         eventually(lambda: in_order(pipeline.tiles().values()) == recomputed)

@@ -45,7 +45,12 @@ def test_a_lag_that_grows_beyond_the_limit_ends_the_job() -> None:
     follows = [(LIMIT_S / 2, {0: 1.0, 1: 2.0})] * 3
     assert not ends({0: 0, 1: 0}, *follows)
     grows = [(60.0, {0: 0.0, 1: float(lag)}) for lag in range(0, int(LIMIT_S), 60)]
-    assert ends({0: 0, 1: 0}, *grows, (60, {0: 0, 1: LIMIT_S + 1}))
+    assert ends({0: 0, 1: 0}, *grows, (61, {0: 0, 1: LIMIT_S + 1}))
+
+
+def test_a_record_with_an_old_time_of_its_producer_is_no_lag() -> None:
+    """As of a mirrored log, between records of this moment: such a record ended the job."""
+    assert not ends({0: 0}, (1, {0: 17 * 3_600.0}), (1, {0: 0}))
 
 
 def test_a_stall_that_is_over_before_the_next_look_ends_the_job() -> None:

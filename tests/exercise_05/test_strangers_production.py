@@ -69,7 +69,7 @@ def send_old_events(pipeline: Pipeline, now: datetime) -> None:
 @pytest.fixture(scope="module")
 def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     pipeline, now = new_pipeline(), utc_now()
-    sent = send_strangers(pipeline.broker, seed=27, now=now)
+    sent = send_strangers(pipeline.broker, seed=27, now=now, floor="production")
     send_ids(pipeline, now)
     send_edges(pipeline, now)
     pipeline.send(islice(traffic(seed=5, users=200, late_by_s=600), EVENTS))

@@ -39,7 +39,7 @@ class Outcome:
 def outcome(new_pipeline: NewPipeline) -> Outcome:
     pipeline = new_pipeline()
     pipeline.command = [sys.executable, "-c", WITHOUT_REDIS]
-    sent = send_strangers(pipeline.broker, seed=26, now=utc_now())
+    sent = send_strangers(pipeline.broker, seed=26, now=utc_now(), floor="solution")
     with settings_in_force(kafka_port=pipeline.broker.port):
         recomputed = recompute_tiles(accepted_events(as_flink_reads(read_log())))
 

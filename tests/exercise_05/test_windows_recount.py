@@ -12,6 +12,7 @@ from exercise_05_streaming.production import verify
 from exercise_05_streaming.verify import accepted_events, recompute_tiles
 from lab.settings import settings
 from tests.exercise_05.tiles_by_hand import (
+    MINUTE,
     NOON,
     TILE_MS,
     Event,
@@ -69,6 +70,31 @@ def test_what_is_too_late_or_too_far_ahead_does_not_count() -> None:
         beyond = edge + (1 if allowed == late else -1)
         assert of(ROUND, record_ms=edge)["transaction_count"].to_list() == [1]
         assert of(ROUND, record_ms=beyond).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("amount", "cents"),
+    [
+        ("998e-13", [0]),
+        ("5e-3", [1]),
+        ("12345E-3", [1_235]),
+        ("100000000000000000e-15", [10_000]),
+        ("600.55e8", []),
+        ("9999999999.994", [999_999_999_999]),
+        ("9999999999.995", []),
+        ("-0.0", []),
+        ("1e400", []),
+    ],
+)
+def test_an_amount_is_exact_whatever_its_exponent(amount: str, cents: list[int]) -> None:
+    assert of(ROUND | {"amount": amount})["total_cents"].to_list() == cents
+
+
+@pytest.mark.parametrize("clock", ["24:00:00", "23:59:60", "001:2:03", "24:00:00Z"])
+def test_a_time_that_no_clock_shows_does_not_count(clock: str) -> None:
+    midnight = NOON + 12 * 60 * MINUTE
+    day = datetime.fromtimestamp(NOON / 1_000, UTC).date()
+    assert of(ROUND | {"event_time": f"{day}T{clock}"}, record_ms=midnight).is_empty()
 
 
 def test_a_transaction_counts_once_in_production() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
-from exercise_05_streaming.production.writer import ResilientWriter, rebuild
+from exercise_05_streaming.production.job import prepare_services
+from exercise_05_streaming.production.writer import ResilientWriter, newest_generation, rebuild
 from exercise_05_streaming.progress import Progress, clock_ms
 from exercise_05_streaming.topics import PARTITIONS, TILES, TopicReader, create_topics
 from exercise_05_streaming.writer import BATCH, FeastSink, TileStore, Writer
@@ -237,6 +239,7 @@ def test_the_clock_of_production_is_that_of_redis(
 
     eventually(is_published)
     assert int(client.get(PROGRESS_KEY) or 0) < (now + 86_400) * 1_000
+    assert prepare_services() < (now + 86_400) * 1_000, "the generation of the next job"
 
 
 def test_the_writer_of_an_earlier_job_ends(pipeline: Pipeline, floor: str) -> None:
@@ -246,6 +249,20 @@ def test_the_writer_of_an_earlier_job_ends(pipeline: Pipeline, floor: str) -> No
     with pytest.raises(UserError, match="another job"):
         writer.follow()
     assert not client.exists(PROGRESS_KEY)
+
+
+def test_a_tile_of_a_clock_ahead_ends_no_writer_and_removes_no_tile(
+    pipeline: Pipeline, floor: str
+) -> None:
+    """It would stop every later job for the three days that the topic keeps it."""
+    clock = Clock()
+    clock.now = clock_ms()
+    paid, ahead = Event("user_0", clock.now - MINUTE, 100, declined=False), clock.now + 3 * DAY
+    send(pipeline, versions(payments(-1, user="user_1")), generation=ahead)
+    send(pipeline, versions([paid, replace(paid, time=ahead)]))
+    FollowingWriter(clock, floor).follow()
+    assert stored(pipeline.redis.client(), ["user_0"]) == values_at([paid], clock.now)
+    assert newest_generation(list(TopicReader(TILES).to_the_end())) == 1
 
 
 def test_users_are_forgotten_after_the_longest_window(pipeline: Pipeline, floor: str) -> None:
@@ -274,6 +291,10 @@ BAD_TILES = {
     "a fraction": json.dumps(GOOD | {"total_cents": 1.5}).encode(),
     "beyond 64 bits": json.dumps(GOOD | {"max_cents": 10**30}).encode(),
     "negative": json.dumps(GOOD | {"tile_start": -300}).encode(),
+    "in milliseconds": json.dumps(GOOD | {"tile_start": GOOD["tile_start"] * 1_000}).encode(),
+    "between two tiles": json.dumps(GOOD | {"tile_start": GOOD["tile_start"] + 1}).encode(),
+    "of another time": json.dumps(GOOD | {"last_event": NOON + TILE_MS}).encode(),
+    "more declined than made": json.dumps(GOOD | {"declined_count": 2}).encode(),
     "null user": json.dumps(GOOD | {"user_id": None}).encode(),
     "empty user": json.dumps(GOOD | {"user_id": ""}).encode(),
 }

@@ -17,7 +17,7 @@ LATENESS_MS = settings.allowed_lateness.total_seconds() * 1_000
 AHEAD_MS = settings.allowed_ahead.total_seconds() * 1_000
 AMOUNT = re.compile(r"\d{1,18}(\.\d{0,40})?([eE][+-]?\d{1,2})?", re.ASCII)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?", re.ASCII)
-CENT, LIMIT = Decimal("0.01"), Decimal(10**10)
+CENT, LIMIT, LEVELS = Decimal("0.01"), Decimal(10**10), 100
 
 
 def judged(message: Message) -> tuple[str | None, Any]:
@@ -44,17 +44,25 @@ def judged(message: Message) -> tuple[str | None, Any]:
 def object_in(value: bytes | None) -> dict[str, Any] | None:
     """Return the object that a record is, numbers as they are written."""
     try:
-        parsed = json.loads(value or b"", parse_float=str, parse_int=str, parse_constant=refuse)
+        text = (value or b"").decode("utf-8-sig")
+        parsed = json.loads(text, parse_float=str, parse_int=str, parse_constant=refuse)
+        return parsed if isinstance(parsed, dict) and levels_of(parsed) <= LEVELS else None
     except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, dict) else None
+
+
+def levels_of(value: Any) -> int:
+    """Return how deep objects and arrays are nested."""
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(levels_of, inner), default=0) if isinstance(value, dict | list) else 0
 
 
 def text_of(value: Any) -> str:
-    """Return a field as it is written; empty for anything but a single value."""
+    """Return a field as it is written; empty for all but a single value of whole characters."""
     if isinstance(value, bool):
         return json.dumps(value)
-    return value if isinstance(value, str) else ""
+    is_whole = isinstance(value, str) and value == value.encode(errors="ignore").decode()
+    return value if is_whole else ""
 
 
 def refuse(_: str) -> None:
@@ -64,7 +72,8 @@ def refuse(_: str) -> None:
 def cents_of(amount: Any) -> int | None:
     if not AMOUNT.fullmatch(str(amount)) or Decimal(amount) >= LIMIT:
         return None
-    return int(Decimal(amount).quantize(CENT, ROUND_HALF_UP) * 100)
+    rounded = Decimal(amount).quantize(CENT, ROUND_HALF_UP)
+    return int(rounded * 100) if rounded < LIMIT else None
 
 
 def milliseconds_of(text: Any) -> int | None:
