@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from checker.run.runner import grader
+from checker.sandbox.kernel_objects import refuse_kernel_objects
 from checker.sandbox.limits import limit_own_memory
 from checker.settings import CheckerSettings
 from checker.verdict.results import Result
@@ -24,6 +25,7 @@ def main() -> None:
     """
     config = CheckerSettings()
     limit_own_memory(config.memory_limit_gib)
+    refuse_kernel_objects()
     begin = json.loads(sys.stdin.readline())
     own_network, within = config.isolation == "full", Path(begin["within"])
     with grader(config, begin["seed"], own_network=own_network, within=within) as judge:
