@@ -27,7 +27,6 @@ class CheckerSettings(Settings):
     extra_packages: Path | None = None
     timing_dir: Path = Path(tempfile.gettempdir()) / "lab-timing"
     timing_turn_s: float = 900
-    timing_quiet_s: float = 60  # waited for a quiet machine in a timed criterion
 
     # A submission's files
     submission_max_mib: float
