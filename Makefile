@@ -2,7 +2,8 @@
 LAB := .venv/bin/lab
 
 .PHONY: run test quick lint size words docs notebooks drills matrix mutation-score seeds check \
-	production bench plugins-matrix payoff incidents drift-figures up down lock clean setup redis java
+	production bench plugins-matrix payoff incidents drift-figures scale scale-figures scale-lock \
+	up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))
@@ -68,6 +69,20 @@ incidents: setup ## replay 90 days with incidents, by two monitors; DAYS=30 for 
 
 drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, two hours
 	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
+
+scale: setup redis java ## drills of the parts for several machines: Spark, Redis Cluster, brokers
+	@scripts/scale-setup
+	.venv/bin/pytest -n 0 -m scale tests/scale
+	build/scale/env/bin/python -m pytest -n 0 -m scale tests/scale
+
+scale-figures: setup java ## the join by one process and by Spark, into docs/scaling.md; ROWS="1 10" millions
+	@scripts/scale-setup
+	build/scale/env/bin/python -m scale.figures $(ROWS)
+
+scale-lock: setup ## make scale/requirements.txt from scale/requirements.in, as `make lock` does
+	UV_CUSTOM_COMPILE_COMMAND='make scale-lock' .venv/bin/uv pip compile scale/requirements.in \
+		-o scale/requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --quiet
 
 up: setup redis ## start Redis
 	$(LAB) up redis

@@ -97,7 +97,7 @@ def join(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.DataFra
 def best_rows(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.Series:
     """Return each row's match in `of.rows`, by position; null where no row counts."""
     types = of.moments.schema
-    keys = asked.select(_alike(key, asked.schema[key], types[key]) for key in of.keys)
+    keys = asked.select(alike(key, asked.schema[key], types[key]) for key in of.keys)
     questions = moments.with_columns(keys[key].gather(moments[ASKED]) for key in of.keys)
     found = questions.join_asof(
         of.moments, on=TIME, by=list(of.keys) or None, check_sortedness=False
@@ -108,7 +108,7 @@ def best_rows(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.Se
     return pl.zeros(len(found), found.schema[BEST], eager=True).scatter(found[ASKED], found[BEST])
 
 
-def _alike(key: str, asked: pl.DataType, wanted: pl.DataType) -> pl.Expr:
+def alike(key: str, asked: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     """Return a key in the timeline's type; null, which no row has, if that type lacks the value."""
     if asked == wanted:
         return pl.col(key)

@@ -72,7 +72,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
             for view in feature_views
         ]
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
-        metadata = _metadata(entities, feature_refs) if entities else None
+        metadata = job_metadata(entities, feature_refs) if entities else None
         if entities is None:
             start, end = compute_non_entity_date_range(feature_views, **dates)
             entities = entity_rows(entity_rows_at(joins, to_naive_utc(end)), config.repo_path)
@@ -130,7 +130,8 @@ class AsofOfflineStore(DuckDBOfflineStore):
             progress(len(table))
 
 
-def _metadata(entities: EntityRows, feature_refs: list[str]) -> RetrievalMetadata:
+def job_metadata(entities: EntityRows, feature_refs: list[str]) -> RetrievalMetadata:
+    """Return what Feast stores about a data set: its features, keys, and range of times."""
     oldest, newest = entities.time_range()
     keys = [name for name in entities.names if name != entities.event_time]
     return RetrievalMetadata(feature_refs, keys, oldest, newest)

@@ -140,7 +140,7 @@ class AsofJob(ChunkedJob):
 
     def _chunks(self) -> Iterator[pa.Table]:
         for rows in self._entities.chunks(self._entities.names, self._rows_per_chunk):
-            yield _beside(rows, self._features_of(rows))
+            yield beside(rows, self._features_of(rows))
 
     def to_df(
         self,
@@ -168,7 +168,8 @@ class AsofJob(ChunkedJob):
         return pa.table(dict(pairs))
 
 
-def _beside(rows: pa.Table, features: pa.Table) -> pa.Table:
+def beside(rows: pa.Table, features: pa.Table) -> pa.Table:
+    """Return rows with the columns of their features."""
     for name in features.column_names:
         rows = rows.append_column(name, features[name])
     return rows

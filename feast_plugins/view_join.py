@@ -60,14 +60,14 @@ def view_join(
 
     Raises SourceError and EntityRowsError.
     """
-    features = _requested(view, feature_refs)
+    features = requested_features(view, feature_refs)
     prefix = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     output_name = {feature: f"{prefix}{feature}" for feature in features}
     renamed = view.projection.join_key_map
     entity_column = {k: renamed.get(k, k) for k in view.join_keys if k in source_columns(view)}
     source, columns = check_source(view, config), source_columns(view)
     if entities:
-        _check_entities(view, entity_column, list(output_name.values()), entities, source)
+        check_entities(view, entity_column, list(output_name.values()), entities, source)
     rows = read_source(view, features, source)
     return ViewJoin(
         view.projection.name_to_use(),
@@ -129,18 +129,20 @@ def _shared_key(types: Mapping[str, pa.DataType], name: str) -> PolarsType:
         ) from error
 
 
-def _requested(view: FeatureView, feature_refs: Sequence[str]) -> list[str]:
+def requested_features(view: FeatureView, feature_refs: Sequence[str]) -> list[str]:
+    """Return the view's features that are asked for, without its name."""
     prefix = f"{view.projection.name_to_use()}:"
     return [ref.removeprefix(prefix) for ref in feature_refs if ref.startswith(prefix)]
 
 
-def _check_entities(
+def check_entities(
     view: FeatureView,
     entity_column: dict[str, str],
     outputs: Sequence[str],
     entities: EntityRows,
     source: CheckedSource,
 ) -> None:
+    """Raise EntityRowsError for entity rows that the view cannot be joined to."""
     columns = source_columns(view)
     for key, column in entity_column.items():
         if column not in entities.names:

@@ -41,6 +41,7 @@ class KafkaBroker(Server):
     def __init__(self, config: Settings) -> None:
         super().__init__(config)
         self.data = self.directory / "data"
+        self.cluster = new_cluster_id()
 
     @property
     def ports(self) -> Mapping[str, int]:
@@ -114,9 +115,8 @@ class KafkaBroker(Server):
     def _format_storage(self, program: Sequence[str]) -> None:
         temp_path = self.directory / "data.new"
         shutil.rmtree(temp_path, ignore_errors=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With "=": an id may begin with a hyphen, which the tool would read as an option.
-        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster}", "--config"]
         run(
             [*program, *tool, self._properties(temp_path)],
             what="formatting Kafka's storage",
@@ -127,8 +127,15 @@ class KafkaBroker(Server):
 
     def _properties(self, data: Path) -> str:
         """Write a server.properties for data in that folder; return its path."""
+        path = self.directory / "server.properties"
+        properties = self.properties() | {"log.dirs": data}
+        path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        return str(path)
+
+    def properties(self) -> dict[str, object]:
+        """Return the broker's configuration, without the place of its data."""
         host, controller = self.config.host, self.config.kafka_controller_port
-        properties = {
+        return {
             **ONE_NODE,
             "process.roles": "broker,controller",
             "node.id": 1,
@@ -136,11 +143,12 @@ class KafkaBroker(Server):
             "controller.listener.names": "CONTROLLER",
             "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{host}:{controller}",
             "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "log.dirs": data,
         }
-        path = self.directory / "server.properties"
-        path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        return str(path)
+
+
+def new_cluster_id() -> str:
+    """Return a random id in the form that Kafka's tools accept."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 @contextmanager
