@@ -66,7 +66,8 @@ def incremental_materialization(as_of: datetime | None = None) -> float:
     overlap = LARGEST_ARRIVAL_DELAY if settings.stores == "feast" else timedelta()
     for view in VIEWS:
         last, newest = last_end(store, view), newest_row(store, view, end) or end
-        start = newest - store.get_feature_view(view).ttl if last is None else last - overlap
+        first = newest - store.get_feature_view(view).ttl
+        start = first if last is None else last - overlap
         materialize(store, view, min(start, end), end)
         _set_last_end(store, view, newest)
         if last is not None and newest <= last:
