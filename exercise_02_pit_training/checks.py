@@ -17,6 +17,7 @@ from checker.api import (
     Submission,
     SubmissionError,
     as_utc,
+    at_midnight,
     criterion,
     differences,
     equal_rows,
@@ -24,6 +25,7 @@ from checker.api import (
     numbered,
     or_constant,
     place_feature_tables,
+    place_payments_at_midnight,
     plant,
     split_problems,
 )
@@ -71,6 +73,7 @@ def in_order_of(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 @criterion("2.1")
 def training_data_is_generated(submission: Submission) -> Outcome:
     """get_training_data gives each row of the entity frame back once, with its label."""
+    place_payments_at_midnight(submission)  # of 2.3: before a script can keep what it has read
     frame = submission.hidden.frame(1_000)
     table = training_data(submission, frame)
     rows = in_order_of(frame, table)
@@ -131,7 +134,8 @@ def _nulls_exported(submission: Submission, table: pd.DataFrame) -> int:
 def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
     """validate_pit_correctness accepts point-in-time data, and rejects three wrong kinds."""
     hidden = submission.hidden
-    right, other = (hidden.with_answers(hidden.frame(rows)) for rows in (500, 400))
+    payments = pd.concat([hidden.frame(500), at_midnight(hidden).frame]).sort_values(EVENT_TIME)
+    right, other = (hidden.with_answers(f) for f in (numbered(payments), hidden.frame(400)))
     frames = {"right": right, "right again": other, **_tampered(submission, right)}
     in_any_order = np.random.default_rng([hidden.seed, 23]).permutation(list(frames))
     answers = {name: _accepts(submission, frames[name]) for name in in_any_order}

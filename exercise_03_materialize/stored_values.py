@@ -43,7 +43,8 @@ def newest_row(store: FeatureStore, view: str, end: datetime) -> datetime | None
     by_created = settings.stores == "plugins"
     column = source.created_timestamp_column if by_created else source.timestamp_field
     times = pd.read_parquet(settings.feature_repo / source.path, columns=[column])[column]
-    return times[times <= end].max().to_pydatetime() if (times <= end).any() else None
+    past = times[times <= end]
+    return past.max().to_pydatetime() if len(past) else None
 
 
 def online_values(store: FeatureStore, view: str, entities: pd.Index) -> pd.DataFrame:

@@ -35,3 +35,6 @@ def incremental_materialization():
 
 def backfill_features(start_date, end_date):
     write(pd.Timestamp(start_date), pd.Timestamp(end_date))
+
+
+initial_materialization()  # of a notebook's cell: an import writes, too
