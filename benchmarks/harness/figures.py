@@ -56,7 +56,7 @@ class Figure:
         *,
         are_rates: bool = False,
     ) -> Self:
-        """Return costs or rates next to the best peer's; the median of the slices' ratios counts."""
+        """Return costs or rates next to the best peer's: the median of the slices' ratios."""
         medians = {side: float(np.median(measured)) for side, measured in peers.items()}
         best = max if are_rates else min
         peer = best(medians, key=lambda side: medians[side])

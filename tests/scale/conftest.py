@@ -1,4 +1,4 @@
-"""The drills of `make scale`: collected only where `-m scale` selects them."""
+"""The fault-injection tests of `make scale`: collected only where `-m scale` selects them."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what is not selected; the drills of Spark run in the environment that has it."""
+    """Leave out what is not selected; those of Spark run in the environment that has it."""
     is_spark, has_spark = "spark" in collection_path.name, find_spec("pyspark") is not None
     is_selected = config.option.markexpr == "scale" and is_spark == has_spark
     is_drill = collection_path.name.startswith("test_")
