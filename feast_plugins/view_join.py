@@ -130,7 +130,7 @@ def _shared_key(types: Mapping[str, pa.DataType], name: str) -> PolarsType:
 
 
 def requested_features(view: FeatureView, feature_refs: Sequence[str]) -> list[str]:
-    """Return the view's features that are asked for, without its name."""
+    """Return the requested features of the view, without its name."""
     prefix = f"{view.projection.name_to_use()}:"
     return [ref.removeprefix(prefix) for ref in feature_refs if ref.startswith(prefix)]
 
