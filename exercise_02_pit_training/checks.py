@@ -26,6 +26,7 @@ from checker.api import (
     or_constant,
     place_feature_tables,
     place_payments_at_midnight,
+    place_raw_tables,
     plant,
     split_problems,
 )
@@ -271,6 +272,7 @@ def exported(submission: Submission, frame: pd.DataFrame) -> dict[str, pd.DataFr
 @criterion("2.6")
 def leakage_is_demonstrated(submission: Submission) -> Outcome:
     """A table shows, row by row, the point-in-time value next to the latest one."""
+    place_raw_tables(submission)  # without the payments of 2.3, whose users have no late row
     said = submission.call(2, SCRIPT, "demonstrate_leakage")
     table = _table(submission, said, "demonstrate_leakage")
     if not {"user_id", "merchant_id"} & set(table):
