@@ -70,7 +70,7 @@ incidents: setup ## replay 90 days with incidents, by two monitors; DAYS=30 for 
 drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, two hours
 	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
 
-scale: setup redis java ## drills of the parts for several machines: Spark, Redis Cluster, brokers
+scale: setup redis java ## tests of the parts for several machines: Spark, Redis Cluster, brokers
 	@scripts/scale-setup
 	.venv/bin/pytest -n 0 -m scale tests/scale
 	build/scale/env/bin/python -m pytest -n 0 -m scale tests/scale

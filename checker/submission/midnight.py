@@ -1,6 +1,6 @@
 """Payments exactly at the moment of their users' and merchants' newest rows, a midnight.
 
-A row's values are those of the events strictly before its moment. So a recount that takes an event
+A row's values are those of the events strictly before its moment. So a feature that counts an event
 of the moment itself differs, and so does a join that leaves out the row of the moment.
 """
 
