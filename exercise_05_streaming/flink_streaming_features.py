@@ -104,7 +104,7 @@ def define_windows(t_env: TableEnvironment, size: int, slide: int, gap: int, del
         "SESSION": f"SESSION({events} PARTITION BY user_id, {time}, {seconds(gap)})",
     }
     values = "user_id, window_start, window_end, COUNT(*), SUM(dollars), MAX(dollars)"
-    by = "GROUP BY user_id, window_start, window_end"
+    by = "WHERE user_id IS NOT NULL GROUP BY user_id, window_start, window_end"
     queries = [f"SELECT '{n}', {values} FROM TABLE({w}) {by}" for n, w in windows.items()]
     return t_env.sql_query(" UNION ALL ".join(queries))
 

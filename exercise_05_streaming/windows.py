@@ -10,7 +10,7 @@ from lab.learn import settings
 
 TILE_S, HOUR_S, DAY_S = settings.tile_s, 3_600, 86_400
 GAP_MS = 30 * 60 * 1_000
-LOOK_BACK_MS = (25 * 60 + 15) * 60_000  # 24 h, up to an hour of its running one, and lateness
+LOOK_BACK_MS = (25 * 60 + 15) * 60_000  # the longest window, and a margin
 COUNTS = ("tile_start", "transaction_count", "total_cents", "max_cents", "declined_count")
 # Since 1970: `tile_start` in seconds, `first_event` and `last_event` in milliseconds.
 INTEGERS = (*COUNTS, "first_event", "last_event")

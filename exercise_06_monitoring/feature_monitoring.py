@@ -105,9 +105,8 @@ def check_data_quality(
     table = feature_data.to_pandas() if hasattr(feature_data, "to_pandas") else feature_data
     for name, values in pd.DataFrame(table).items() if len(table) else ():
         limit, (numbers, text) = (limits or {}).get(str(name), {}), read_column(values)
-        rates = {"null_rate": values.isna().mean()}
+        rates = {"null_rate": quality.is_null(values).mean()}
         if numbers.count() > text.count():
-            rates["null_rate"] = numbers.isna().mean()
             low, high = limit.get("min", -np.inf), limit.get("max", np.inf)
             rates["outlier_rate"] = quality.outlier_rate(numbers)
             rates["range"] = ((numbers < low) | (numbers > high)).mean()
@@ -194,7 +193,7 @@ class Monitor:
             page = self.publish(now, self.alerts.open_alerts(), drift, checks)
         else:
             failed = [check for check in checks if check.passed is False]
-            page = write_report(now, failed, drift, checks, "report_%Y-%m-%d_%H%M_again.html")
+            page = write_report(now, failed, drift, checks, is_rerun=True)
         record_run(now)  # last: after a failed run, the next one checks its rows as well
         print(f"report: {page}")
 
@@ -206,7 +205,8 @@ def check_table(
     yield from quality.check_view(view, rows, now)
     day = rows[rows["arrived"] > now - windows.DAY]
     results = check_data_quality(day[features_of(view)], quality.expectations(view).get("features"))
-    yield from quality.check_columns(view, results, day[day["arrived"] > (last_run or now)])
+    new = rows[rows["arrived"] > (last_run or now)]  # in the first run none
+    yield from quality.check_columns(view, results, new)
 
 
 def main() -> None:

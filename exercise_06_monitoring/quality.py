@@ -12,6 +12,7 @@ from pyarrow import types as arrow
 from scipy import stats
 
 from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.bins import read_column
 from exercise_06_monitoring.windows import DAY, table_of
 from lab.learn import settings
 
@@ -70,6 +71,12 @@ def check_view(view: Any, rows: pd.DataFrame, now: datetime) -> Iterator[Check]:
         yield check_of(view, f"{field.name}.type", passed, message, "critical")
 
 
+def is_null(values: pd.Series) -> pd.Series:
+    """Return which values are missing; among numbers a text is, too."""
+    numbers, text = read_column(values)
+    return numbers.isna() if numbers.count() > text.count() else values.isna()
+
+
 def check_columns(view: Any, results: pd.DataFrame, new: pd.DataFrame) -> Iterator[Check]:
     """Yield a check for each result of a day, and of the nulls since the last run, the `new` rows.
 
@@ -78,7 +85,7 @@ def check_columns(view: Any, results: pd.DataFrame, new: pd.DataFrame) -> Iterat
     for row in results.itertuples():
         is_failed, message, severity = not row.passed, row.message, "warning"
         if row.check == "null_rate":
-            nulls, rows = int(new[row.column].isna().sum()), len(new)
+            nulls, rows = int(is_null(new[row.column]).sum()), len(new)
             is_new_fault = stats.binom.sf(nulls - 1, rows, row.limit) < CHANCE
             is_everything = row.value == 1 or (is_new_fault and nulls == rows)
             severity = "critical" if is_everything else "warning"

@@ -50,11 +50,17 @@ def write_report(
     alerts: list[Check],
     drift: pd.DataFrame,
     checks: list[Check],
-    name: str = "report_%Y-%m-%d.html",
+    is_rerun: bool = False,
 ) -> Path:
-    """Write data/monitoring/report_<day>.html; a later run of the day replaces it."""
+    """Write data/monitoring/report_<day>.html; a later run of the day replaces it.
+
+    A rerun for an earlier time has a page of its own; `alerts` are then the checks that failed.
+    """
+    name = "report_%Y-%m-%d_%H%M_again.html" if is_rerun else "report_%Y-%m-%d.html"
     file = monitoring_folder() / now.strftime(name)
     temp_path, rows = file.with_suffix(".tmp"), drift.to_dict("records")
     page = PAGES.get_template("report.html.j2")
-    temp_path.write_text(page.render(now=now, alerts=alerts, drift=rows, checks=checks))
+    temp_path.write_text(
+        page.render(now=now, alerts=alerts, drift=rows, checks=checks, is_rerun=is_rerun)
+    )
     return temp_path.replace(file)

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import joblib
@@ -63,17 +63,19 @@ def read_counts() -> Counter[str] | None:
 
 
 def compare_with_limits(counts: Counter[str], served: int) -> Iterator[Check]:
-    """Yield the checks of latency, error rate and hit rate."""
+    """Yield the checks of latency, error rate and hit rate; unknown where all requests failed."""
     p50, p95, p99 = (latency_ms(counts, share) for share in (0.5, 0.95, 0.99))
     message = f"p50 {p50:g} ms, p95 {p95:g} ms (limit {P95_LIMIT_MS:g}), p99 {p99:g} ms"
-    yield Check("serving", "api.latency", p95 <= P95_LIMIT_MS, message)
+    passed = None if isnan(p95) else p95 <= P95_LIMIT_MS
+    yield Check("serving", "api.latency", passed, message)
     rate = sum(n for name, n in counts.items() if name.startswith(f"{RESPONSES} 5")) / served
     message = f"{rate:.1%} of the requests failed"
     yield Check("serving", "api.error_rate", rate <= ERROR_RATE_LIMIT, message)
     hits, misses = counts[f"{HITS} "], counts[f"{MISSES} "]
-    rate = hits / max(hits + misses, 1)
-    message = f"{rate:.1%} of the reads were from the cache"
-    yield Check("serving", "api.hit_rate", rate >= HIT_RATE_MIN, message)
+    rate = hits / (hits + misses) if hits + misses else nan
+    message = f"{rate:.1%} of {hits + misses} reads were from the cache"
+    passed = None if isnan(rate) else rate >= HIT_RATE_MIN
+    yield Check("serving", "api.hit_rate", passed, message)
 
 
 def latency_ms(counts: Counter[str], share: float) -> float:
@@ -121,7 +123,7 @@ def check_online(view: Any, rows: pd.DataFrame, now: datetime) -> Check:
 
 
 def check_flagged_users(training: pd.DataFrame, served: pd.DataFrame, now: datetime) -> Check:
-    """Compare the users with a payment above the operating threshold with their usual share.
+    """Compare the users with a payment at or above the operating threshold with their usual share.
 
     A day's number of flagged users is beta-binomial: the share in validation and test is itself
     uncertain. Payments of one user are correlated, so users are counted, not payments.
@@ -131,11 +133,13 @@ def check_flagged_users(training: pd.DataFrame, served: pd.DataFrame, now: datet
     if day.empty:
         return Check("prediction", "flagged_users", None, "no payment for a day", "critical")
     usual, today = flagged_users(unseen, now), flagged_users(day, now)
-    flagged, users = int(usual.sum()), len(usual)
-    of_share = flagged + 0.5, users - flagged + 0.5
+    flagged, user_days = int(usual.sum()), len(usual)
+    of_share = flagged + 0.5, user_days - flagged + 0.5
     low, high = stats.betabinom.interval(FLAGGED_INTERVAL, len(today), *of_share)
     passed = bool(low <= today.sum() <= high)
-    message = f"{today.sum()} of {len(today)} users have a payment above the threshold of the model"
+    message = (
+        f"{today.sum()} of {len(today)} users have a payment at or above the model's threshold"
+    )
     usually = f"{low:.0f} to {high:.0f} are usual"
     return Check("prediction", "flagged_users", passed, f"{message}; {usually}", "critical")
 

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS alerts (
 STORE = """INSERT INTO alerts (type, feature, severity, message) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT DO UPDATE SET severity = max(severity, ?3), message = ?4,
     last_sent = iif(?3 > severity, NULL, last_sent)
-RETURNING last_sent"""
+RETURNING last_sent, severity"""
 
 
 @contextmanager
@@ -107,10 +107,10 @@ class AlertState:
         """Store an alert, and send it if it is new or worse, or was last sent a week ago."""
         key, severity = (alert.type, alert.feature), SEVERITIES.index(alert.severity)
         with open_database() as database:
-            [(sent,)] = database.execute(STORE, (*key, severity, alert.message)).fetchall()
+            [(sent, worst)] = database.execute(STORE, (*key, severity, alert.message)).fetchall()
             age = REPEAT_AFTER if sent is None else now - datetime.fromisoformat(sent)
             is_recent = timedelta() <= age < REPEAT_AFTER  # not after a run ahead of the clock
-            if is_recent or not notify(alert):
+            if is_recent or not notify(replace(alert, severity=SEVERITIES[worst])):
                 return False
             update = "UPDATE alerts SET last_sent = ? WHERE type = ? AND feature = ?"
             database.execute(update, (now.isoformat(), *key))

@@ -30,11 +30,11 @@ class FeatureCache:
     def __init__(self, project: str, features: Sequence[str] = ()) -> None:
         self.online_store, self.entries = connect(0), connect(1)
         self._version_key = f"materialization_runs:{project}"
-        self._names = zlib.crc32(" ".join(features).encode())  # another service, other entries
+        self._features_id = zlib.crc32(" ".join(features).encode())  # of another service: others
 
     async def version(self) -> str:
         """Return the cache version: the number of materializations, and whose features."""
-        return f"{await self.online_store.get(self._version_key) or 0}:{self._names:x}"
+        return f"{await self.online_store.get(self._version_key) or 0}:{self._features_id:x}"
 
     async def get_many(self, version: str, keys: Collection[Key]) -> dict[Key, Features]:
         """Return the features of those keys that are in the cache."""

@@ -39,7 +39,7 @@ LATENCY = Histogram("prediction_latency_seconds", "Request, with inference", buc
 CACHE_HITS = Counter("feature_cache_hits", "Users and merchants found in the cache")
 CACHE_MISSES = Counter("feature_cache_misses", "Users and merchants read from the online store")
 
-REFUSALS = {400: "The body is no text", 415: "It is not JSON", 503: "Redis is unavailable"}
+REFUSALS = {400: "Body unreadable", 415: "Type or encoding unsupported", 503: "No Redis"}
 router = APIRouter(responses={status: {"description": why} for status, why in REFUSALS.items()})
 Payments = Sequence[PredictionRequest]
 
@@ -134,7 +134,7 @@ async def predict_fraud_batch(
             fraud_probability=probability,
             features={name: row[name] for name in serving.reader.features},
             missing=serving.reader.missing(row),
-            latency_ms=seconds * 1000,
+            latency_ms=seconds * 1000,  # of the whole batch
         )
         for payment, probability, row in zip(payments, scores, rows, strict=True)
     ]
@@ -147,7 +147,7 @@ async def health_check(request: Request, response: Response) -> dict[str, str]:
     """Read features; 503 without Redis, degraded once the streaming job has stopped."""
     reader: FeatureReader = request.app.state.serving.reader
     status, state, progress = "healthy", "up", None
-    try:
+    try:  # a read by Feast from Redis: one state for both
         await reader.read(reader.streaming_view, ["health"])
         progress = await reader.progress()
     except RedisError:

@@ -60,10 +60,10 @@ class Model:
 def save_model(folder: Path, model: Model) -> None:
     """Write the classifier and its metadata; a service that starts meanwhile loads whole files."""
     folder.mkdir(parents=True, exist_ok=True)
-    temp_path = folder / f"{PICKLE}.tmp"
-    joblib.dump(model.classifier, temp_path)
-    temp_path.replace(folder / PICKLE)
-    (folder / METADATA).write_text(model.metadata.model_dump_json(indent=2) + "\n")
+    joblib.dump(model.classifier, folder / f"{PICKLE}.tmp")
+    (folder / f"{METADATA}.tmp").write_text(model.metadata.model_dump_json(indent=2) + "\n")
+    for name in (PICKLE, METADATA):
+        (folder / f"{name}.tmp").replace(folder / name)
 
 
 def load_model(folder: Path, reader: FeatureReader) -> Model:

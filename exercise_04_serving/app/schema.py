@@ -15,7 +15,7 @@ RESPONSES = Counter("http_responses", "Responses to predictions", ["route", "sta
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-def require_text(value: object) -> object:
+def require_iso_8601(value: object) -> object:
     """Refuse a number, as text too: it may count seconds or milliseconds."""
     if isinstance(value, int | float) or (value and "-" not in str(value)[1:]):
         raise ValueError("send a time in ISO 8601")
@@ -28,7 +28,7 @@ class PredictionRequest(BaseModel):
     user_id: Identifier
     merchant_id: Identifier
     transaction_amount: float = Field(gt=0, le=1e9, allow_inf_nan=False, strict=True)
-    timestamp: Annotated[datetime | None, BeforeValidator(require_text)] = None
+    timestamp: Annotated[datetime | None, BeforeValidator(require_iso_8601)] = None  # unused
     transaction_id: Identifier | None = None  # for the log of predictions
 
 

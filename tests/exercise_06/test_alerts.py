@@ -179,13 +179,15 @@ def test_an_open_alert_that_is_not_measured_is_sent_when_it_is_due(
     assert len(hook.posts) == 3
 
 
-def test_a_critical_alert_that_became_a_warning_is_resolved_where_it_was_sent(
+def test_a_critical_alert_that_became_a_warning_is_repeated_and_resolved_where_it_was_sent(
     hook: WebHook, pager: WebHook
 ) -> None:
     state = AlertState()
-    for check in (drift("a", False, "critical"), drift("a", False), drift("a", True)):
+    for check in (drift("a", False, "critical"), drift("a", False)):
         state.update([check], AS_OF)
-    assert [post["event_action"] for post in pager.posts] == ["trigger", "resolve"]
+    state.update([drift("a", False)], AS_OF + REPEAT_AFTER)
+    state.update([drift("a", True)], AS_OF + REPEAT_AFTER)
+    assert [post["event_action"] for post in pager.posts] == ["trigger", "trigger", "resolve"]
     assert state.open_alerts() == []
 
 
@@ -206,7 +208,8 @@ def test_a_page_that_only_one_receiver_got_is_resolved_there(hook: WebHook, page
     state.update([drift("a", False, "critical")], AS_OF)
     state.update([drift("a", False)], AS_OF)
     state.update([drift("a", True)], AS_OF)
-    assert [post["event_action"] for post in pager.posts] == ["trigger", "resolve"]
+    assert [post["event_action"] for post in pager.posts] == ["trigger", "trigger", "resolve"]
+    assert len({post["dedup_key"] for post in pager.posts}) == 1
 
 
 def test_an_unchanged_drift_of_three_weeks_is_four_messages(hook: WebHook) -> None:

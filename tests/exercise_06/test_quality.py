@@ -254,6 +254,16 @@ def test_nulls_of_an_hour_are_found_by_the_next_run(shop: Path) -> None:
     assert "rows since the last run" in found.message
 
 
+def test_a_run_after_a_pause_checks_all_rows_since_the_last_one(shop: Path) -> None:
+    file = shop / "user_stats.parquet"
+    rows, created = pl.read_parquet(file), pl.col("created_timestamp")
+    is_lost = (created > AS_OF - timedelta(days=3)) & (created < AS_OF - timedelta(days=2))
+    amount = pl.when(~is_lost).then(pl.col("avg_transaction_amount"))
+    rows.with_columns(amount.alias("avg_transaction_amount")).write_parquet(file)
+    assert null_check(AS_OF - timedelta(days=1)).passed
+    assert not null_check(AS_OF - timedelta(days=4)).passed
+
+
 def test_some_nulls_are_a_warning_and_a_few_by_chance_are_none(shop: Path) -> None:
     last_run = AS_OF - timedelta(hours=20)
     nulls_since(last_run, 0.06, shop)

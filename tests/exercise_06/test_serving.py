@@ -179,6 +179,13 @@ def test_slowness_errors_and_misses_fail(api: Api) -> None:
     assert found["api.error_rate"].message.startswith("10.0%")
 
 
+def test_requests_that_all_failed_measure_no_latency_and_no_hit_rate(api: Api) -> None:
+    api.responses.labels("/predict", "503").inc(200)
+    found = api_checks()
+    assert found["api.error_rate"].passed is False
+    assert (found["api.latency"].passed, found["api.hit_rate"].passed) == (None, None)
+
+
 def test_only_requests_since_the_last_run_count(api: Api) -> None:
     api.answer(500, 0.09, status="500")
     api_checks()
