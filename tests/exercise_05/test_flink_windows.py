@@ -63,7 +63,8 @@ def printed(job: Job, start: int) -> dict[Window, Row]:
 @contextmanager
 def other_payments(pipeline: Pipeline) -> Iterator[None]:
     """Send events of other users to every partition, so that the watermark goes on."""
-    command = [sys.executable, "-m", "exercise_05_streaming.produce_events", "--rate", "20"]
+    command = [sys.executable, "-m", "exercise_05_streaming.produce_events"]
+    command += ["--rate", "20", "--malformed", "0.3"]  # some without a user
     producer = subprocess.Popen(command, env=pipeline.env())
     try:
         yield
