@@ -80,7 +80,11 @@ def judge(check: Callable[[Any], object], submission: Any) -> None:
 
 
 @pytest.mark.slow
-def test_training_data(hidden: HiddenData, travelled: Travel) -> None:
+def test_training_data(
+    hidden: HiddenData, travelled: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for writes_files in ("place_payments_at_midnight", "place_raw_tables"):
+        monkeypatch.setattr(pit, writes_files, lambda _: None)
     right = hidden.with_answers(hidden.frame(1_000))
     for table in map(travelled, odd(right, ["user_id", EVENT_TIME])):
         submission = SimpleNamespace(
