@@ -4,10 +4,11 @@ import base64
 import logging
 import shutil
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.settings import Settings, settings
 from lab.stack.command import run
@@ -29,6 +30,14 @@ ONE_NODE: Mapping[str, object] = {
     "share.coordinator.state.topic.min.isr": 1,
     "group.initial.rebalance.delay.ms": 0,
 }
+
+
+def kafka_client() -> Any:
+    """Import kafka-python: here, because four exercises need no Kafka, and it takes 0.3 s."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Feast makes them visible
+        import kafka
+    return kafka
 
 
 class KafkaBroker(Server):
@@ -68,25 +77,21 @@ class KafkaBroker(Server):
         """Return True if the broker is registered and open to clients."""
         if not is_taken(self.config.host, self.port):
             return False  # the client would wait longer after each attempt, and log each
-        from kafka.errors import KafkaError
-
         try:
             with closing(self._admin()) as admin:
                 brokers = admin.describe_cluster()["brokers"]
                 return any(not broker["is_fenced"] for broker in brokers)
-        except KafkaError:
+        except kafka_client().errors.KafkaError:
             return False
 
     def version(self) -> tuple[int, ...]:
         """Return the version that the broker's API implies; () if no Kafka answers."""
-        from kafka.errors import KafkaError
-
         try:
             with closing(self._admin()) as admin:
                 brokers = admin.describe_cluster()["brokers"]  # none while it starts
                 versions = [admin.get_broker_version_data(b["broker_id"]) for b in brokers[:1]]
                 return tuple(versions[0].broker_version) if versions else ()
-        except KafkaError:
+        except kafka_client().errors.KafkaError:
             return ()
 
     def clear(self) -> str:
@@ -100,13 +105,10 @@ class KafkaBroker(Server):
 
     def _admin(self) -> "KafkaAdminClient":
         """Return a client whose every wait is bounded; raises KafkaError."""
-        # Here, because four of the six exercises need no Kafka, and it takes 0.3 s.
-        from kafka import KafkaAdminClient
-
         # Feast lets all libraries log at INFO; the client would log each attempt to connect.
         logging.getLogger("kafka").setLevel(logging.WARNING)
         timeout_ms = int(self.config.socket_timeout_s * 1_000)
-        return KafkaAdminClient(
+        return kafka_client().KafkaAdminClient(
             bootstrap_servers=self.bootstrap,
             bootstrap_timeout_ms=timeout_ms,
             request_timeout_ms=timeout_ms,
