@@ -75,7 +75,7 @@ from checker.streaming.freshness import EVERY_S, bare_round_trip, event_to_value
 from checker.streaming.settling import Settled, settled, settled_twins
 from checker.streaming.stream import SOME_USERS, Stream, running_stream
 from checker.streaming.topic import PARTITIONS, TOPIC
-from checker.submission.added import lost_others_keys, put_others_keys, rows_of_ages
+from checker.submission.added import Aged, lost_others_keys, put_others_keys, rows_of_ages
 from checker.submission.declarations import own_tables, view_problem
 from checker.submission.midnight import at_midnight, place_payments_at_midnight
 from checker.submission.online import delete_entities, key_lifetime, raised_by_one, read_online
