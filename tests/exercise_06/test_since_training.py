@@ -153,7 +153,7 @@ def test_many_more_or_fewer_flagged_users_page(model: Path, factor: float) -> No
     day["amount"] = np.where(is_flagged, 0.95, day["amount"].clip(upper=0.69))
     check = flagged(day)
     assert (check.passed, check.severity) == (False, "critical")
-    assert "users have a payment above the threshold" in check.message
+    assert "users have a payment at or above the" in check.message
 
 
 def test_a_user_who_tries_a_hundred_times_is_one(model: Path) -> None:
