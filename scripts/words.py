@@ -26,7 +26,9 @@ SKIPPED = (
     "scripts/words.py",
     "tests/test_words.py",
 )
-OPENING = re.compile(r'^ *"""(What|Whether|Who|Where|How|Those|That|It is)\b', re.MULTILINE)
+OPENING = re.compile(
+    r'^ *"""(What|Whether|Who|Where|How|When|Which|Those|That|It is)\b', re.MULTILINE
+)
 REPLACEMENTS = {
     "tell|tells|told": "log, report, return, notify",
     "say|says|said": "report, print, state; message, output",

@@ -170,7 +170,7 @@ def _evenly(size: int, random: np.random.Generator) -> Values:
 
 
 def _some(values: Values) -> NDArray[np.bool_]:
-    """Which ones move; the order of the values is random."""
+    """Choose those that move; the order of the values is random."""
     return np.arange(len(values)) < MOVED * len(values)
 
 

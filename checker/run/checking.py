@@ -120,7 +120,7 @@ def watch(
 
 
 def saved(folder: Path) -> dict[Path, tuple[int, int]]:
-    """When each file that a person writes was saved last, and how long it is."""
+    """Return when each file that a person writes was saved last, and its length."""
     found = {}
     for directory, names, files in os.walk(folder):
         names[:] = [name for name in names if name not in NOT_WATCHED]

@@ -1,4 +1,4 @@
-"""Which commands read stored features from Redis; those of streaming views do not count."""
+"""Recognize commands that read stored features from Redis; not those of streaming views."""
 
 import re
 from dataclasses import dataclass

@@ -63,7 +63,7 @@ class FlinkProcesses:
         return bool(jobs) and all(job.state == "RUNNING" and job.all_tasks_run for job in jobs)
 
     def restarts(self) -> dict[str, int]:
-        """When each job was restarted last."""
+        """Return the time of the last restart of each job."""
         return {job.id: job.restarted_ms for job in self.jobs()}
 
     def newest_offset(self, topic: str) -> float:

@@ -1,4 +1,4 @@
-"""Which zero is true? One user's count by the log, by a textbook's job and by this solution.
+"""One user's count by the log, by a textbook's job and by this solution.
 
 `lab run 5 --stall` records for 150 s and draws build/flink/stall.png. `main` starts services of its
 own; `record`, a process with their settings, runs both jobs and the scenes.

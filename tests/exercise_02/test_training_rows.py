@@ -1,4 +1,4 @@
-"""Which payments exercise 2 trains on, and the reason for each one that it leaves out."""
+"""The payments that exercise 2 trains on, and the reason for each one that it leaves out."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which processes are a Flink, and what passes it."""
+"""Processes that are a Flink, and what passes for one."""
 
 import os
 import shutil
