@@ -10,9 +10,9 @@ from checker.monitoring.alerts import MONITORED, alarms, monitored_features
 from checker.monitoring.pairs import Pair, pairs, with_nulls
 from checker.monitoring.quality import (
     damaged_schemas,
-    findings,
     mistakes,
     planted_table,
+    quality_results,
     reports_schema,
 )
 from checker.monitoring.receivers import Receivers, receivers
@@ -20,15 +20,16 @@ from checker.monitoring.schedule import scheduled_jobs
 from checker.monitoring.scheduled_report import run_for_a_report
 from checker.monitoring.severity import Row, wrong_severities
 from checker.monitoring.windows import features_of, larger, place_windows, planted, smaller
+from checker.run.gauge import rounds_when_quiet
 from checker.run.rounds import alone, best_of_rounds
 from checker.sandbox.untrusted import plain
 from checker.serving.api_client import (
     BATCH,
     PREDICT,
     STATS_TOLERANCE,
-    ask_in_turn,
     entries_for_ever,
     is_prediction,
+    post_in_turn,
     right_answers,
     right_rows,
     seconds_until,

@@ -27,6 +27,7 @@ class CheckerSettings(Settings):
     extra_packages: Path | None = None
     timing_dir: Path = Path(tempfile.gettempdir()) / "lab-timing"
     timing_turn_s: float = 900
+    timing_quiet_s: float = 60  # for a quiet machine, in all later rounds of a timed criterion
 
     # A submission's files
     submission_max_mib: float

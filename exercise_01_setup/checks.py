@@ -43,7 +43,7 @@ NONCE_OF_TYPE = {"STRING": str(NONCE), "BOOL": True}
 def feast_applies(submission: Submission) -> Outcome:
     """`feast apply` runs without an error, and writes a registry of its own making."""
     if not scripts(submission.repo):
-        raise NotAttemptedError("no script beside feature_store.yaml defines anything yet")
+        raise NotAttemptedError("no script next to feature_store.yaml defines anything yet")
     place_raw_tables(submission)
     if submission.names.prepare:
         submission.run(submission.names.prepare)
@@ -51,9 +51,9 @@ def feast_applies(submission: Submission) -> Outcome:
     status, output = submission.feast("apply")
     required = "exit status 0 and a new registry"
     if status != 0:
-        said = _error(submission, output)
-        hint = NO_FILE_YET if "FileNotFoundError" in said else ""
-        return Outcome(False, f"exit status {status}", required, f"it said: {said}", hint)
+        message = _error(submission, output)
+        hint = NO_FILE_YET if "FileNotFoundError" in message else ""
+        return Outcome(False, f"exit status {status}", required, f"error: {message}", hint)
     registry = submission.registry
     submission.adopt_join_keys(registry.entities.values())
     submission.remember(own_tables(submission))
@@ -119,14 +119,14 @@ def _distinct(views: list[View]) -> int:
 def two_feature_services(submission: Submission) -> Outcome:
     """Two feature services that differ, and name only features that exist."""
     registry = submission.registry
-    asked = {name: _references(registry, name) for name in registry.services}
+    references = {name: _references(registry, name) for name in registry.services}
     dangling = sorted(
-        {ref for refs in asked.values() for ref in refs if not _exists(registry, ref)}
+        {ref for refs in references.values() for ref in refs if not _exists(registry, ref)}
     )
-    distinct = {refs for refs in asked.values() if refs}
+    distinct = {refs for refs in references.values() if refs}
     return Outcome(
         len(distinct) >= 2 and not dangling,
-        f"{len(asked)} services, {len(distinct)} distinct and not empty",
+        f"{len(references)} services, {len(distinct)} distinct and not empty",
         "at least 2, with different features that are registered",
         f"not registered: {', '.join(':'.join(ref) for ref in dangling)}" if dangling else "",
     )
@@ -205,8 +205,8 @@ def metadata_can_be_queried(submission: Submission) -> Outcome:
     """`feast feature-views list` prints every feature view of the registry."""
     status, output = submission.feast("feature-views", "list")
     if status != 0:
-        said = _error(submission, output)
-        return Outcome(False, f"exit status {status}", "exit status 0", f"it said: {said}")
+        message = _error(submission, output)
+        return Outcome(False, f"exit status {status}", "exit status 0", f"error: {message}")
     printed = {line.split()[0] for line in output.splitlines() if line.split()}
     missing = sorted(set(submission.registry.views) - printed)
     return Outcome(

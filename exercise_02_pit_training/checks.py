@@ -41,19 +41,19 @@ MOST_PROBLEMS = 5
 def training_data(submission: Submission, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the result of their get_training_data for `frame`, under the brief's names."""
     own = submission.names.frame(frame)
-    said = submission.call(2, SCRIPT, "get_training_data", own)
-    table = _table(submission, said, "get_training_data")
+    result = submission.call(2, SCRIPT, "get_training_data", own)
+    table = _table(submission, result, "get_training_data")
     missing = [n for n in [*KEYS, *submission.hidden.critical] if n not in table]
     if missing:
         raise SubmissionError(f"get_training_data returned no column {', '.join(missing)}")
     return table
 
 
-def _table(submission: Submission, said: Any, function: str) -> pd.DataFrame:
+def _table(submission: Submission, result: Any, function: str) -> pd.DataFrame:
     """Return a function's result under the brief's names; its keys are texts, its times UTC."""
-    if not isinstance(said, pd.DataFrame):
-        raise SubmissionError(f"{function} returned {said!r:.60}, not a DataFrame")
-    table = submission.names.canonical(said)
+    if not isinstance(result, pd.DataFrame):
+        raise SubmissionError(f"{function} returned {result!r:.60}, not a DataFrame")
+    table = submission.names.canonical(result)
     for key in KEYS[:2]:
         if key in table and table[key].dtype.kind != "O":
             raise SubmissionError(
@@ -79,10 +79,10 @@ def training_data_is_generated(submission: Submission) -> Outcome:
     table = training_data(submission, frame)
     rows = in_order_of(frame, table)
     is_back = rows["returned"] == "both"
-    kept = is_back & equal_rows(frame, rows, ["is_fraud", "transaction_amount"])
+    right = is_back & equal_rows(frame, rows, ["is_fraud", "transaction_amount"])
     return Outcome(
-        bool(kept.all()) and len(table) == len(frame),
-        f"{int(kept.sum())} of {len(frame)} rows back with label and amount, {len(table)} in all",
+        bool(right.all()) and len(table) == len(frame),
+        f"{int(right.sum())} of {len(frame)} rows back with label and amount, {len(table)} in all",
         f"each of the {len(frame)} rows once, label and amount unchanged",
         examples=differences(frame[KEYS], rows.where(is_back), ["user_id"], of=frame[KEYS]),
     )
@@ -105,7 +105,7 @@ def critical_features_have_no_nulls(submission: Submission) -> Outcome:
         not len(lost) and not filled and not left,
         f"{len(lost)} knowable rows lost, {filled} filled from later, {left} nulls exported",
         f"0, 0, 0 of {int(is_knowable.sum())} knowable and {int((~is_knowable).sum())} other rows",
-        hint="a row without history is set aside, or gets a constant; a later value is a leak",
+        hint="a row without history is excluded, or gets a constant; a later value is a leak",
         examples=[
             CounterExample(str(dict(r)), "a value", "null") for _, r in lost[KEYS].iterrows()
         ],
@@ -132,7 +132,7 @@ def _nulls_exported(submission: Submission, table: pd.DataFrame) -> int:
 
 
 @criterion("2.3")
-def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
+def validation_separates_right_from_wrong(submission: Submission) -> Outcome:
     """validate_pit_correctness accepts point-in-time data, and rejects three wrong kinds."""
     hidden = submission.hidden
     payments = pd.concat([hidden.frame(500), at_midnight(hidden).frame]).sort_values(EVENT_TIME)
@@ -147,7 +147,7 @@ def validation_tells_right_from_wrong(submission: Submission) -> Outcome:
         not wrongly,
         ", ".join(f"{name} {'accepted' if ok else 'rejected'}" for name, ok in accepted.items()),
         "right accepted; future, stale and swapped values rejected",
-        f"asked about the right one: {raised}" if raised else "",
+        f"for the right table: {raised}" if raised else "",
         "return a bool or {'passed': bool}, or raise; what is printed does not count: "
         "docs/errata.md#validation-that-prints",
     )
@@ -172,14 +172,15 @@ def _tampered(submission: Submission, right: pd.DataFrame) -> dict[str, pd.DataF
 def _accepts(submission: Submission, frame: pd.DataFrame) -> tuple[bool, str]:
     """Return whether their validation accepts a table, and what it raised."""
     try:
-        said = submission.call(2, SCRIPT, "validate_pit_correctness", submission.names.frame(frame))
+        own = submission.names.frame(frame)
+        result = submission.call(2, SCRIPT, "validate_pit_correctness", own)
     except SubmissionError as error:
         return False, error.message
-    return (bool(said.get("passed")) if isinstance(said, dict) else said is not False), ""
+    return (bool(result.get("passed")) if isinstance(result, dict) else result is not False), ""
 
 
 @criterion("2.4")
-def values_match_a_recount(submission: Submission) -> Outcome:
+def values_match_a_recomputation(submission: Submission) -> Outcome:
     """Every feature equals the newest row at or before its moment, inside the TTL."""
     hidden = submission.hidden
     views = {view: submission.view(view, KNOWN_VIEWS[view].critical[0]) for view in VIEWS}
@@ -245,7 +246,7 @@ def splits_are_exported(submission: Submission) -> Outcome:
     aside = len(files["excluded"]) if "excluded" in files else 0
     return Outcome(
         not problems,
-        f"{', '.join(f'{split} {rows}' for split, rows in sizes.items())}, set aside {aside}",
+        f"{', '.join(f'{split} {rows}' for split, rows in sizes.items())}, excluded {aside}",
         "70/15/15 within 2 points, every row once with its features; no label, id or time in X",
         "; ".join(problems[:MOST_PROBLEMS]),
     )
@@ -273,8 +274,8 @@ def exported(submission: Submission, frame: pd.DataFrame) -> dict[str, pd.DataFr
 def leakage_is_demonstrated(submission: Submission) -> Outcome:
     """A table shows, row by row, the point-in-time value next to the latest one."""
     place_raw_tables(submission)  # without the payments of 2.3, whose users have no late row
-    said = submission.call(2, SCRIPT, "demonstrate_leakage")
-    table = _table(submission, said, "demonstrate_leakage")
+    result = submission.call(2, SCRIPT, "demonstrate_leakage")
+    table = _table(submission, result, "demonstrate_leakage")
     if not {"user_id", "merchant_id"} & set(table):
         raise SubmissionError("demonstrate_leakage returned neither user_id nor merchant_id")
     unique = not table.duplicated([k for k in KEYS if k in table]).any()

@@ -20,7 +20,6 @@ from checker.api import (
     Stored,
     Submission,
     alone,
-    best_of_rounds,
     criterion,
     delete_entities,
     equal_rows,
@@ -31,6 +30,7 @@ from checker.api import (
     plain,
     put_others_keys,
     raised_by_one,
+    rounds_when_quiet,
     rows_of_ages,
     stored,
     stored_view,
@@ -44,7 +44,7 @@ TOMORROW_H = (-2.0, -26.0)  # rows of the day after; its run comes a minute late
 GROWTH = 1.01  # of a repeat: a timestamp may be longer by a byte
 
 
-def judge(
+def outcome_of(
     submission: Submission, parts: list[Stored], faults: list[str], required: str, hint: str
 ) -> Outcome:
     """Passed when every entity holds its newest value for long enough, without other faults."""
@@ -85,7 +85,7 @@ def initial_materialization_completes(submission: Submission) -> Outcome:
         faults = [f"with days_back=2, {fault}" for fault in added.mistakes([36])]
         materialize(submission)
         faults += added.mistakes([36, 84, 156])
-    return judge(
+    return outcome_of(
         submission,
         stored(submission),
         faults,
@@ -117,7 +117,9 @@ def features_are_read_fast(submission: Submission) -> Outcome:
             figures={"p95, ms": p95_ms},
         )
 
-    return best_of_rounds(measure, lambda: _bare_read_ms(submission), limit_ms, submission.config)
+    return rounds_when_quiet(
+        measure, lambda: _bare_read_ms(submission), limit_ms, submission.config
+    )
 
 
 def timed_reads(
@@ -136,9 +138,9 @@ def timed_reads(
 
     def read(entity: str) -> None:
         start = time.perf_counter()
-        said = probe("read_online", features=references, entity={view.join_keys[0]: entity})
+        answer = probe("read_online", features=references, entity={view.join_keys[0]: entity})
         seconds.append(time.perf_counter() - start)
-        features = said if isinstance(said, dict) else {}
+        features = answer if isinstance(answer, dict) else {}
         answers.append({name: plain(features.get(name)) for name in view.features})
 
     with submission.prober() as probe:
@@ -150,7 +152,7 @@ def timed_reads(
 
 
 def _bare_read_ms(submission: Submission) -> float:
-    """The 95th percentile of a question to Redis that needs no Feast."""
+    """The 95th percentile of a request to Redis that needs no Feast."""
     client, seconds = submission.sandbox.redis.client(), []
     for _ in range(submission.config.online_reads):
         start = time.perf_counter()
@@ -192,7 +194,7 @@ def incremental_writes_only_new_data(submission: Submission) -> Outcome:
     arrived = sum(int((part.right & is_new).sum()) for part, is_new in zip(first, new, strict=True))
     parts = [*first, *stored(submission, without=quiet)]
     hint = "a run starts where the last one ended, for every view"
-    outcome = judge(submission, parts, faults, "", hint)
+    outcome = outcome_of(submission, parts, faults, "", hint)
     count = sum(int(is_new.sum()) for is_new in new)
     return replace(
         outcome,
@@ -237,7 +239,7 @@ def online_equals_offline(submission: Submission) -> Outcome:
         for start, end in ((now - 4 * days, now - 2 * days), (now - 16 * days, now - 4 * days)):
             submission.call(3, SCRIPT, "backfill_features", start_date=start, end_date=end)
         faults = added.mistakes([72, 120, 300, 372])
-    return judge(
+    return outcome_of(
         submission,
         stored(submission),
         faults,
@@ -263,7 +265,7 @@ def memory_stays_within_limits(submission: Submission) -> Outcome:
     limit = submission.config.redis_bytes_per_entity
     within = per_entity <= limit and added_keys == 0 and after <= before * GROWTH and evicted == 0
     hint = "a hash per entity, written over by the next run; a history belongs in the files"
-    outcome = judge(submission, stored(submission), [], "", hint)
+    outcome = outcome_of(submission, stored(submission), [], "", hint)
     return replace(
         outcome,
         passed=within and outcome.passed,

@@ -22,7 +22,6 @@ from checker.api import (
     criterion,
     damaged_schemas,
     features_of,
-    findings,
     larger,
     mistakes,
     monitored_features,
@@ -30,6 +29,7 @@ from checker.api import (
     place_windows,
     planted,
     planted_table,
+    quality_results,
     receivers,
     reports_schema,
     run_for_a_report,
@@ -50,7 +50,7 @@ BANDS = {"none": (-math.inf, 0.1), "moderate": (0.1, 0.25), "drift": (0.25, math
 HAS_DRIFT = {"none": (False,), "moderate": (False, True), "drift": (True,)}
 
 
-def ask(submission: Submission, function: str, *arguments: Any) -> Any:
+def call(submission: Submission, function: str, *arguments: Any) -> Any:
     return submission.call(6, SCRIPT, function, *arguments)
 
 
@@ -63,40 +63,40 @@ def as_number(value: object) -> float:
 @criterion("6.1")
 def drift_is_identified(submission: Submission) -> Outcome:
     """KS test and PSI find the drift of pairs of samples, and none in others."""
-    asked = list(pairs(submission.hidden.seed))
-    tests = [ask(submission, KS, p.reference, p.current, p.threshold) for p in asked]
-    indexes = [ask(submission, PSI, pair.reference, pair.current) for pair in asked]
-    wrong_tests = [(p, t) for p, t in zip(asked, tests, strict=True) if not ks_is_right(p, t)]
+    samples = list(pairs(submission.hidden.seed))
+    tests = [call(submission, KS, p.reference, p.current, p.threshold) for p in samples]
+    indexes = [call(submission, PSI, pair.reference, pair.current) for pair in samples]
+    wrong_tests = [(p, t) for p, t in zip(samples, tests, strict=True) if not ks_is_right(p, t)]
     wrong_indexes = [
-        (p, i) for p, i in zip(asked, indexes, strict=True) if not p.is_right_psi(as_number(i))
+        (p, i) for p, i in zip(samples, indexes, strict=True) if not p.is_right_psi(as_number(i))
     ]
     return Outcome(
         not wrong_tests and not wrong_indexes,
-        f"right verdicts: KS {len(asked) - len(wrong_tests)}, PSI {len(asked) - len(wrong_indexes)}"
-        f" of {len(asked)}",
+        f"right verdicts: KS {len(samples) - len(wrong_tests)}, "
+        f"PSI {len(samples) - len(wrong_indexes)} of {len(samples)}",
         "all of both: p below the threshold and PSI above 0.25 where there is drift, PSI below 0.1 "
         "where there is none; the known PSI and KS statistic",
         hint="values outside the reference's range count too: docs/errata.md#psi-without-tails",
         examples=[*_wrong(KS, wrong_tests), *_wrong(PSI, wrong_indexes)],
-        notes=[_on_nulls(submission, next(pair for pair in asked if pair.drifted))],
+        notes=[_on_nulls(submission, next(pair for pair in samples if pair.drifted))],
         figures={
-            f"KS, wrong of {len(asked)}": len(wrong_tests),
-            f"PSI, wrong of {len(asked)}": len(wrong_indexes),
+            f"KS, wrong of {len(samples)}": len(wrong_tests),
+            f"PSI, wrong of {len(samples)}": len(wrong_indexes),
         },
     )
 
 
-def ks_is_right(pair: Pair, said: Any) -> bool:
+def ks_is_right(pair: Pair, found: Any) -> bool:
     """Return whether (has_drift, statistic, p_value) agree with the pair and with each other."""
-    if not isinstance(said, list) or len(said) != 3 or said[0] not in (True, False):
+    if not isinstance(found, list) or len(found) != 3 or found[0] not in (True, False):
         return False
-    return pair.is_right_ks(bool(said[0]), as_number(said[1]), as_number(said[2]))
+    return pair.is_right_ks(bool(found[0]), as_number(found[1]), as_number(found[2]))
 
 
 def _wrong(function: str, cases: Sequence[tuple[Pair, Any]]) -> list[CounterExample]:
     return [
-        CounterExample(f"{function}: {pair.name}", pair.expected(function == PSI), str(said))
-        for pair, said in cases[:2]
+        CounterExample(f"{function}: {pair.name}", pair.expected(function == PSI), str(found))
+        for pair, found in cases[:2]
     ]
 
 
@@ -104,10 +104,10 @@ def _on_nulls(submission: Submission, pair: Pair) -> str:
     """Describe the results when some values are missing; the brief does not require any."""
     gaps = with_nulls(pair)
     try:
-        said = [ask(submission, function, gaps.reference, gaps.current) for function in (KS, PSI)]
+        found = [call(submission, function, gaps.reference, gaps.current) for function in (KS, PSI)]
     except SubmissionError as error:
         return f"a pair that drifted, with nulls: {error.message}"
-    return f"a pair that drifted, with nulls: KS {said[0]}, PSI {said[1]}"
+    return f"a pair that drifted, with nulls: KS {found[0]}, PSI {found[1]}"
 
 
 @criterion("6.2")
@@ -116,21 +116,21 @@ def faults_are_detected(submission: Submission) -> Outcome:
     planted = planted_table(submission.hidden.seed)
     own = submission.names.frame(planted.rows)
     ours = dict(zip(own, planted.rows, strict=True))
-    found = findings(ask(submission, QUALITY, own), ours)
+    found = quality_results(call(submission, QUALITY, own), ours)
     wrong = list(mistakes(planted, found))
     reported = [
         f"{damage}: {'' if _reports_schema(submission, table, ours) else 'not '}reported"
         for damage, table in damaged_schemas(own).items()
     ]
-    asked = 2 * len(ours) - 1
+    wanted = 2 * len(ours) - 1
     return Outcome(
         not wrong,
-        f"{asked - len(wrong)} of {asked} right, by {len(found)} findings",
+        f"{wanted - len(wrong)} of {wanted} right, by {len(found)} results",
         "for each column the share of nulls and of outliers, failed where they were planted",
-        "" if found else "it returned no findings; what is printed does not count",
+        "" if found else "it returned no results; what is printed does not count",
         "give records of column, check, value, passed; or {column: {null_rate, outlier_rate}}: "
         "docs/errata.md#quality-that-prints",
-        examples=[CounterExample(case, f"{share:.3f}", told) for case, share, told in wrong],
+        examples=[CounterExample(case, f"{share:.3f}", got) for case, share, got in wrong],
         notes=[f"schema, by {QUALITY} alone (not scored): {'; '.join(reported)}"],
     )
 
@@ -138,7 +138,7 @@ def faults_are_detected(submission: Submission) -> Outcome:
 def _reports_schema(submission: Submission, table: pd.DataFrame, ours: dict[str, str]) -> bool:
     """Return True if a damaged table fails a check of its own, or is refused."""
     try:
-        return reports_schema(findings(ask(submission, QUALITY, table), ours))
+        return reports_schema(quality_results(call(submission, QUALITY, table), ours))
     except SubmissionError:
         return True
 
@@ -159,7 +159,7 @@ def alerts_are_sent(submission: Submission) -> Outcome:
     place_windows(submission, utc_now(), {})
     healthy, _ = monitoring_run(submission)
     place_windows(submission, utc_now(), drift)
-    drifted, said = monitoring_run(submission, refuse=is_right)
+    drifted, failure = monitoring_run(submission, refuse=is_right)
     found = alarms(drifted.arrived, names)
     named = set().union(*(alarm.features for alarm in found if is_right(alarm.text)))
     wrong = [*alarms(healthy.arrived, names), *(a for a in found if not is_right(a.text))]
@@ -170,7 +170,7 @@ def alerts_are_sent(submission: Submission) -> Outcome:
         f"named by an alert that arrived, {len(drifted.refused)} refused; "
         f"{len(wrong)} false alarms",
         "all, in alerts that name no other feature; none",
-        f"Slack rejects {len(rejected)} posts: {rejected[0]}" if rejected else said,
+        f"Slack rejects {len(rejected)} posts: {rejected[0]}" if rejected else failure,
         "post {'text': …} to SLACK_WEBHOOK_URL or mail to ALERT_EMAIL_TO; retry after a 500: "
         "docs/errata.md#an-alert-without-a-receiver",
         examples=[
@@ -223,11 +223,11 @@ def reports_are_generated(submission: Submission) -> Outcome:
 
 def report(submission: Submission, features: list[str]) -> dict[str, dict[str, Any]]:
     """Their report: by the feature's name, without that of its view, the other columns."""
-    said = ask(submission, REPORT, features)
-    is_records = isinstance(said, list) and all(isinstance(row, dict) for row in said)
-    table = pd.DataFrame(said) if is_records else said
+    found = call(submission, REPORT, features)
+    is_records = isinstance(found, list) and all(isinstance(row, dict) for row in found)
+    table = pd.DataFrame(found) if is_records else found
     if not isinstance(table, pd.DataFrame):
-        raise SubmissionError(f"{REPORT} returned {said!r:.60}, not a DataFrame")
+        raise SubmissionError(f"{REPORT} returned {found!r:.60}, not a DataFrame")
     missing = [name for name in REPORT_COLUMNS if name not in table]
     if missing:
         raise SubmissionError(f"{REPORT} returned no column {', '.join(missing)}")
@@ -248,7 +248,7 @@ def monitoring_is_scheduled(submission: Submission) -> Outcome:
     """A DAG or a crontab runs every day, and its reports from / follow the data."""
     jobs = scheduled_jobs(submission)
     valid = [job for job in jobs if not job.problem]
-    ran, said, note = run_for_a_report(submission, valid)
+    ran, failures, note = run_for_a_report(submission, valid)
     problems = [f"{job.when}: {job.problem}" for job in jobs if job.problem]
     return Outcome(
         ran is not None,
@@ -256,7 +256,7 @@ def monitoring_is_scheduled(submission: Submission) -> Outcome:
         f"{ran.command if ran else 'none'} wrote right reports",
         "one that, run from / on two states of the data, writes a file below data/ with figures of "
         f"{', '.join(MONITORED)}, which change with the data",
-        "; ".join([*problems, *said])
+        "; ".join([*problems, *failures])
         or ("" if jobs else "there is no DAG in airflow_dags/, and no crontab"),
         "paths must not depend on the working directory",
         notes=[note] if note else [],

@@ -70,16 +70,7 @@ QUOTED = {
     r"make drills|drills: an": "a command, and the marker of its tests",
     r"asked\.parquet": "a file's name in an example",
     # Messages of checks: a change would outdate the verdicts of graded mutants.
-    r"\bit said: ": "1.1, 1.6",
-    r"script beside ": "1.1",
-    r"is set aside, or gets a constant": "2.2",
-    r"asked about the right one": "2.3",
-    r"\bset aside (\d+|\{\})": "2.5",
-    r"a row outside the asked time": "3.1, 3.3",
-    r"/stats says": "4.3",
-    r"ask Redis at every /health": "4.5",
     r"ask for the streaming features": "5.5",
-    r"(\d+|no|\{\}) findings": "6.2",
     r"\bnot judged\b": "a criterion without time left",
 }
 

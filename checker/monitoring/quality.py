@@ -73,13 +73,15 @@ def _plant(
     planted.shares[fault][column] = len(chosen) / ROWS
 
 
-def findings(said: Any, ours: dict[str, str]) -> list[Finding]:
+def quality_results(returned: Any, ours: dict[str, str]) -> list[Finding]:
     """Return the results of check_data_quality, in any form; `ours` are our names of columns."""
-    if isinstance(said, pd.DataFrame):
-        said = said.astype(object).to_dict("records")
-    if isinstance(said, dict):
-        said = [{**facts, "column": n} for n, facts in said.items() if isinstance(facts, dict)]
-    records = said if isinstance(said, list) else []
+    if isinstance(returned, pd.DataFrame):
+        returned = returned.astype(object).to_dict("records")
+    if isinstance(returned, dict):
+        returned = [
+            {**facts, "column": n} for n, facts in returned.items() if isinstance(facts, dict)
+        ]
+    records = returned if isinstance(returned, list) else []
     return [
         finding for record in records if isinstance(record, dict) for finding in _of(record, ours)
     ]
@@ -103,7 +105,7 @@ def mistakes(planted: PlantedTable, found: list[Finding]) -> Iterator[tuple[str,
         share = planted.shares[fault].get(column, 0.0)
         present = 1 - planted.shares[NULLS].get(column, 0.0) if fault == OUTLIERS else 1.0
         if not (_has_rate(about, share, present) and _has_verdict(about, bool(share))):
-            yield f"{fault} of {column}", share, _told(about)
+            yield f"{fault} of {column}", share, _reported(about)
 
 
 def _has_rate(about: list[Finding], share: float, present: float) -> bool:
@@ -120,7 +122,7 @@ def _has_verdict(about: list[Finding], is_planted: bool) -> bool:
     return not verdicts or (False in verdicts) is is_planted
 
 
-def _told(about: list[Finding]) -> str:
+def _reported(about: list[Finding]) -> str:
     return "; ".join(f"{f.check} {f.value}, passed {f.passed}" for f in about) or "nothing"
 
 

@@ -28,9 +28,9 @@ from checker.verdict.outcome import CounterExample, SubmissionError
 from lab.stack.redis import RedisServer
 
 PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
-PATIENCE = 3  # missing answers after which no more requests are sent
+MOST_UNANSWERED = 3  # missing answers after which no more requests are sent
 POLL_S = 0.1
-STEADY_S, STEADY_ASKS, MOST_RELAPSES = 1.0, 3, 3  # workers may notice one after the other
+STEADY_S, STEADY_REQUESTS, MOST_RELAPSES = 1.0, 3, 3  # workers may notice one after the other
 STATS_TOLERANCE = 0.05
 
 
@@ -38,7 +38,7 @@ def nothing() -> None:
     """Do nothing: the default before a request."""
 
 
-def ask_in_turn(
+def post_in_turn(
     server: Server, requests: Sequence[Body], before: Callable[[], None] = nothing
 ) -> list[Any]:
     """Return the answer of /predict to each request in turn; `before` is called before each.
@@ -49,33 +49,33 @@ def ask_in_turn(
     for request in requests:
         before()
         answers.append(server.post(PREDICT, request))
-        if sum(not answer.status for answer in answers) == PATIENCE:
+        if sum(not answer.status for answer in answers) == MOST_UNANSWERED:
             break
     found = bodies_of(answers)
     return found + [None] * (len(requests) - len(found))
 
 
-def right_rows(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
+def right_rows(submission: Submission, sent: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
     """Return whether each answer is about its own pair and has the right features."""
-    return equal_rows(asked, got, [*PAIR, *expected_features(submission.hidden)])
+    return equal_rows(sent, got, [*PAIR, *expected_features(submission.hidden)])
 
 
 def wrong_values(
-    submission: Submission, asked: pd.DataFrame, got: pd.DataFrame
+    submission: Submission, sent: pd.DataFrame, got: pd.DataFrame
 ) -> list[CounterExample]:
     """Up to three features that are wrong, and then probabilities where the model is known."""
     columns = [*PAIR, *expected_features(submission.hidden)]
-    expected = expected_probabilities(submission, asked)
+    expected = expected_probabilities(submission, sent)
     if expected is not None:
-        is_right = right_scores(submission, asked, got)
-        asked = asked.assign(**{PROBABILITY: got[PROBABILITY].where(is_right, expected)})
+        is_right = right_scores(submission, sent, got)
+        sent = sent.assign(**{PROBABILITY: got[PROBABILITY].where(is_right, expected)})
         columns.append(PROBABILITY)
-    return differences(asked, got, columns, of=asked[[*PAIR, "transaction_amount"]])
+    return differences(sent, got, columns, of=sent[[*PAIR, "transaction_amount"]])
 
 
-def right_answers(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
+def right_answers(submission: Submission, sent: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
     """Return, by row, if an answer has the right features and the model's probability."""
-    return right_rows(submission, asked, got) & right_scores(submission, asked, got)
+    return right_rows(submission, sent, got) & right_scores(submission, sent, got)
 
 
 def is_prediction(found: Any) -> bool:
@@ -98,20 +98,20 @@ class HitRate:
     claimed: float
 
     @property
-    def is_told(self) -> bool:
+    def is_reported(self) -> bool:
         """Return whether /stats reports the one or the other."""
         off = min(abs(self.claimed - rate) for rate in (self.by_request, self.by_entity))
         return off <= STATS_TOLERANCE
 
 
 def watched(
-    submission: Submission, server: Server, asked: pd.DataFrame
+    submission: Submission, server: Server, sent: pd.DataFrame
 ) -> tuple[list[Any], HitRate]:
     """Return the predictions for payments, requested in turn, and the hit rate meanwhile."""
     stored, redis = StoredFeatures.of(submission), submission.sandbox.redis
     hits_before, misses_before = counted(server)
     with monitored(redis) as monitor:
-        predictions = ask_in_turn(server, bodies(asked), before=monitor.mark)
+        predictions = post_in_turn(server, bodies(sent), before=monitor.mark)
         read = np.array([len(stored.read_by(group)) for group in monitor.groups()])
     hits_after, misses_after = counted(server)
     hits, misses = hits_after - hits_before, misses_after - misses_before
@@ -121,11 +121,11 @@ def watched(
 
 def counted(server: Server) -> tuple[float, float]:
     """Return the hits and misses that /stats reports."""
-    said = server.get(STATS)
-    counts = said.body if said.is_object else {}
+    stats = server.get(STATS)
+    counts = stats.body if stats.is_object else {}
     hits, misses = counts.get("cache_hits"), counts.get("cache_misses")
     if not isinstance(hits, int | float) or not isinstance(misses, int | float):
-        raise SubmissionError(f"GET {STATS} gives no cache_hits and cache_misses: {said}")
+        raise SubmissionError(f"GET {STATS} gives no cache_hits and cache_misses: {stats}")
     given, rate = counts.get("cache_hit_rate"), hits / max(hits + misses, 1)
     if isinstance(given, int | float) and not _is_share(given, rate):
         contradiction = f"its counts give {rate:.2f}: {hits:g} hits, {misses:g} misses"
@@ -158,17 +158,17 @@ def seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | N
     return None
 
 
-def _health_is(server: Server, patience_s: float, *, healthy: bool) -> bool:
-    answer = ask(server.url + HEALTH, None, patience_s)
+def _health_is(server: Server, timeout_s: float, *, healthy: bool) -> bool:
+    answer = ask(server.url + HEALTH, None, timeout_s)
     return bool(answer.status) and says_healthy(answer) is healthy
 
 
-def _stays(server: Server, patience_s: float, *, healthy: bool) -> bool:
+def _stays(server: Server, timeout_s: float, *, healthy: bool) -> bool:
     """Return True if /health answers the same for a second, and in a few requests at least."""
-    start, asks = time.monotonic(), 0
-    while time.monotonic() - start < STEADY_S or asks < STEADY_ASKS:
+    start, requests = time.monotonic(), 0
+    while time.monotonic() - start < STEADY_S or requests < STEADY_REQUESTS:
         time.sleep(POLL_S)
-        if not _health_is(server, patience_s, healthy=healthy):
+        if not _health_is(server, timeout_s, healthy=healthy):
             return False
-        asks += 1
+        requests += 1
     return True

@@ -15,15 +15,15 @@ LIVE = 5  # payments of each kind
 
 
 def server_with_live_values(
-    submission: Submission, unasked: pd.DataFrame
+    submission: Submission, unseen: pd.DataFrame
 ) -> tuple[Server, pd.DataFrame]:
     """Start the API; return it with payments of users and merchants whose values only Redis has.
 
-    `unasked` have others in their files since before the start. Those of a second group are in
+    `unseen` have others in their files since before the start. Those of a second group are in
     Redis alone and change once the API runs; a third is added then. No user or merchant was
     queried before.
     """
-    overwritten = changed(unasked)
+    overwritten = changed(unseen)
     early = with_new_ids(changed(overwritten))
     write_to_redis(submission, pd.concat([overwritten, early]))
     server = running_server(submission)
@@ -33,10 +33,10 @@ def server_with_live_values(
     return server, pd.concat([overwritten, late, added], ignore_index=True)
 
 
-def changed(asked: pd.DataFrame) -> pd.DataFrame:
+def changed(sent: pd.DataFrame) -> pd.DataFrame:
     """Return the same payments with other stored values."""
     stored = [name for view in VIEWS for name in KNOWN_VIEWS[view].features]
-    return with_request_features(asked.assign(**{name: _others(asked[name]) for name in stored}))
+    return with_request_features(sent.assign(**{name: _others(sent[name]) for name in stored}))
 
 
 def _others(values: pd.Series) -> pd.Series:
@@ -45,15 +45,15 @@ def _others(values: pd.Series) -> pd.Series:
     return values.astype("float64") * 0.75 + 0.01
 
 
-def with_new_ids(asked: pd.DataFrame) -> pd.DataFrame:
+def with_new_ids(sent: pd.DataFrame) -> pd.DataFrame:
     """Return the same payments by users and merchants that are nowhere yet."""
-    return asked.assign(**{k: [f"{NEW}{k}_{uuid4().hex}" for _ in asked.index] for k in PAIR})
+    return sent.assign(**{k: [f"{NEW}{k}_{uuid4().hex}" for _ in sent.index] for k in PAIR})
 
 
-def write_to_redis(submission: Submission, asked: pd.DataFrame) -> None:
+def write_to_redis(submission: Submission, sent: pd.DataFrame) -> None:
     """Write the stored features of payments to the online store, by Feast in the sandbox."""
     now = pd.Timestamp.now("UTC").as_unit("us")
-    rows = asked.assign(**{EVENT_TIME: now, CREATED: now + timedelta(seconds=1)})
+    rows = sent.assign(**{EVENT_TIME: now, CREATED: now + timedelta(seconds=1)})
     with submission.prober() as probe:
         for name in VIEWS:
             known = KNOWN_VIEWS[name]

@@ -22,12 +22,12 @@ def is_refused(answer: Answer) -> bool:
 def accepted_mistakes(server: Server, body: Body) -> list[str]:
     """Return what is not refused: amounts with a 4xx, incomplete requests with any error."""
     amounts = {f"an amount of {n}": server.post(PREDICT, _paying(body, n)) for n in (0, -12.5)}
-    accepted = {said: answer for said, answer in amounts.items() if not is_refused(answer)}
+    accepted = {request: answer for request, answer in amounts.items() if not is_refused(answer)}
     for name in (*PAIR, "transaction_amount"):
         answer = server.post(PREDICT, {n: value for n, value in body.items() if n != name})
         if answer.status < 400:
             accepted[f"no {name}"] = answer
-    return [f"{said}: {answer}" for said, answer in accepted.items()]
+    return [f"{request}: {answer}" for request, answer in accepted.items()]
 
 
 def accepted_batches(server: Server, full: list[Body]) -> list[str]:
@@ -42,9 +42,9 @@ def _paying(body: Body, amount: float) -> Body:
 
 
 def unknown_mistakes(
-    submission: Submission, server: Server, asked: pd.DataFrame, known: Body
+    submission: Submission, server: Server, sent: pd.DataFrame, known: Body
 ) -> list[str]:
-    """Return what is wrong in the answer about a user without features, after those of `asked`.
+    """Return what is wrong in the answer about a user without features, after those of `sent`.
 
     A refusal is right, and so is a prediction in which the unknown is null, missing or a default.
     """
@@ -53,7 +53,7 @@ def unknown_mistakes(
         return []
     if not answer.is_object:
         return [f"a user without features: {answer}"]
-    got = answered(submission, [answer.body] * len(asked))
+    got = answered(submission, [answer.body] * len(sent))
     of_user = [n for n in KNOWN_VIEWS[VIEWS[0]].critical if n in submission.hidden.critical]
-    is_of_another = bool(of_user) and equal_rows(asked, got, of_user).any()
+    is_of_another = bool(of_user) and equal_rows(sent, got, of_user).any()
     return ["a user without features has those of another"] if is_of_another else []

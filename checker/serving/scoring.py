@@ -31,8 +31,8 @@ class KnownModel:
 
     classifier: Any
 
-    def probabilities(self, asked: pd.DataFrame) -> pd.Series:
-        inputs = asked[list(INPUTS)].astype("float64").fillna(0).to_numpy()
+    def probabilities(self, sent: pd.DataFrame) -> pd.Series:
+        inputs = sent[list(INPUTS)].astype("float64").fillna(0).to_numpy()
         return pd.Series(self.classifier.predict_proba(inputs)[:, 1])
 
 
@@ -52,27 +52,27 @@ def known_model(rows: pd.DataFrame, hidden: HiddenData) -> KnownModel:
     return KnownModel(model)
 
 
-def expected_probabilities(submission: Submission, asked: pd.DataFrame) -> pd.Series | None:
+def expected_probabilities(submission: Submission, sent: pd.DataFrame) -> pd.Series | None:
     """Return the right probability of each payment; None for a model of the submission's own."""
     model = submission.running(KnownModel)
-    return None if model is None else model.probabilities(asked)
+    return None if model is None else model.probabilities(sent)
 
 
-def right_scores(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
+def right_scores(submission: Submission, sent: pd.DataFrame, got: pd.DataFrame) -> pd.Series:
     """Return whether each probability is the model's; all are right where that is unknown."""
-    expected = expected_probabilities(submission, asked)
+    expected = expected_probabilities(submission, sent)
     if expected is None:
-        return pd.Series(True, index=range(len(asked)))
+        return pd.Series(True, index=range(len(sent)))
     return (_numbers(got[PROBABILITY]) - expected).abs() <= ROUNDING
 
 
-def score_mistakes(submission: Submission, asked: pd.DataFrame, got: pd.DataFrame) -> list[str]:
+def score_mistakes(submission: Submission, sent: pd.DataFrame, got: pd.DataFrame) -> list[str]:
     """Return what is wrong with the probabilities, and with the verdicts that follow from them.
 
     `is_fraud` is true above a single threshold; with the grader's model that is the brief's, 0.5.
     """
     score, verdict = _numbers(got[PROBABILITY]), _numbers(got[VERDICT])
-    wrong = int((score.notna() & ~right_scores(submission, asked, got)).sum())
+    wrong = int((score.notna() & ~right_scores(submission, sent, got)).sum())
     mistakes = [f"{wrong} probabilities are not the model's"] if wrong else []
     least, most = score[verdict == 1].min(), score[verdict == 0].max()
     contrary = verdict.notna() & ((score - 0.5).abs() > SURE) & ((score > 0.5) != (verdict == 1))
@@ -87,8 +87,8 @@ def unstable(got: pd.DataFrame, again: pd.DataFrame) -> list[str]:
     """Return a mistake if the same payments, sent again, have other probabilities."""
     first = _numbers(got[PROBABILITY])[: len(again)]
     differ = int(((first - _numbers(again[PROBABILITY])).abs() > UNSTABLE).sum())
-    said = f"{differ} of {len(again)} have another probability when they are repeated"
-    return [said] if differ else []
+    mistake = f"{differ} of {len(again)} have another probability when they are repeated"
+    return [mistake] if differ else []
 
 
 def _numbers(values: pd.Series) -> pd.Series:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from checker.sandbox import untrusted
-from checker.serving.api_client import ask_in_turn, is_prediction
+from checker.serving.api_client import is_prediction, post_in_turn
 from checker.serving.payments import PROBABILITY, VERDICT, bodies, payments
 from checker.serving.scoring import INPUTS, known_model
 from checker.serving.server import end_server, running_server
@@ -69,7 +69,7 @@ def _serves_stub(submission: Submission, restore: ExitStack) -> bool:
         server = running_server(submission)
     except SubmissionError:
         return False
-    found = ask_in_turn(server, bodies(payments(submission.hidden, 5, 9)))
+    found = post_in_turn(server, bodies(payments(submission.hidden, 5, 9)))
     if not all(map(is_prediction, found)):
         return False
     served = np.array([f[PROBABILITY] for f in found])

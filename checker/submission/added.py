@@ -34,9 +34,9 @@ class Aged:
         """Return what Redis lacks of the ages `inside`, and what it holds of others, in words."""
         views_of: dict[str, list[str]] = defaultdict(list)
         for known in KNOWN_VIEWS.values():
-            for said in self._mistakes_in(known, inside):
-                views_of[said].append(known.name)
-        return [f"{said} in {', '.join(views)}" for said, views in views_of.items()]
+            for fault in self._mistakes_in(known, inside):
+                views_of[fault].append(known.name)
+        return [f"{fault} in {', '.join(views)}" for fault, views in views_of.items()]
 
     def _mistakes_in(self, known: KnownView, inside: Collection[float]) -> list[str]:
         view = stored_view(self.submission, known)
@@ -49,8 +49,8 @@ class Aged:
         absent = list(found[EVENT_TIME].isna())
         lacks = [a for a, is_right in zip(ages, right, strict=True) if a in inside and not is_right]
         extra = [a for a, gone in zip(ages, absent, strict=True) if a not in inside and not gone]
-        said = {"no right row of": lacks, "a row outside the asked time, of": extra}
-        return [f"{what} {_in_words(of)}" for what, of in said.items() if of]
+        faults = {"no right row of": lacks, "a row outside the requested range, of": extra}
+        return [f"{what} {_in_words(of)}" for what, of in faults.items() if of]
 
 
 def _in_words(ages: Sequence[float]) -> str:

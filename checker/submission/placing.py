@@ -99,5 +99,5 @@ def _as_declared(values: pd.Series, view: View, feature: str) -> pd.Series:
     try:
         return values.astype(DTYPES.get(kind, "string"))
     except (TypeError, ValueError) as error:
-        said = f"{view.name} declares {feature} as {kind}, which cannot hold its values"
-        raise SubmissionError(said, hint="a mean, a share or an amount is Float64") from error
+        message = f"{view.name} declares {feature} as {kind}, which cannot hold its values"
+        raise SubmissionError(message, hint="a mean, a share or an amount is Float64") from error

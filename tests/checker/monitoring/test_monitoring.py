@@ -14,9 +14,9 @@ from checker.monitoring.quality import (
     OUTLIERS,
     TEXT,
     PlantedTable,
-    findings,
     mistakes,
     planted_table,
+    quality_results,
 )
 from checker.monitoring.windows import DRIFTS, window_table
 
@@ -101,12 +101,12 @@ FORMS: dict[str, Callable[[PlantedTable], Any]] = {
 def test_a_right_answer_is_right_in_every_form(form: str) -> None:
     planted = planted_table(5)
     names = {column: column for column in planted.rows}
-    assert list(mistakes(planted, findings(FORMS[form](planted), names))) == []
+    assert list(mistakes(planted, quality_results(FORMS[form](planted), names))) == []
 
 
 def test_nothing_is_wrong_for_every_column() -> None:
     planted = planted_table(5)
-    assert len(list(mistakes(planted, findings(None, {})))) == 2 * planted.rows.shape[1] - 1
+    assert len(list(mistakes(planted, quality_results(None, {})))) == 2 * planted.rows.shape[1] - 1
 
 
 def test_a_failed_check_of_a_clean_column_is_wrong() -> None:
@@ -114,5 +114,5 @@ def test_a_failed_check_of_a_clean_column_is_wrong() -> None:
     clean = "refund_rate"
     checks = [{**r, "passed": r["value"] == 0 and r["column"] != clean} for r in rates(planted)]
     names = {column: column for column in planted.rows}
-    wrong = [case for case, *_ in mistakes(planted, findings(checks, names))]
+    wrong = [case for case, *_ in mistakes(planted, quality_results(checks, names))]
     assert wrong == [f"nulls of {clean}", f"outliers of {clean}"]

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import pytest
 
+from checker.run.gauge import Clock, Gauge
 from checker.run.rounds import best_of_rounds
 from checker.settings import CheckerSettings
 from checker.verdict.outcome import MachineTooBusyError, Outcome
@@ -43,3 +44,16 @@ def test_failures_of_a_busy_machine_are_no_verdict(config: CheckerSettings) -> N
     measure, probe = one_by_one(BAD, BAD, BAD), one_by_one(*[BUSY, QUIET] * 3)
     with pytest.raises(MachineTooBusyError, match="machine too busy: 11"):
         best_of_rounds(measure, probe, LIMIT, config)
+
+
+def test_later_rounds_wait_for_a_quiet_machine_a_minute_in_all(config: CheckerSettings) -> None:
+    pauses: list[float] = []
+    clock = Clock(lambda: sum(pauses), pauses.append)
+    quiet_at_once = one_by_one(BUSY, QUIET, *[BUSY] * 4, QUIET, QUIET)
+    gauge = Gauge(quiet_at_once, LIMIT / 3, 60, clock)
+    assert [gauge() for _ in range(4)] == [BUSY, QUIET, QUIET, QUIET]
+    assert sum(pauses) == 20
+    gauge.probe = lambda: BUSY
+    with pytest.raises(MachineTooBusyError):
+        best_of_rounds(lambda: BAD, gauge, LIMIT, config)
+    assert sum(pauses) == 60

@@ -46,7 +46,7 @@ def test_what_fails_says_what_is_wrong(starter: Path, grade: Grade) -> None:
     assert_fails(card, "1.1", "user_stats.parquet", "give each a value_type")
     assert_fails(card, "5.1", "cannot import name 'TimeCharacteristic'", "#an-import-that-is-gone")
     assert_fails(card, "6.1", "KS 56, PSI 51 of 56", "#psi-without-tails")
-    assert_fails(card, "6.2", "it returned no findings", "#quality-that-prints")
+    assert_fails(card, "6.2", "it returned no results", "#quality-that-prints")
 
 
 def test_training_data_that_run_at_import(applied: Path, grade: Grade) -> None:

@@ -27,7 +27,7 @@ WITHOUT_PANDAS = (
         ("ImportError: cannot import name 'TimeCharacteristic' from", "event time only"),
         ("Table options do not contain an option key 'connector' for", "write a view"),
         ("Unable to create a sink for writing table", "no connector for Redis"),
-        ("it said: AttributeError: STRNG", "its file and line"),
+        ("error: AttributeError: STRNG", "its file and line"),
     ],
 )
 def test_an_exception_leads_to_its_pitfall(said: str, hint: str) -> None:
