@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from checker.render.terminal import SIGNS, show
 from checker.run import progress
+from checker.run.overlapping import OverlappingGrader, overlapping_grader
 from checker.run.runner import Grader, criteria_of, grader
 from checker.settings import CheckerSettings
 from checker.submission.attempts import Attempts, with_reasons
@@ -50,18 +51,20 @@ def check(
     folder: Path, ids: Sequence[str], seed: int | None, config: CheckerSettings, console: Console
 ) -> Scorecard:
     """Grade a submission by the criteria of these ids."""
-    with grader(config, seed) as judge:
-        return check_with(judge, folder, ids, console)
+    with overlapping_grader(config, seed) as by:
+        return check_with(by, folder, ids, console)
 
 
-def check_with(judge: Grader, folder: Path, ids: Sequence[str], console: Console) -> Scorecard:
+def check_with(
+    by: Grader | OverlappingGrader, folder: Path, ids: Sequence[str], console: Console
+) -> Scorecard:
     """Grade by a grader that is there already, with a bar of progress; print the scorecard."""
     console.print(f"checking {escape(plain(name_of(folder)))}", highlight=False)
     columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=len(ids))
 
-        def say(graded: Result) -> None:
+        def on_result(graded: Result) -> None:
             bar.advance(task)
             result = attempts.judged(graded)
             if result.status is not Status.NOT_ATTEMPTED:
@@ -70,17 +73,17 @@ def check_with(judge: Grader, folder: Path, ids: Sequence[str], console: Console
                 bar.console.print(line, highlight=False)
 
         with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
-            taken = take_in(folder, Path(scratch), judge.config)
+            taken = take_in(folder, Path(scratch), by.config)
             for name in taken.unread:
                 bar.console.print(f"  left out: {escape(plain(name))}", highlight=False)
             for note in taken.notes.values():
                 bar.console.print(f"  {escape(plain(note))}", highlight=False)
             attempts = Attempts(taken)
-            card = with_reasons(judge.grade(taken.folder, ids, say), taken)
+            card = with_reasons(by.grade(taken.folder, ids, on_result), taken)
     show(card, console)
     if folder.resolve() == WORKSPACE != ROOT:
         try:
-            progress.record(card, judge.config.build_dir)
+            progress.record(card, by.config.build_dir)
         except OSError as error:
             console.print(f"  not stored for lab progress: {escape(str(error))}", highlight=False)
         show_next_todo(card, console)
@@ -107,11 +110,11 @@ def watch(
     wait: Callable[[], None] = lambda: time.sleep(POLL_S),
 ) -> None:
     """Check now and after each save, on the same hidden data, until Ctrl-C."""
-    with grader(config, seed) as judge:
+    with grader(config, seed) as by:
         while True:
             seen = saved(folder)
             try:
-                check_with(judge, folder, ids, console)
+                check_with(by, folder, ids, console)
             except UserError as error:  # such as a file that is saved by half
                 console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
             console.print("waiting for a change; Ctrl-C ends", style="dim")

@@ -16,7 +16,7 @@ from checker.verdict.outcome import Status
 from checker.verdict.results import Result, Scorecard
 
 FUNCTION = re.compile(r"no file in .* defines (\w+)\(\)")
-FILE = re.compile(r"(?<=^no )(script beside )?\S+\.(py|yaml)\b")
+FILE = re.compile(r"(?<=^no )(script next to )?\S+\.(py|yaml)\b")
 NEEDS = "needs "
 ALIKE = 0.6
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from checker.verdict.brief import EXERCISES
 from checker.verdict.results import write_whole
+from lab.settings import settings
+from lab.stack.lock import locked
 from tests.checker.mutation.sample import ReferenceMutant, sample
 
 VERDICTS = Path(__file__).with_name("verdicts.json")
@@ -51,9 +53,10 @@ def equivalent() -> dict[str, str]:
 def keep(mutant: ReferenceMutant, verdict: Verdict) -> None:
     """Store a verdict, and delete those of mutants that are no longer in the sample."""
     names = [str(m) for exercise in EXERCISES for m in sample(exercise)]
-    known = {**verdicts(), str(mutant): verdict}
-    stored = {name: asdict(known[name]) for name in names if name in known}
-    write_whole(VERDICTS, json.dumps(stored, indent=1) + "\n")
+    with locked(settings.build_dir / "verdicts", timeout_s=settings.stack_timeout_s):
+        known = {**verdicts(), str(mutant): verdict}
+        stored = {name: asdict(known[name]) for name in names if name in known}
+        write_whole(VERDICTS, json.dumps(stored, indent=1) + "\n")
 
 
 def score(exercise: int) -> Score:

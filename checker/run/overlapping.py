@@ -1,0 +1,68 @@
+"""All 35 criteria of one submission, the others during the last wait of exercise 5.
+
+5.6 waits until five minutes have passed, with the machine idle. So exercise 5 begins, in a process
+with services of its own, and all other exercises are graded once 5.5 has its result: no criterion
+that is timed runs beside one that loads the machine.
+"""
+
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from checker.run.grading_process import GradingProcess
+from checker.run.runner import Grader, OnResult, criteria_of, grader
+from checker.settings import CheckerSettings
+from checker.verdict.results import Result, Scorecard
+
+STREAMING = 5
+BEFORE_THE_WAIT = "5.5"
+LOG = "grader.log"
+
+
+class OverlappingGrader:
+    """Grades like a `Grader`, with a second process for exercise 5 where others are graded too."""
+
+    def __init__(self, others: Grader, streaming: GradingProcess) -> None:
+        self.config = others.config
+        self._others = others
+        self._streaming = streaming
+
+    def grade(self, folder: Path, ids: Sequence[str], on_result: OnResult) -> Scorecard:
+        """Grade all criteria of a submission; `on_result` is called from two threads."""
+        if set(ids) != set(criteria_of(None)):
+            return self._others.grade(folder, ids, on_result)
+        is_waiting = threading.Event()
+
+        def on_streaming(result: Result) -> None:
+            on_result(result)
+            if result.criterion.id == BEFORE_THE_WAIT:
+                is_waiting.set()
+
+        own = criteria_of(STREAMING)
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                graded = thread.submit(self._streaming.grade, folder, own, on_streaming)
+                graded.add_done_callback(lambda _: is_waiting.set())
+                is_waiting.wait()
+                rest = [identifier for identifier in ids if identifier not in own]
+                card = self._others.grade(folder, rest, on_result)
+                return _in_order(card, graded.result(), ids)
+            finally:
+                self._streaming.kill()
+
+
+def _in_order(card: Scorecard, streaming: Scorecard, ids: Sequence[str]) -> Scorecard:
+    results = {result.criterion.id: result for result in [*card.results, *streaming.results]}
+    return replace(card, results=[results[identifier] for identifier in ids])
+
+
+@contextmanager
+def overlapping_grader(config: CheckerSettings, seed: int | None) -> Iterator[OverlappingGrader]:
+    """A grader of both parts, on hidden data of one seed; without a seed, of a new one."""
+    chosen = secrets.randbelow(2**31) if seed is None else seed
+    with grader(config, chosen) as others:
+        yield OverlappingGrader(others, GradingProcess(chosen, config.build_dir / LOG, config))
