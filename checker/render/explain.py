@@ -92,9 +92,9 @@ def _anchor(title: str) -> str:
 
 def _summary(item: BriefCriterion, points: float) -> str:
     check = checks_in(ROOT).get(item.id)
-    said = (check.__doc__ or "").strip().splitlines()[:1] if check else ["Nothing checks it yet."]
+    lines = (check.__doc__ or "").strip().splitlines()[:1] if check else ["Nothing checks it yet."]
     needs = f" Needs {', '.join(item.needs)}." if item.needs else ""
-    return f"{' '.join(said)}{needs} Worth {points:g} of the points."
+    return f"{' '.join(lines)}{needs} Worth {points:g} of the points."
 
 
 def _pitfalls(item: BriefCriterion) -> list[str]:

@@ -34,9 +34,9 @@ def _parts(card: Scorecard) -> Iterator[str]:
     yield f"## {_inline(card.submission)}: {card.summary}\n\n"
     yield "| | id | criterion | measured |\n|---|---|---|---|\n"
     for result in card.results:
-        said = _inline(result.measured or headline(result))
+        text = _inline(result.measured or headline(result))
         title = _inline(result.criterion.title)
-        yield f"| {SIGNS[result.status]} | {result.criterion.id} | {title} | {said} |\n"
+        yield f"| {SIGNS[result.status]} | {result.criterion.id} | {title} | {text} |\n"
     for result in card.results:
         if result.status in (Status.FAIL, Status.ERROR):
             yield _details(card, result)

@@ -67,8 +67,8 @@ def add_exercise(table: Table, number: int, title: str, results: list[Result]) -
     passed = sum(result.status is Status.PASS for result in results)
     table.add_row(str(number), f"[bold]{title}[/]", f"{passed} of {len(results)}")
     for result in results:
-        said = escape(result.measured or result.message)
-        table.add_row(result.criterion.id, result.criterion.title, SIGNS[result.status], said)
+        text = escape(result.measured or result.message)
+        table.add_row(result.criterion.id, result.criterion.title, SIGNS[result.status], text)
 
 
 def about_data(card: Scorecard) -> list[str]:

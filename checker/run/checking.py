@@ -66,7 +66,7 @@ def check_with(
 
         def on_result(graded: Result) -> None:
             bar.advance(task)
-            result = attempts.judged(graded)
+            result = attempts.final(graded)
             if result.status is not Status.NOT_ATTEMPTED:
                 name = f"{result.criterion.id} {result.criterion.title}"
                 line = f"  {SIGNS[result.status]} {name}, {result.seconds:.1f} s"

@@ -105,17 +105,17 @@ class GradingProcess:
                     text=True,
                     env=environment(os.environ, self._config),
                 )
-            _tell(self._process, {"seed": self._seed, "within": str(self._folder)})
+            _send(self._process, {"seed": self._seed, "within": str(self._folder)})
         return self._process
 
     def _unfinished(self, folder: Path, ids: Sequence[str], results: Sequence[Result]) -> Scorecard:
-        judged = {result.criterion.id for result in results}
+        graded = {result.criterion.id for result in results}
         message = f"the grading process ended before its verdict; see {self._log}"
         weights = self._config.weights
         missing = [
             Result(BY_ID[i], Status.ERROR, message=message, weight=weights.get(i, 1.0))
             for i in ids
-            if i not in judged
+            if i not in graded
         ]
         made_with = provenance(self._config, folder)
         return Scorecard(folder.name, self._seed, [*results, *missing], made_with)
@@ -137,12 +137,12 @@ def _working_in(folder: Path) -> list[psutil.Process]:
 def _answers(process: subprocess.Popen[str], job: Mapping[str, Any]) -> Any:
     """Its lines, until it closes them."""
     assert process.stdout is not None
-    _tell(process, job)
+    _send(process, job)
     for line in process.stdout:
         yield json.loads(line)
 
 
-def _tell(process: subprocess.Popen[str], what: Any) -> None:
+def _send(process: subprocess.Popen[str], what: Any) -> None:
     """Send it a line; that it has ended is seen by who reads."""
     assert process.stdin is not None
     with suppress(OSError):
@@ -154,9 +154,9 @@ def environment(own: Mapping[str, str], config: CheckerSettings) -> dict[str, st
 
     The services of a sandbox have the usual ports, which the code of submissions may name.
     """
-    kept = {name: value for name, value in own.items() if not PORTS.fullmatch(name)}
+    inherited = {name: value for name, value in own.items() if not PORTS.fullmatch(name)}
     limits = {
         f"LAB_{name.upper()}": json.dumps(limit) for name, limit in thresholds(config).items()
     }
     extra = {"LAB_EXTRA_PACKAGES": str(p)} if (p := config.extra_packages) else {}
-    return {**kept, **limits, **extra, "LAB_ISOLATION": config.isolation}
+    return {**inherited, **limits, **extra, "LAB_ISOLATION": config.isolation}

@@ -23,7 +23,7 @@ def install(requirements: Path, into: Path) -> Path:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = " ".join(done.stderr.split()[-40:])
-        raise UserError(f"{requirements} cannot be installed: {said}", "mend the file, and repeat")
+        text = " ".join(done.stderr.split()[-40:])
+        raise UserError(f"{requirements} cannot be installed: {text}", "mend the file, and repeat")
     shutil.copy(requirements, into / REQUIRED)
     return into.resolve()

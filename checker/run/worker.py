@@ -28,21 +28,21 @@ def main() -> None:
     refuse_kernel_objects()
     begin = json.loads(sys.stdin.readline())
     own_network, within = config.isolation == "full", Path(begin["within"])
-    with grader(config, begin["seed"], own_network=own_network, within=within) as judge:
+    with grader(config, begin["seed"], own_network=own_network, within=within) as by:
         for line in sys.stdin:
             job = json.loads(line)
             try:
-                card = judge.grade(Path(job["folder"]), job["ids"], tell_result)
-                tell(card=card.as_dict())
+                card = by.grade(Path(job["folder"]), job["ids"], send_result)
+                send(card=card.as_dict())
             except UserError as error:
-                tell(refused=error.problem)
+                send(refused=error.problem)
 
 
-def tell_result(result: Result) -> None:
-    tell(result=result.as_dict())
+def send_result(result: Result) -> None:
+    send(result=result.as_dict())
 
 
-def tell(**message: Any) -> None:
+def send(**message: Any) -> None:
     print(json.dumps(message), flush=True)
 
 

@@ -30,7 +30,7 @@ def unpack(archive: Path, into: Path, config: CheckerSettings) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             files = [info for info in opened.infolist() if not info.is_dir()]
-            _judge(archive, files, config)
+            _assert_fit(archive, files, config)
             for info in files:
                 if not _is_link(info):
                     _write(opened, info, into / _path_of(info.filename))
@@ -39,7 +39,7 @@ def unpack(archive: Path, into: Path, config: CheckerSettings) -> list[str]:
     return [info.filename for info in files if _is_link(info)]
 
 
-def _judge(archive: Path, files: Sequence[zipfile.ZipInfo], config: CheckerSettings) -> None:
+def _assert_fit(archive: Path, files: Sequence[zipfile.ZipInfo], config: CheckerSettings) -> None:
     outside = [info.filename for info in files if _points_outside(info.filename)]
     if outside:
         raise UserError(f"{archive} has an entry that points outside: {outside[0]!r}")

@@ -24,7 +24,7 @@ ALIKE = 0.6
 def with_reasons(card: Scorecard, taken: Intake) -> Scorecard:
     """Return a scorecard in which no exercise with code in it is "not attempted"."""
     attempts = Attempts(taken)
-    return replace(card, results=[attempts.judged(result) for result in card.results])
+    return replace(card, results=[attempts.final(result) for result in card.results])
 
 
 class Attempts:
@@ -34,7 +34,7 @@ class Attempts:
         self._taken = taken
         self._failed: set[str] = set()
 
-    def judged(self, result: Result) -> Result:
+    def final(self, result: Result) -> Result:
         """Return a result, as a failure where there is code and nothing of it can be graded.
 
         What needs a criterion that fails so is skipped.
@@ -92,7 +92,7 @@ class Attempts:
 
     def _unread(self, name: str) -> list[str]:
         """Return the sentences on notebooks and cells of an exercise that could not be read."""
-        return [said for said in self._taken.unread if said.removeprefix("of ").startswith(name)]
+        return [note for note in self._taken.unread if note.removeprefix("of ").startswith(name)]
 
 
 def _other_functions(folder: Path, number: int, expected: str) -> str:

@@ -98,18 +98,18 @@ def take_in(
     try:
         _take_in(source, taken, config, own_names)
     except UNFIT as error:
-        said = f"{type(error).__name__} {error}".rstrip()
-        raise UserError(f"{source} cannot be taken in: {said}") from error
+        message = f"{type(error).__name__} {error}".rstrip()
+        raise UserError(f"{source} cannot be taken in: {message}") from error
     return taken
 
 
 def _take_in(source: Path, taken: Intake, config: CheckerSettings, own_names: Path | None) -> None:
     into = taken.folder.parent
     into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=into, prefix=".unpacked-") as beside:
+    with tempfile.TemporaryDirectory(dir=into, prefix=".unpacked-") as unpacked:
         root = source
         if source.is_file():
-            root = Path(beside)
+            root = Path(unpacked)
             taken.left_out += unpack(source, root, config)
         root = _unwrapped(root)
         names = own_names if own_names and own_names.is_file() else root / OVERRIDES

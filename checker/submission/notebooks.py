@@ -25,8 +25,8 @@ def code_of_notebook(content: str) -> tuple[str, list[str]]:
         raise ValueError("not a notebook") from error
     problems = {number: problem_of(code) for number, code in enumerate(codes, start=1)}
     good = [code for number, code in enumerate(codes, start=1) if not problems[number]]
-    told = [f"code cell {number}, {problem}" for number, problem in problems.items() if problem]
-    return "\n\n".join(good) + "\n", told
+    broken = [f"code cell {number}, {problem}" for number, problem in problems.items() if problem]
+    return "\n\n".join(good) + "\n", broken
 
 
 def _code_of_cell(source: str) -> str:

@@ -43,13 +43,13 @@ def make_workspace(folder: Path, first: int = 1) -> None:
 
 def _make(folder: Path, first: int) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lab-new-") as beside:
-        made = Path(beside, "workspace")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lab-new-") as temporary:
+        made = Path(temporary, "workspace")
         shutil.copytree(STARTER, made, ignore=shutil.ignore_patterns("__pycache__"))
         (made / "docs").mkdir()
         for name in DOCUMENTS:
             text = (ROOT / "docs" / name).read_text()
-            (made / "docs" / name).write_text(LINK.sub(_kept, text))
+            (made / "docs" / name).write_text(LINK.sub(_link_within, text))
         for number in range(1, first):
             _copy_solution(number, made)
         if folder.exists():  # the one that the shell is in, for example
@@ -110,6 +110,6 @@ def _copy_solution(number: int, workspace: Path) -> None:
     shutil.copy(ROOT / OVERRIDES, workspace / OVERRIDES)
 
 
-def _kept(link: re.Match[str]) -> str:
+def _link_within(link: re.Match[str]) -> str:
     """A link between the documents; of one to elsewhere in this repository only the text."""
     return link[0] if link[2] in DOCUMENTS else link[1]

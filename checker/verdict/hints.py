@@ -75,8 +75,8 @@ def hint_for(result: Result) -> str:
     """The pitfall behind an exception; else, and where something was measured, the check's own."""
     if result.hint and result.measured:
         return result.hint
-    for said in (result.message, result.log_tail):
+    for text in (result.message, result.log_tail):
         for pattern, pitfall in PITFALLS:
-            if found := re.search(pattern, said):
+            if found := re.search(pattern, text):
                 return pitfall.format(*found.groups())
     return result.hint

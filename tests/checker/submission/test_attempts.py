@@ -35,7 +35,7 @@ def take(tmp_path: Path, files: Files, **limits: Any) -> Intake:
 
 def judged(taken: Intake, message: str = NO_FUNCTION, criterion: str = "2.1") -> Result:
     result = Result(BY_ID[criterion], Status.NOT_ATTEMPTED, message=message)
-    return Attempts(taken).judged(result)
+    return Attempts(taken).final(result)
 
 
 def cell(*code: str) -> str:
@@ -142,10 +142,10 @@ def test_what_needs_a_criterion_that_fails_so_is_skipped(tmp_path: Path) -> None
     attempts = Attempts(take(tmp_path, {f"{FOLDER}/{SCRIPT}": "x = (\n"}))
     waiting = [Result(BY_ID[i], Status.NOT_ATTEMPTED, message="needs") for i in ("2.2", "3.1")]
     first = Result(BY_ID["2.1"], Status.NOT_ATTEMPTED, message=NO_FUNCTION)
-    needing = [attempts.judged(Result(r.criterion, r.status, message="needs …")) for r in waiting]
+    needing = [attempts.final(Result(r.criterion, r.status, message="needs …")) for r in waiting]
     assert [result.status for result in needing] == [Status.NOT_ATTEMPTED] * 2
-    attempts.judged(first)
-    needing = [attempts.judged(Result(r.criterion, r.status, message="needs …")) for r in waiting]
+    attempts.final(first)
+    needing = [attempts.final(Result(r.criterion, r.status, message="needs …")) for r in waiting]
     assert [result.status for result in needing] == [Status.SKIPPED, Status.NOT_ATTEMPTED]
 
 
