@@ -1,6 +1,7 @@
 """The checks' client of a serving API, and the comparison of its answers."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +127,8 @@ def counted(server: Server) -> tuple[float, float]:
     hits, misses = counts.get("cache_hits"), counts.get("cache_misses")
     if not isinstance(hits, int | float) or not isinstance(misses, int | float):
         raise SubmissionError(f"GET {STATS} gives no cache_hits and cache_misses: {stats}")
+    if min(hits, misses) < 0:
+        raise SubmissionError(f"GET {STATS} counts {hits:g} hits and {misses:g} misses")
     given, rate = counts.get("cache_hit_rate"), hits / max(hits + misses, 1)
     if isinstance(given, int | float) and not _is_share(given, rate):
         contradiction = f"its counts give {rate:.2f}: {hits:g} hits, {misses:g} misses"
@@ -138,11 +141,10 @@ def _is_share(given: float, rate: float) -> bool:
     return min(abs(given - rate), abs(given / 100 - rate)) <= STATS_TOLERANCE
 
 
-def entries_for_ever(redis: RedisServer) -> int:
-    """Count the keys outside the online store's database that have no time to live."""
+def lasting_keys(redis: RedisServer) -> Counter[str]:
+    """Count the keys without a time to live, by database."""
     keyspace: Any = redis.client().info("keyspace")
-    others = [counts for name, counts in keyspace.items() if name != "db0"]
-    return sum(counts["keys"] - counts["expires"] for counts in others)
+    return Counter({name: counts["keys"] - counts["expires"] for name, counts in keyspace.items()})
 
 
 def seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | None:
