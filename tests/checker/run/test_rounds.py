@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from checker.run.gauge import Clock, Gauge
+from checker.run.gauge import Gauge
 from checker.run.rounds import best_of_rounds
 from checker.settings import CheckerSettings
 from checker.verdict.outcome import MachineTooBusyError, Outcome
@@ -48,9 +48,8 @@ def test_failures_of_a_busy_machine_are_no_verdict(config: CheckerSettings) -> N
 
 def test_later_rounds_wait_for_a_quiet_machine_a_minute_in_all(config: CheckerSettings) -> None:
     pauses: list[float] = []
-    clock = Clock(lambda: sum(pauses), pauses.append)
-    quiet_at_once = one_by_one(BUSY, QUIET, *[BUSY] * 4, QUIET, QUIET)
-    gauge = Gauge(quiet_at_once, LIMIT / 3, 60, clock)
+    probe = one_by_one(BUSY, QUIET, *[BUSY] * 4, QUIET, QUIET)
+    gauge = Gauge(probe, LIMIT / 3, 12, pauses.append)
     assert [gauge() for _ in range(4)] == [BUSY, QUIET, QUIET, QUIET]
     assert sum(pauses) == 20
     gauge.probe = lambda: BUSY
