@@ -16,7 +16,7 @@ class Gauge:
     """A probe of rounds, which call it before and after each.
 
     Before the second round and later ones it pauses until the probe takes less than `below`,
-    `pauses` times in all. After a round it never does: that result decides whether a failure counts.
+    `pauses` times in all. After a round it never does: that value decides if a failure counts.
     """
 
     probe: Callable[[], float]
