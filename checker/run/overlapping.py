@@ -8,7 +8,7 @@ that is timed runs beside one that loads the machine.
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from checker.verdict.results import Result, Scorecard
 STREAMING = 5
 BEFORE_THE_WAIT = "5.5"
 LOG = "grader.log"
+POLL_S = 0.5
 
 
 class OverlappingGrader:
@@ -44,14 +45,17 @@ class OverlappingGrader:
 
         own = criteria_of(STREAMING)
         with ThreadPoolExecutor(1) as thread:
+            graded = thread.submit(self._streaming.grade, folder, own, on_streaming)
+            graded.add_done_callback(lambda _: is_waiting.set())
             try:
-                graded = thread.submit(self._streaming.grade, folder, own, on_streaming)
-                graded.add_done_callback(lambda _: is_waiting.set())
                 is_waiting.wait()
                 rest = [identifier for identifier in ids if identifier not in own]
                 card = self._others.grade(folder, rest, on_result)
                 return _in_order(card, graded.result(), ids)
             finally:
+                while not graded.done():  # its process may be starting just now
+                    self._streaming.kill()
+                    wait([graded], POLL_S)
                 self._streaming.kill()
 
 

@@ -53,7 +53,7 @@ def test_training_data_that_run_at_import(applied: Path, grade: Grade) -> None:
     card = grade(applied, 2)
     cut_off = "generate_training_data.py ended before export_training_data() was defined, with"
     assert_fails(card, "2.5", cut_off, "under `if __name__")
-    assert_fails(card, "2.3", "the right one: generate_training", "#validation-that-prints")
+    assert_fails(card, "2.3", "the right table: generate_training", "#validation-that-prints")
     assert result_of(card, "2.4").status is Status.PASS, "what stands above is graded"
 
 

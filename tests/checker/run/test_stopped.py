@@ -58,20 +58,26 @@ def test_the_instructors_ports_do_not_reach_a_sandbox(moved: str) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("number", [signal.SIGHUP])
-def test_a_check_that_is_stopped_leaves_nothing_behind(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "made"),
+    [(["1"], "lab-hidden-*"), ([], "lab-grading-*")],
+    ids=["an exercise", "all, in two processes"],
+)
+def test_a_check_that_is_stopped_leaves_nothing_behind(
+    what: list[str], made: str, tmp_path: Path
+) -> None:
     make_workspace(tmp_path / "ann")
-    words = ["check", "1", "--submission", str(tmp_path / "ann")]
+    words = ["check", *what, "--submission", str(tmp_path / "ann")]
     command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
     with TemporaryDirectory(prefix="lab-t-") as temporary:
         environment = {**os.environ, "TMPDIR": temporary}
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as run:
             children = psutil.Process(run.pid).children
-            eventually(lambda: list(Path(temporary).glob("lab-hidden-*")))
+            eventually(lambda: list(Path(temporary).glob(made)))
             started = children(recursive=True)
             assert "redis-server" in [process.name() for process in started]
-            run.send_signal(number)
-            assert run.wait(60) == 128 + number
+            run.send_signal(signal.SIGHUP)
+            assert run.wait(60) == 128 + signal.SIGHUP
         _, alive = psutil.wait_procs(started, timeout=60)
         assert not alive
         assert list(Path(temporary).glob("lab-[!t]*")) == []
