@@ -49,7 +49,7 @@ class Attack:
 
     name: str
     code: str
-    says: str
+    expected: str
     exercise: int = 1
     file: str = ""
     old: str = ""
@@ -63,9 +63,9 @@ class Attack:
     def first_failure(self) -> str:
         return self.fails or f"{self.exercise}.1"
 
-    def is_said(self, text: str) -> bool:
+    def is_expected(self, text: str) -> bool:
         """Return True if a text contains one of the expected texts; `|` separates them."""
-        return any(word in text for word in self.says.split("|"))
+        return any(word in text for word in self.expected.split("|"))
 
     def write(self, folder: Path, canary: Path) -> None:
         """Write a right solution with the attack in it."""
@@ -76,7 +76,7 @@ class Attack:
         file.write_text(self._spoiled(file.read_text(), canary))
 
     def _spoiled(self, text: str, canary: Path) -> str:
-        code = self.code + (FOUND if self.says.startswith("found") else "")
+        code = self.code + (FOUND if self.expected.startswith("found") else "")
         places = {"CANARY": str(canary), "ROOT": str(ROOT), "MARKER": MARKER, "DEEP": DEEP}
         code = re.sub("|".join(places), lambda word: places[word[0]], code)
         if self.old:

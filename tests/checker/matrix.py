@@ -51,7 +51,7 @@ class Verdict:
 
     digest: str
     caught: bool
-    said: str
+    message: str
 
 
 def verdicts(exercise: int) -> dict[str, Verdict]:
@@ -131,10 +131,10 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _row(mutant: Mutant, kept: Mapping[str, Verdict]) -> list[str]:
+def _row(mutant: Mutant, stored: Mapping[str, Verdict]) -> list[str]:
     if has_changed(mutant):
         return [f"`{mutant.name}`", mutant.mistake, "**to be graded**", ""]
-    message = _in_a_cell(kept[str(mutant)].said)
+    message = _in_a_cell(stored[str(mutant)].message)
     return [f"`{mutant.name}`", mutant.mistake, Status.FAIL.value, message]
 
 

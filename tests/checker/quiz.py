@@ -23,7 +23,7 @@ def questions() -> Iterator[Question]:
         for mutant in mutants(exercise):
             code, correction = _code_of(mutant)
             yield Question(
-                mutant.criterion, code, messages[str(mutant)].said, mutant.mistake, correction
+                mutant.criterion, code, messages[str(mutant)].message, mutant.mistake, correction
             )
 
 

@@ -88,7 +88,7 @@ def test_a_place_is_found_by_symbol_or_by_tree(
 
 
 @pytest.mark.parametrize(
-    ("edit", "says"),
+    ("edit", "message"),
     [
         ({"file": "no.py", "symbol": "a", "new": ""}, "there is no no.py"),
         ({"symbol": "total", "new": ""}, "service.py has no definition of total"),
@@ -107,9 +107,9 @@ def test_a_place_is_found_by_symbol_or_by_tree(
     ],
 )
 def test_an_edit_without_its_place_names_the_mutant(
-    edit: dict[str, Any], says: str, folder: Path
+    edit: dict[str, Any], message: str, folder: Path
 ) -> None:
     with pytest.raises(MutantError) as refused:
         write(folder, {"file": "service.py", **edit})
     assert str(refused.value).startswith("1.1-slip: ")
-    assert says in str(refused.value)
+    assert message in str(refused.value)

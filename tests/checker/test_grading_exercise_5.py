@@ -28,7 +28,7 @@ def test_a_wrong_submission_fails_its_criterion_and_no_other(
     assert_fails_alone(mutant)
 
 
-def test_a_command_that_ends_says_why(plain: Path, grade: Grade) -> None:
+def test_a_command_that_ends_reports_why(plain: Path, grade: Grade) -> None:
     names = plain / "submission.toml"
     names.write_text(
         names.read_text().replace("[streaming]", '[streaming]\nstart = "python job.py"')

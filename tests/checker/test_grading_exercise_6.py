@@ -110,16 +110,16 @@ def test_a_task_that_fails_is_not_waited_for(plain: Path, grade: Grade) -> None:
 
 @pytest.mark.airflow
 @pytest.mark.parametrize(
-    ("schedule", "says"),
+    ("schedule", "text"),
     [("None", "never runs"), ('"61 * * * *"', "out of range"), ('"0 6 31 2 *"', "never runs")],
 )
 def test_a_dag_that_never_runs_is_no_schedule(
-    schedule: str, says: str, plain: Path, grade: Grade
+    schedule: str, text: str, plain: Path, grade: Grade
 ) -> None:
     with_dag(plain, schedule)
     last = grade(plain, 6).results[-1]
     assert last.status is Status.FAIL
-    assert says in last.message
+    assert text in last.message
 
 
 def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Grade) -> None:

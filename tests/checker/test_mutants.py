@@ -51,11 +51,11 @@ def test_each_was_graded_as_it_is_now_and_caught_alone() -> None:
     assert changed == set(), "make matrix ONLY=changed"
 
 
-def test_the_page_shows_the_verdicts_that_are_kept() -> None:
+def test_the_page_shows_the_stored_verdicts() -> None:
     assert matrix.PAGE.read_text() == matrix.page(), "make matrix ONLY=changed"
 
 
-def test_a_verdict_is_kept_until_the_mutant_changes(
+def test_a_verdict_counts_until_the_mutant_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matrix, "WRONG", tmp_path)

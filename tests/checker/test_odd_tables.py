@@ -73,7 +73,7 @@ def odd(frame: pd.DataFrame, columns: list[str]) -> Iterator[pd.DataFrame]:
 Travel = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def judge(check: Callable[[Any], object], submission: Any) -> None:
+def grade(check: Callable[[Any], object], submission: Any) -> None:
     """Grade; any exception but this one would be an error of ours."""
     with suppress(SubmissionError):
         check(submission)
@@ -93,8 +93,8 @@ def test_training_data(
             view=lambda *_: SimpleNamespace(ttl=datetime.timedelta(days=90)),
             call=lambda *_, table=table: table,
         )
-        judge(pit.training_data_is_generated, submission)
-        judge(pit.leakage_is_demonstrated, submission)
+        grade(pit.training_data_is_generated, submission)
+        grade(pit.leakage_is_demonstrated, submission)
 
 
 @pytest.mark.slow
@@ -124,16 +124,16 @@ def test_exported_files(hidden: HiddenData, travelled: Travel) -> None:
                 call=lambda *_: None,
                 outputs=lambda _, file, __, files=files: files.get(file, files["y_test"]),
             )
-            judge(pit.splits_are_exported, submission)
+            grade(pit.splits_are_exported, submission)
 
 
 def test_a_drift_report(travelled: Travel) -> None:
     right = pd.DataFrame({"feature": ["a"], "has_drift": True, "psi": 0.3, "severity": "high"})
     tables = [travelled(frame) for frame in odd(right, list(right))]
-    for said in [*tables, [{"feature": "a"}, 1], [[1], 2], [1], {}, "report", None]:
+    for returned in [*tables, [{"feature": "a"}, 1], [[1], 2], [1], {}, "report", None]:
 
         def read(submission: Any) -> None:
             for row in monitoring.report(submission, ["a"]).values():
                 monitoring.row_is_right(row, "drift")
 
-        judge(read, SimpleNamespace(call=lambda *_, said=said: said))
+        grade(read, SimpleNamespace(call=lambda *_, returned=returned: returned))

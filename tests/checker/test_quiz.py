@@ -46,7 +46,7 @@ def test_right_answers_are_counted_and_a_wrong_one_is_corrected() -> None:
     assert "1 of 1 right" in game([str(right), "Q"])
 
 
-def test_another_answer_is_asked_again() -> None:
+def test_another_answer_is_requested_again() -> None:
     assert "0 of 1 right" in game(["five", "", str(wrong_choice()), "q"])
 
 

@@ -52,7 +52,7 @@ def test_the_reference_passes(
     copy_reference(tmp_path)
     with_tables(tmp_path, hidden_data.directory)
     card = Grader(box, hidden_data, in_force).grade(tmp_path, criteria_of(exercise))
-    assert {r.criterion.id: told(r) for r in card.results if r.status is not Status.PASS} == {}
+    assert {r.criterion.id: described(r) for r in card.results if r.status is not Status.PASS} == {}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
@@ -63,8 +63,8 @@ def test_a_mutant_of_what_is_timed_fails(
     folder = wrong(mutant, tmp_path / "wrong")
     needs = BY_ID[mutant.criterion].needs
     *met, result = grader.grade(folder, [*needs, mutant.criterion]).results
-    assert {r.criterion.id: told(r) for r in met if r.status is not Status.PASS} == {}
-    assert result.status is Status.FAIL, told(result)
+    assert {r.criterion.id: described(r) for r in met if r.status is not Status.PASS} == {}
+    assert result.status is Status.FAIL, described(result)
 
 
 @pytest.mark.kafka
@@ -96,6 +96,6 @@ def wrong(mutant: Mutant, folder: Path) -> Path:
     return folder
 
 
-def told(result: Result) -> str:
+def described(result: Result) -> str:
     """Return the output to read after an unexpected verdict."""
     return f"{result.status}: {result.measured} {result.message} {result.log_tail[-500:]}"

@@ -83,5 +83,5 @@ def test_trouble_of_ours_kills_nothing(status: Status | None, outcome: str) -> N
     assert verdict_of(decided, "").outcome == outcome
 
 
-def test_the_page_shows_the_verdicts_that_are_kept() -> None:
+def test_the_page_shows_the_stored_verdicts() -> None:
     assert PAGE.read_text() == page(), "make mutation-score ONLY=page"

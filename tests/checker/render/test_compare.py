@@ -79,7 +79,7 @@ def test_a_roster_needs_its_columns(text: str | None, graded: Path, tmp_path: Pa
         compare([graded], None, tmp_path / "out", roster)
 
 
-def test_the_json_tells_what_was_measured(out: Path) -> None:
+def test_the_json_has_what_was_measured(out: Path) -> None:
     content = json.loads((out / "compare.json").read_text())
     first, ann, *_ = content["submissions"]
     assert (first["is_reference"], ann["is_reference"]) == (True, False)
@@ -150,7 +150,7 @@ def test_a_click_sorts_by_a_figure_and_leaves_the_reference(page: Page) -> None:
     assert shown_names(page)[:3] == ["ours (reference)", "bob", "ann"]
 
 
-def test_the_filters_leave_what_is_asked_for(page: Page) -> None:
+def test_the_filters_leave_what_is_selected(page: Page) -> None:
     page.get_by_label("submission").fill("BO")
     assert shown_names(page) == ["ours (reference)", "bob"]
     page.get_by_label("only rows").check()

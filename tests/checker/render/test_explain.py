@@ -45,7 +45,7 @@ def test_every_criterion_has_a_question(identifier: str) -> None:
     assert f"lab check --explain {identifier}" in more
 
 
-def test_it_says_how_a_criterion_is_judged_and_what_it_catches() -> None:
+def test_it_describes_how_a_criterion_is_graded_and_what_it_catches() -> None:
     row = contract_row("2.4")
     assert set(row) == {"what is done", "passes when", "catches"}
     assert all(text in explained("2.4") for text in row.values())
@@ -73,7 +73,7 @@ def test_a_criterion_that_the_brief_does_not_have_is_the_users_mistake(
         shown("7.1")
 
 
-def test_every_check_says_what_it_checks() -> None:
+def test_every_check_describes_what_it_checks() -> None:
     assert all(check.__doc__ for check in checks_in(ROOT).values())
 
 

@@ -94,13 +94,13 @@ def test_the_terminal_names_the_next_step(scorecard: Scorecard, next_step: str |
 
 
 @each_form
-def test_a_form_tells_where_a_submission_failed(form: Form) -> None:
+def test_a_form_shows_where_a_submission_failed(form: Form) -> None:
     text = written(form, mixed())
     assert "theirs" in text
     assert "Feature values match manual calculations" in text
 
 
-def test_text_is_cut_and_says_so() -> None:
+def test_text_is_cut_visibly() -> None:
     assert plain("a" * LONGEST) == "a" * LONGEST
     assert plain("b" + "a" * LONGEST).endswith("a[… cut]")
     assert plain("a" * LONGEST + "b", keep_end=True).endswith("ab")
@@ -121,7 +121,7 @@ def test_a_scorecard_is_read_back_as_it_was(tmp_path: Path) -> None:
         assert read_scorecard(file) == scorecard
 
 
-def test_a_scorecard_says_what_it_was_made_with() -> None:
+def test_a_scorecard_names_what_it_was_made_with() -> None:
     content = json.loads(written(Form.JSON, mixed()))
     versions = ("contract_version", "grader_version", "lock_hash", "thresholds_hash", "machine")
     assert all(content[name] for name in versions)
@@ -224,7 +224,7 @@ def test_github_summary_fits_and_keeps_the_table() -> None:
     assert text.count("| ❌ |") == 35
 
 
-def test_github_summary_says_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_github_summary_names_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("checker.render.github.LIMIT_BYTES", 8_000)
     text = written(Form.GITHUB, hostile())
     assert len(text.encode()) < 8_200
@@ -243,7 +243,7 @@ def test_github_summary_is_markdown_without_markup_of_theirs() -> None:
 # ---- HTML --------------------------------------------------------------------------------------
 
 
-def test_html_escapes_what_they_wrote_and_asks_nothing_of_the_network() -> None:
+def test_html_escapes_what_they_wrote_and_needs_no_network() -> None:
     page = written(Form.HTML, hostile())
     assert not re.search(r"<(?:script|img|iframe|link|object)\b", page)
     assert "&lt;script&gt;" in page
@@ -254,7 +254,7 @@ def test_html_escapes_what_they_wrote_and_asks_nothing_of_the_network() -> None:
 # ---- The command -------------------------------------------------------------------------------
 
 
-def test_the_command_writes_a_kept_scorecard_in_another_form(tmp_path: Path) -> None:
+def test_the_command_writes_a_stored_scorecard_in_another_form(tmp_path: Path) -> None:
     stored, page = tmp_path / "scorecard.json", tmp_path / "pages" / "scorecard.html"
     mixed().write(stored)
     assert CliRunner().invoke(app, ["render", str(stored), "--out", str(page)]).exit_code == 0

@@ -135,8 +135,8 @@ def test_a_scorecard_is_not_replaced_by_one_of_other_criteria(tmp_path: Path) ->
 
 
 def test_other_packages_are_another_provenance(tmp_path: Path) -> None:
-    def packages_hash(asked: str) -> str:
-        (tmp_path / REQUIRED).write_text(asked)
+    def packages_hash(requirements: str) -> str:
+        (tmp_path / REQUIRED).write_text(requirements)
         config = CheckerSettings().model_copy(update={"extra_packages": tmp_path})
         return provenance(config, tmp_path).packages_hash
 
@@ -162,7 +162,7 @@ def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
         BatchRun([], tmp_path, criteria_of(1), CheckerSettings()).grade()
 
 
-def test_a_dry_run_says_what_is_found_and_grades_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_prints_what_is_found_and_grades_nothing(tmp_path: Path) -> None:
     make_workspace(tmp_path / "ann")
     out, nobody = tmp_path / "out", tmp_path / "nobody"
     words = ["grade", str(tmp_path / "ann"), "--dry-run", "--out", str(out)]
@@ -184,7 +184,7 @@ def test_a_dry_run_says_what_is_found_and_grades_nothing(tmp_path: Path) -> None
         (mixed(), 1, 3),
     ],
 )
-def test_the_status_tells_the_end(
+def test_the_status_names_the_end(
     scorecard: Scorecard, fail_under: int | None, status: int
 ) -> None:
     assert exit_status(scorecard, fail_under) == status
@@ -265,7 +265,7 @@ def test_a_timer_that_ran_before_goes_on() -> None:
         signal.setitimer(signal.ITIMER_REAL, left)
 
 
-def test_a_submission_without_time_left_keeps_what_was_judged(
+def test_a_submission_without_time_left_keeps_earlier_verdicts(
     grade_by: GradeBy, tmp_path: Path
 ) -> None:
     def quick(_: object) -> Outcome:

@@ -101,8 +101,8 @@ def test_the_comparison_has_a_column_and_a_page(tmp_path: Path) -> None:
     assert read_copies([tmp_path])[0] == high
     compare([tmp_path], None, tmp_path)
     rows = list(csv.DictReader((tmp_path / "compare.csv").open(newline="")))
-    said = "93% of exercise 2 as in the solution; 50% of exercise 1 as in ann"
-    assert [row["similar code"] for row in rows] == ["40% of exercise 1 as in bob", said]
+    similar = "93% of exercise 2 as in the solution; 50% of exercise 1 as in ann"
+    assert [row["similar code"] for row in rows] == ["40% of exercise 1 as in bob", similar]
     assert "93% of exercise 2 as in the solution" in (tmp_path / "index.html").read_text()
     page = (tmp_path / "copies.html").read_text()
     assert mine in page

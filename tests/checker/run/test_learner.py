@@ -97,7 +97,7 @@ def test_the_exercises_before_the_first_are_the_solutions(tmp_path: Path) -> Non
     assert "TODO 1" in unwritten.read_text()
 
 
-def test_reset_restores_the_starter_beside_the_learners_file(workspace: Path) -> None:
+def test_reset_restores_the_starter_next_to_the_learners_file(workspace: Path) -> None:
     starter = (workspace / TRAINING).read_text()
     (workspace / TRAINING).write_text(OWN)
     (workspace / "exercise_02_pit_training" / "helpers.py").write_text("X = 1")
@@ -110,7 +110,7 @@ def test_reset_restores_the_starter_beside_the_learners_file(workspace: Path) ->
         reset_exercise(ROOT, 2)
 
 
-def test_a_second_reset_keeps_what_the_first_kept(workspace: Path) -> None:
+def test_a_second_reset_keeps_the_copy_of_the_first(workspace: Path) -> None:
     for text in ("first = 1", "second = 2"):
         (workspace / TRAINING).write_text(text)
         reset_exercise(workspace, 2)

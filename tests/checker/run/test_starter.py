@@ -31,15 +31,15 @@ def result_of(card: Scorecard, criterion: str) -> Result:
     return next(result for result in card.results if result.criterion.id == criterion)
 
 
-def assert_fails(card: Scorecard, criterion: str, says: str, hint: str) -> None:
+def assert_fails(card: Scorecard, criterion: str, text: str, hint: str) -> None:
     result = result_of(card, criterion)
     assert result.status is Status.FAIL, result
-    assert says in f"{result.measured} {result.message} {result.log_tail}"
+    assert text in f"{result.measured} {result.message} {result.log_tail}"
     assert hint in result.hint
 
 
 @pytest.mark.kafka
-def test_what_fails_says_what_is_wrong(starter: Path, grade: Grade) -> None:
+def test_a_failure_names_what_is_wrong(starter: Path, grade: Grade) -> None:
     card = grade(starter)
     assert card.count(Status.FAIL) == 4, not_passed(card)
     assert card.count(Status.SKIPPED) == 31
@@ -57,7 +57,7 @@ def test_training_data_that_run_at_import(applied: Path, grade: Grade) -> None:
     assert result_of(card, "2.4").status is Status.PASS, "what stands above is graded"
 
 
-def test_a_script_that_asks_redis_by_get(applied: Path, grade: Grade) -> None:
+def test_a_script_that_reads_redis_by_get(applied: Path, grade: Grade) -> None:
     card = grade(applied, 3)
     assert_fails(card, "3.4", "ended before backfill_features() was defined", "#keys-and-get")
     assert result_of(card, "3.3").status is Status.PASS

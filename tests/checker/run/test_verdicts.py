@@ -141,7 +141,7 @@ def test_a_folder_without_the_expected_scripts_is_not_attempted(
 
 
 @pytest.mark.parametrize(
-    ("trick", "limits", "says"),
+    ("trick", "limits", "text"),
     [
         ("import os; os._exit(0)", {}, "ended without an answer"),
         ("while True: pass", {"import_timeout_s": 2}, "no answer within 2 s"),
@@ -155,14 +155,14 @@ def test_a_folder_without_the_expected_scripts_is_not_attempted(
     ids=["exits", "hangs", "returns_an_object", "takes_all_memory"],
 )
 def test_a_script_that_misbehaves_fails(
-    trick: str, limits: dict[str, Any], says: str, grade: Grade, plain: Path
+    trick: str, limits: dict[str, Any], text: str, grade: Grade, plain: Path
 ) -> None:
     script = plain / SCRIPT
     script.write_text(f"{script.read_text()}\n{trick}\n")
     card = grade(plain, 2, **limits)
     first, *others = card.results
     assert first.status is Status.FAIL
-    assert says in first.message
+    assert text in first.message
     assert {result.status for result in others} == {Status.SKIPPED}
 
 

@@ -10,7 +10,7 @@ import pytest
 from checker.sandbox.clock import clock_ahead
 
 A_DAY_S = 86_400
-ASKED: dict[str, Callable[[], datetime]] = {
+CLOCKS: dict[str, Callable[[], datetime]] = {
     "now": lambda: datetime.now(),
     "now_utc": lambda: datetime.now(tz=UTC).replace(tzinfo=None),
     "time": lambda: datetime.fromtimestamp(time.time()),
@@ -21,11 +21,11 @@ ASKED: dict[str, Callable[[], datetime]] = {
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", CLOCKS)
 def test_every_clock_of_python_is_ahead_and_right_again(name: str) -> None:
-    before = ASKED[name]()
+    before = CLOCKS[name]()
     with clock_ahead(A_DAY_S):
-        ahead = ASKED[name]()
-    after = ASKED[name]()
+        ahead = CLOCKS[name]()
+    after = CLOCKS[name]()
     assert timedelta(days=1) <= ahead - before < timedelta(days=1, minutes=5)
     assert timedelta(0) <= after - before < timedelta(minutes=5)

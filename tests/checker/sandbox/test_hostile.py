@@ -85,7 +85,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(
     failed = next(r for r in card.results if r.status is not Status.PASS)
     text = f"{failed.message}\n{failed.log_tail}"
     assert (failed.criterion.id, failed.status) == (attack.first_failure, Status.FAIL), text
-    assert attack.is_said(text), text
+    assert attack.is_expected(text), text
     assert bench.canary.read_text() == SECRET
     assert_harmless(card)
 

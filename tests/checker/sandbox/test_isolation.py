@@ -57,7 +57,7 @@ def folders(tmp_path: Path) -> Folders:
     return made
 
 
-def said_by(code: str, folders: Folders, config: CheckerSettings) -> str:
+def output_of(code: str, folders: Folders, config: CheckerSettings) -> str:
     command = isolated([sys.executable, "-c", code], folders, config)
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
@@ -67,7 +67,7 @@ def test_the_services_answer_to_the_names_of_a_compose_file(
 ) -> None:
     names = ["localhost", "redis", "kafka", "broker"]
     code = f"import socket; print({{socket.gethostbyname(name) for name in {names}}})"
-    assert said_by(code, folders, apart).strip() == "{'127.0.0.1'}"
+    assert output_of(code, folders, apart).strip() == "{'127.0.0.1'}"
 
 
 @pytest.mark.kafka
@@ -85,7 +85,7 @@ def test_java_finds_the_services_by_these_names_too(
     assert run.stdout.split() == ["127.0.0.1"] * 3, run.stderr
 
 
-def test_where_namespaces_are_missing_it_is_said(
+def test_where_namespaces_are_missing_it_is_reported(
     folders: Folders, apart: CheckerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -97,7 +97,7 @@ def asleep() -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == SLEEP]
 
 
-def test_without_isolation_too_what_got_away_is_ended(box: Sandbox, tmp_path: Path) -> None:
+def test_without_isolation_too_what_escaped_is_ended(box: Sandbox, tmp_path: Path) -> None:
     """Its parent has ended, and its session is its own."""
     child = box.child(cwd=tmp_path, path=[], env={}, log=tmp_path / "log", memory_bytes=2**33)
     child.ask(60, do="run", command="(setsid sleep 6007 &)")
@@ -115,7 +115,7 @@ def test_without_isolation_too_what_got_away_is_ended(box: Sandbox, tmp_path: Pa
         ([], "none", NOT_ISOLATED),
     ],
 )
-def test_the_best_isolation_there_is_is_taken_and_what_it_lacks_is_said(
+def test_the_best_isolation_there_is_is_taken_and_what_it_lacks_is_printed(
     possible: list[tuple[str, ...]],
     isolation: str,
     lacks: str,

@@ -270,7 +270,7 @@ def test_no_step_of_the_grader_writes_through_a_link(
     assert not any(elsewhere.iterdir())
 
 
-def test_a_file_is_written_anew_through_a_link_within(make: Make) -> None:
+def test_a_file_is_written_again_through_a_link_within(make: Make) -> None:
     root = make().root
     (root / "file").write_text("longer than before")
     replaced(root / "link", root / "file")

@@ -14,16 +14,16 @@ from checker.serving.payments import (
     skewed_payments,
 )
 
-KEPT = 5
+RESERVED = 5
 
 
-def test_nobody_is_asked_about_those_who_are_kept(hidden: HiddenData) -> None:
+def test_no_request_names_a_reserved_user(hidden: HiddenData) -> None:
     mine = hidden.unchanged()
-    add_new_entities(mine, KEPT)
-    first, second = payments_of_unasked(mine, 1, [2, KEPT - 2])
+    add_new_entities(mine, RESERVED)
+    first, second = payments_of_unasked(mine, 1, [2, RESERVED - 2])
     rows = pd.concat([first, second])
-    assert (len(first), len(second)) == (2, KEPT - 2)
-    assert len(rows) == rows["user_id"].nunique() == rows["merchant_id"].nunique() == KEPT
+    assert (len(first), len(second)) == (2, RESERVED - 2)
+    assert len(rows) == rows["user_id"].nunique() == rows["merchant_id"].nunique() == RESERVED
     assert rows["user_id"].str.startswith(NEW).all()
     others = [hot_payments(mine), skewed_payments(mine, 100, 2), payments(mine, 500, 3)]
     for sent in others:
@@ -34,9 +34,9 @@ def test_nobody_is_asked_about_those_who_are_kept(hidden: HiddenData) -> None:
 
 def test_cold_pairs_are_mixed_into_those_of_hot_ones(hidden: HiddenData) -> None:
     mine = hidden.unchanged()
-    add_new_entities(mine, KEPT)
-    (cold,) = payments_of_unasked(mine, 1, [KEPT])
+    add_new_entities(mine, RESERVED)
+    (cold,) = payments_of_unasked(mine, 1, [RESERVED])
     sent = skewed_payments(mine, 50, 2, cold)
     assert len(sent) == 50
-    assert sent["user_id"].isin(cold["user_id"]).sum() == KEPT
+    assert sent["user_id"].isin(cold["user_id"]).sum() == RESERVED
     assert sent["amount_vs_avg_ratio"].notna().all()

@@ -68,7 +68,7 @@ def test_a_number_without_measure_is_no_right_one(server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("layout", ["csv:{user_id}", "json:no_user", ""])
-def test_a_layout_that_is_none_is_told(server: RedisServer, layout: str) -> None:
+def test_a_layout_that_is_none_is_reported(server: RedisServer, layout: str) -> None:
     with pytest.raises(SubmissionError, match="read is"):
         reading(server, layout)
 

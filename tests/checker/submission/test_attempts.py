@@ -33,7 +33,7 @@ def take(tmp_path: Path, files: Files, **limits: Any) -> Intake:
     return take_in(tmp_path / "ann", tmp_path / "taken", config)
 
 
-def judged(taken: Intake, message: str = NO_FUNCTION, criterion: str = "2.1") -> Result:
+def result_of(taken: Intake, message: str = NO_FUNCTION, criterion: str = "2.1") -> Result:
     result = Result(BY_ID[criterion], Status.NOT_ATTEMPTED, message=message)
     return Attempts(taken).final(result)
 
@@ -84,7 +84,7 @@ def test_a_function_is_found_however_its_file_is_written(
 def test_code_that_cannot_be_graded_fails_with_the_reason(
     source: str | bytes, reason: str, tmp_path: Path
 ) -> None:
-    result = judged(take(tmp_path, {f"{FOLDER}/{SCRIPT}": source}))
+    result = result_of(take(tmp_path, {f"{FOLDER}/{SCRIPT}": source}))
     assert result.status is Status.FAIL
     assert reason in result.message
 
@@ -103,7 +103,7 @@ def test_code_that_cannot_be_graded_fails_with_the_reason(
 def test_code_in_another_place_is_named(
     name: str, content: str, message: str, reason: str, tmp_path: Path
 ) -> None:
-    result = judged(take(tmp_path, {name: content, "other/b.py": ""}), message)
+    result = result_of(take(tmp_path, {name: content, "other/b.py": ""}), message)
     assert result.status is Status.FAIL
     assert reason in result.message
 
@@ -119,7 +119,7 @@ def test_code_in_another_place_is_named(
 def test_files_of_other_names_are_named(
     criterion: str, folder: str, message: str, reason: str, tmp_path: Path
 ) -> None:
-    result = judged(take(tmp_path, {f"{folder}/a.py": "x = 1\n"}), message, criterion)
+    result = result_of(take(tmp_path, {f"{folder}/a.py": "x = 1\n"}), message, criterion)
     assert result.status is Status.FAIL
     assert reason in result.message
 
@@ -135,7 +135,7 @@ def test_files_of_other_names_are_named(
 )
 def test_what_is_to_be_written_yet_stays_so(files: Files, tmp_path: Path) -> None:
     (tmp_path / "ann").mkdir()
-    assert judged(take(tmp_path, files)).status is Status.NOT_ATTEMPTED
+    assert result_of(take(tmp_path, files)).status is Status.NOT_ATTEMPTED
 
 
 def test_what_needs_a_criterion_that_fails_so_is_skipped(tmp_path: Path) -> None:

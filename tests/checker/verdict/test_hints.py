@@ -19,7 +19,7 @@ WITHOUT_PANDAS = (
 
 
 @pytest.mark.parametrize(
-    ("said", "hint"),
+    ("text", "hint"),
     [
         (WITHOUT_PANDAS, "pd is used, but neither imported nor defined"),
         ("it ended before f() was defined, with IndexError", "cuts off what stands below"),
@@ -30,12 +30,12 @@ WITHOUT_PANDAS = (
         ("error: AttributeError: STRNG", "its file and line"),
     ],
 )
-def test_an_exception_leads_to_its_pitfall(said: str, hint: str) -> None:
-    assert hint in hint_for(replace(FAILED, message=said))
-    assert hint in hint_for(replace(FAILED, message="`python job.py` ended", log_tail=said))
+def test_an_exception_leads_to_its_pitfall(text: str, hint: str) -> None:
+    assert hint in hint_for(replace(FAILED, message=text))
+    assert hint in hint_for(replace(FAILED, message="`python job.py` ended", log_tail=text))
 
 
-def test_it_is_more_to_the_point_than_what_is_said_of_every_exception() -> None:
+def test_it_is_more_to_the_point_than_the_hint_of_every_exception() -> None:
     failed = replace(FAILED, message=WITHOUT_PANDAS, hint="Kafka is at $LAB_KAFKA_PORT")
     assert hint_for(failed).startswith("pd is used")
 
