@@ -2,7 +2,7 @@
 
 5.6 waits until five minutes have passed, with the machine idle. So exercise 5 begins, in a process
 with services of its own, and all other exercises are graded once 5.5 has its result: no criterion
-that is timed runs beside one that loads the machine.
+that is timed runs next to one that loads the machine.
 """
 
 import secrets
