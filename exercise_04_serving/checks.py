@@ -168,17 +168,17 @@ def cache_is_hit(submission: Submission) -> Outcome:
     sent = pd.concat([mixed_payments, crossed], ignore_index=True)
     got = answered(submission, predictions)
     right = right_answers(submission, sent, got)
-    eternal = lasting_keys(submission.sandbox.redis).total() - of_store
+    lasting = lasting_keys(submission.sandbox.redis).total() - of_store
     least = submission.config.serving_hit_rate
     is_reported = warm.is_reported and mixed.is_reported
     return Outcome(
-        mixed.by_request > least and is_reported and bool(right.all()) and eternal < len(hot) / 2,
+        mixed.by_request > least and is_reported and bool(right.all()) and lasting < len(hot) / 2,
         f"{mixed.by_request:.0%} of {pairs} requests read no stored features, "
         f"{mixed.by_entity:.0%} of entities; /stats reports {mixed.claimed:.0%}, and "
         f"{warm.claimed:.0%} (true {warm.by_request:.0%}) of warm ones; "
-        f"{int(right.sum())} of {len(sent)} answers right; {eternal} entries never expire",
+        f"{int(right.sum())} of {len(sent)} answers right; {lasting} entries live more than a day",
         f"more than {least:.0%} of requests; /stats within {STATS_TOLERANCE:.0%} points, twice; "
-        "all right; a time to live",
+        "all right; a time to live of a day at most",
         hint="keep stored features by pair or by entity, without the amount; count hits and "
         "misses where they happen: docs/errata.md#the-hit-rate",
         examples=wrong_values(submission, sent, got),

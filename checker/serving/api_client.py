@@ -4,11 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from checker.sandbox.redis import SandboxRedis
 from checker.serving.feature_reads import StoredFeatures
 from checker.serving.http_probe import Answer, Body, ask
 from checker.serving.payments import (
@@ -26,13 +28,13 @@ from checker.serving.server import Server, says_healthy
 from checker.submission.submission import Submission
 from checker.verdict.equality import differences, equal_rows
 from checker.verdict.outcome import CounterExample, SubmissionError
-from lab.stack.redis import RedisServer
 
 PREDICT, BATCH, HEALTH, STATS = "/predict", "/predict/batch", "/health", "/stats"
 MOST_UNANSWERED = 3  # missing answers after which no more requests are sent
 POLL_S = 0.1
 STEADY_S, STEADY_REQUESTS, MOST_RELAPSES = 1.0, 3, 3  # workers may notice one after the other
 STATS_TOLERANCE = 0.05
+A_DAY_S, MOST_KEYS = 86_400, 10_000
 
 
 def nothing() -> None:
@@ -141,10 +143,19 @@ def _is_share(given: float, rate: float) -> bool:
     return min(abs(given - rate), abs(given / 100 - rate)) <= STATS_TOLERANCE
 
 
-def lasting_keys(redis: RedisServer) -> Counter[str]:
-    """Count the keys without a time to live, by database."""
+def lasting_keys(redis: SandboxRedis) -> Counter[str]:
+    """Count the keys that live for more than a day, by database."""
     keyspace: Any = redis.client().info("keyspace")
-    return Counter({name: counts["keys"] - counts["expires"] for name, counts in keyspace.items()})
+    return Counter(
+        {name: _lasting(redis.client(int(name.removeprefix("db")))) for name in keyspace}
+    )
+
+
+def _lasting(client: Any) -> int:
+    pipeline = client.pipeline(transaction=False)
+    for key in islice(client.scan_iter(count=1_000), MOST_KEYS):
+        pipeline.ttl(key)
+    return sum(seconds == -1 or seconds > A_DAY_S for seconds in pipeline.execute())
 
 
 def seconds_until(server: Server, limit_s: float, *, healthy: bool) -> float | None:
