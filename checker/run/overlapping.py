@@ -8,9 +8,10 @@ that is timed runs next to one that loads the machine.
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from checker.run.grading_process import GradingProcess
@@ -33,19 +34,13 @@ class OverlappingGrader:
         self._streaming = streaming
 
     def grade(self, folder: Path, ids: Sequence[str], on_result: OnResult) -> Scorecard:
-        """Grade all criteria of a submission; `on_result` is called from two threads."""
+        """Grade the criteria of a submission; with all 35, `on_result` is called by two threads."""
         if set(ids) != set(criteria_of(None)):
             return self._others.grade(folder, ids, on_result)
-        is_waiting = threading.Event()
-
-        def on_streaming(result: Result) -> None:
-            on_result(result)
-            if result.criterion.id == BEFORE_THE_WAIT:
-                is_waiting.set()
-
-        own = criteria_of(STREAMING)
+        is_waiting, own = threading.Event(), criteria_of(STREAMING)
         with ThreadPoolExecutor(1) as thread:
-            graded = thread.submit(self._streaming.grade, folder, own, on_streaming)
+            notify = partial(_notify, on_result, is_waiting)
+            graded = thread.submit(self._streaming.grade, folder, own, notify)
             graded.add_done_callback(lambda _: is_waiting.set())
             try:
                 is_waiting.wait()
@@ -53,10 +48,19 @@ class OverlappingGrader:
                 card = self._others.grade(folder, rest, on_result)
                 return _in_order(card, graded.result(), ids)
             finally:
-                while not graded.done():  # its process may be starting just now
-                    self._streaming.kill()
-                    wait([graded], POLL_S)
-                self._streaming.kill()
+                self._end(graded)
+
+    def _end(self, graded: Future[Scorecard]) -> None:
+        while not graded.done():  # its process may be starting just now
+            self._streaming.kill()
+            wait([graded], POLL_S)
+        self._streaming.kill()
+
+
+def _notify(on_result: OnResult, is_waiting: threading.Event, result: Result) -> None:
+    on_result(result)
+    if result.criterion.id == BEFORE_THE_WAIT:
+        is_waiting.set()
 
 
 def _in_order(card: Scorecard, streaming: Scorecard, ids: Sequence[str]) -> Scorecard:
