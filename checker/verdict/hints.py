@@ -65,7 +65,7 @@ PITFALLS = (
         'and what is to be run under `if __name__ == "__main__":`',
     ),
     (
-        r"error: (?:Attribute|Name|Syntax|Type|Indentation)Error",
+        r"^error: (?:Attribute|Name|Syntax|Type|Indentation)Error",
         "`lab run 1` in the workspace prints the same error with its file and line",
     ),
 )
