@@ -1,10 +1,12 @@
 """`lab check`: one submission, criterion by criterion, for a person who waits for it."""
 
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from checker.render.terminal import SIGNS, show
 from checker.run import progress
-from checker.run.overlapping import OverlappingGrader, overlapping_grader
-from checker.run.runner import Grader, criteria_of, grader
+from checker.run.overlapping import grade_all
+from checker.run.runner import OnResult, criteria_of, grader
 from checker.settings import CheckerSettings
 from checker.submission.attempts import Attempts, with_reasons
 from checker.submission.intake import name_of, take_in
@@ -31,6 +33,7 @@ from lab.settings import ROOT
 WATCHED = {".py", ".ipynb", ".yaml", ".yml", ".toml", ".sql", ".sh"}
 NOT_WATCHED = {".venv", ".git", "__pycache__", "build", "node_modules", "data"}
 POLL_S = 0.5
+Grade = Callable[[Path, Sequence[str], OnResult], Scorecard]
 
 
 def criteria(what: str | None) -> list[str]:
@@ -51,12 +54,15 @@ def check(
     folder: Path, ids: Sequence[str], seed: int | None, config: CheckerSettings, console: Console
 ) -> Scorecard:
     """Grade a submission by the criteria of these ids."""
-    with overlapping_grader(config, seed) as by:
-        return check_with(by, folder, ids, console)
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    with grader(config, seed) as by:
+        is_all = list(ids) == criteria_of(None)
+        grade = partial(grade_all, by, seed) if is_all else by.grade
+        return check_with(grade, folder, ids, config, console)
 
 
 def check_with(
-    by: Grader | OverlappingGrader, folder: Path, ids: Sequence[str], console: Console
+    grade: Grade, folder: Path, ids: Sequence[str], config: CheckerSettings, console: Console
 ) -> Scorecard:
     """Grade by a grader that is there already, with a bar of progress; print the scorecard."""
     console.print(f"checking {escape(plain(name_of(folder)))}", highlight=False)
@@ -73,17 +79,17 @@ def check_with(
                 bar.console.print(line, highlight=False)
 
         with tempfile.TemporaryDirectory(prefix="lab-check-") as scratch:
-            taken = take_in(folder, Path(scratch), by.config)
+            taken = take_in(folder, Path(scratch), config)
             for name in taken.unread:
                 bar.console.print(f"  left out: {escape(plain(name))}", highlight=False)
             for note in taken.notes.values():
                 bar.console.print(f"  {escape(plain(note))}", highlight=False)
             attempts = Attempts(taken)
-            card = with_reasons(by.grade(taken.folder, ids, on_result), taken)
+            card = with_reasons(grade(taken.folder, ids, on_result), taken)
     show(card, console)
     if folder.resolve() == WORKSPACE != ROOT:
         try:
-            progress.record(card, by.config.build_dir)
+            progress.record(card, config.build_dir)
         except OSError as error:
             console.print(f"  not stored for lab progress: {escape(str(error))}", highlight=False)
         show_next_todo(card, console)
@@ -114,7 +120,7 @@ def watch(
         while True:
             seen = saved(folder)
             try:
-                check_with(by, folder, ids, console)
+                check_with(by.grade, folder, ids, config, console)
             except UserError as error:  # such as a file that is saved by half
                 console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
             console.print("waiting for a change; Ctrl-C ends", style="dim")

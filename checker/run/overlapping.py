@@ -5,18 +5,16 @@ with services of its own, and all other exercises are graded once 5.5 has its re
 that is timed runs next to one that loads the machine.
 """
 
-import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from checker.run.grading_process import GradingProcess
-from checker.run.runner import Grader, OnResult, criteria_of, grader
-from checker.settings import CheckerSettings
+from checker.run.runner import Grader, OnResult, criteria_of
+from checker.submission.copying import EXERCISE_FOLDER
+from checker.submission.scripts import scripts
 from checker.verdict.results import Result, Scorecard
 
 STREAMING = 5
@@ -25,52 +23,42 @@ LOG = "grader.log"
 POLL_S = 0.5
 
 
-class OverlappingGrader:
-    """Grades like a `Grader`, with a second process for exercise 5 where others are graded too."""
+def grade_all(
+    by: Grader, seed: int, folder: Path, ids: Sequence[str], on_result: OnResult
+) -> Scorecard:
+    """Grade all criteria, those of exercise 5 by a process; `on_result` is called in two threads.
 
-    def __init__(self, others: Grader, streaming: GradingProcess) -> None:
-        self.config = others.config
-        self._others = others
-        self._streaming = streaming
+    Both have hidden data of the `seed`. Without scripts in exercise 5 there is nothing to wait for.
+    """
+    if not _has_scripts(folder, STREAMING):
+        return by.grade(folder, ids, on_result)
+    is_waiting, streaming = threading.Event(), criteria_of(STREAMING)
+    process = GradingProcess(seed, by.config.build_dir / LOG, by.config)
 
-    def grade(self, folder: Path, ids: Sequence[str], on_result: OnResult) -> Scorecard:
-        """Grade the criteria of a submission; with all 35, `on_result` is called by two threads."""
-        if set(ids) != set(criteria_of(None)):
-            return self._others.grade(folder, ids, on_result)
-        is_waiting, own = threading.Event(), criteria_of(STREAMING)
-        with ThreadPoolExecutor(1) as thread:
-            notify = partial(_notify, on_result, is_waiting)
-            graded = thread.submit(self._streaming.grade, folder, own, notify)
-            graded.add_done_callback(lambda _: is_waiting.set())
-            try:
-                is_waiting.wait()
-                rest = [identifier for identifier in ids if identifier not in own]
-                card = self._others.grade(folder, rest, on_result)
-                return _in_order(card, graded.result(), ids)
-            finally:
-                self._end(graded)
+    def on_streaming(result: Result) -> None:
+        on_result(result)
+        if result.criterion.id == BEFORE_THE_WAIT:
+            is_waiting.set()
 
-    def _end(self, graded: Future[Scorecard]) -> None:
-        while not graded.done():  # its process may be starting just now
-            self._streaming.kill()
-            wait([graded], POLL_S)
-        self._streaming.kill()
+    with ThreadPoolExecutor(1) as thread:
+        graded = thread.submit(process.grade, folder, streaming, on_streaming)
+        graded.add_done_callback(lambda _: is_waiting.set())
+        try:
+            is_waiting.wait()
+            card = by.grade(folder, set(ids) - set(streaming), on_result)
+            results = {r.criterion.id: r for r in [*card.results, *graded.result().results]}
+            return replace(card, results=[results[identifier] for identifier in ids])
+        finally:
+            _end(process, graded)
 
 
-def _notify(on_result: OnResult, is_waiting: threading.Event, result: Result) -> None:
-    on_result(result)
-    if result.criterion.id == BEFORE_THE_WAIT:
-        is_waiting.set()
+def _has_scripts(folder: Path, exercise: int) -> bool:
+    found = [(place, EXERCISE_FOLDER.match(place.name)) for place in folder.iterdir()]
+    return any(match and int(match[1]) == exercise and scripts(place) for place, match in found)
 
 
-def _in_order(card: Scorecard, streaming: Scorecard, ids: Sequence[str]) -> Scorecard:
-    results = {result.criterion.id: result for result in [*card.results, *streaming.results]}
-    return replace(card, results=[results[identifier] for identifier in ids])
-
-
-@contextmanager
-def overlapping_grader(config: CheckerSettings, seed: int | None) -> Iterator[OverlappingGrader]:
-    """A grader of both parts, on hidden data of one seed; without a seed, of a new one."""
-    chosen = secrets.randbelow(2**31) if seed is None else seed
-    with grader(config, chosen) as others:
-        yield OverlappingGrader(others, GradingProcess(chosen, config.build_dir / LOG, config))
+def _end(process: GradingProcess, graded: Future[Scorecard]) -> None:
+    while not graded.done():  # it may be starting just now
+        process.kill()
+        wait([graded], POLL_S)
+    process.kill()

@@ -67,6 +67,8 @@ def test_a_check_that_is_stopped_leaves_nothing_behind(
     what: list[str], made: str, tmp_path: Path
 ) -> None:
     make_workspace(tmp_path / "ann")
+    job = tmp_path / "ann" / "exercise_05_streaming" / "flink_streaming_features.py"
+    job.write_text("print('begun')")
     words = ["check", *what, "--submission", str(tmp_path / "ann")]
     command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
     with TemporaryDirectory(prefix="lab-t-") as temporary:
