@@ -103,6 +103,8 @@ class ColumnarEngine(LocalComputeEngine):
         ttl_seconds = config.online_store.key_ttl_seconds or 0
         name = stored_name(view, config)
         progress = _progress(task)
+        own = view.batch_source
+        times = [n for n in (own.timestamp_field, own.created_timestamp_column) if n]
 
         def keys_of(batch: pa.RecordBatch) -> list[bytes]:
             columns = {key: batch[key] for key in key_kinds}
@@ -112,7 +114,7 @@ class ColumnarEngine(LocalComputeEngine):
             for batch in rows.newest():
                 writer.write(
                     self._encoded(view, ", ".join(key_kinds), keys_of, batch),
-                    encode_times(batch[view.batch_source.timestamp_field]),
+                    encode_times(*(batch[name] for name in times)),
                     [
                         self._encoded(view, feature, encode_features, batch[feature], kind)
                         for feature, kind in features.items()

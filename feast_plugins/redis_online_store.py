@@ -1,8 +1,8 @@
-"""Feast's Redis online store, in which Redis itself compares the event times of rows.
+"""Feast's Redis online store, in which Redis itself compares the event and created times of rows.
 
 Feast's own store reads the stored event time, compares in Python and then writes: two writers race,
 and a corrected value under the same event time is dropped. Here a script compares and writes in one
-step. Keys, fields and bytes stay Feast's, so that Feast reads what this writes and the reverse.
+step. Keys, fields and values stay Feast's, so that Feast reads what this writes and the reverse.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,6 @@ from feast import Entity, FeatureView, RepoConfig, utils
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from feast_plugins.feast_internals import (
     async_redis_client,
@@ -23,7 +22,7 @@ from feast_plugins.feast_internals import (
 )
 from feast_plugins.redis_address import connection_options
 from feast_plugins.redis_deletion import delete_project, delete_view
-from feast_plugins.redis_encoding import feature_field, time_field
+from feast_plugins.redis_encoding import encode_time, feature_field, time_field
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -31,7 +30,7 @@ Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 FIELDS_PER_SCRIPT = 500
 
 # KEYS: one hash per row. ARGV: the field of the event time, the key's TTL in seconds (0: none), the
-# number of features, their fields, then for each row its event time and its values.
+# number of features, their fields, then for each row its times and its values.
 WRITE_UNLESS_OLDER = """
 local function negative(bytes, at)  -- ten bytes of two's complement: a time before 1970
   local complement, scale = 0, 1
@@ -52,20 +51,28 @@ local function varint(bytes, at)
   end
 end
 
-local function instant(timestamp)  -- a protobuf Timestamp: tag 8 seconds, tag 16 nanoseconds
-  local seconds, nanos, at = 0, 0, 1
+-- a protobuf Timestamp: tag 8 seconds, tag 16 nanoseconds; tag 25 the created time
+local function times(timestamp)
+  local seconds, nanos, created, at = 0, 0, nil, 1
   while at <= #timestamp do
     local tag, value = timestamp:byte(at), nil
-    value, at = varint(timestamp, at + 1)
-    if tag == 8 then seconds = value else nanos = value end
+    if tag == 25 then
+      created, at = struct.unpack('<i8', timestamp, at + 1)
+    else
+      value, at = varint(timestamp, at + 1)
+      if tag == 8 then seconds = value else nanos = value end
+    end
   end
-  return seconds, nanos
+  return seconds, nanos, created
 end
 
 local function is_older(new, stored)
-  local new_seconds, new_nanos = instant(new)
-  local seconds, nanos = instant(stored)
-  return new_seconds < seconds or (new_seconds == seconds and new_nanos < nanos)
+  if new == stored then return false end
+  local new_seconds, new_nanos, new_created = times(new)
+  local seconds, nanos, created = times(stored)
+  if new_seconds ~= seconds then return new_seconds < seconds end
+  if new_nanos ~= nanos then return new_nanos < nanos end
+  return new_created and created and new_created < created
 end
 
 local time_field, ttl, features = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -95,7 +102,11 @@ class VersionedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 
 class VersionedRedisOnlineStore(RedisOnlineStore):
-    """A store that writes a row unless a newer one is stored; on equal times the last wins."""
+    """A store that writes a row unless a newer one is stored.
+
+    Of equal event times the newest created wins; where these are equal too, or one row has none,
+    the last written.
+    """
 
     @staticmethod
     def _parse_connection_string(connection_string: str) -> tuple[list[dict[str, Any]], Any]:
@@ -164,18 +175,14 @@ def rows_per_script(features: int) -> int:
 def _script_calls(
     client: Any, config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
-    """Yield keys and arguments of each run; of equal event times the newest created is last.
-
-    A run in a cluster has the keys of one slot.
-    """
+    """Yield keys and arguments of each run; in a cluster, a run has the keys of one slot."""
     names = [feature.name for feature in view.features]
     ttl = config.online_store.key_ttl_seconds or 0
     stored = stored_name(view, config)
     header = [time_field(stored), ttl, len(names), *(feature_field(stored, n) for n in names)]
-    in_order = sorted(rows, key=lambda row: utils.make_tzaware(row[3] or row[2]))
     slot_of = getattr(client, "keyslot", lambda key: 0)
     slots: dict[int, list[tuple[bytes, Row]]] = {}
-    for row in in_order:
+    for row in rows:
         key = entity_key_bytes(row[0], config)
         slots.setdefault(slot_of(key), []).append((key, row))
     rows_at_once = rows_per_script(len(names))
@@ -187,11 +194,10 @@ def _script_calls(
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[bytes]:
-    _, values, event_time, _ = row
-    timestamp = Timestamp()
-    timestamp.FromDatetime(utils.make_tzaware(event_time))
+    _, values, event_time, created = row
+    created = None if created is None else utils.make_tzaware(created)
     null = Value()
     return [
-        timestamp.SerializeToString(),
+        encode_time(utils.make_tzaware(event_time), created),
         *(values.get(name, null).SerializeToString() for name in names),
     ]

@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 import redis
 from feast import Entity, FeatureView, Field, FileSource, RepoConfig
@@ -20,6 +22,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from feast_plugins.columnar_encoding import encode_times
+from feast_plugins.feast_internals import entity_key_bytes, redis_client
 from feast_plugins.redis_encoding import (
     decode_time,
     decode_value,
@@ -28,10 +32,12 @@ from feast_plugins.redis_encoding import (
     time_field,
 )
 from feast_plugins.redis_online_store import Row, VersionedRedisOnlineStore, rows_per_script
+from feast_plugins.redis_writer import RowWriter
 from lab.stack.redis import RedisServer
 
 LAB_STORE = "feast_plugins.redis_online_store.VersionedRedisOnlineStore"
 EPOCH = datetime(2026, 6, 1, tzinfo=UTC)
+EPOCH_S = timedelta(seconds=EPOCH.timestamp())
 MICROSECOND = timedelta(microseconds=1)
 USER = Entity(name="user_id", join_keys=["user_id"])
 
@@ -51,6 +57,7 @@ def view_named(name: str) -> FeatureView:
 
 
 Config = Callable[..., RepoConfig]
+Write = Callable[..., None]
 
 VIEW, OTHER_VIEW = view_named("stats"), view_named("preferences")
 ROWS_AT_ONCE = rows_per_script(features=3)
@@ -84,6 +91,26 @@ def config(client: redis.Redis, server: RedisServer, tmp_path: Path) -> Config:
 
 def write(config: RepoConfig, *rows: Row, view: FeatureView = VIEW) -> None:
     VersionedRedisOnlineStore().online_write_batch(config, view, list(rows), None)
+
+
+def write_async(config: RepoConfig, *rows: Row) -> None:
+    store = VersionedRedisOnlineStore()
+    asyncio.run(store.online_write_batch_async(config, VIEW, list(rows), None))
+
+
+def write_columns(config: RepoConfig, *rows: Row) -> None:
+    """Write rows of one view as the columnar engine does."""
+    names = [feature.name for feature in VIEW.features]
+    client = redis_client(VersionedRedisOnlineStore(), config)
+    with RowWriter(client, VIEW.name, names, ttl_seconds=0) as writer:
+        keys = [entity_key_bytes(key, config) for key, _, _, _ in rows]
+        event_times, created = (
+            pa.array([times[place] for times in rows], pa.timestamp("us", "UTC"), from_pandas=True)
+            for place in (2, 3)
+        )
+        features = [[values[name].SerializeToString() for _, values, *_ in rows] for name in names]
+        writer.write(keys, encode_times(event_times, created), features)
+        writer.finish()
 
 
 def stored(client: redis.Redis, user: str, view: str = "stats") -> tuple[Any, ...]:
@@ -136,8 +163,7 @@ def test_the_asynchronous_write_leaves_the_same(
     corrected = [(key, rows[0][1], at, created) for key, _, at, created in rows]
     for batch in (rows, corrected):
         write(config(), *batch)
-        store = VersionedRedisOnlineStore()
-        asyncio.run(store.online_write_batch_async(config(1), VIEW, batch, None))
+        write_async(config(1), *batch)
     with redis.Redis(server.config.host, server.port, db=1) as asynchronous:
         assert dump(client) == dump(asynchronous)
 
@@ -152,8 +178,12 @@ MOMENTS = st.sampled_from(
         for part in (0, 1, 999_999)
     ]
 )
-WRITES = st.tuples(st.sampled_from(["user_1", "user_2"]), MOMENTS, st.integers(0, 3))
-BATCHES = st.lists(st.lists(WRITES, max_size=6), max_size=6)
+CREATED = [pd.NaT, -EPOCH_S - MICROSECOND, *(timedelta(minutes=number) for number in range(3))]
+WRITES = st.tuples(st.sampled_from(["user_1", "user_2"]), MOMENTS, st.integers(0, 4))
+BATCHES = st.lists(
+    st.tuples(st.sampled_from([write, write_async, write_columns]), st.lists(WRITES, max_size=6)),
+    max_size=6,
+)
 
 
 @hypothesis_settings(
@@ -161,25 +191,50 @@ BATCHES = st.lists(st.lists(WRITES, max_size=6), max_size=6)
 )
 @given(batches=BATCHES)
 def test_as_a_dictionary_would_hold_it(
-    batches: list[list[tuple[str, timedelta, int]]], config: Config, client: redis.Redis
+    batches: list[tuple[Write, list[tuple[str, timedelta, int]]]],
+    config: Config,
+    client: redis.Redis,
 ) -> None:
-    """The newest event time wins; of equal ones the later batch, in it the newer created."""
+    """The newest event time wins; of equal ones the newest created, of equal ones the last."""
     client.flushall()
-    expected: dict[str, tuple[timedelta, int, int, int]] = {}
+    expected: dict[str, tuple[timedelta, int, int]] = {}
     number = 0
-    for position, batch in enumerate(batches):
+    for write_batch, batch in batches:
         rows = []
         for user, at, created in batch:
             number += 1
-            rows.append(row(user, at, number, timedelta(minutes=created)))
-            version = (at, position, created, number)
+            rows.append(row(user, at, number, CREATED[created]))
+            version = (at, created, number)
             expected[user] = max(expected.get(user, version), version)
-        write(config(), *rows)
+        write_batch(config(), *rows)
     for user in ("user_1", "user_2"):
         time, count, _, last = stored(client, user)
         newest = expected.get(user)
-        assert (time, count) == ((EPOCH + newest[0], newest[3]) if newest else (None, None))
+        assert (time, count) == ((EPOCH + newest[0], newest[2]) if newest else (None, None))
         assert last == (f"product_{count}" if newest else None)
+
+
+def test_a_row_without_a_created_time_is_written_and_overwritten(
+    config: Config, client: redis.Redis
+) -> None:
+    """Another writer, Feast's own store or an earlier release, writes the event time only."""
+    at, created = timedelta(), [timedelta(minutes=number) for number in range(3)]
+    write(config(), row("user_1", at, 1, created[2]))
+    newer = row("user_1", at + MICROSECOND, 2)
+    RedisOnlineStore().online_write_batch(config(kind="redis"), VIEW, [newer], None)
+    write(config(), row("user_1", at + MICROSECOND, 3, created[0]))
+    assert stored(client, "user_1")[1] == 3
+    write(config(), row("user_1", at + MICROSECOND, 4))
+    assert stored(client, "user_1")[1] == 4
+
+
+def test_feasts_own_store_reads_and_overwrites_rows(config: Config) -> None:
+    write(config(), row("user_1", timedelta(), 1, timedelta(hours=1)))
+    feasts, repo = RedisOnlineStore(), config(kind="redis")
+    for at, count, read in ((timedelta(), 2, 1), (MICROSECOND, 3, 3)):
+        feasts.online_write_batch(repo, VIEW, [row("user_1", at, count)], None)
+        ((time, values),) = feasts.online_read(repo, VIEW, [row("user_1", at, 0)[0]])
+        assert (time, values["count"].int64_val) == (EPOCH + at, read)
 
 
 @pytest.mark.parametrize("nanoseconds", [1, 999])
