@@ -135,8 +135,9 @@ def _seconds(column: pa.Array) -> NDArray[np.int64]:
 
 
 def _microseconds(column: pa.Array) -> NDArray[np.int64]:
-    numbers = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    return numbers.fill_null(NULL_TIME).to_numpy()
+    times = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    microseconds: NDArray[np.int64] = times.fill_null(NULL_TIME).to_numpy()
+    return microseconds
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -33,6 +33,7 @@ from feast_plugins.feature_source import (
     check_source,
     source_columns,
     source_path,
+    time_names,
 )
 from feast_plugins.redis_encoding import KEY_KINDS, Kind
 from feast_plugins.redis_writer import RowWriter
@@ -103,8 +104,7 @@ class ColumnarEngine(LocalComputeEngine):
         ttl_seconds = config.online_store.key_ttl_seconds or 0
         name = stored_name(view, config)
         progress = _progress(task)
-        own = view.batch_source
-        times = [n for n in (own.timestamp_field, own.created_timestamp_column) if n]
+        times = time_names(view.batch_source)
 
         def keys_of(batch: pa.RecordBatch) -> list[bytes]:
             columns = {key: batch[key] for key in key_kinds}

@@ -317,11 +317,12 @@ def encode_time(event_time: datetime, created: datetime | None = None) -> bytes:
     """Encode the times of a row, each with a zone; a created time of NaT is the earliest."""
     timestamp = Timestamp()
     timestamp.FromDatetime(event_time)
+    encoded: bytes = timestamp.SerializeToString()
     if created is None:
-        return timestamp.SerializeToString()
+        return encoded
     is_null = created != created
     microseconds = NULL_TIME if is_null else (created - EPOCH) // timedelta(microseconds=1)
-    return timestamp.SerializeToString() + CREATED.pack(CREATED_TAG, microseconds)
+    return encoded + CREATED.pack(CREATED_TAG, microseconds)
 
 
 @lru_cache(KNOWN)  # rows that were written together often have the same time

@@ -51,19 +51,16 @@ local function varint(bytes, at)
   end
 end
 
--- a protobuf Timestamp: tag 8 seconds, tag 16 nanoseconds; tag 25 the created time
+-- a protobuf Timestamp: tag 8 seconds, tag 16 nanoseconds; tag 25, the last, the created time
 local function times(timestamp)
-  local seconds, nanos, created, at = 0, 0, nil, 1
-  while at <= #timestamp do
-    local tag, value = timestamp:byte(at), nil
-    if tag == 25 then
-      created, at = struct.unpack('<i8', timestamp, at + 1)
-    else
-      value, at = varint(timestamp, at + 1)
-      if tag == 8 then seconds = value else nanos = value end
-    end
+  local seconds, nanos, at = 0, 0, 1
+  local tag, value = timestamp:byte(at), nil
+  while tag and tag ~= 25 do
+    value, at = varint(timestamp, at + 1)
+    if tag == 8 then seconds = value else nanos = value end
+    tag = timestamp:byte(at)
   end
-  return seconds, nanos, created
+  return seconds, nanos, tag and at + 1
 end
 
 local function is_older(new, stored)
@@ -72,7 +69,8 @@ local function is_older(new, stored)
   local seconds, nanos, created = times(stored)
   if new_seconds ~= seconds then return new_seconds < seconds end
   if new_nanos ~= nanos then return new_nanos < nanos end
-  return new_created and created and new_created < created
+  return new_created and created
+    and struct.unpack('<i8', new, new_created) < struct.unpack('<i8', stored, created)
 end
 
 local time_field, ttl, features = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -167,30 +165,29 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         super().teardown(config, [], [])
 
 
-def rows_per_script(features: int) -> int:
-    """Return the number of rows, of so many features, that one run of the script may write."""
-    return max(1, FIELDS_PER_SCRIPT // (features + 1))
+def script_runs(client: Any, keys: Sequence[bytes], features: int) -> Iterator[list[int]]:
+    """Yield the positions of the keys of each run of the script; in a cluster, of one slot."""
+    slot_of = getattr(client, "keyslot", lambda key: 0)
+    slots: dict[int, list[int]] = {}
+    for place, key in enumerate(keys):
+        slots.setdefault(slot_of(key), []).append(place)
+    at_once = max(1, FIELDS_PER_SCRIPT // (features + 1))
+    for places in slots.values():
+        yield from (places[start : start + at_once] for start in range(0, len(places), at_once))
 
 
 def _script_calls(
     client: Any, config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
-    """Yield keys and arguments of each run; in a cluster, a run has the keys of one slot."""
+    """Yield keys and arguments of each run."""
     names = [feature.name for feature in view.features]
     ttl = config.online_store.key_ttl_seconds or 0
     stored = stored_name(view, config)
     header = [time_field(stored), ttl, len(names), *(feature_field(stored, n) for n in names)]
-    slot_of = getattr(client, "keyslot", lambda key: 0)
-    slots: dict[int, list[tuple[bytes, Row]]] = {}
-    for row in rows:
-        key = entity_key_bytes(row[0], config)
-        slots.setdefault(slot_of(key), []).append((key, row))
-    rows_at_once = rows_per_script(len(names))
-    for keyed in slots.values():
-        for start in range(0, len(keyed), rows_at_once):
-            chunk = keyed[start : start + rows_at_once]
-            values = [cell for _, row in chunk for cell in _cells(row, names)]
-            yield [key for key, _ in chunk], [*header, *values]
+    keys = [entity_key_bytes(key, config) for key, *_ in rows]
+    for places in script_runs(client, keys, len(names)):
+        cells = (cell for place in places for cell in _cells(rows[place], names))
+        yield [keys[place] for place in places], [*header, *cells]
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[bytes]:

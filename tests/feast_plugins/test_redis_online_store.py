@@ -31,7 +31,7 @@ from feast_plugins.redis_encoding import (
     feature_field,
     time_field,
 )
-from feast_plugins.redis_online_store import Row, VersionedRedisOnlineStore, rows_per_script
+from feast_plugins.redis_online_store import FIELDS_PER_SCRIPT, Row, VersionedRedisOnlineStore
 from feast_plugins.redis_writer import RowWriter
 from lab.stack.redis import RedisServer
 
@@ -60,7 +60,7 @@ Config = Callable[..., RepoConfig]
 Write = Callable[..., None]
 
 VIEW, OTHER_VIEW = view_named("stats"), view_named("preferences")
-ROWS_AT_ONCE = rows_per_script(features=3)
+ROWS_AT_ONCE = FIELDS_PER_SCRIPT // 4
 
 
 def row(user: str, at: timedelta, count: int | None, created: timedelta | None = None) -> Row:
