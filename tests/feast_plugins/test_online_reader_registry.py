@@ -64,7 +64,7 @@ def test_a_changed_service_is_noticed_and_an_unchanged_one_is_not(repo: Repo) ->
         assert reader.state.registry.plans == 2
 
 
-def test_a_changed_service_is_noticed_without_being_asked(repo: Repo) -> None:
+def test_a_changed_service_is_noticed_in_the_background(repo: Repo) -> None:
     with opened(repo, refresh_s=0.05) as reader:
         apply_with_clicks(repo)
         deadline = monotonic() + SECONDS
@@ -81,7 +81,7 @@ def test_a_changed_ttl_and_a_changed_type_are_noticed(repo: Repo) -> None:
         assert reader.read(ROWS).statuses == {"count": ["wrong type"], "mean": ["wrong type"]}
 
 
-def test_reading_asks_the_registry_nothing(repo: Repo) -> None:
+def test_reading_does_not_query_the_registry(repo: Repo) -> None:
     with opened(repo) as reader:
         (repo.folder / "registry.db").unlink()
         assert reader.read(ROWS).values["count"] == [7]
