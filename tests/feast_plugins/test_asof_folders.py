@@ -139,16 +139,6 @@ def test_keys_that_arrow_cannot_promote(tmp_path: Path) -> None:
         store.get_historical_features(entities(("a", 2)), ["v:value"])
 
 
-def test_a_feature_of_another_kind_names_both_files(tmp_path: Path) -> None:
-    two_files(tmp_path, {}, {})
-    rows = [{**ROWS[0], "value": "one"}]
-    write_rows(tmp_path / "data" / "2.parquet", rows, value=pa.string())
-    store = open_store(tmp_path, feature_view("v", source("data")))
-    both = r"2\.parquet is string, declared as Int64; .*1\.parquet has int64"
-    with pytest.raises(SourceError, match=both):
-        store.get_historical_features(entities(("a", 2)), ["v:value"])
-
-
 @pytest.mark.parametrize("stored", [pa.struct([("y", pa.string())]), pa.null()], ids=str)
 def test_structs_of_different_fields(tmp_path: Path, stored: pa.DataType) -> None:
     first = pa.struct([("x", pa.int32())])
@@ -197,16 +187,6 @@ def test_files_that_are_data_whatever_their_names(tmp_path: Path, name: str) -> 
     write_rows(tmp_path / "data" / name, ROWS)
     store = open_store(tmp_path, feature_view("v", source("data")), pull_latest=True)
     assert values(store, entities(("a", 2), ("b", 2))) == [1, 20]
-
-
-def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
-    two_files(tmp_path, {}, {})
-    (tmp_path / "data" / "3.parquet").write_text("not Parquet")
-    store = open_store(tmp_path, feature_view("v", source("data")))
-    with pytest.raises(SourceError, match=r"v: .*3\.parquet cannot be read"):
-        store.get_historical_features(entities(("a", 2)), ["v:value"])
-    with pytest.raises(SourceError, match=r"data: .*3\.parquet cannot be read"):
-        store.materialize(at(0), at(9))
 
 
 def test_a_pattern_stands_for_files_as_in_duckdb(tmp_path: Path) -> None:

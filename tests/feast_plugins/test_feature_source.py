@@ -137,9 +137,11 @@ def test_a_folder_is_as_good_as_its_worst_file(tmp_path: Path) -> None:
     assert_refused(store_with(tmp_path), "2.parquet has no column value")
     words = [{**row, "value": "one"} for row in ROWS]
     write_rows(tmp_path / "rows.parquet" / "2.parquet", words, value=pa.string())
-    assert_refused(store_with(tmp_path), "2.parquet is string, declared as Int64")
+    assert_refused(
+        store_with(tmp_path), "2.parquet is string, declared as Int64; ", "1.parquet has int64"
+    )
     (tmp_path / "rows.parquet" / "2.parquet").write_text("not Parquet")
-    assert_refused(store_with(tmp_path), "cannot be read")
+    assert_refused(store_with(tmp_path), "2.parquet cannot be read")
 
 
 def test_a_folder_without_files(tmp_path: Path) -> None:
