@@ -151,13 +151,7 @@ def monitor_materialization() -> pd.DataFrame:
 
 
 def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) -> None:
-    """Materialize one view by Feast, and count the run: caches of features depend on it.
-
-    A run is repeated if another one of the view ended meanwhile: it may have read a value before
-    the other one wrote its correction, and have written it after.
-    """
-    client, runs_of_view = connect_redis(), f"materialization_runs:{store.project}:{view}"
-    before: Any = client.get(runs_of_view) or 0
+    """Materialize one view by Feast, and count the run: caches of features depend on it."""
     try:
         with redirect_stdout(io.StringIO()):
             store.materialize(start, end, feature_views=[view])
@@ -165,9 +159,7 @@ def materialize(store: FeatureStore, view: str, start: datetime, end: datetime) 
         problem = "Redis rejected a write: its memory limit is reached"
         next_step = "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down"
         raise UserError(problem, next_step) from error
-    client.incr(f"materialization_runs:{store.project}")
-    if client.incr(runs_of_view) != int(before) + 1:
-        materialize(store, view, start, end)
+    connect_redis().incr(f"materialization_runs:{store.project}")
 
 
 def last_end(store: FeatureStore, view: str) -> datetime | None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 import polars as pl
 
 # Columns of this module; no feature has such a name.
-TIME, CREATED, ASKED = "feast_plugins.time", "feast_plugins.created", "feast_plugins.asked"
+TIME, CREATED, ROW = "feast_plugins.time", "feast_plugins.created", "feast_plugins.row"
 PLACE, AGE, BEST = "feast_plugins.place", "feast_plugins.age", "feast_plugins.best"
 
 
@@ -78,42 +78,40 @@ def _when_known(oldest_first: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame
     return arrivals.select(*keys, TIME, oldest_first[BEST][newest[AGE]].alias(BEST))
 
 
-def in_order(asked: pl.DataFrame) -> pl.DataFrame:
-    """Return the times of the entity rows, TIME, in order, each with its position, `ASKED`.
+def in_order(entities: pl.DataFrame) -> pl.DataFrame:
+    """Return the times of the entity rows, TIME, in order, each with its position, `ROW`.
 
     TIME is in UTC microseconds; the result serves any join of these rows.
     """
-    return asked.select(TIME).with_row_index(ASKED).sort(TIME)
+    return entities.select(TIME).with_row_index(ROW).sort(TIME)
 
 
-def join(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.DataFrame:
-    """Return the features of each row of `asked`, in its order; null where no row counts.
+def join(entities: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.DataFrame:
+    """Return the features of each row of `entities`, in its order; null where no row counts.
 
-    `asked` has the timeline's keys; `moments` is the result of `in_order` for it.
+    `entities` has the timeline's keys; `moments` is the result of `in_order` for it.
     """
-    return of.rows.drop(TIME)[best_rows(asked, moments, of)]
+    return of.rows.drop(TIME)[best_rows(entities, moments, of)]
 
 
-def best_rows(asked: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.Series:
+def best_rows(entities: pl.DataFrame, moments: pl.DataFrame, of: Timeline) -> pl.Series:
     """Return each row's match in `of.rows`, by position; null where no row counts."""
     types = of.moments.schema
-    keys = asked.select(alike(key, asked.schema[key], types[key]) for key in of.keys)
-    questions = moments.with_columns(keys[key].gather(moments[ASKED]) for key in of.keys)
-    found = questions.join_asof(
-        of.moments, on=TIME, by=list(of.keys) or None, check_sortedness=False
-    )
+    keys = entities.select(alike(key, entities.schema[key], types[key]) for key in of.keys)
+    lookups = moments.with_columns(keys[key].gather(moments[ROW]) for key in of.keys)
+    found = lookups.join_asof(of.moments, on=TIME, by=list(of.keys) or None, check_sortedness=False)
     if of.ttl is not None:
         is_alive = of.rows[TIME].gather(found[BEST]) >= pl.col(TIME) - of.ttl
         found = found.with_columns(pl.when(is_alive).then(BEST).alias(BEST))
-    return pl.zeros(len(found), found.schema[BEST], eager=True).scatter(found[ASKED], found[BEST])
+    return pl.zeros(len(found), found.schema[BEST], eager=True).scatter(found[ROW], found[BEST])
 
 
-def alike(key: str, asked: pl.DataType, wanted: pl.DataType) -> pl.Expr:
+def alike(key: str, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     """Return a key in the timeline's type; null, which no row has, if that type lacks the value."""
-    if asked == wanted:
+    if given == wanted:
         return pl.col(key)
     if isinstance(wanted, pl.Enum):
         return pl.col(key).cast(pl.String).cast(wanted, strict=False)
     converted = pl.col(key).cast(wanted, strict=False)
-    is_same = converted.cast(asked, strict=False) == pl.col(key)
+    is_same = converted.cast(given, strict=False) == pl.col(key)
     return pl.when(is_same).then(converted).alias(key)

@@ -21,9 +21,9 @@ from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.utils import compute_non_entity_date_range, to_naive_utc
 
-from feast_plugins.entity_rows import Asked, EntityRows, entity_rows
+from feast_plugins.entity_rows import EntityInput, EntityRows, entity_rows
 from feast_plugins.retrieval_jobs import AsofJob, QueryJob
-from feast_plugins.source_rows import append_rows, newest_rows, rows_between
+from feast_plugins.source_rows import append_rows, rows_between
 from feast_plugins.view_join import entity_rows_at, view_join
 
 
@@ -46,7 +46,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: Asked | None,
+        entity_df: EntityInput | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
@@ -94,9 +94,9 @@ class AsofOfflineStore(DuckDBOfflineStore):
 
         Raises SourceError for a source without the columns; so does pull_all.
         """
-        times = [name for name in (timestamp_field, created_timestamp_column) if name]
+        times = timestamp_field, created_timestamp_column
         columns = join_key_columns, feature_name_columns, times
-        return newest_rows(config, data_source, *columns, start_date, end_date)
+        return rows_between(config, data_source, *columns, start_date, end_date, newest=True)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -110,7 +110,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         end_date: datetime | None = None,
     ) -> QueryJob:
         """Return every row from `start_date` to `end_date`, both included; None is no bound."""
-        times = [name for name in (timestamp_field, created_timestamp_column) if name]
+        times = timestamp_field, created_timestamp_column
         columns = join_key_columns, feature_name_columns, times
         return rows_between(config, data_source, *columns, start_date, end_date)
 

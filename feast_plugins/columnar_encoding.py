@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from feast_plugins.redis_encoding import (
+    CREATED_TAG,
     KEY_CONTENTS,
     KEY_NUMBERS,
     NULL,
+    NULL_TIME,
     SIZED,
     KeyLayout,
     Kind,
@@ -55,14 +57,18 @@ def encode_features(column: pa.Array, declared: "ValueType | Kind") -> list[byte
     return [value.SerializeToString() for value in values]
 
 
-def encode_times(column: pa.Array) -> list[bytes]:
-    """Encode event times, in UTC, as serialized Timestamps; raises ValueError for a null."""
+def encode_times(column: pa.Array, created: pa.Array | None = None) -> list[bytes]:
+    """Encode event times, in UTC, with their created times; a null of these is the earliest.
+
+    Raises ValueError for a null event time.
+    """
     if column.null_count:
         raise ValueError(f"{column.null_count} event times are null")
-    microseconds = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
-    seconds, rest = np.divmod(microseconds, 1_000_000)
-    fields = [_but_zero(SECONDS_TAG, seconds), _but_zero(NANOS_TAG, rest * 1000)]
-    return _as_list(_cut(*(cells for field in fields for cells in field)))
+    seconds, rest = np.divmod(_microseconds(column), 1_000_000)
+    cells = [*_but_zero(SECONDS_TAG, seconds), *_but_zero(NANOS_TAG, rest * 1000)]
+    if created is not None:
+        cells += [_constant(CREATED_TAG, len(created)), _fixed(_microseconds(created))]
+    return _as_list(_cut(*cells))
 
 
 def entity_keys(
@@ -126,6 +132,12 @@ def _instants(column: pa.Array) -> pa.Array:
 def _seconds(column: pa.Array) -> NDArray[np.int64]:
     times: NDArray[np.datetime64] = column.to_numpy(zero_copy_only=False).astype("datetime64[s]")
     return times.astype(np.int64)
+
+
+def _microseconds(column: pa.Array) -> NDArray[np.int64]:
+    times = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    microseconds: NDArray[np.int64] = times.fill_null(NULL_TIME).to_numpy()
+    return microseconds
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:

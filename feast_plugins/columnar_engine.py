@@ -33,6 +33,7 @@ from feast_plugins.feature_source import (
     check_source,
     source_columns,
     source_path,
+    time_names,
 )
 from feast_plugins.redis_encoding import KEY_KINDS, Kind
 from feast_plugins.redis_writer import RowWriter
@@ -103,6 +104,7 @@ class ColumnarEngine(LocalComputeEngine):
         ttl_seconds = config.online_store.key_ttl_seconds or 0
         name = stored_name(view, config)
         progress = _progress(task)
+        times = time_names(view.batch_source)
 
         def keys_of(batch: pa.RecordBatch) -> list[bytes]:
             columns = {key: batch[key] for key in key_kinds}
@@ -112,7 +114,7 @@ class ColumnarEngine(LocalComputeEngine):
             for batch in rows.newest():
                 writer.write(
                     self._encoded(view, ", ".join(key_kinds), keys_of, batch),
-                    encode_times(batch[view.batch_source.timestamp_field]),
+                    encode_times(*(batch[name] for name in times)),
                     [
                         self._encoded(view, feature, encode_features, batch[feature], kind)
                         for feature, kind in features.items()

@@ -18,7 +18,7 @@ from feast.types import Int32, Int64
 from feast.utils import make_tzaware
 
 from feast_plugins.duckdb_session import connect, instant, quoted
-from feast_plugins.feature_source import CheckedSource, SourceError, source_columns
+from feast_plugins.feature_source import CheckedSource, SourceError, source_columns, time_names
 from feast_plugins.source_types import NUMBERS, convert, kind, polars_type
 
 ROWS_PER_PARTITION = 4_000_000
@@ -202,9 +202,8 @@ def _converted(lists: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 
 def _query(template: str, view: FeatureView, stored: pa.Schema, rows: str, place: str) -> str:
-    source, names = view.batch_source, source_columns(view)
+    names, times = source_columns(view), time_names(view.batch_source)
     keys = [quoted(names[key]) for key in view.join_keys]
-    times = [name for name in (source.timestamp_field, source.created_timestamp_column) if name]
     in_utc = {n: instant(names[n], stored.field(names[n]).type) for n in times}
     happened = in_utc[times[0]]
     plain = [f"{quoted(own)} AS {quoted(n)}" for n, own in names.items() if n not in in_utc]

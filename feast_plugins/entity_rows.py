@@ -14,7 +14,7 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 
 from feast_plugins.duckdb_session import connect, quoted, tables
 
-Asked: TypeAlias = pd.DataFrame | pa.Table | str
+EntityInput: TypeAlias = pd.DataFrame | pa.Table | str
 EVENT_TIME = "event_timestamp"
 
 
@@ -41,23 +41,23 @@ class EntityRows(Protocol):
         ...
 
 
-def entity_rows(asked: Asked, repo_path: Path) -> EntityRows:
+def entity_rows(given: EntityInput, repo_path: Path) -> EntityRows:
     """Return the user's input as entity rows.
 
     Raises EntityRowsError for times of another type, and Feast's
     EntityTimestampInferenceException where no column qualifies as the time.
     """
     rows: EntityRows
-    if isinstance(asked, pd.DataFrame | pa.Table):
-        _check_names(asked)
-    if isinstance(asked, str):
-        rows = QueryRows(asked, repo_path)
-    elif isinstance(asked, pa.Table):
-        rows = TableRows(asked)
-    elif isinstance(asked, pd.DataFrame):
-        rows = FrameRows(asked)
+    if isinstance(given, pd.DataFrame | pa.Table):
+        _check_names(given)
+    if isinstance(given, str):
+        rows = QueryRows(given, repo_path)
+    elif isinstance(given, pa.Table):
+        rows = TableRows(given)
+    elif isinstance(given, pd.DataFrame):
+        rows = FrameRows(given)
     else:
-        raise EntityRowsError(f"entity rows cannot be a {type(asked).__name__}")
+        raise EntityRowsError(f"entity rows cannot be a {type(given).__name__}")
     kind = rows.schema([rows.event_time]).field(0).type
     if not pa.types.is_timestamp(kind):
         raise EntityRowsError(f"{rows.event_time} of the entity rows is {kind}, not a timestamp")

@@ -19,7 +19,7 @@ from feast_plugins.source_types import (
     takes,
 )
 
-__all__ = ["SourceError", "check_source", "source_columns", "source_path"]
+__all__ = ["SourceError", "check_source", "source_columns", "source_path", "time_names"]
 
 
 @dataclass(frozen=True)
@@ -122,17 +122,22 @@ def promoted_type(
 def source_columns(view: FeatureView) -> dict[str, str]:
     """Return the source's column for each name that the view uses."""
     source = view.batch_source
+    names = [*view.join_keys, *(f.name for f in view.features), *time_names(source)]
+    return _originals(source, [name for name in names if name != DUMMY_ENTITY_ID])
+
+
+def time_names(source: DataSource) -> list[str]:
+    """Return the names of the event time and, if the source has one, of the created time."""
+    return [n for n in (source.timestamp_field, source.created_timestamp_column) if n]
+
+
+def _originals(source: DataSource, names: Sequence[str]) -> dict[str, str]:
     original = {new: old for old, new in source.field_mapping.items()}
-    names = [*view.join_keys, *(f.name for f in view.features), source.timestamp_field]
-    names += [source.created_timestamp_column] if source.created_timestamp_column else []
-    return {name: original.get(name, name) for name in names if name != DUMMY_ENTITY_ID}
+    return {name: original.get(name, name) for name in names}
 
 
 def _check_times(owner: str, file: str, schema: pa.Schema, source: DataSource) -> None:
-    original = {new: old for old, new in source.field_mapping.items()}
-    for name in filter(None, [source.timestamp_field, source.created_timestamp_column]):
-        found = schema.field(original.get(name, name)).type
+    for column in _originals(source, time_names(source)).values():
+        found = schema.field(column).type
         if kind(found) not in ("timestamp", "date", "text", "integer", "null"):
-            raise SourceError(
-                f"{owner}: {original.get(name, name)} of {file} is {found}, not a timestamp"
-            )
+            raise SourceError(f"{owner}: {column} of {file} is {found}, not a timestamp")

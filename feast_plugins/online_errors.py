@@ -1,5 +1,14 @@
 """Errors of an online read; each message names what failed, where, and the next step."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import hiredis
+import redis
+from redis.exceptions import RedisClusterException
+
+REDIS_ERRORS = (OSError, ValueError, hiredis.HiredisError, redis.RedisError, RedisClusterException)
+
 
 class OnlineReadError(Exception):
     """Any error of the online reader."""
@@ -27,3 +36,14 @@ class RedisTimeout(RedisUnavailable):
 
 class RegistryUnavailable(OnlineReadError):
     """The registry cannot be read."""
+
+
+@contextmanager
+def explained(place: str, timeout_s: float) -> Iterator[None]:
+    """Translate an error of a read into one sentence. Raises RedisTimeout, RedisUnavailable."""
+    try:
+        yield
+    except (TimeoutError, redis.TimeoutError) as error:
+        raise RedisTimeout(f"{place} did not answer within {timeout_s:g} s") from error
+    except REDIS_ERRORS as error:
+        raise RedisUnavailable(f"{place} cannot be read: {error}") from error

@@ -6,10 +6,10 @@
 Guarantees, and differences from Feast's SDK: docs/plugins/online_reader.md.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self
 
 from feast import RepoConfig
@@ -18,7 +18,7 @@ from feast.infra.online_stores.redis import RedisOnlineStoreConfig, RedisType
 from feast_plugins.online_errors import UnreadableService
 from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.plan_compiler import PlanCompiler
-from feast_plugins.read_plan import Asked, Reply, Rows
+from feast_plugins.read_plan import Rows
 from feast_plugins.redis_address import RedisAddress
 from feast_plugins.redis_clients import ClientPool, ClientTasks
 from feast_plugins.redis_tasks import LoopReader, RedisTasks
@@ -43,7 +43,9 @@ class ReaderState:
     retries: int
 
 
-class OnlineReader:
+class OnlineReader(
+    AbstractContextManager["OnlineReader"], AbstractAsyncContextManager["OnlineReader"]
+):
     """Reader of one feature service; any number of threads and tasks may share it."""
 
     def __init__(
@@ -93,29 +95,17 @@ class OnlineReader:
 
         Raises RequestError, RedisUnavailable, RedisTimeout.
         """
-        request = self.ask(rows)
-        commands = request.commands
-        return self.answer(request, self._pool.ask(b"".join(commands), len(commands)))
+        plan = self._watch.plan
+        request = plan.request(rows)
+        replies = self._pool.fetch(request.packed, request.commands)
+        return plan.answer(request, replies, self._now())
 
     async def read_async(self, rows: Rows) -> OnlineFeatures:
         """Do the same in asyncio."""
-        request = self.ask(rows)
-        return self.answer(request, await self.fetch(request.commands))
-
-    def ask(self, rows: Rows) -> Asked:
-        """Step 1 of a read: return its `commands`, one for each entity. Raises RequestError."""
-        return self._watch.plan.ask(rows)
-
-    async def fetch(self, commands: Sequence[bytes]) -> list[Reply]:
-        """Step 2: fetch the replies to commands of any reader of this store, in one round trip.
-
-        A client with a cache fetches only missing replies. Raises RedisUnavailable, RedisTimeout.
-        """
-        return await self._tasks.ask(b"".join(commands), len(commands))
-
-    def answer(self, asked: Asked, replies: Sequence[Reply]) -> OnlineFeatures:
-        """Step 3: decode the replies to all commands of `asked`, at the present time."""
-        return asked.plan.answer(asked, replies, self._now())
+        plan = self._watch.plan
+        request = plan.request(rows)
+        replies = await self._tasks.fetch(request.packed, request.commands)
+        return plan.answer(request, replies, self._now())
 
     def refresh(self) -> bool:
         """Read the registry now; return True if the service has changed."""
@@ -132,20 +122,10 @@ class OnlineReader:
         self._pool.close()
         self._tasks.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         self.close()
 
 

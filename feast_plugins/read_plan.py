@@ -48,7 +48,7 @@ class EntityRead:
         head = b"*%d\r\n" % (len(self.fields) + 2) + pack_argument(b"HMGET") + b"$"
         return head, b"\r\n" + b"".join(pack_argument(field) for field in self.fields)
 
-    def ask(self, columns: Rows, commands: dict[bytes, int]) -> list[int]:
+    def add_commands(self, columns: Rows, commands: dict[bytes, int]) -> list[int]:
         """Return the number of each row's command; add new commands to `commands`."""
         try:
             keys = self.layout.keys([columns[name] for name in self.columns])
@@ -70,7 +70,7 @@ class EntityRead:
         columns = zip(*[replies[place] for place in numbers], strict=True)
         fields = list(columns) or [()] * len(self.fields)
         for view in self.views:
-            times, states = view.judge(fields[view.time_place], now)
+            times, states = view.row_states(fields[view.time_place], now)
             found.event_times[view.name] = [times[row] for row in rows]
             here = [number for number, state in enumerate(states) if state is Status.PRESENT]
             for feature in view.features:
@@ -82,7 +82,7 @@ class EntityRead:
     def _read_one(self, reply: Reply, now: datetime, found: Found) -> None:
         """Do the same for a single row, the most frequent read: no columns to go through."""
         for view in self.views:
-            moment, state = view.judge_one(reply[view.time_place], now)
+            moment, state = view.row_state(reply[view.time_place], now)
             found.event_times[view.name] = [moment]
             for feature in view.features:
                 value, status = feature.read_one(reply[feature.place], state)
@@ -118,13 +118,13 @@ class OnDemandCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request: its columns, its packed commands, and for each entity each row's command."""
+class KeyRequest:
+    """A request: its columns, its commands and their number; for each entity each row's command."""
 
-    plan: "ReadPlan"
     columns: Rows
     rows: int
-    commands: tuple[bytes, ...]
+    packed: bytes
+    commands: int
     places: Sequence[Sequence[int]]
 
 
@@ -138,20 +138,22 @@ class ReadPlan:
     constants: Mapping[str, object]
     outputs: Mapping[str, Column]
 
-    def ask(self, rows: Rows) -> Asked:
+    def request(self, rows: Rows) -> KeyRequest:
         """Return the commands for a request; raises RequestError."""
         columns, count = self._checked(rows)
         commands: dict[bytes, int] = {}
-        places = [entity.ask(columns, commands) for entity in self.entities]
-        return Asked(self, columns, count, tuple(commands), places)
+        places = [entity.add_commands(columns, commands) for entity in self.entities]
+        return KeyRequest(columns, count, b"".join(commands), len(commands), places)
 
-    def answer(self, asked: Asked, replies: Sequence[Reply], now: datetime) -> OnlineFeatures:
+    def answer(
+        self, request: KeyRequest, replies: Sequence[Reply], now: datetime
+    ) -> OnlineFeatures:
         """Return the features of a request, given the replies to its commands."""
-        found = Found({(REQUEST, name): list(values) for name, values in asked.columns.items()})
-        for entity, places in zip(self.entities, asked.places, strict=True):
+        found = Found({(REQUEST, name): list(values) for name, values in request.columns.items()})
+        for entity, places in zip(self.entities, request.places, strict=True):
             entity.read(replies, places, now, found)
         for call in self.on_demand:
-            call.run(asked.rows, found)
+            call.run(request.rows, found)
         return OnlineFeatures(
             {name: found.columns[column] for name, column in self.outputs.items()},
             {name: found.statuses[column] for name, column in self.outputs.items()},

@@ -7,7 +7,6 @@ takes longer than Redis.
 import json
 import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -15,7 +14,7 @@ from typing import Any, Self
 import hiredis
 from redis.connection import SSLConnection, parse_url
 
-from feast_plugins.online_errors import RedisTimeout, RedisUnavailable
+from feast_plugins.online_errors import RedisUnavailable
 
 OPTIONS = {"db", "username", "password", "ssl"}
 TLS_OPTIONS = {
@@ -149,16 +148,7 @@ class RedisAddress:
             context.load_cert_chain(certificate, get("ssl_keyfile"), get("ssl_password"))
         return context
 
-    @contextmanager
-    def explained(self, timeout_s: float) -> Iterator[None]:
-        """Translate a network error into one sentence that names this Redis.
-
-        Raises RedisTimeout, RedisUnavailable.
-        """
-        place = f"Redis at {self.host}:{self.port}"
-        try:
-            yield
-        except TimeoutError as error:
-            raise RedisTimeout(f"{place} did not answer within {timeout_s:g} s") from error
-        except (OSError, hiredis.HiredisError) as error:
-            raise RedisUnavailable(f"{place} cannot be read: {error}") from error
+    @property
+    def place(self) -> str:
+        """Return the name of this Redis in errors."""
+        return f"Redis at {self.host}:{self.port}"

@@ -7,7 +7,6 @@ read that meets a failure may take several times the timeout.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Lock
 from types import ModuleType
 from typing import Any
@@ -16,9 +15,8 @@ import hiredis
 import redis
 import redis.asyncio
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig, RedisType
-from redis.exceptions import RedisClusterException
 
-from feast_plugins.online_errors import RedisTimeout, RedisUnavailable
+from feast_plugins.online_errors import explained
 from feast_plugins.redis_address import connection_options
 
 
@@ -41,16 +39,9 @@ def unpacked(packed: bytes, count: int) -> Iterator[tuple[str | bytes, ...]]:
         yield name.decode(), *arguments
 
 
-@contextmanager
-def explained(store: RedisOnlineStoreConfig, timeout_s: float) -> Iterator[None]:
-    """Translate an error into one sentence. Raises RedisTimeout, RedisUnavailable."""
-    place = f"{store.redis_type.value} at {store.connection_string.split(',')[0]}"
-    try:
-        yield
-    except (TimeoutError, redis.TimeoutError) as error:
-        raise RedisTimeout(f"{place} did not answer within {timeout_s:g} s") from error
-    except (OSError, ValueError, redis.RedisError, RedisClusterException) as error:
-        raise RedisUnavailable(f"{place} cannot be read: {error}") from error
+def place_of(store: RedisOnlineStoreConfig) -> str:
+    """Return the name of a cluster or Sentinel in errors."""
+    return f"{store.redis_type.value} at {store.connection_string.split(',')[0]}"
 
 
 class ClientPool:
@@ -63,9 +54,9 @@ class ClientPool:
         self._client: Any = None
         self._connecting = Lock()
 
-    def ask(self, packed: bytes, count: int) -> list[Any]:
+    def fetch(self, packed: bytes, count: int) -> list[Any]:
         """Send `count` commands and wait for their replies; RedisTimeout, RedisUnavailable."""
-        with explained(self._store, self._timeout_s):
+        with explained(place_of(self._store), self._timeout_s):
             pipeline = self._opened().pipeline(transaction=False)
             for command in unpacked(packed, count):
                 pipeline.execute_command(*command)
@@ -93,9 +84,9 @@ class ClientTasks:
         self._store, self._timeout_s = store, timeout_s
         self._client: Any = None
 
-    async def ask(self, packed: bytes, count: int) -> list[Any]:
+    async def fetch(self, packed: bytes, count: int) -> list[Any]:
         """Do the same in asyncio, `timeout_s` in all."""
-        with explained(self._store, self._timeout_s):
+        with explained(place_of(self._store), self._timeout_s):
             async with asyncio.timeout(self._timeout_s):
                 if self._client is None:
                     self._client = make_client(redis.asyncio, self._store, self._timeout_s)

@@ -1,7 +1,8 @@
 """Feast's Redis layout: one hash per entity key, shared by all its views.
 
 Key: the serialized entity key, then the project. Field: murmur3_32 of "view:feature", four bytes,
-little-endian. Value: a protobuf Value. Field `_ts:<view>` holds a protobuf Timestamp.
+little-endian. Value: a protobuf Value. Field `_ts:<view>` holds a protobuf Timestamp; after its own
+fields the plug-ins write the created time, in a field that Feast's readers skip as unknown.
 Source: Feast's documentation, docs/specs/online_store_format.md. Needs no Feast object.
 """
 
@@ -20,6 +21,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NULL_TIME = -(2**63)  # Feast stores a missing UNIX_TIMESTAMP as numpy's NaT
+CREATED_TAG = b"\x19"  # of a Timestamp's field 3, eight bytes: microseconds since 1970
+CREATED = struct.Struct("<cq")
 KNOWN = 10_000  # cached decoded values
 NULL = b""
 NULLS = (NULL, b"\x98\x01\0")  # a Value without content, and one whose content is a null
@@ -308,6 +311,18 @@ def decode_value(stored: bytes | None) -> Any:
         return None
     content = getattr(value, kind)
     return list(content.val) if kind.endswith("list_val") else content
+
+
+def encode_time(event_time: datetime, created: datetime | None = None) -> bytes:
+    """Encode the times of a row, each with a zone; a created time of NaT is the earliest."""
+    timestamp = Timestamp()
+    timestamp.FromDatetime(event_time)
+    encoded: bytes = timestamp.SerializeToString()
+    if created is None:
+        return encoded
+    is_null = created != created
+    microseconds = NULL_TIME if is_null else (created - EPOCH) // timedelta(microseconds=1)
+    return encoded + CREATED.pack(CREATED_TAG, microseconds)
 
 
 @lru_cache(KNOWN)  # rows that were written together often have the same time

@@ -1,8 +1,8 @@
-"""Feast's Redis online store, in which Redis itself compares the event times of rows.
+"""Feast's Redis online store, in which Redis itself compares the event and created times of rows.
 
 Feast's own store reads the stored event time, compares in Python and then writes: two writers race,
 and a corrected value under the same event time is dropped. Here a script compares and writes in one
-step. Keys, fields and bytes stay Feast's, so that Feast reads what this writes and the reverse.
+step. Keys, fields and values stay Feast's, so that Feast reads what this writes and the reverse.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,6 @@ from feast import Entity, FeatureView, RepoConfig, utils
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from feast_plugins.feast_internals import (
     async_redis_client,
@@ -23,7 +22,7 @@ from feast_plugins.feast_internals import (
 )
 from feast_plugins.redis_address import connection_options
 from feast_plugins.redis_deletion import delete_project, delete_view
-from feast_plugins.redis_encoding import feature_field, time_field
+from feast_plugins.redis_encoding import encode_time, feature_field, time_field
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -31,7 +30,7 @@ Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 FIELDS_PER_SCRIPT = 500
 
 # KEYS: one hash per row. ARGV: the field of the event time, the key's TTL in seconds (0: none), the
-# number of features, their fields, then for each row its event time and its values.
+# number of features, their fields, then for each row its times and its values.
 WRITE_UNLESS_OLDER = """
 local function negative(bytes, at)  -- ten bytes of two's complement: a time before 1970
   local complement, scale = 0, 1
@@ -52,20 +51,26 @@ local function varint(bytes, at)
   end
 end
 
-local function instant(timestamp)  -- a protobuf Timestamp: tag 8 seconds, tag 16 nanoseconds
+-- a protobuf Timestamp: tag 8 seconds, tag 16 nanoseconds; tag 25, the last, the created time
+local function times(timestamp)
   local seconds, nanos, at = 0, 0, 1
-  while at <= #timestamp do
-    local tag, value = timestamp:byte(at), nil
+  local tag, value = timestamp:byte(at), nil
+  while tag and tag ~= 25 do
     value, at = varint(timestamp, at + 1)
     if tag == 8 then seconds = value else nanos = value end
+    tag = timestamp:byte(at)
   end
-  return seconds, nanos
+  return seconds, nanos, tag and at + 1
 end
 
 local function is_older(new, stored)
-  local new_seconds, new_nanos = instant(new)
-  local seconds, nanos = instant(stored)
-  return new_seconds < seconds or (new_seconds == seconds and new_nanos < nanos)
+  if new == stored then return false end
+  local new_seconds, new_nanos, new_created = times(new)
+  local seconds, nanos, created = times(stored)
+  if new_seconds ~= seconds then return new_seconds < seconds end
+  if new_nanos ~= nanos then return new_nanos < nanos end
+  return new_created and created
+    and struct.unpack('<i8', new, new_created) < struct.unpack('<i8', stored, created)
 end
 
 local time_field, ttl, features = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -95,7 +100,11 @@ class VersionedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 
 class VersionedRedisOnlineStore(RedisOnlineStore):
-    """A store that writes a row unless a newer one is stored; on equal times the last wins."""
+    """A store that writes a row unless a newer one is stored.
+
+    Of equal event times the newest created wins; where these are equal too, or one row has none,
+    the last written.
+    """
 
     @staticmethod
     def _parse_connection_string(connection_string: str) -> tuple[list[dict[str, Any]], Any]:
@@ -156,42 +165,36 @@ class VersionedRedisOnlineStore(RedisOnlineStore):
         super().teardown(config, [], [])
 
 
-def rows_per_script(features: int) -> int:
-    """Return the number of rows, of so many features, that one run of the script may write."""
-    return max(1, FIELDS_PER_SCRIPT // (features + 1))
+def script_runs(client: Any, keys: Sequence[bytes], features: int) -> Iterator[list[int]]:
+    """Yield the positions of the keys of each run of the script; in a cluster, of one slot."""
+    slot_of = getattr(client, "keyslot", lambda key: 0)
+    slots: dict[int, list[int]] = {}
+    for place, key in enumerate(keys):
+        slots.setdefault(slot_of(key), []).append(place)
+    at_once = max(1, FIELDS_PER_SCRIPT // (features + 1))
+    for places in slots.values():
+        yield from (places[start : start + at_once] for start in range(0, len(places), at_once))
 
 
 def _script_calls(
     client: Any, config: RepoConfig, view: FeatureView, rows: Sequence[Row]
 ) -> Iterator[tuple[list[bytes], list[bytes | str | int]]]:
-    """Yield keys and arguments of each run; of equal event times the newest created is last.
-
-    A run in a cluster has the keys of one slot.
-    """
+    """Yield keys and arguments of each run."""
     names = [feature.name for feature in view.features]
     ttl = config.online_store.key_ttl_seconds or 0
     stored = stored_name(view, config)
     header = [time_field(stored), ttl, len(names), *(feature_field(stored, n) for n in names)]
-    in_order = sorted(rows, key=lambda row: utils.make_tzaware(row[3] or row[2]))
-    slot_of = getattr(client, "keyslot", lambda key: 0)
-    slots: dict[int, list[tuple[bytes, Row]]] = {}
-    for row in in_order:
-        key = entity_key_bytes(row[0], config)
-        slots.setdefault(slot_of(key), []).append((key, row))
-    rows_at_once = rows_per_script(len(names))
-    for keyed in slots.values():
-        for start in range(0, len(keyed), rows_at_once):
-            chunk = keyed[start : start + rows_at_once]
-            values = [cell for _, row in chunk for cell in _cells(row, names)]
-            yield [key for key, _ in chunk], [*header, *values]
+    keys = [entity_key_bytes(key, config) for key, *_ in rows]
+    for places in script_runs(client, keys, len(names)):
+        cells = (cell for place in places for cell in _cells(rows[place], names))
+        yield [keys[place] for place in places], [*header, *cells]
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[bytes]:
-    _, values, event_time, _ = row
-    timestamp = Timestamp()
-    timestamp.FromDatetime(utils.make_tzaware(event_time))
+    _, values, event_time, created = row
+    created = None if created is None else utils.make_tzaware(created)
     null = Value()
     return [
-        timestamp.SerializeToString(),
+        encode_time(utils.make_tzaware(event_time), created),
         *(values.get(name, null).SerializeToString() for name in names),
     ]

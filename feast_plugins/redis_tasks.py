@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import hiredis
 
+from feast_plugins.online_errors import explained
 from feast_plugins.redis_address import RedisAddress, first_error, parsed
 
 
@@ -19,7 +20,7 @@ class SharedConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._reader = hiredis.Reader()
-        self._asked: deque[tuple[asyncio.Future[list[Any]], int, list[Any]]] = deque()
+        self._pending: deque[tuple[asyncio.Future[list[Any]], int, list[Any]]] = deque()
         self._transport: asyncio.Transport | None = None
 
     @property
@@ -27,7 +28,7 @@ class SharedConnection(asyncio.Protocol):
         """Return True while commands may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, packed: bytes, count: int) -> list[Any]:
+    async def fetch(self, packed: bytes, count: int) -> list[Any]:
         """Send `count` commands and wait for their replies; OSError or hiredis.HiredisError."""
         if not count:
             return []
@@ -35,7 +36,7 @@ class SharedConnection(asyncio.Protocol):
             raise ConnectionResetError("it closed the connection")
         assert self._transport is not None
         future = asyncio.get_running_loop().create_future()
-        self._asked.append((future, count, []))
+        self._pending.append((future, count, []))
         self._transport.write(packed)
         replies: list[Any] = await future
         if error := first_error(replies):
@@ -53,10 +54,10 @@ class SharedConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for reply in parsed(self._reader, data):
-                future, count, replies = self._asked[0]
+                future, count, replies = self._pending[0]
                 replies.append(reply)
                 if len(replies) == count:
-                    self._asked.popleft()
+                    self._pending.popleft()
                     if not future.done():  # its task may have been cancelled
                         future.set_result(replies)
         except hiredis.ProtocolError as error:
@@ -64,8 +65,8 @@ class SharedConnection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        while self._asked:
-            future, _, _ = self._asked.popleft()
+        while self._pending:
+            future, _, _ = self._pending.popleft()
             if not future.done():
                 future.set_exception(ConnectionResetError(exc or "it closed the connection"))
 
@@ -80,22 +81,22 @@ class LoopReader:
         self._connection: SharedConnection | None = None
         self._connecting = asyncio.Lock()
 
-    async def ask(self, packed: bytes, count: int) -> list[Any]:
+    async def fetch(self, packed: bytes, count: int) -> list[Any]:
         """Send `count` commands and wait for their replies, `timeout_s` in all.
 
         Raises RedisTimeout, RedisUnavailable.
         """
         connection = None
-        with self._address.explained(self._timeout_s):
+        with explained(self._address.place, self._timeout_s):
             try:
                 async with asyncio.timeout(self._timeout_s):
                     connection = await self._open()
                     try:
-                        return await connection.ask(packed, count)
+                        return await connection.fetch(packed, count)
                     except ConnectionResetError:
                         self.retries += 1
                     connection = await self._open()
-                    return await connection.ask(packed, count)
+                    return await connection.fetch(packed, count)
             except TimeoutError:
                 self._retire(connection)
                 raise
@@ -126,7 +127,7 @@ async def _connect(address: RedisAddress) -> SharedConnection:
         SharedConnection, address.host, address.port, ssl=address.security
     )
     try:
-        await connection.ask(*address.greeting)
+        await connection.fetch(*address.greeting)
     except BaseException:
         connection.close()
         raise
@@ -138,7 +139,7 @@ class TaskReader(Protocol):
 
     @property
     def retries(self) -> int: ...
-    async def ask(self, packed: bytes, count: int) -> list[Any]: ...
+    async def fetch(self, packed: bytes, count: int) -> list[Any]: ...
     def close(self) -> None: ...
 
 
@@ -154,7 +155,7 @@ class RedisTasks:
         """Return the number of repeated reads on the running loops."""
         return sum(reader.retries for reader in self._readers.values())
 
-    async def ask(self, packed: bytes, count: int) -> list[Any]:
+    async def fetch(self, packed: bytes, count: int) -> list[Any]:
         """Send commands by the reader of the running loop."""
         loop = asyncio.get_running_loop()
         reader = self._readers.get(loop)
@@ -163,7 +164,7 @@ class RedisTasks:
                 other: known for other, known in self._readers.items() if not other.is_closed()
             }
             reader = self._readers[loop] = self._make()
-        return await reader.ask(packed, count)
+        return await reader.fetch(packed, count)
 
     def close(self) -> None:
         """Close every connection; outstanding replies are lost."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import hiredis
 
+from feast_plugins.online_errors import explained
 from feast_plugins.redis_address import RedisAddress, first_error, parsed
 
 RECEIVE_BYTES = 64 * 1024
@@ -27,9 +28,9 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if (security := address.security) is not None:
             self._socket = security.wrap_socket(self._socket, server_hostname=address.host)
-        self.ask(*address.greeting, deadline)
+        self.fetch(*address.greeting, deadline)
 
-    def ask(self, packed: bytes, count: int, deadline: float) -> list[Any]:
+    def fetch(self, packed: bytes, count: int, deadline: float) -> list[Any]:
         """Send `count` commands and wait for their replies; close the connection on an error.
 
         Raises OSError, hiredis.HiredisError.
@@ -71,17 +72,17 @@ class RedisPool:
         for _ in range(POOL_SIZE):
             self._places.put(None)
 
-    def ask(self, packed: bytes, count: int) -> list[Any]:
+    def fetch(self, packed: bytes, count: int) -> list[Any]:
         """Send `count` commands and wait for their replies, `timeout_s` in all.
 
         Raises RedisTimeout, RedisUnavailable.
         """
-        with self._address.explained(self._timeout_s):
+        with explained(self._address.place, self._timeout_s):
             deadline = monotonic() + self._timeout_s
             used = None
             place = self._place()
             try:
-                used, replies = self._ask(place, packed, count, deadline)
+                used, replies = self._fetch(place, packed, count, deadline)
             finally:
                 self._places.put(used)
         return replies
@@ -99,18 +100,18 @@ class RedisPool:
         except Empty as error:
             raise TimeoutError from error
 
-    def _ask(
+    def _fetch(
         self, idle: Connection | None, packed: bytes, count: int, deadline: float
     ) -> tuple[Connection, list[Any]]:
         """Return the replies and their connection: `idle`, or a new one if it was lost."""
         if idle is not None:
             try:
-                return idle, idle.ask(packed, count, deadline)
+                return idle, idle.fetch(packed, count, deadline)
             except ConnectionError:
                 with self._retried:
                     self.retries += 1
         fresh = Connection(self._address, deadline)
-        return fresh, fresh.ask(packed, count, deadline)
+        return fresh, fresh.fetch(packed, count, deadline)
 
 
 def _left(deadline: float) -> float:

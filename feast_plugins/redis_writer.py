@@ -13,11 +13,9 @@ import redis
 
 from feast_plugins.redis_address import pack
 from feast_plugins.redis_encoding import feature_field, time_field
-from feast_plugins.redis_online_store import WRITE_UNLESS_OLDER, rows_per_script
+from feast_plugins.redis_online_store import WRITE_UNLESS_OLDER, script_runs
 
 RUNS_IN_FLIGHT = 16
-
-Row = tuple[bytes, ...]  # its event time, then its features
 
 
 @dataclass
@@ -71,7 +69,6 @@ class RowWriter(ExitStack):
         fields = [feature_field(view, feature) for feature in features]
         sizes = (str(ttl_seconds).encode(), str(len(fields)).encode())
         self._header = [time_field(view), *sizes, *fields]
-        self._rows_at_once = rows_per_script(len(fields))
         self._lanes: dict[str, Lane] = {}
 
     def __enter__(self) -> Self:
@@ -86,37 +83,24 @@ class RowWriter(ExitStack):
     ) -> None:
         """Send rows, given by column; raises redis.ResponseError when Redis rejects them."""
         rows = list(zip(times, *columns, strict=True))
-        for lane, own_keys, own_rows in self._by_slot(keys, rows):
-            for start in range(0, len(own_keys), self._rows_at_once):
-                end = start + self._rows_at_once
-                self._send(lane, own_keys[start:end], own_rows[start:end])
+        for places in script_runs(self._client, keys, len(columns)):
+            own_keys = [keys[place] for place in places]
+            cells = chain.from_iterable(rows[place] for place in places)
+            count = b"%d" % len(places)
+            command = [b"EVALSHA", self._sha, count, *own_keys, *self._header, *cells]
+            self._lane_for(own_keys[0]).send(command)
 
     def finish(self) -> None:
         """Wait until Redis has answered all commands."""
         for lane in self._lanes.values():
             lane.await_replies(0)
 
-    def _send(self, lane: Lane, keys: Sequence[bytes], rows: Sequence[Row]) -> None:
-        cells = chain.from_iterable(rows)
-        lane.send([b"EVALSHA", self._sha, b"%d" % len(keys), *keys, *self._header, *cells])
-
-    def _by_slot(
-        self, keys: Sequence[bytes], rows: Sequence[Row]
-    ) -> Iterator[tuple[Lane, Sequence[bytes], Sequence[Row]]]:
-        """Yield the rows of each slot with the connection to its node."""
-        client = self._client
-        if not isinstance(client, redis.RedisCluster):
-            yield self._lane("", client), keys, rows
-            return
-        slots: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            slots.setdefault(client.keyslot(key), []).append(place)
-        for slot, places in slots.items():
-            node = client.nodes_manager.get_node_from_slot(slot)
-            lane = self._lane(node.name, client.get_redis_connection(node))
-            yield lane, [keys[place] for place in places], [rows[place] for place in places]
-
-    def _lane(self, name: str, client: redis.Redis) -> Lane:
+    def _lane_for(self, key: bytes) -> Lane:
+        """Return the connection to the node that stores a key."""
+        client, name = self._client, ""
+        if isinstance(client, redis.RedisCluster):
+            node = client.nodes_manager.get_node_from_slot(client.keyslot(key))
+            client, name = client.get_redis_connection(node), node.name
         if name not in self._lanes:
             self._lanes[name] = self.enter_context(lane_of(client))
         return self._lanes[name]

@@ -140,7 +140,7 @@ class AsofJob(ChunkedJob):
 
     def _chunks(self) -> Iterator[pa.Table]:
         for rows in self._entities.chunks(self._entities.names, self._rows_per_chunk):
-            yield beside(rows, self._features_of(rows))
+            yield with_features(rows, self._features_of(rows))
 
     def to_df(
         self,
@@ -151,24 +151,24 @@ class AsofJob(ChunkedJob):
         entities = self._entities
         if validation_reference or self._on_demand or not isinstance(entities, FrameRows):
             return super().to_df(validation_reference, timeout)
-        chunks = entities.chunks(self._asked_columns, self._rows_per_chunk)
+        chunks = entities.chunks(self._join_columns, self._rows_per_chunk)
         features = pa.concat_tables(map(self._features_of, chunks)).to_pandas()
         return pd.concat([entities.frame, features], axis=1)
 
     @property
-    def _asked_columns(self) -> list[str]:
+    def _join_columns(self) -> list[str]:
         keys = {column for view in self._joins for column in view.entity_column.values()}
         return [*keys, self._entities.event_time]
 
     def _features_of(self, rows: pa.Table) -> pa.Table:
-        entities = pl.from_arrow(rows.select(self._asked_columns))
+        entities = pl.from_arrow(rows.select(self._join_columns))
         assert isinstance(entities, pl.DataFrame)
         moments = in_order(entities.select(as_utc(pl.col(self._entities.event_time)).alias(TIME)))
         pairs = (pair for view in self._joins for pair in view.features_of(entities, moments))
         return pa.table(dict(pairs))
 
 
-def beside(rows: pa.Table, features: pa.Table) -> pa.Table:
+def with_features(rows: pa.Table, features: pa.Table) -> pa.Table:
     """Return rows with the columns of their features."""
     for name in features.column_names:
         rows = rows.append_column(name, features[name])

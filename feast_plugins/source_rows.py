@@ -1,9 +1,8 @@
 """The rows of a source: pulled for a materialization or a saved dataset, and appended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -22,57 +21,30 @@ from feast_plugins.source_reader import read_columns
 TIMES = pa.timestamp("us")
 
 
-def newest_rows(
-    config: RepoConfig,
-    source: DataSource,
-    keys: Sequence[str],
-    features: Sequence[str],
-    times: Sequence[str],
-    start: datetime,
-    end: datetime,
-) -> QueryJob:
-    """Return the newest row of each entity in a range of event times; raises SourceError."""
-    query, parameters, read = _rows(config, source, keys, features, times, start, end)
-    newest_first = ", ".join(f"{quoted(name)} DESC NULLS LAST" for name in times)
-    partition = f"PARTITION BY {', '.join(map(quoted, keys))}" if keys else ""
-    newest = f"{query} QUALIFY row_number() OVER ({partition} ORDER BY {newest_first}) = 1"
-    return QueryJob(config, newest, parameters, read)
-
-
 def rows_between(
     config: RepoConfig,
     source: DataSource,
     keys: Sequence[str],
     features: Sequence[str],
-    times: Sequence[str],
+    time_fields: Sequence[str | None],
     start: datetime | None,
     end: datetime | None,
+    *,
+    newest: bool = False,
 ) -> QueryJob:
-    """Return every row in a range of event times; raises SourceError."""
-    return QueryJob(config, *_rows(config, source, keys, features, times, start, end))
+    """Return every row in a range of event times, or the newest of each entity.
 
-
-def _rows(
-    config: RepoConfig,
-    source: DataSource,
-    keys: Sequence[str],
-    features: Sequence[str],
-    times: Sequence[str],
-    start: datetime | None,
-    end: datetime | None,
-) -> tuple[str, list[Any], Callable[[], pa.Table] | None]:
-    """Return a query, its parameters, and a reader of the rows where DuckDB does not read them.
-
-    Times are UTC microseconds. Rows without keys get Feast's dummy key, under which it
+    `time_fields` are those of the event time and the created time, if there is one; they are
+    returned as UTC microseconds. Rows without keys get Feast's dummy key, under which it
     materializes a view without entities. Logged features get none; their date is left out.
+    Raises SourceError.
     """
-    is_log = LOG_DATE_FIELD in features
+    is_log, times = LOG_DATE_FIELD in features, [name for name in time_fields if name]
     features = [name for name in features if name != LOG_DATE_FIELD]
     dummy = [] if is_log else [f"'{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"]
     key = [*map(quoted, keys)] or dummy
     checked = check_columns(source.name, source, [*keys, *features, *times], config)
-    is_simple = checked.files.filesystem is None and checked.is_alike
-    is_simple &= not checked.files.partitions.keys() & checked.types.keys()
+    is_simple = _is_read_by_duckdb(checked)
     instants = {n: instant(n, checked.types[n] if is_simple else TIMES) for n in times}
     in_utc = [f"{cast} AS {quoted(name)}" for name, cast in instants.items()]
     query = f"""
@@ -80,11 +52,24 @@ def _rows(
         FROM {"read_parquet(?, hive_partitioning = false)" if is_simple else ROWS}
         WHERE {instants[times[0]]}
             BETWEEN CAST(? AS TIMESTAMPTZ) AND CAST(? AS TIMESTAMPTZ)
+        {_newest_of_each(keys, times) if newest else ""}
     """
     bounds = [start or datetime.min, end or datetime.max]
     if is_simple:
-        return query, [list(checked.files.names), *bounds], None
-    return query, bounds, lambda: _promoted_rows(checked, keys, features, times)
+        return QueryJob(config, query, [list(checked.files.names), *bounds])
+    return QueryJob(config, query, bounds, lambda: _promoted_rows(checked, keys, features, times))
+
+
+def _is_read_by_duckdb(checked: CheckedSource) -> bool:
+    """Return True if DuckDB reads the files as checked: on the disk, alike, without partitions."""
+    has_partitions = bool(checked.files.partitions.keys() & checked.types.keys())
+    return checked.files.filesystem is None and checked.is_alike and not has_partitions
+
+
+def _newest_of_each(keys: Sequence[str], times: Sequence[str]) -> str:
+    newest_first = ", ".join(f"{quoted(name)} DESC NULLS LAST" for name in times)
+    partition = f"PARTITION BY {', '.join(map(quoted, keys))}" if keys else ""
+    return f"QUALIFY row_number() OVER ({partition} ORDER BY {newest_first}) = 1"
 
 
 def _promoted_rows(

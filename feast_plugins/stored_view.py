@@ -74,7 +74,7 @@ class ViewRead:
     ttl: timedelta | None
     features: tuple[StoredFeature, ...]
 
-    def judge(
+    def row_states(
         self, stored: Sequence[bytes | None], now: datetime
     ) -> tuple[list[datetime | None], list[Status]]:
         """Return each row's event time, and whether the row is there and within its TTL."""
@@ -82,7 +82,7 @@ class ViewRead:
         times = [decode_time(content) for content in stored]
         return times, [_status(time, oldest) for time in times]
 
-    def judge_one(self, stored: bytes | None, now: datetime) -> tuple[datetime | None, Status]:
+    def row_state(self, stored: bytes | None, now: datetime) -> tuple[datetime | None, Status]:
         """Do the same for a single row."""
         time = decode_time(stored)
         return time, _status(time, self._oldest(now))

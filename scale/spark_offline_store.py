@@ -26,9 +26,9 @@ from pyspark.sql import SparkSession
 
 from feast_plugins.asof_join import CREATED, TIME, alike
 from feast_plugins.asof_offline_store import AsofOfflineStore, AsofOfflineStoreConfig, job_metadata
-from feast_plugins.entity_rows import Asked, EntityRows, EntityRowsError, entity_rows
+from feast_plugins.entity_rows import EntityInput, EntityRows, EntityRowsError, entity_rows
 from feast_plugins.feature_source import check_source, source_columns
-from feast_plugins.retrieval_jobs import ChunkedJob, beside
+from feast_plugins.retrieval_jobs import ChunkedJob, with_features
 from feast_plugins.source_types import as_utc, convert, polars_type
 from feast_plugins.view_join import check_entities, requested_features
 from scale.spark_join import AsofJoin, Rows, block, run
@@ -55,7 +55,7 @@ class SparkAsofOfflineStore(AsofOfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: Asked | None,
+        entity_df: EntityInput | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
@@ -154,7 +154,7 @@ class SparkJob(ChunkedJob):
             for number, rows in enumerate(chunks):
                 for place, (view, join) in enumerate(zip(self._views, joins, strict=True)):
                     found = block(Path(folder) / str(place), number, join.features)
-                    rows = beside(rows, found.rename_columns([*view.output_name.values()]))
+                    rows = with_features(rows, found.rename_columns([*view.output_name.values()]))
                 yield rows
 
     def _run(self, folder: Path) -> list[AsofJoin]:

@@ -49,7 +49,7 @@ def materialized(client: redis.Redis, dump: Callable[[], Dump]) -> Dump:
     return dump()
 
 
-def chunks_said(output: str) -> list[str]:
+def printed_chunks(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.strip().startswith("backfill")]
 
 
@@ -115,7 +115,7 @@ def test_a_killed_backfill_goes_on(
             assert backfill.stdout is not None
             line = backfill.stdout.readline()
             assert line, "it ended before its fourth week"
-            begun += chunks_said(line)
+            begun += printed_chunks(line)
             assert count_7d(reader) == right
         backfill.kill()
     assert backfill.returncode == -signal.SIGKILL
@@ -124,7 +124,7 @@ def test_a_killed_backfill_goes_on(
 
     capsys.readouterr()
     resumable_backfill(START, AS_OF)
-    resumed = chunks_said(capsys.readouterr().out)
+    resumed = printed_chunks(capsys.readouterr().out)
     assert not set(resumed) & set(begun[:3])
     assert len(resumed) in (CHUNKS - 4, CHUNKS - 3)
     assert dump() == uninterrupted

@@ -225,7 +225,7 @@ def test_a_run_before_the_first_row_loses_no_row(capsys: pytest.CaptureFixture[s
 
 
 @ON_BOTH_STORES
-def test_a_view_whose_rows_have_all_expired_is_said(
+def test_a_view_whose_rows_have_all_expired_is_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     incremental_materialization()
@@ -284,7 +284,7 @@ def test_a_period_without_days_is_refused(days_back: int) -> None:
 
 
 @ON_BOTH_STORES
-def test_nothing_to_validate_is_said() -> None:
+def test_nothing_to_validate_is_an_error() -> None:
     with pytest.raises(UserError, match="never materialized"):
         validate_materialization()
 

@@ -88,7 +88,7 @@ ROWS: list[Row] = [
 ]
 
 
-def asked(*rows: tuple[Any, float | None], **columns: Any) -> pd.DataFrame:
+def entities(*rows: tuple[Any, float | None], **columns: Any) -> pd.DataFrame:
     users, hours = zip(*rows, strict=True)
     moments = pd.DatetimeIndex([None if hour is None else at(hour) for hour in hours])
     return pd.DataFrame({"user_id": users, "event_timestamp": moments, **columns})

@@ -21,8 +21,8 @@ from tests.feast_plugins.asof_repo import (
     ROWS,
     USER,
     Row,
-    asked,
     at,
+    entities,
     feature_view,
     online,
     open_store,
@@ -32,8 +32,8 @@ from tests.feast_plugins.asof_repo import (
 
 each_store = pytest.mark.parametrize("offline", [DUCKDB, FILE])
 IN_SQL = "SELECT 'a' AS user_id, TIMESTAMP '2026-01-01 02:00:00' AS event_timestamp"
-IN_ARROW = pa.Table.from_pandas(asked(("a", 2)))
-AS_TEXT = asked(("a", 2)).assign(event_timestamp="2026-01-01 02:00:00")
+IN_ARROW = pa.Table.from_pandas(entities(("a", 2)))
+AS_TEXT = entities(("a", 2)).assign(event_timestamp="2026-01-01 02:00:00")
 
 
 def both(folder: Path, offline: str, rows: list[Row] = ROWS, **types: Any) -> list[FeatureStore]:
@@ -64,21 +64,21 @@ def test_entity_rows_that_the_file_store_loses_or_joins_to_a_null_key(
     table = [*ROWS, {**ROWS[0], "user_id": None}]
     answers = []
     for store in both(tmp_path, FILE, table):
-        found = frame(store, asked(*rows, row=range(len(rows))))
+        found = frame(store, entities(*rows, row=range(len(rows))))
         values = found["value"].astype(object).where(found["value"].notna(), None)
         answers.append(dict(zip(found["row"], values, strict=True)))
     assert answers == [theirs, ours]
 
 
 def test_the_file_store_orders_rows_by_the_features_event_time(tmp_path: Path) -> None:
-    rows = asked(("b", 9), ("a", 2))
+    rows = entities(("b", 9), ("a", 2))
     theirs, ours = (frame(store, rows)["value"].tolist() for store in both(tmp_path, FILE))
     assert (theirs, ours) == ([1, 20], [20, 1])
 
 
 def test_duckdb_mixes_the_rows(tmp_path: Path) -> None:
     """Rows without features come last, or first, or elsewhere."""
-    rows = asked(*((user, 9) for user in ["a", "nobody", "b"] * 2000), row=range(6000))
+    rows = entities(*((user, 9) for user in ["a", "nobody", "b"] * 2000), row=range(6000))
     theirs, ours = (frame(store, rows)["row"].tolist() for store in both(tmp_path, DUCKDB))
     assert theirs != list(range(6000)) == ours
 
@@ -87,7 +87,7 @@ def test_duckdb_mixes_the_rows(tmp_path: Path) -> None:
 def test_feasts_stores_return_the_types_of_the_file(offline: str, tmp_path: Path) -> None:
     """A float32 that was stored as float64 is another number online than offline."""
     theirs, ours = (
-        frame(store, asked(("a", 2)), "v:value", "v:ratio").dtypes[["value", "ratio"]].tolist()
+        frame(store, entities(("a", 2)), "v:value", "v:ratio").dtypes[["value", "ratio"]].tolist()
         for store in both(tmp_path, offline)
     )
     assert (theirs, ours) == (["int64", "float64"], ["int32", "float32"])
@@ -107,7 +107,7 @@ def test_feasts_stores_take_pandas_frames_only(offline: str, rows: Any, tmp_path
 
 def test_the_file_store_renames_a_feature_called_like_an_entity_column(tmp_path: Path) -> None:
     theirs, ours = both(tmp_path, FILE)
-    rows = asked(("a", 2), value=[7])
+    rows = entities(("a", 2), value=[7])
     assert frame(theirs, rows)[["value", "value__"]].to_numpy().tolist() == [[7, 1]]
     with pytest.raises(ValueError, match="a column value already"):
         frame(ours, rows)
@@ -121,18 +121,18 @@ def test_duckdb_reads_paths_from_where_it_runs(
     theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
     monkeypatch.chdir("/")
     with pytest.raises(Exception, match="No files found"):
-        frame(theirs, asked(("a", 2)))
-    assert frame(ours, asked(("a", 2)))["value"].tolist() == [1]
+        frame(theirs, entities(("a", 2)))
+    assert frame(ours, entities(("a", 2)))["value"].tolist() == [1]
 
 
 @pytest.mark.parametrize("zoned", ["event_timestamp", "created"])
-def test_a_time_without_a_zone_is_utc_beside_one_that_has_one(tmp_path: Path, zoned: str) -> None:
+def test_a_time_without_a_zone_is_utc_next_to_one_that_has_one(tmp_path: Path, zoned: str) -> None:
     """As in Feast's sample data."""
     rows = [*ROWS, {**ROWS[0], "created": at(1.5), "value": 2}]
     types = {"event_timestamp": pa.timestamp("us"), "created": pa.timestamp("us")}
     types[zoned] = pa.timestamp("us", "Asia/Tokyo")
     for store in both(tmp_path, DUCKDB, rows, **types):
-        assert frame(store, asked(("a", 2), ("b", 2)))["value"].tolist() == [2, 20]
+        assert frame(store, entities(("a", 2), ("b", 2)))["value"].tolist() == [2, 20]
         store.materialize(at(0), at(2))
         assert online(store, "a", "b") == [2, 20]
 
@@ -164,18 +164,18 @@ def test_both_read_times_that_are_text(tmp_path: Path) -> None:
     view = feature_view("v", source(file, ""))
     theirs, ours = (open_store(tmp_path, view, offline=offline) for offline in (DUCKDB, OURS))
     for store in (theirs, ours):
-        assert frame(store, asked(("a", 2)))["value"].tolist() == [1]
+        assert frame(store, entities(("a", 2)))["value"].tolist() == [1]
 
 
 def test_duckdb_joins_by_a_mapped_key_alone(tmp_path: Path) -> None:
     rows = [{**row, "merchant_id": "m"} for row in ROWS]
     view = feature_view("v", source(write_rows(tmp_path / "r.parquet", rows)), USER, MERCHANT)
     service = FeatureService(name="s", features=[view.with_join_key_map({"merchant_id": "shop"})])
-    asked_for = asked(("a", 9), ("nobody", 9), shop=["m", "m"])
+    requested = entities(("a", 9), ("nobody", 9), shop=["m", "m"])
     found = []
     for offline in (DUCKDB, OURS):
         store = open_store(tmp_path, view, service, offline=offline)
-        joined = store.get_historical_features(asked_for, service).to_df()
+        joined = store.get_historical_features(requested, service).to_df()
         found.append(joined.set_index("user_id")["value"].get("nobody"))
     assert found[0] in (3, 20)
     assert pd.isna(found[1])

@@ -19,8 +19,8 @@ from tests.feast_plugins.asof_repo import (
     MICROSECONDS,
     OURS,
     ROWS,
-    asked,
     at,
+    entities,
     feature_view,
     open_store,
     source,
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> FeatureStore:
 
 def test_the_users_own_columns_are_not_touched(store: FeatureStore) -> None:
     """Not even those that Arrow could not hold; the index is reset, as by Feast's own stores."""
-    rows = asked(
+    rows = entities(
         ("a", 2), ("b", 2), ("a", 9), basket=[{1, 2}, "mixed", 3], n=pd.array([1, None, 3])
     )
     rows.index = pd.Index([7, 7, 9])
@@ -50,7 +50,7 @@ def test_the_users_own_columns_are_not_touched(store: FeatureStore) -> None:
 
 
 def test_a_column_that_is_null_for_a_whole_chunk(store: FeatureStore, tmp_path: Path) -> None:
-    rows = asked(("a", 2), ("b", 2), ("a", 9), note=[None, None, "z"])
+    rows = entities(("a", 2), ("b", 2), ("a", 9), note=[None, None, "z"])
     table = store.get_historical_features(rows, ["v:value"]).to_arrow()
     assert table["note"].to_pylist() == [None, None, "z"]
     assert table["value"].to_pylist() == [1, 20, 3]
@@ -85,7 +85,7 @@ def test_moments_in_arrow(store: FeatureStore, stored: str, zone: str | None) ->
 
 
 def test_no_rows_give_the_columns(store: FeatureStore) -> None:
-    none = asked(("a", 2)).iloc[:0]
+    none = entities(("a", 2)).iloc[:0]
     for rows in (none, pa.Table.from_pandas(none), "SELECT 'a' user_id, now() t WHERE false"):
         job = store.get_historical_features(rows, ["v:value"])
         assert job.to_arrow().schema.field("value").type == pa.int64()
@@ -93,7 +93,7 @@ def test_no_rows_give_the_columns(store: FeatureStore) -> None:
 
 
 def test_the_only_column_of_times_is_the_moment(store: FeatureStore) -> None:
-    rows = asked(("a", 2)).rename(columns={"event_timestamp": "paid_at"})
+    rows = entities(("a", 2)).rename(columns={"event_timestamp": "paid_at"})
     query = "SELECT 'a' AS user_id, TIMESTAMP '2026-01-01 02:00:00' AS paid_at"
     for frame in (rows, pa.Table.from_pandas(rows), query):
         job = store.get_historical_features(frame, ["v:value"])

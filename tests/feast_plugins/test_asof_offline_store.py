@@ -31,8 +31,8 @@ from tests.feast_plugins.asof_repo import (
     ROWS,
     START,
     USER,
-    asked,
     at,
+    entities,
     feature_view,
     open_store,
     source,
@@ -44,10 +44,10 @@ from tests.feast_plugins.asof_repo import (
 def test_paths_begin_at_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the process runs: of sources, and in queries."""
     write_rows(tmp_path / "data" / "rows.parquet", ROWS)
-    asked(("a", 2), ("b", 9)).to_parquet(tmp_path / "data" / "asked.parquet")
+    entities(("a", 2), ("b", 9)).to_parquet(tmp_path / "data" / "entities.parquet")
     store = open_store(tmp_path, feature_view("v", source("data/rows.parquet")))
     monkeypatch.chdir("/")
-    assert values(store, "SELECT * FROM read_parquet('data/asked.parquet')") == [1, 20]
+    assert values(store, "SELECT * FROM read_parquet('data/entities.parquet')") == [1, 20]
 
 
 def test_columns_of_other_names(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_columns_of_other_names(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "rows.parquet", rows, **types)
     mapping = {old: new for new, old in names.items()}
     store = open_store(tmp_path, feature_view("v", source(file, field_mapping=mapping)))
-    assert values(store, asked(("a", 2), ("b", 9)), filter_by_created_timestamp=True) == [1, 20]
+    assert values(store, entities(("a", 2), ("b", 9)), filter_by_created_timestamp=True) == [1, 20]
 
 
 def test_a_view_without_entities(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_view_without_entities(tmp_path: Path) -> None:
     store = open_store(tmp_path, view)
     for known_only in (False, True):
         found = values(
-            store, asked(("a", 0), ("b", 2), ("z", 9)), filter_by_created_timestamp=known_only
+            store, entities(("a", 0), ("b", 2), ("z", 9)), filter_by_created_timestamp=known_only
         )
         assert found == [None, 20, 3]
 
@@ -105,22 +105,22 @@ def test_declared_types_exactly(tmp_path: Path) -> None:
     store = open_store(tmp_path, view)
     references = [f"v:{name}" for name in DECLARED]
     for row in [("a", 2), ("b", 2), ("c", 2)], [("c", 2)]:
-        table = store.get_historical_features(asked(*row), references).to_arrow()
+        table = store.get_historical_features(entities(*row), references).to_arrow()
         assert [table.schema.field(n).type for n in DECLARED] == [d[3] for d in DECLARED.values()]
         assert not any(table.slice(len(row) - 1)[name][0].is_valid for name in DECLARED)
-    frame = store.get_historical_features(asked(("a", 2)), references).to_df()
+    frame = store.get_historical_features(entities(("a", 2)), references).to_df()
     kinds = {name: str(frame[name].dtype) for name in DECLARED}
     numbers = {n: n for n in ("int32", "int64", "float32", "float64", "bool")}
     assert kinds.items() >= {**numbers, "huge": "int64", "moment": "datetime64[us, UTC]"}.items()
     assert frame["huge"][0] == 2**53 + 1
 
 
-def test_features_come_in_the_order_asked(tmp_path: Path) -> None:
+def test_features_come_in_the_requested_order(tmp_path: Path) -> None:
     rows = [{**row, "ratio": row["value"] / 2} for row in ROWS]
     file = write_rows(tmp_path / "rows.parquet", rows)
     features = {"value": Int64, "ratio": Float32}
     store = open_store(tmp_path, feature_view("v", source(file), features=features))
-    answer = store.get_historical_features(asked(("a", 2)), ["v:ratio", "v:value"]).to_df()
+    answer = store.get_historical_features(entities(("a", 2)), ["v:ratio", "v:value"]).to_df()
     assert list(answer.columns) == ["user_id", "event_timestamp", "ratio", "value"]
 
 
@@ -148,7 +148,7 @@ def test_on_demand_views_on_top(tmp_path: Path, mode: str, totals: Callable[...,
     schema = [Field(name="total", dtype=Float64)]
     on_demand = on_demand_feature_view(sources=[view, request], schema=schema, mode=mode)(totals)
     store = open_store(tmp_path, view, on_demand, rows_per_chunk=2)
-    rows = asked(("a", 2), ("b", 9), ("a", 9), amount=[0.5, 0.25, 0.125])
+    rows = entities(("a", 2), ("b", 9), ("a", 9), amount=[0.5, 0.25, 0.125])
     for frame in (rows, pa.Table.from_pandas(rows)):
         in_full = totals is totals_in_full
         features = [f"{totals.__name__}:total"]
@@ -165,7 +165,7 @@ def test_a_service_of_two_views_with_their_own_ttls(tmp_path: Path) -> None:
     ]
     store = open_store(tmp_path, *views)
     answer = store.get_historical_features(
-        asked(("a", 1), ("a", 2.5)), ["v:value", "w:value"], full_feature_names=True
+        entities(("a", 1), ("a", 2.5)), ["v:value", "w:value"], full_feature_names=True
     ).to_arrow()
     assert answer["v__value"].to_pylist() == [1, None]
     assert answer["w__value"].to_pylist() == [1, 1]

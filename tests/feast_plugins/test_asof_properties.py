@@ -38,11 +38,11 @@ ROW = st.fixed_dictionaries(
         "created": st.none() | MOMENTS,
     }
 )
-ASKED = st.fixed_dictionaries(
+ENTITIES = st.fixed_dictionaries(
     {"user_id": USERS, "payer": USERS, "merchant_id": MERCHANTS, "event_timestamp": MOMENTS}
 )
 
-ASKED_TYPES = {
+ENTITY_TYPES = {
     "user_id": pa.string(),
     "payer": pa.string(),
     "merchant_id": pa.string(),
@@ -82,22 +82,22 @@ def store(file: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 
 def newest_row(
-    asked: Row, user: str, rows: list[Row], ttl: timedelta, created: str | None, known_only: bool
+    entity: Row, user: str, rows: list[Row], ttl: timedelta, created: str | None, known_only: bool
 ) -> Row | None:
     """Return the newest row that counts; created, then place, decides between equal times.
 
     `user` is the entity row's column for the user.
     """
-    t = asked["event_timestamp"]
+    t = entity["event_timestamp"]
 
     def counts(row: Row) -> bool:
         keys = (row["user_id"], row["merchant_id"])
-        is_asked = keys[0] is not None and keys == (asked[user], asked["merchant_id"])
+        is_same = keys[0] is not None and keys == (entity[user], entity["merchant_id"])
         age = t - row["event_timestamp"]
         is_in_time = timedelta(0) <= age and (not ttl or age <= ttl)
         is_known = not created or (row[created] is not None and row[created] <= t)
         return (
-            row["user_id"] is not None and is_asked and is_in_time and (is_known or not known_only)
+            row["user_id"] is not None and is_same and is_in_time and (is_known or not known_only)
         )
 
     def version(row: Row) -> tuple[Any, ...]:
@@ -107,21 +107,21 @@ def newest_row(
     return max(filter(counts, rows), key=version, default=None)
 
 
-def as_frame(asked: list[Row], folder: Path, kind: str) -> Any:
-    table = pa.Table.from_pylist(asked, schema=pa.schema(ASKED_TYPES))
+def as_frame(entities: list[Row], folder: Path, kind: str) -> Any:
+    table = pa.Table.from_pylist(entities, schema=pa.schema(ENTITY_TYPES))
     if kind == "arrow":
         return table
     if kind == "sql":
-        pq.write_table(table, folder / "asked.parquet")
-        return f"SELECT * FROM read_parquet('{folder}/asked.parquet')"
-    return table.to_pandas().set_index(pd.Index(range(7, 7 + len(asked))))
+        pq.write_table(table, folder / "entities.parquet")
+        return f"SELECT * FROM read_parquet('{folder}/entities.parquet')"
+    return table.to_pandas().set_index(pd.Index(range(7, 7 + len(entities))))
 
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(ROW, min_size=1, max_size=14),
-    asked=st.lists(ASKED, min_size=1, max_size=8),
+    entities=st.lists(ENTITIES, min_size=1, max_size=8),
     ttl=st.sampled_from(list(TTLS)),
     created=st.sampled_from(["created", None]),
     known_only=st.booleans(),
@@ -132,7 +132,7 @@ def test_the_store_answers_as_a_join_in_plain_python(
     store: FeatureStore,
     file: Path,
     rows: list[Row],
-    asked: list[Row],
+    entities: list[Row],
     ttl: str,
     created: str | None,
     known_only: bool,
@@ -144,15 +144,17 @@ def test_the_store_answers_as_a_join_in_plain_python(
     write_rows(file, rows, event_timestamp=stored_as, created=stored_as)
     name = f"{ttl}_{'dated' if created else 'undated'}"
     answer = store.get_historical_features(
-        as_frame([{**a, "row": n} for n, a in enumerate(asked)], file.parent, kind),
+        as_frame([{**entity, "row": n} for n, entity in enumerate(entities)], file.parent, kind),
         store.get_feature_service(name),
         full_feature_names=True,
         filter_by_created_timestamp=known_only,
     ).to_df()
 
-    assert answer.index.equals(pd.RangeIndex(len(asked)))
-    assert answer["row"].tolist() == list(range(len(asked)))
+    assert answer.index.equals(pd.RangeIndex(len(entities)))
+    assert answer["row"].tolist() == list(range(len(entities)))
     for column, user in (("own__value", "user_id"), ("paid__value", "payer")):
         given = [None if pd.isna(value) else value for value in answer[column]]
-        newest = [newest_row(a, user, rows, TTLS[ttl], created, known_only) for a in asked]
+        newest = [
+            newest_row(entity, user, rows, TTLS[ttl], created, known_only) for entity in entities
+        ]
         assert given == [row and row["value"] for row in newest]

@@ -19,8 +19,8 @@ from tests.feast_plugins.asof_repo import (
     OURS,
     ROWS,
     START,
-    asked,
     at,
+    entities,
     feature_view,
     online,
     open_store,
@@ -85,9 +85,9 @@ def test_every_row_of_an_interval(store: FeatureStore, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["pandas", "arrow", "sql"])
 def test_a_saved_data_set(store: FeatureStore, tmp_path: Path, kind: str) -> None:
-    rows = asked(("a", 2), ("c", 2), ("b", 9), ("a", 2), ("a", 9))
-    rows.to_parquet(tmp_path / "asked.parquet")
-    query = "SELECT * FROM read_parquet('asked.parquet')"
+    rows = entities(("a", 2), ("c", 2), ("b", 9), ("a", 2), ("a", 9))
+    rows.to_parquet(tmp_path / "entities.parquet")
+    query = "SELECT * FROM read_parquet('entities.parquet')"
     frame = {"pandas": rows, "arrow": pa.Table.from_pandas(rows), "sql": query}[kind]
     job = store.get_historical_features(frame, ["v:value"])
     storage = SavedDatasetFileStorage("saved.parquet")
@@ -101,7 +101,7 @@ def test_a_saved_data_set(store: FeatureStore, tmp_path: Path, kind: str) -> Non
 
 def test_a_data_set_with_a_scheme(store: FeatureStore, tmp_path: Path) -> None:
     """The path of a data set may have a scheme, as that of a source."""
-    job = store.get_historical_features(asked(("a", 2)), ["v:value"])
+    job = store.get_historical_features(entities(("a", 2)), ["v:value"])
     storage = SavedDatasetFileStorage(f"file://{tmp_path}/saved.parquet")
     store.create_saved_dataset(job, "saved", storage)
     assert pq.read_table(tmp_path / "saved.parquet")["value"].to_pylist() == [1]
@@ -112,7 +112,7 @@ def test_a_data_set_with_a_scheme(store: FeatureStore, tmp_path: Path) -> None:
 
 def persist(store: FeatureStore, user: str, path: str, **options: Any) -> list[Any]:
     """Persist one row of a user; return what a view of the data set would read."""
-    job = store.get_historical_features(asked((user, 9)), ["v:value"])
+    job = store.get_historical_features(entities((user, 9)), ["v:value"])
     job.persist(SavedDatasetFileStorage(path), **options)
     folder = Path(store.config.repo_path) / path
     return [pq.read_table(file)["value"].to_pylist() for file in parquet_files(folder)]
@@ -159,7 +159,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     view = feature_view("v", source(write_rows(tmp_path / "rows.parquet", ROWS)))
     store = open_store(tmp_path, view, rows_per_chunk=100_000)
     storage = SavedDatasetFileStorage("saved.parquet")
-    store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
+    store.get_historical_features(entities(("a", 2)), ["v:value"]).persist(storage)
     before = sorted(file.name for file in tmp_path.iterdir())
     query = """
         SELECT 'a' AS user_id, TIMESTAMP '2026-01-01 02:00:00' AS event_timestamp,
@@ -190,7 +190,7 @@ def test_rows_written_to_the_store_count(
     store = open_store(tmp_path, feature_view("v", source(path)))
     monkeypatch.chdir("/")
     store.write_to_offline_store("v", correction(33))
-    assert values(store, asked(("a", 2), ("a", 9), ("b", 9))) == [1, 33, 20]
+    assert values(store, entities(("a", 2), ("a", 9), ("b", 9))) == [1, 33, 20]
     file = tmp_path / path
     assert pq.read_table(file).num_rows == 4
     assert pq.read_table(file).schema.field("event_timestamp").type == MICROSECONDS
@@ -201,7 +201,7 @@ def test_the_first_rows_are_written_to_an_empty_table(tmp_path: Path) -> None:
     pq.write_table(pq.read_table(file).slice(0, 0), file)
     store = open_store(tmp_path, feature_view("v", source(file)))
     store.write_to_offline_store("v", correction(33))
-    assert values(store, asked(("a", 9))) == [33]
+    assert values(store, entities(("a", 9))) == [33]
 
 
 def test_rows_that_do_not_fit_are_not_written(store: FeatureStore, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from feast_plugins.feature_source import SourceError
 from feast_plugins.parquet_files import write_remote
 from tests.feast_plugins.asof_repo import (
     ROWS,
-    asked,
     at,
+    entities,
     feature_view,
     online,
     open_store,
@@ -65,12 +65,12 @@ def store_on(path: str, endpoint: str, folder: Path, *, pull_latest: bool = Fals
 def test_a_source_in_s3(path: str, endpoint: str, tmp_path: Path) -> None:
     """A source in S3 is joined, materialized and written to."""
     store = store_on(path, endpoint, tmp_path, pull_latest=True)
-    assert values(store, asked(("a", 2), ("b", 9))) == [1, 20]
+    assert values(store, entities(("a", 2), ("b", 9))) == [1, 20]
     store.materialize(at(0), at(2))
     assert online(store, "a", "b") == [1, 20]
     row = {"user_id": ["a"], "event_timestamp": [at(3)], "created": [at(4)], "value": [33]}
     store.write_to_offline_store("v", pd.DataFrame(row))
-    assert values(store, asked(("a", 2), ("a", 9), ("b", 9))) == [1, 33, 20]
+    assert values(store, entities(("a", 2), ("a", 9), ("b", 9))) == [1, 33, 20]
 
 
 @pytest.mark.parametrize("path", ["saved.parquet", "saved"])
@@ -80,7 +80,7 @@ def test_a_saved_data_set_in_s3(
     store = store_on("s3://bucket/rows.parquet", endpoint, tmp_path)
     storage = SavedDatasetFileStorage(f"s3://bucket/{path}", s3_endpoint_override=endpoint)
     for user in ("b", "a"):
-        job = store.get_historical_features(asked((user, 2)), ["v:value"])
+        job = store.get_historical_features(entities((user, 2)), ["v:value"])
         job.persist(storage, allow_overwrite=True)
     assert pq.read_table(f"bucket/{path}", filesystem=bucket)["value"].to_pylist() == [1]
     with pytest.raises(SavedDatasetLocationAlreadyExists, match="s3://bucket/saved"):
@@ -90,7 +90,7 @@ def test_a_saved_data_set_in_s3(
 def test_rows_exported_to_s3(bucket: S3FileSystem, endpoint: str, tmp_path: Path) -> None:
     view = feature_view("v", source("s3://bucket/rows.parquet", s3_endpoint_override=endpoint))
     store = open_store(tmp_path, view)
-    job = store.get_historical_features(asked(("a", 2), ("b", 9)), ["v:value"])
+    job = store.get_historical_features(entities(("a", 2), ("b", 9)), ["v:value"])
     assert not job.supports_remote_storage_export()
     with pytest.raises(ValueError, match="needs staging_location"):
         job.to_remote_storage()
@@ -100,7 +100,7 @@ def test_rows_exported_to_s3(bucket: S3FileSystem, endpoint: str, tmp_path: Path
         staging_location="s3://bucket/export/",
         staging_location_endpoint_override=endpoint,
     )
-    job = store.get_historical_features(asked(("b", 9)), ["v:value"])
+    job = store.get_historical_features(entities(("b", 9)), ["v:value"])
     (address,) = job.to_remote_storage()
     assert job.supports_remote_storage_export()
     assert address.startswith("s3://bucket/export/")
@@ -142,4 +142,4 @@ def test_a_write_to_s3_that_fails_leaves_what_was_there(bucket: S3FileSystem, pa
 def test_an_object_that_is_missing_is_named(path: str, endpoint: str, tmp_path: Path) -> None:
     store = store_on(path, endpoint, tmp_path)
     with pytest.raises(SourceError, match=f"v: {path} has no files"):
-        store.get_historical_features(asked(("a", 2)), ["v:value"])
+        store.get_historical_features(entities(("a", 2)), ["v:value"])

@@ -43,8 +43,8 @@ from tests.feast_plugins.asof_repo import (
     DUCKDB,
     MICROSECONDS,
     OURS,
-    asked,
     at,
+    entities,
     feature_view,
     online,
     open_store,
@@ -132,7 +132,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[FeatureStore]:
 @pytest.fixture(scope="module")
 def answers(stores: list[FeatureStore]) -> list[pd.DataFrame]:
     references = [f"v:{name}" for name in CASES]
-    rows = asked(("a", 2), ("b", 2), ("c", 2))
+    rows = entities(("a", 2), ("b", 2), ("c", 2))
     jobs = [store.get_historical_features(rows, references) for store in stores]
     return [job.to_df().sort_values("user_id", ignore_index=True) for job in jobs]
 
@@ -176,14 +176,14 @@ def test_a_fraction_for_a_whole_number_is_named(
     write_rows(tmp_path / "data" / "2.parquet", rows[1:], value=stored)
     store = open_store(tmp_path, feature_view("v", source("data")))
     with pytest.raises(SourceError, match=r"v: .*2\.parquet .*1\.50?.* of value has no place"):
-        store.get_historical_features(asked(("a", 2)), ["v:value"])
+        store.get_historical_features(entities(("a", 2)), ["v:value"])
 
 
 def test_nan_for_a_whole_number_is_null_offline_and_online(tmp_path: Path) -> None:
     row = {"user_id": "a", "event_timestamp": at(1), "created": at(1), "value": float("nan")}
     file = write_rows(tmp_path / "rows.parquet", [row], value=pa.float64())
     store = open_store(tmp_path, feature_view("v", source(file)))
-    job = store.get_historical_features(asked(("a", 2)), ["v:value"])
+    job = store.get_historical_features(entities(("a", 2)), ["v:value"])
     assert job.to_arrow()["value"].null_count == 1
     store.materialize(at(0), at(9))
     assert online(store, "a") == [None]
@@ -199,7 +199,7 @@ def test_microseconds_for_unix_seconds_are_named(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "rows.parquet", [row])
     store = open_store(tmp_path, feature_view("v", source(file), features={"value": UnixTimestamp}))
     with pytest.raises(SourceError, match=r"v: .*rows\.parquet .*1767225600000000 of value has no"):
-        store.get_historical_features(asked(("a", 2)), ["v:value"])
+        store.get_historical_features(entities(("a", 2)), ["v:value"])
 
 
 def decimals(folder: Path, *stored: pa.DataType) -> FeatureStore:
@@ -216,17 +216,17 @@ def test_decimals_of_more_digits_than_polars_holds_are_named(
     tmp_path: Path, kind: pa.DataType
 ) -> None:
     with pytest.raises(SourceError, match=r"value of .*1\.parquet is .*\(46, 10\).* too wide"):
-        decimals(tmp_path, kind).get_historical_features(asked(("a", 2)), ["v:value"])
+        decimals(tmp_path, kind).get_historical_features(entities(("a", 2)), ["v:value"])
 
 
 def test_decimals_that_are_too_wide_together_name_both_files(tmp_path: Path) -> None:
     store = decimals(tmp_path, pa.decimal128(38, 2), pa.decimal128(20, 10))
     both = r"value is decimal256\(46, 10\), which is too wide: .*1\.parquet, .*2\.parquet"
     with pytest.raises(SourceError, match=both):
-        store.get_historical_features(asked(("a", 2)), ["v:value"])
+        store.get_historical_features(entities(("a", 2)), ["v:value"])
 
 
 def test_a_wide_decimal_of_few_digits_is_read(tmp_path: Path) -> None:
     store = decimals(tmp_path, pa.decimal256(20, 2))
-    table = store.get_historical_features(asked(("a", 2)), ["v:value"]).to_arrow()
+    table = store.get_historical_features(entities(("a", 2)), ["v:value"]).to_arrow()
     assert table["value"].to_pylist() == [Number("1.50")]

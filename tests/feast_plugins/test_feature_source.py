@@ -15,8 +15,8 @@ from feast.types import Array, Bool, Int32, Int64, String, UnixTimestamp
 from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import (
     ROWS,
-    asked,
     at,
+    entities,
     feature_view,
     online,
     open_store,
@@ -36,7 +36,7 @@ def assert_refused(store: FeatureStore, *words: str) -> None:
     saved = Path(store.config.repo_path) / "saved.parquet"
     storage = SavedDatasetFileStorage(str(saved))
     with pytest.raises(SourceError) as refused:
-        store.get_historical_features(asked(("a", 2)), ["v:value"]).persist(storage)
+        store.get_historical_features(entities(("a", 2)), ["v:value"]).persist(storage)
     assert not saved.exists()
     for word in ("v: ", "rows.parquet", *words):
         assert word in str(refused.value)
@@ -126,7 +126,7 @@ def test_a_file_without_rows_gives_nulls(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "rows.parquet", ROWS)
     pq.write_table(pq.read_table(file).slice(0, 0), file)
     store = store_with(tmp_path)
-    assert values(store, asked(("a", 2))) == [None]
+    assert values(store, entities(("a", 2))) == [None]
     store.materialize(at(0), at(9))
     assert online(store, "a") == [None]
 
@@ -137,9 +137,11 @@ def test_a_folder_is_as_good_as_its_worst_file(tmp_path: Path) -> None:
     assert_refused(store_with(tmp_path), "2.parquet has no column value")
     words = [{**row, "value": "one"} for row in ROWS]
     write_rows(tmp_path / "rows.parquet" / "2.parquet", words, value=pa.string())
-    assert_refused(store_with(tmp_path), "2.parquet is string, declared as Int64")
+    assert_refused(
+        store_with(tmp_path), "2.parquet is string, declared as Int64; ", "1.parquet has int64"
+    )
     (tmp_path / "rows.parquet" / "2.parquet").write_text("not Parquet")
-    assert_refused(store_with(tmp_path), "cannot be read")
+    assert_refused(store_with(tmp_path), "2.parquet cannot be read")
 
 
 def test_a_folder_without_files(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_request_without_rows_has_an_answer_without_rows(repo: Repo) -> None:
 # ---- What was stored -------------------------------------------------------------------------
 
 
-def test_present_null_missing_and_expired_are_told_apart(repo: Repo) -> None:
+def test_present_null_missing_and_expired_are_distinguished(repo: Repo) -> None:
     repo.write("stats", {"user_id": "here"}, {"count": 3, "mean": None}, NOW - HOUR)
     repo.write("stats", {"user_id": "old"}, {"count": 3, "mean": 0.5}, NOW - 2 * DAY)
     repo.write("stats", {"user_id": "partly"}, {"count": 3}, NOW - HOUR)
@@ -320,14 +320,14 @@ def test_a_computed_view_sees_the_request_and_the_views_that_it_declares(repo: R
         ({"user_id": [None], "amount": [1.0]}, "columns user_id: a join key is null"),
     ],
 )
-def test_a_wrong_request_is_told_in_one_sentence(
+def test_a_wrong_request_is_rejected_in_one_sentence(
     repo: Repo, rows: dict[str, list[Any]], message: str
 ) -> None:
     with pytest.raises(RequestError, match=message):
         read(repo, "computed", rows)
 
 
-def test_a_join_key_of_another_type_is_told(repo: Repo) -> None:
+def test_a_join_key_of_another_type_is_rejected(repo: Repo) -> None:
     rows: Rows = {"user_id": ["u"], "shop_id": ["corner"], "shelf_id": [1]}
     with pytest.raises(RequestError, match=r"columns shop_id, user_id: .*corner"):
         read(repo, "entities", rows)

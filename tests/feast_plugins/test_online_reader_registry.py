@@ -1,6 +1,5 @@
 """The online reader and its registry: rejected changes, noticed changes, and outages."""
 
-import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +64,7 @@ def test_a_changed_service_is_noticed_and_an_unchanged_one_is_not(repo: Repo) ->
         assert reader.state.registry.plans == 2
 
 
-def test_a_changed_service_is_noticed_without_being_asked(repo: Repo) -> None:
+def test_a_changed_service_is_noticed_in_the_background(repo: Repo) -> None:
     with opened(repo, refresh_s=0.05) as reader:
         apply_with_clicks(repo)
         deadline = monotonic() + SECONDS
@@ -82,7 +81,7 @@ def test_a_changed_ttl_and_a_changed_type_are_noticed(repo: Repo) -> None:
         assert reader.read(ROWS).statuses == {"count": ["wrong type"], "mean": ["wrong type"]}
 
 
-def test_reading_asks_the_registry_nothing(repo: Repo) -> None:
+def test_reading_does_not_query_the_registry(repo: Repo) -> None:
     with opened(repo) as reader:
         (repo.folder / "registry.db").unlink()
         assert reader.read(ROWS).values["count"] == [7]
@@ -104,19 +103,6 @@ def test_an_on_demand_view_brings_what_it_reads(repo: Repo) -> None:
         answer = reader.read({**ROWS, "amount": [3.0]})
         assert answer.values == {"ratio": [6.0], "rounded": [1.0]}
         assert list(answer.event_times) == ["stats"]
-
-
-def test_replies_that_are_kept_are_answered_as_if_read(repo: Repo) -> None:
-    async def in_steps(first: OnlineReader, second: OnlineReader) -> None:
-        request, other = first.ask(ROWS), second.ask(ROWS)
-        replies = await first.fetch([*request.commands, *other.commands])  # one round trip
-        split = len(request.commands)
-        assert first.answer(request, replies[:split]) == first.read(ROWS)
-        assert second.answer(other, replies[split:]) == second.read(ROWS)
-
-    apply_with_clicks(repo)
-    with opened(repo, views=["stats"]) as first, opened(repo, views=["brief"]) as second:
-        asyncio.run(in_steps(first, second))
 
 
 # ---- What it reads through -------------------------------------------------------------------

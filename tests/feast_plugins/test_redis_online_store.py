@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 import redis
 from feast import Entity, FeatureView, Field, FileSource, RepoConfig
@@ -20,6 +22,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from feast_plugins.columnar_encoding import encode_times
+from feast_plugins.feast_internals import entity_key_bytes, redis_client
 from feast_plugins.redis_encoding import (
     decode_time,
     decode_value,
@@ -27,11 +31,13 @@ from feast_plugins.redis_encoding import (
     feature_field,
     time_field,
 )
-from feast_plugins.redis_online_store import Row, VersionedRedisOnlineStore, rows_per_script
+from feast_plugins.redis_online_store import FIELDS_PER_SCRIPT, Row, VersionedRedisOnlineStore
+from feast_plugins.redis_writer import RowWriter
 from lab.stack.redis import RedisServer
 
 LAB_STORE = "feast_plugins.redis_online_store.VersionedRedisOnlineStore"
 EPOCH = datetime(2026, 6, 1, tzinfo=UTC)
+EPOCH_S = timedelta(seconds=EPOCH.timestamp())
 MICROSECOND = timedelta(microseconds=1)
 USER = Entity(name="user_id", join_keys=["user_id"])
 
@@ -51,9 +57,10 @@ def view_named(name: str) -> FeatureView:
 
 
 Config = Callable[..., RepoConfig]
+Write = Callable[..., None]
 
 VIEW, OTHER_VIEW = view_named("stats"), view_named("preferences")
-ROWS_AT_ONCE = rows_per_script(features=3)
+ROWS_AT_ONCE = FIELDS_PER_SCRIPT // 4
 
 
 def row(user: str, at: timedelta, count: int | None, created: timedelta | None = None) -> Row:
@@ -84,6 +91,26 @@ def config(client: redis.Redis, server: RedisServer, tmp_path: Path) -> Config:
 
 def write(config: RepoConfig, *rows: Row, view: FeatureView = VIEW) -> None:
     VersionedRedisOnlineStore().online_write_batch(config, view, list(rows), None)
+
+
+def write_async(config: RepoConfig, *rows: Row) -> None:
+    store = VersionedRedisOnlineStore()
+    asyncio.run(store.online_write_batch_async(config, VIEW, list(rows), None))
+
+
+def write_columns(config: RepoConfig, *rows: Row) -> None:
+    """Write rows of one view as the columnar engine does."""
+    names = [feature.name for feature in VIEW.features]
+    client = redis_client(VersionedRedisOnlineStore(), config)
+    with RowWriter(client, VIEW.name, names, ttl_seconds=0) as writer:
+        keys = [entity_key_bytes(key, config) for key, _, _, _ in rows]
+        event_times, created = (
+            pa.array([times[place] for times in rows], pa.timestamp("us", "UTC"), from_pandas=True)
+            for place in (2, 3)
+        )
+        features = [[values[name].SerializeToString() for _, values, *_ in rows] for name in names]
+        writer.write(keys, encode_times(event_times, created), features)
+        writer.finish()
 
 
 def stored(client: redis.Redis, user: str, view: str = "stats") -> tuple[Any, ...]:
@@ -129,19 +156,6 @@ def test_progress_counts_every_row(config: Config) -> None:
     assert sum(counted) == len(rows)
 
 
-def test_the_asynchronous_write_leaves_the_same(
-    config: Config, server: RedisServer, client: redis.Redis
-) -> None:
-    rows = some_rows(2 * ROWS_AT_ONCE)
-    corrected = [(key, rows[0][1], at, created) for key, _, at, created in rows]
-    for batch in (rows, corrected):
-        write(config(), *batch)
-        store = VersionedRedisOnlineStore()
-        asyncio.run(store.online_write_batch_async(config(1), VIEW, batch, None))
-    with redis.Redis(server.config.host, server.port, db=1) as asynchronous:
-        assert dump(client) == dump(asynchronous)
-
-
 # ---- The newest row stays -----------------------------------------------------------------------
 
 MOMENTS = st.sampled_from(
@@ -152,8 +166,12 @@ MOMENTS = st.sampled_from(
         for part in (0, 1, 999_999)
     ]
 )
-WRITES = st.tuples(st.sampled_from(["user_1", "user_2"]), MOMENTS, st.integers(0, 3))
-BATCHES = st.lists(st.lists(WRITES, max_size=6), max_size=6)
+CREATED = [pd.NaT, -EPOCH_S - MICROSECOND, *(timedelta(minutes=number) for number in range(3))]
+WRITES = st.tuples(st.sampled_from(["user_1", "user_2"]), MOMENTS, st.integers(0, 4))
+BATCHES = st.lists(
+    st.tuples(st.sampled_from([write, write_async, write_columns]), st.lists(WRITES, max_size=6)),
+    max_size=6,
+)
 
 
 @hypothesis_settings(
@@ -161,25 +179,43 @@ BATCHES = st.lists(st.lists(WRITES, max_size=6), max_size=6)
 )
 @given(batches=BATCHES)
 def test_as_a_dictionary_would_hold_it(
-    batches: list[list[tuple[str, timedelta, int]]], config: Config, client: redis.Redis
+    batches: list[tuple[Write, list[tuple[str, timedelta, int]]]],
+    config: Config,
+    client: redis.Redis,
 ) -> None:
-    """The newest event time wins; of equal ones the later batch, in it the newer created."""
+    """The newest event time wins; of equal ones the newest created, of equal ones the last."""
     client.flushall()
-    expected: dict[str, tuple[timedelta, int, int, int]] = {}
+    expected: dict[str, tuple[timedelta, int, int]] = {}
     number = 0
-    for position, batch in enumerate(batches):
+    for write_batch, batch in batches:
         rows = []
         for user, at, created in batch:
             number += 1
-            rows.append(row(user, at, number, timedelta(minutes=created)))
-            version = (at, position, created, number)
+            rows.append(row(user, at, number, CREATED[created]))
+            version = (at, created, number)
             expected[user] = max(expected.get(user, version), version)
-        write(config(), *rows)
+        write_batch(config(), *rows)
     for user in ("user_1", "user_2"):
         time, count, _, last = stored(client, user)
         newest = expected.get(user)
-        assert (time, count) == ((EPOCH + newest[0], newest[3]) if newest else (None, None))
+        assert (time, count) == ((EPOCH + newest[0], newest[2]) if newest else (None, None))
         assert last == (f"product_{count}" if newest else None)
+
+
+def test_a_row_without_a_created_time_is_written_and_overwritten(
+    config: Config, client: redis.Redis
+) -> None:
+    """Feast's own store, like an earlier release, writes the event time only."""
+    created = [timedelta(minutes=number) for number in range(3)]
+    write(config(), row("user_1", timedelta(), 1, created[2]))
+    for at, count in ((timedelta(), 1), (MICROSECOND, 2)):  # it skips equal times
+        feasts, repo = RedisOnlineStore(), config(kind="redis")
+        feasts.online_write_batch(repo, VIEW, [row("user_1", at, 2)], None)
+        ((time, values),) = feasts.online_read(repo, VIEW, [row("user_1", at, 0)[0]])
+        assert (time, values["count"].int64_val) == (EPOCH + at, count)
+    for count, when in ((3, created[0]), (4, None)):
+        write(config(), row("user_1", MICROSECOND, count, when))
+        assert stored(client, "user_1")[1] == count
 
 
 @pytest.mark.parametrize("nanoseconds", [1, 999])

@@ -220,7 +220,7 @@ def test_decimals_that_duckdb_misreads_are_refused(tmp_path: Path) -> None:
         import_table(tmp_path / "data", tmp_path / "wide.parquet", ImportOptions())
 
 
-def test_cents_are_kept(tmp_path: Path) -> None:
+def test_cents_are_preserved(tmp_path: Path) -> None:
     """DuckDB casts the text 12.50 to the integer 13."""
     load(tmp_path, f"{HEADER}\nann,{TIME},12.50\n")
     assert column(tmp_path, "amount") == [12.5]

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from feast.feature_view import FeatureViewState
 
 from tests.feast_plugins.asof_repo import DAY, HOUR, START, online, write_rows
-from tests.feast_plugins.engine.engine_repo import OpenStore, row, view_of
+from tests.feast_plugins.engine.engine_repo import ENGINE, OpenStore, row, view_of
 
 
 def test_incremental_runs_take_what_arrived_late(open_store: OpenStore, tmp_path: Path) -> None:
@@ -41,3 +42,15 @@ def test_a_backfill_does_not_bring_back_what_was_corrected(
     assert online(store, "a") == [2]
     store.materialize(START, START + DAY)
     assert online(store, "a") == [2]
+
+
+@pytest.mark.parametrize("engine", [ENGINE["batch_engine"]["type"], "local"])
+def test_an_older_value_of_the_same_event_time_is_not_written(
+    engine: str, open_store: OpenStore, tmp_path: Path
+) -> None:
+    file = write_rows(tmp_path / "rows.parquet", [row("a", 0, 1)])
+    store = open_store(view_of(file), parts={**ENGINE, "batch_engine": {"type": engine}})
+    for created, expected in ((1, 1), (9, 9), (5, 9)):
+        write_rows(file, [row("a", 0, created, created)])
+        store.materialize(START, START + DAY)
+        assert online(store, "a") == [expected]

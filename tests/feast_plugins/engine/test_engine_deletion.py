@@ -27,7 +27,7 @@ def delete(store: FeatureStore, *objects: Any) -> None:
     store.apply([], objects_to_delete=list(objects), partial=False)
 
 
-def test_precomputed_vectors_are_served_beside_the_engine_and_go_with_a_view(
+def test_precomputed_vectors_are_served_with_the_engine_and_go_with_a_view(
     open_store: OpenStore, dump: Callable[[], Dump], tmp_path: Path
 ) -> None:
     one, two = (view_over(tmp_path / f"{name}.parquet", name) for name in ("v", "w"))

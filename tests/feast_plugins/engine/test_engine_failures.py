@@ -78,7 +78,7 @@ def test_a_killed_run_is_answered_from_and_finished_by_the_next(
 
 
 @pytest.mark.parametrize(
-    ("changes", "types", "says"),
+    ("changes", "types", "message"),
     [
         ({}, {}, r"v: .*rows\.parquet has no column value"),
         ({"value": "1"}, {"value": pa.string()}, r"v: value of .*rows\.parquet is string"),
@@ -89,7 +89,7 @@ def test_a_killed_run_is_answered_from_and_finished_by_the_next(
 def test_a_source_that_is_not_as_declared_is_refused_before_anything_is_written(
     changes: dict[str, Any],
     types: dict[str, pa.DataType],
-    says: str,
+    message: str,
     open_store: OpenStore,
     client: redis.Redis,
     tmp_path: Path,
@@ -98,7 +98,7 @@ def test_a_source_that_is_not_as_declared_is_refused_before_anything_is_written(
     store = open_store(view_of(file))
     times = [{name: each[name] for name in each if name != "value"} for each in ROWS]
     write_rows(file, [{**each, **changes} for each in times], **types)
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=message):
         store.materialize(START, END)
     assert client.dbsize() == 0
     assert not store.get_feature_view("v").materialization_intervals
