@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
 from exercise_05_streaming.progress import clock_ms
-from exercise_05_streaming.topics import TILES, TopicReader
+from exercise_05_streaming.topics import TILES, TopicReader, available_services
 from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, TILE_S, features
 from lab.learn import UserError, open_store, settings
 
@@ -43,11 +43,6 @@ TileRecord: Any = create_model("TileRecord", __validators__=RULES, **FIELDS)
 Tile = tuple[int, ...]  # the values of windows.INTEGERS
 Write = Callable[[pl.DataFrame, int], object]  # rows of windows.features, and their time in ms
 NO_PAYMENTS: Tile = (0,) * len(INTEGERS)  # in no window, but its user is known
-
-
-def newest_possible() -> int:
-    """Return the newest generation that a job can have: one of a clock ahead supersedes nobody."""
-    return clock_ms() + MAX_SKEW_MS
 
 
 def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
@@ -135,14 +130,11 @@ class Writer:
         self._changes: list[tuple[int, str]] = []  # a heap: when a value of a user changes
         self._pending: set[str] = set()
 
+    @available_services()
     def run(self, topic: TopicReader, is_running: Callable[[], bool]) -> None:
         """Follow the topic while `is_running()`. Raises UserError without Redis."""
-        try:
-            while is_running():
-                self.follow(topic)
-        except redis.RedisError as error:
-            problem = f"Redis at {settings.redis_address}: {error}"
-            raise UserError(problem, "lab up redis") from error
+        while is_running():
+            self.follow(topic)
 
     def follow(self, topic: TopicReader) -> None:
         """Read new tiles, write all that changes by the progress time, and publish that time."""
@@ -166,7 +158,8 @@ class Writer:
                 print(f"Skipped offset {record.offset()} of {TILES}: {reason}", flush=True)
                 continue
             user, generation = fields.pop("user_id"), fields.pop("generation")
-            if self.generation < generation <= newest_possible():
+            # One of a clock ahead supersedes nobody.
+            if self.generation < generation <= clock_ms() + MAX_SKEW_MS:
                 raise Superseded(
                     "another job has begun to count the log", "stop it, and start again"
                 )

@@ -13,7 +13,7 @@ from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from exercise_05_streaming.production.refusals import PERIOD_S, RefusalReport, dead_letters
-from exercise_05_streaming.production.verify import accepted_events, read_log
+from exercise_05_streaming.production.verify import accepted_events, differences, read_log
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
 from exercise_05_streaming.verify import recompute_tiles
 from lab.settings import settings, utc_now
@@ -69,7 +69,7 @@ def send_old_events(pipeline: Pipeline, now: datetime) -> None:
 @pytest.fixture(scope="module")
 def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     pipeline, now = new_pipeline(), utc_now()
-    sent = send_strangers(pipeline.broker, seed=27, now=now, floor="production")
+    sent = send_strangers(pipeline, seed=27, now=now, floor="production")
     send_ids(pipeline, now)
     send_edges(pipeline, now)
     pipeline.send(islice(traffic(seed=5, users=200, late_by_s=600), EVENTS))
@@ -82,7 +82,8 @@ def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
         made = in_order(pipeline.tiles().values())
         return made == tiles(messages) and len(pipeline.dead_letters().values()) == dead
 
-    with pipeline.job() as job, settings_in_force(kafka_port=pipeline.broker.port):
+    ports = {"kafka_port": pipeline.broker.port, "redis_port": pipeline.redis.port}
+    with pipeline.job() as job, settings_in_force(**ports):
         job.wait_until_running()
         try:
             eventually(is_settled, 90)
@@ -138,6 +139,10 @@ def test_job_and_recomputations_agree(scene: Scene) -> None:
     made = in_order(scene.pipeline.tiles().values())
     assert made == tiles(scene.messages)
     assert made == recompute_tiles(accepted_events(read_log())).rows(named=True)
+
+
+def test_redis_equals_a_recomputation(scene: Scene) -> None:
+    eventually(lambda: not differences())
 
 
 def test_ids_are_per_user_and_a_blank_one_is_none(scene: Scene) -> None:
