@@ -17,7 +17,6 @@ from exercise_05_streaming.windows import FEATURES, TILE, TILE_S, features, slid
 from exercise_05_streaming.writer import VIEW
 from lab.learn import UserError, open_store, run_script, settings
 
-LIMIT = Decimal(10**10)
 # The definitions of `accept_events` and `compute_features` for all of the log at once. The table of
 # the view in exercise 1 is another query: a row for each change of a value, for training. Of texts
 # that are no JSON by its standard, as an object with more text behind it, Flink accepts others.
@@ -58,7 +57,7 @@ def dollars(amount: str) -> Decimal:
     Raises ValueError or InvalidOperation for none.
     """
     rounded = Decimal(amount).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    if rounded >= LIMIT:
+    if rounded >= 10**10:
         raise ValueError(amount)
     return rounded
 

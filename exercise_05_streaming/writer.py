@@ -21,7 +21,7 @@ from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, TILE_
 from lab.learn import UserError, open_store, settings
 
 VIEW = STREAMING_VIEW
-BATCH, MAX_SKEW_MS = 1_000, 60_000
+BATCH, MAX_SKEW_MS = 1_000, 60_000  # a job of a clock that is further ahead supersedes nobody
 
 Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Name = Annotated[str, Field(min_length=1, strict=True)]
@@ -158,7 +158,6 @@ class Writer:
                 print(f"Skipped offset {record.offset()} of {TILES}: {reason}", flush=True)
                 continue
             user, generation = fields.pop("user_id"), fields.pop("generation")
-            # One of a clock ahead supersedes nobody.
             if self.generation < generation <= clock_ms() + MAX_SKEW_MS:
                 raise Superseded(
                     "another job has begun to count the log", "stop it, and start again"

@@ -7,7 +7,6 @@ Prints one JSON value, as stream_runs does.
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +21,6 @@ from benchmarks.harness.stream_runs import (
     send_backlog,
     wait_until,
 )
-from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
 from exercise_05_streaming.production.redis_sink import VERSION_FIELD
 from feast_plugins.redis_encoding import entity_key
 from lab.settings import settings
@@ -45,19 +43,15 @@ def rate(events: int, users: int) -> float:
 
 
 def day(events: int, users: int) -> Mapping[str, float]:
-    """Return the size of a day's state on disk, in MiB, and the time to write every user again."""
+    """Return the size of a day's state on disk, in MiB."""
     send_backlog(events, DAY, lambda number: number % users)
     with running(JOB):
         wait_until(lambda: is_written(events, users))
         require_all_written(events, users)
         wait_until(lambda: offsets_read() >= events)
         checkpoint = mib(newest_checkpoint())
-        client, begun = online()[0], time.monotonic()
-        client.delete(PROGRESS_KEY)  # published again when all is written
-        wait_until(lambda: bool(client.exists(PROGRESS_KEY)))
-        rebuild_s = time.monotonic() - begun
     (savepoint,) = folders("savepoints/savepoint-*")
-    return {"checkpoint_mib": checkpoint, "savepoint_mib": mib(savepoint), "rebuild_s": rebuild_s}
+    return {"checkpoint_mib": checkpoint, "savepoint_mib": mib(savepoint)}
 
 
 def is_written(events: int, users: int) -> bool:

@@ -23,6 +23,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import TableEnvironment
 from pyflink.util.exceptions import JavaException
 
+from exercise_05_streaming import topics
 from exercise_05_streaming.flink_streaming_features import (
     FEATURE_JOB,
     compute_features,
@@ -38,14 +39,6 @@ from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, RunningJob
 from exercise_05_streaming.production.writer import ResilientWriter
 from exercise_05_streaming.progress import LOGS, Progress, clock_ms, first_cause, group_of
-from exercise_05_streaming.topics import (
-    TILES,
-    TOPICS,
-    TRANSACTIONS,
-    TopicReader,
-    available_services,
-    create_topics,
-)
 from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
 from exercise_05_streaming.writer import FeastSink, Superseded, TileStore, Writer
 from lab.errors import UserError, run_script
@@ -164,7 +157,7 @@ def statements(file: str, generation: int = 0) -> list[str]:
     lines = (FOLDER / file).read_text().splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
     filled = Template(text).substitute(
-        topic=TRANSACTIONS,
+        topic=topics.TRANSACTIONS,
         dead_letter_topic=settings.dead_letter_topic,
         bootstrap=settings.kafka_address,
         start_ms=generation - LOOK_BACK_MS,
@@ -192,13 +185,13 @@ def milliseconds(duration: timedelta) -> str:
     return f"{duration // timedelta(milliseconds=1)} ms"
 
 
-@available_services()
+@topics.available_services()
 def prepare_services() -> int:
     """Require Java, Kafka and Redis, create the topics, and return the time of Redis in ms."""
     require_java(needed_by="flink")
-    topics = TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}}
-    create_topics(topics)
-    report_other_options(topics)
+    wanted = topics.TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}}
+    topics.create_topics(wanted)
+    report_other_options(wanted)
     return time_ms(redis.Redis(settings.host, settings.redis_port))
 
 
@@ -218,7 +211,7 @@ def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
         return not stopped.is_set()
 
     try:
-        writer.run(TopicReader(TILES), is_running)
+        writer.run(topics.TopicReader(topics.TILES), is_running)
     except BaseException as error:
         job.cancel()
         if isinstance(error, LagExceeded | Superseded):
@@ -254,8 +247,7 @@ def main(
         start = checkpoints.resume_point(folder, definition())
         start = None if fresh else start
         generation = checkpoints.generation_of(folder, now_ms, is_new=start is None)
-        stopped_s = checkpoints.age_s(start) if start else 0
-        limit = LagLimit(JobLags(generation), stopped_s=stopped_s)
+        limit = LagLimit(JobLags(generation), checkpoints.age_s(start) if start else 0)
         writer = new_writer(parts, generation)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)

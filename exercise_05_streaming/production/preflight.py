@@ -12,12 +12,11 @@ def options_of(*topics: str) -> dict[str, dict[str, str]]:
     """Return the options of topics. Raises KafkaException."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
-    return {
-        resource.name: {
-            name: entry.value for name, entry in future.result(settings.kafka_timeout_s).items()
-        }
-        for resource, future in admin.describe_configs(resources).items()
-    }
+    found = {}
+    for resource, future in admin.describe_configs(resources).items():
+        entries = future.result(settings.kafka_timeout_s).items()
+        found[resource.name] = {name: entry.value for name, entry in entries}
+    return found
 
 
 def report_other_options(topics: Mapping[str, dict[str, str]]) -> None:
