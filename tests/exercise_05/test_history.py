@@ -29,7 +29,7 @@ def shop(new_shop: NewShop) -> Iterator[Path]:
         yield busy.data
 
 
-def asked(transactions: pl.DataFrame) -> pd.DataFrame:
+def requested(transactions: pl.DataFrame) -> pd.DataFrame:
     """Return users at times of the last week, half of them soon after an event of theirs."""
     random = np.random.default_rng(7)
     last_week = transactions.filter(pl.col("event_timestamp") > AS_OF - timedelta(days=7))
@@ -86,7 +86,7 @@ def read_online(users: list[str]) -> pd.DataFrame:
 def test_online_and_offline_are_equal_on_a_thousand_rows(shop: Path) -> None:
     """Offline at t has the stream's output at t: events count after `streaming_delay`."""
     transactions = pl.read_parquet(shop / "transactions.parquet")
-    rows = asked(transactions)
+    rows = requested(transactions)
     assert len(rows) == ROWS
     store = open_store()
     offline = store.get_historical_features(

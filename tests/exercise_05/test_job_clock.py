@@ -12,7 +12,7 @@ from exercise_05_streaming.topics import TRANSACTIONS
 from lab.settings import utc_now
 from tests.exercise_05.payments import payment, record, traffic
 from tests.exercise_05.pipeline import Job, NewPipeline, Pipeline
-from tests.exercise_05.tiles_recounted import wait_until_exact
+from tests.exercise_05.tiles_recomputed import wait_until_exact
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.drills]

@@ -8,7 +8,7 @@ import pytest
 from lab.stack.flink import FlinkCluster, private_flink
 from tests.exercise_05.payments import traffic
 from tests.exercise_05.pipeline import NewPipeline
-from tests.exercise_05.tiles_recounted import wait_until_exact
+from tests.exercise_05.tiles_recomputed import wait_until_exact
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.drills]

@@ -18,7 +18,7 @@ from exercise_05_streaming.topics import TILES
 from lab.settings import utc_now
 from tests.exercise_05.payments import payment, record, traffic
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
-from tests.exercise_05.tiles_recounted import wait_until_exact
+from tests.exercise_05.tiles_recomputed import wait_until_exact
 from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka

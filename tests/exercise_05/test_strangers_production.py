@@ -21,7 +21,7 @@ from tests.exercise_05.payments import milliseconds, payment, record, traffic
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
 from tests.exercise_05.strangers import GOOD_USERS, send_strangers
 from tests.exercise_05.tiles_by_hand import Event, tile_of
-from tests.exercise_05.tiles_recounted import accepted, in_order, judged, tiles
+from tests.exercise_05.tiles_recomputed import accepted, classify, in_order, tiles
 from tests.settings_in_force import settings_in_force
 from tests.waiting import PATIENCE_S, eventually
 
@@ -104,7 +104,7 @@ def test_every_good_event_counts(scene: Scene) -> None:
 def test_what_does_not_count_is_a_dead_letter_with_its_place(scene: Scene) -> None:
     letters = scene.pipeline.dead_letters().values()
     found = {(dead["partition"], dead["offset"]): dead["reason"] for dead in letters}
-    reasons = {(m.partition(), m.offset()): judged(m)[0] for m in scene.messages}
+    reasons = {(m.partition(), m.offset()): classify(m)[0] for m in scene.messages}
     refused = {place: reason for place, reason in reasons.items() if reason}
     copies = {place for place, reason in found.items() if reason == "duplicate"}
     assert {place: found[place] for place in found.keys() - copies} == refused

@@ -320,7 +320,7 @@ def test_no_bad_tile_stops_the_writer(
     assert not client.keys("*None*")
 
 
-def test_what_came_while_redis_was_away_is_not_lost(
+def test_tiles_that_arrive_while_redis_is_unavailable_are_not_lost(
     pipeline: Pipeline, own_redis: RedisServer
 ) -> None:
     """It comes back without a part of what it had, as after a loss of power."""
@@ -341,7 +341,7 @@ def test_what_came_while_redis_was_away_is_not_lost(
     assert stored(own_redis.client(), USERS) == values_at(events, NOON)
 
 
-def test_while_kafka_is_away_the_progress_time_stands_still(
+def test_while_kafka_is_unavailable_the_progress_time_stands_still(
     pipeline: Pipeline,
     tmp_path: Path,
     point_settings: PointSettings,
@@ -372,7 +372,7 @@ def own_redis(
         yield server
 
 
-def test_a_redis_that_stays_away_ends_it(
+def test_a_redis_that_stays_unavailable_ends_it(
     pipeline: Pipeline, own_redis: RedisServer, point_settings: PointSettings
 ) -> None:
     send(pipeline, versions(payments(-1)))

@@ -22,7 +22,7 @@ TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00
 CENT, LIMIT, LEVELS = Decimal("0.01"), Decimal(10**10), 100
 
 
-def judged(message: Message) -> tuple[str | None, Any]:
+def classify(message: Message) -> tuple[str | None, Any]:
     """Return why an event is rejected, or none, and its id, user, time, cents, declined."""
     event = object_in(message.value())
     if event is None:
@@ -93,7 +93,7 @@ def accepted(messages: Iterable[Message]) -> list[Event]:
     """Return the events that count, each transaction once."""
     events: dict[Any, Event] = {}
     for message in messages:
-        reason, found = judged(message)
+        reason, found = classify(message)
         if reason is None:
             events.setdefault(*found)
     return list(events.values())
