@@ -22,11 +22,11 @@ from confluent_kafka.admin import (
     NewTopic,
 )
 
-from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS
+from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
 from tests.exercise_05.payments import Record
-from tests.settings_in_force import variables
+from tests.settings_in_force import settings_in_force, variables
 from tests.waiting import PATIENCE_S, eventually
 
 JOB = [sys.executable, "-m", "exercise_05_streaming.production.job"]
@@ -66,8 +66,8 @@ class Pipeline:
             deleted.result(PATIENCE_S)
         eventually(lambda: not names & set(admin.list_topics(timeout=PATIENCE_S).topics))
         self._create_log(admin)
-        command = [sys.executable, "-m", "exercise_05_streaming.topics"]
-        subprocess.run(command, env=self.env(), check=True, timeout=PATIENCE_S)
+        with settings_in_force(kafka_port=self.broker.port):
+            create_topics()
         self.redis.client().flushall()
 
     def _create_log(self, admin: AdminClient) -> None:
