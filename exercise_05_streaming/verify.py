@@ -30,7 +30,10 @@ ACCEPTED = f"""
             epoch_ms(try_cast(
                 regexp_extract(event ->> '$.event_time', '{topics.EVENT_TIME}', 1) AS TIMESTAMP
             )) AS ms
-        FROM (SELECT record_ms, try_cast(try(decode(value)) AS JSON) AS event FROM rows)
+        FROM (
+            SELECT record_ms, unnest(if(json_type(json) = 'ARRAY', json -> '$[*]', [json])) AS event
+            FROM (SELECT record_ms, try_cast(try(decode(value)) AS JSON) AS json FROM rows)
+        )
     )
     WHERE length(user_id) BETWEEN 1 AND 256 AND dollars IS NOT NULL
         AND ms BETWEEN record_ms - 900_000 AND record_ms + 60_000

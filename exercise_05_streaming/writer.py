@@ -42,6 +42,7 @@ RULES: Any = {"possible": model_validator(mode="after")(is_possible)}
 TileRecord: Any = create_model("TileRecord", __validators__=RULES, **FIELDS)
 Tile = tuple[int, ...]  # the values of windows.INTEGERS
 Write = Callable[[pl.DataFrame, int], object]  # rows of windows.features, and their time in ms
+Clock = Callable[[], int]
 NO_PAYMENTS: Tile = (0,) * len(INTEGERS)  # in no window, but its user is known
 
 
@@ -120,9 +121,7 @@ class Writer:
     was not yet read. A reader finds the values unknown when the published time is too old.
     """
 
-    def __init__(
-        self, generation: int, store: TileStore, write: Write, progress: Callable[[], int]
-    ) -> None:
+    def __init__(self, generation: int, store: TileStore, write: Write, progress: Clock) -> None:
         """`generation` is that of the job's tiles, and `progress` returns a time in ms."""
         self.generation, self._store, self._write = generation, store, write
         self._progress, self._is_published = progress, False
