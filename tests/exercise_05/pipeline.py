@@ -143,7 +143,7 @@ class Job:
 
     def restart_report(self) -> str:
         """Return the line on Flink's restart, once it is there."""
-        eventually(lambda: "Flink restarts the job: " in self.output, 60)
+        eventually(lambda: "Flink restarts the job: " in self.output)
         (line,) = [line for line in self.output.splitlines() if "Flink restarts the job" in line]
         return line
 

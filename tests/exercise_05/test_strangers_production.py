@@ -86,7 +86,7 @@ def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     with pipeline.job() as job, settings_in_force(**ports):
         job.wait_until_running()
         try:
-            eventually(is_settled, 90)
+            eventually(is_settled)
         except AssertionError:
             print(job.output)  # the tests show what differs
         yield Scene(pipeline, sent, messages)

@@ -88,7 +88,7 @@ def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     with pipeline.job() as job:
         job.wait_until_running()
         try:
-            eventually(lambda: job.process.poll() is not None or tiles().equals(recomputed), 90)
+            eventually(lambda: job.process.poll() is not None or tiles().equals(recomputed))
         except AssertionError:
             print(job.output)  # the tests show what differs
         yield Scene(pipeline, job, sent, recomputed.rows(named=True), tiles().rows(named=True))
