@@ -8,8 +8,8 @@ from collections.abc import Callable
 from itertools import islice
 
 from exercise_05_streaming.produce_events import generate, generate_transaction_event, send
-from exercise_05_streaming.topics import create_topics
-from exercise_05_streaming.verify import differences, report, stored_features
+from exercise_05_streaming.topics import available_services, create_topics
+from exercise_05_streaming.verify import differences, stored_features
 from exercise_05_streaming.windows import METRICS, WINDOWS
 from lab.learn import UserError, run_script, settings
 
@@ -28,6 +28,7 @@ def wait_until(condition: Callable[[], bool], job: "subprocess.Popen[bytes]") ->
     return time.monotonic() - start
 
 
+@available_services()
 def main(*command: str, compare: Callable[[], list[str]] = differences) -> None:
     """Run the exercise in about a minute; `command` is the job's module and its options."""
     create_topics()
@@ -38,7 +39,7 @@ def main(*command: str, compare: Callable[[], list[str]] = differences) -> None:
         count = send(islice(generate(200, 50, 0.1, 0, 0.02), 2_000))
         print(f"Sent {count:,} payments: 10 % of them late, 2 % malformed")
         wait_until(lambda: not compare(), job)
-        report([])
+        print("Every feature equals a recomputation of the log")
         user = f"user_of_{time.time_ns()}"
         send([(user, json.dumps(generate_transaction_event() | {"user_id": user}))])
         seconds = wait_until(lambda: stored_features([user])["transaction_count_1h"][0] == 1, job)

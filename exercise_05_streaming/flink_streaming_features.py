@@ -61,14 +61,12 @@ EVENT_AT = f"TRY_CAST({TIME} AS TIMESTAMP(3))"
 DOLLARS = f"TRY_CAST(REGEXP_EXTRACT(amount, '{topics.AMOUNT}') AS DECIMAL(12, 2))"
 
 
-def define_source(
-    t_env: TableEnvironment, start_ms: int, group: str, more_columns: str = ""
-) -> None:
+def define_source(t_env: TableEnvironment, start_ms: int, group: str, columns: str = "") -> None:
     """Create the table of the topic `transactions`; `record_time` is Kafka's own time."""
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
             user_id STRING, amount STRING, is_approved STRING, event_time STRING,
-            record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL {more_columns}
+            record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL {columns}
         ) WITH (
             'connector' = 'kafka',
             'topic' = '{topics.TRANSACTIONS}',

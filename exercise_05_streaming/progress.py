@@ -8,7 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import confluent_kafka as kafka
 from py4j.protocol import Py4JError
@@ -17,10 +17,6 @@ from exercise_05_streaming import topics
 from exercise_05_streaming.topics import TRANSACTIONS, end_offsets, new_consumer, places_in
 from lab.learn import settings
 
-if TYPE_CHECKING:
-    from pyflink.common.job_client import JobClient
-
-NOTES = 300
 LOGS = settings.build_dir / "flink" / "log"
 Offsets = dict[int, int]  # by partition
 
@@ -68,7 +64,7 @@ class Progress:
     def __init__(self, generation: int, clock_ms: Callable[[], int]) -> None:
         self._clock_ms, self._reached_ms = clock_ms, 0
         self._job, self._log = JobOffsets(generation), new_consumer("log", "read_uncommitted")
-        self._notes: deque[tuple[int, Offsets]] = deque(maxlen=NOTES)
+        self._notes: deque[tuple[int, Offsets]] = deque(maxlen=300)
         self._counted: Offsets = {}
 
     def __call__(self) -> int:
@@ -106,9 +102,9 @@ def first_cause(trace: str) -> str:
 
 
 class JobWatch:
-    """Follow a Flink job; print once a minute that it restarts, and why."""
+    """Follow the job of a Flink client; print once a minute that it restarts, and why."""
 
-    def __init__(self, job: "JobClient") -> None:
+    def __init__(self, job: Any) -> None:
         self.job, self._end = job, job.get_job_execution_result()  # none is given after the end
         self._next_report = 0.0
 

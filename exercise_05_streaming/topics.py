@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import confluent_kafka as kafka
+import redis
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from lab.learn import UserError, run_script, settings
@@ -38,23 +40,32 @@ TOPICS = {
 }
 
 
+@contextmanager
+def available_services() -> Iterator[None]:
+    """Raise UserError in place of an error of Kafka or Redis."""
+    try:
+        yield
+    except kafka.KafkaException as error:
+        problem = f"Kafka at {settings.kafka_address}: {error.args[0].str()}"
+        raise UserError(problem, "lab up kafka") from error
+    except redis.RedisError as error:
+        raise UserError(f"Redis at {settings.redis_address}: {error}", "lab up redis") from error
+
+
+@available_services()
 def create_topics(topics: Mapping[str, dict[str, str]] = TOPICS) -> None:
     """Create the topics that do not exist yet; return when each partition has a leader."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
     new = [NewTopic(name, PARTITIONS, config=config) for name, config in topics.items()]
     deadline = time.monotonic() + TIMEOUT_S
-    try:
-        for future in admin.create_topics(new, request_timeout=TIMEOUT_S).values():
-            failure = future.exception()
-            if failure and failure.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
-                raise failure
-        while missing := topics.keys() - served_topics(admin):  # for some milliseconds
-            if time.monotonic() > deadline:
-                raise UserError(f"Kafka at {settings.kafka_address} does not serve {missing}")
-            time.sleep(0.05)
-    except kafka.KafkaException as error:
-        problem = f"Kafka at {settings.kafka_address}: {error.args[0].str()}"
-        raise UserError(problem, "lab up kafka") from error
+    for future in admin.create_topics(new, request_timeout=TIMEOUT_S).values():
+        failure = future.exception()
+        if failure and failure.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
+            raise failure
+    while missing := topics.keys() - served_topics(admin):  # for some milliseconds
+        if time.monotonic() > deadline:
+            raise UserError(f"Kafka at {settings.kafka_address} does not serve {missing}")
+        time.sleep(0.05)
 
 
 def served_topics(admin: AdminClient) -> set[str]:

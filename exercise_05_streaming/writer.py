@@ -16,12 +16,12 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
 from exercise_05_streaming.progress import clock_ms
-from exercise_05_streaming.topics import TILES, TopicReader
+from exercise_05_streaming.topics import TILES, TopicReader, available_services
 from exercise_05_streaming.windows import DAY_S, FEATURES, INTEGERS, TILE, TILE_S, features
 from lab.learn import UserError, open_store, settings
 
 VIEW = STREAMING_VIEW
-BATCH, MAX_SKEW_MS = 1_000, 60_000
+BATCH, MAX_SKEW_MS = 1_000, 60_000  # a job of a clock that is further ahead supersedes nobody
 
 Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Name = Annotated[str, Field(min_length=1, strict=True)]
@@ -42,12 +42,8 @@ RULES: Any = {"possible": model_validator(mode="after")(is_possible)}
 TileRecord: Any = create_model("TileRecord", __validators__=RULES, **FIELDS)
 Tile = tuple[int, ...]  # the values of windows.INTEGERS
 Write = Callable[[pl.DataFrame, int], object]  # rows of windows.features, and their time in ms
+Clock = Callable[[], int]
 NO_PAYMENTS: Tile = (0,) * len(INTEGERS)  # in no window, but its user is known
-
-
-def newest_possible() -> int:
-    """Return the newest generation that a job can have: one of a clock ahead supersedes nobody."""
-    return clock_ms() + MAX_SKEW_MS
 
 
 def merge(tiles: dict[int, Tile], tile: Tile) -> dict[int, Tile]:
@@ -125,9 +121,7 @@ class Writer:
     was not yet read. A reader finds the values unknown when the published time is too old.
     """
 
-    def __init__(
-        self, generation: int, store: TileStore, write: Write, progress: Callable[[], int]
-    ) -> None:
+    def __init__(self, generation: int, store: TileStore, write: Write, progress: Clock) -> None:
         """`generation` is that of the job's tiles, and `progress` returns a time in ms."""
         self.generation, self._store, self._write = generation, store, write
         self._progress, self._is_published = progress, False
@@ -135,14 +129,11 @@ class Writer:
         self._changes: list[tuple[int, str]] = []  # a heap: when a value of a user changes
         self._pending: set[str] = set()
 
+    @available_services()
     def run(self, topic: TopicReader, is_running: Callable[[], bool]) -> None:
         """Follow the topic while `is_running()`. Raises UserError without Redis."""
-        try:
-            while is_running():
-                self.follow(topic)
-        except redis.RedisError as error:
-            problem = f"Redis at {settings.redis_address}: {error}"
-            raise UserError(problem, "lab up redis") from error
+        while is_running():
+            self.follow(topic)
 
     def follow(self, topic: TopicReader) -> None:
         """Read new tiles, write all that changes by the progress time, and publish that time."""
@@ -166,7 +157,7 @@ class Writer:
                 print(f"Skipped offset {record.offset()} of {TILES}: {reason}", flush=True)
                 continue
             user, generation = fields.pop("user_id"), fields.pop("generation")
-            if self.generation < generation <= newest_possible():
+            if self.generation < generation <= clock_ms() + MAX_SKEW_MS:
                 raise Superseded(
                     "another job has begun to count the log", "stop it, and start again"
                 )

@@ -6,9 +6,7 @@ Prints one JSON value, as stream_runs does.
 """
 
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +28,6 @@ from lab.settings import settings
 BACKLOG, DAY = timedelta(minutes=20), timedelta(hours=24)
 FEW, SAMPLE = 10, 1_000
 USERS_AT_ONCE = 10_000
-WRITER = "exercise_05_streaming.production.writer"
 MIB = 2**20
 
 
@@ -46,18 +43,15 @@ def rate(events: int, users: int) -> float:
 
 
 def day(events: int, users: int) -> Mapping[str, float]:
-    """Return the size of a day's state on disk, in MiB, and a rebuild's time while the job runs."""
+    """Return the size of a day's state on disk, in MiB."""
     send_backlog(events, DAY, lambda number: number % users)
     with running(JOB):
         wait_until(lambda: is_written(events, users))
         require_all_written(events, users)
         wait_until(lambda: offsets_read() >= events)
         checkpoint = mib(newest_checkpoint())
-        begun = time.monotonic()
-        subprocess.run([sys.executable, "-m", WRITER], check=True, stdout=sys.stderr)
-        rebuild_s = time.monotonic() - begun
     (savepoint,) = folders("savepoints/savepoint-*")
-    return {"checkpoint_mib": checkpoint, "savepoint_mib": mib(savepoint), "rebuild_s": rebuild_s}
+    return {"checkpoint_mib": checkpoint, "savepoint_mib": mib(savepoint)}
 
 
 def is_written(events: int, users: int) -> bool:

@@ -24,7 +24,7 @@ import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
 import org.apache.flink.table.functions.ScalarFunction;
 
-/** What a message says, in one row, or why it cannot be read. */
+/** The fields of a message in one row, or the reason why it cannot be read. */
 public class ReadTransaction extends ScalarFunction {
     /** An object may hold values of other readers; only their depth is limited, as in verify.py. */
     private static final int DEPTH = 100;
@@ -56,9 +56,7 @@ public class ReadTransaction extends ScalarFunction {
             @DataTypeHint("BYTES") byte[] message,
             @DataTypeHint(value = "TIMESTAMP(3)", bridgedTo = TimestampData.class)
                 TimestampData recordTime) {
-        return message == null
-            ? malformed("no_value")
-            : read(message, recordTime.getMillisecond());
+        return message == null ? malformed("no_value") : read(message, recordTime.getMillisecond());
     }
 
     /** Flink puts what is deterministic wherever its name is used, and would read a message again. */
@@ -68,38 +66,35 @@ public class ReadTransaction extends ScalarFunction {
     }
 
     private static RowData read(byte[] message, long recordMs) {
-        Map<String, String> said = scalars(message);
-        if (said == null) {
+        Map<String, String> fields = scalars(message);
+        if (fields == null) {
             return malformed("not_json");
         }
-        String user = said.get("user_id");
+        String user = fields.get("user_id");
         if (user == null || user.isEmpty()) {
             return malformed("missing_user");
         }
         if (user.codePointCount(0, user.length()) > USER_LENGTH) {
             return malformed("bad_user");
         }
-        String amount = said.get("amount");
-        if (amount == null) {
-            return malformed("missing_amount");
-        }
-        Long cents = cents(amount);
+        String amount = fields.get("amount");
+        Long cents = amount == null ? null : cents(amount);
         if (cents == null) {
-            return malformed("bad_amount");
+            return malformed(amount == null ? "missing_amount" : "bad_amount");
         }
-        Long eventMs = milliseconds(said.get("event_time"));
+        Long eventMs = milliseconds(fields.get("event_time"));
         if (eventMs == null) {
             return malformed("bad_time");
         }
-        String id = said.get("transaction_id");
-        return GenericRowData.of(
-            null, StringData.fromString(user),
-            id == null || id.isBlank() ? null : StringData.fromString(id), cents, "false".equals(said.get("is_approved")), eventMs, eventMs - recordMs);
+        String id = fields.get("transaction_id");
+        StringData transaction = id == null || id.isBlank() ? null : StringData.fromString(id);
+        boolean declined = "false".equals(fields.get("is_approved"));
+        return GenericRowData.of(null, StringData.fromString(user), transaction, cents, declined,
+            eventMs, eventMs - recordMs);
     }
 
     private static RowData malformed(String reason) {
-        return GenericRowData.of(
-            StringData.fromString(reason), null, null, null, null, null, null);
+        return GenericRowData.of(StringData.fromString(reason), null, null, null, null, null, null);
     }
 
     /** An object's fields as they are written, so that cents are exact; null if it is no object. */

@@ -11,6 +11,7 @@ from exercise_05_streaming.production import stall
 from exercise_05_streaming.production.job import PARTS
 from exercise_05_streaming.production.refusals import dead_letters
 from exercise_05_streaming.production.verify import differences
+from exercise_05_streaming.topics import available_services
 from lab.errors import UserError, run_script
 
 
@@ -28,7 +29,8 @@ def main() -> None:
         demo.main(*command)
         return
     demo.main(*command, compare=lambda: differences(verify.stored_features))
-    print(dead_letters())
+    with available_services():
+        print(dead_letters())
 
 
 if __name__ == "__main__":

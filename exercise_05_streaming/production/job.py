@@ -23,6 +23,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import TableEnvironment
 from pyflink.util.exceptions import JavaException
 
+from exercise_05_streaming import topics
 from exercise_05_streaming.flink_streaming_features import (
     FEATURE_JOB,
     compute_features,
@@ -32,13 +33,12 @@ from exercise_05_streaming.flink_streaming_features import (
 )
 from exercise_05_streaming.production import checkpoints
 from exercise_05_streaming.production.lag import JobLags, LagExceeded, LagLimit, state_ttl
-from exercise_05_streaming.production.preflight import report_other_options
+from exercise_05_streaming.production.preflight import has_times_of_producers, report_other_options
 from exercise_05_streaming.production.redis_sink import time_ms
 from exercise_05_streaming.production.refusals import RefusalReport
 from exercise_05_streaming.production.running_job import ENDED, NEXT_STEP, RunningJob
 from exercise_05_streaming.production.writer import ResilientWriter
 from exercise_05_streaming.progress import LOGS, Progress, clock_ms, first_cause, group_of
-from exercise_05_streaming.topics import TILES, TOPICS, TRANSACTIONS, TopicReader, create_topics
 from exercise_05_streaming.windows import LOOK_BACK_MS, TILE_S
 from exercise_05_streaming.writer import FeastSink, Superseded, TileStore, Writer
 from lab.errors import UserError, run_script
@@ -75,11 +75,13 @@ def job_options() -> dict[str, str]:
         # Kafka's threads write some log lines after a job has ended, which is no leak.
         "classloader.check-leaked-classloader": "false",
         "parallelism.default": str(settings.flink_parallelism),
-        "table.exec.state.ttl": milliseconds(state_ttl()),
         # Tiles and dead letters share one view.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
         "table.exec.mini-batch.allow-latency": milliseconds(settings.flink_emit_delay),
         "table.exec.mini-batch.size": "50000",
+        # By a producer's time a record may be as old as a mirror was down: the solution keeps its
+        # tile for the day in which a window has it.
+        **({} if has_times_of_producers() else {"table.exec.state.ttl": milliseconds(state_ttl())}),
         # A job that fails again and again ends and reports why.
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.max-backoff": "10 s",
@@ -155,7 +157,7 @@ def statements(file: str, generation: int = 0) -> list[str]:
     lines = (FOLDER / file).read_text().splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
     filled = Template(text).substitute(
-        topic=TRANSACTIONS,
+        topic=topics.TRANSACTIONS,
         dead_letter_topic=settings.dead_letter_topic,
         bootstrap=settings.kafka_address,
         start_ms=generation - LOOK_BACK_MS,
@@ -183,17 +185,14 @@ def milliseconds(duration: timedelta) -> str:
     return f"{duration // timedelta(milliseconds=1)} ms"
 
 
+@topics.available_services()
 def prepare_services() -> int:
     """Require Java, Kafka and Redis, create the topics, and return the time of Redis in ms."""
     require_java(needed_by="flink")
-    topics = TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}}
-    create_topics(topics)
-    report_other_options(topics)
-    try:
-        return time_ms(redis.Redis(settings.host, settings.redis_port))
-    except redis.RedisError as error:
-        problem = f"Redis is unavailable at {settings.redis_address}"
-        raise UserError(problem, "lab up redis") from error
+    wanted = topics.TOPICS | {settings.dead_letter_topic: {"cleanup.policy": "compact"}}
+    topics.create_topics(wanted)
+    report_other_options(wanted)
+    return time_ms(redis.Redis(settings.host, settings.redis_port))
 
 
 def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
@@ -212,7 +211,7 @@ def run(job: RunningJob, writer: Writer, limit: LagLimit, folder: Path) -> None:
         return not stopped.is_set()
 
     try:
-        writer.run(TopicReader(TILES), is_running)
+        writer.run(topics.TopicReader(topics.TILES), is_running)
     except BaseException as error:
         job.cancel()
         if isinstance(error, LagExceeded | Superseded):
@@ -248,8 +247,7 @@ def main(
         start = checkpoints.resume_point(folder, definition())
         start = None if fresh else start
         generation = checkpoints.generation_of(folder, now_ms, is_new=start is None)
-        stopped_s = checkpoints.age_s(start) if start else 0
-        limit = LagLimit(JobLags(generation), stopped_s=stopped_s)
+        limit = LagLimit(JobLags(generation), checkpoints.age_s(start) if start else 0)
         writer = new_writer(parts, generation)
         print(f"Starting from {start or 'the beginning of the log'}", flush=True)
         t_env = open_flink(folder, start, **options)

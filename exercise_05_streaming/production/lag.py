@@ -17,13 +17,13 @@ from exercise_05_streaming.windows import TILE_S
 from lab.errors import UserError
 from lab.settings import settings
 
-TILE = timedelta(seconds=TILE_S)
 Lags = dict[int, float]  # in seconds, by partition
 
 
 def state_ttl() -> timedelta:
     """Return how long state must outlive the last record that changed it."""
-    return TILE + settings.allowed_lateness + settings.allowed_ahead + settings.max_lag
+    tile = timedelta(seconds=TILE_S)
+    return tile + settings.allowed_lateness + settings.allowed_ahead + settings.max_lag
 
 
 class LagExceeded(UserError):

@@ -58,13 +58,13 @@ class RedisSink:
     def __init__(self, generation: int, store: TileStore) -> None:
         """Take the versions of rows from their tiles."""
         self._generation, self._store = generation, store
-        self._client = redis.Redis(
+        self.client = redis.Redis(
             settings.host,
             settings.redis_port,
             socket_timeout=settings.socket_timeout_s,
             socket_connect_timeout=settings.socket_timeout_s,
         )
-        self._compare_and_set = self._client.register_script(COMPARE_AND_SET)
+        self._compare_and_set = self.client.register_script(COMPARE_AND_SET)
         self._run_id = ""
         config = effective_config()
         self._project: str = config["project"]
@@ -75,12 +75,8 @@ class RedisSink:
 
     def has_restarted(self) -> bool:
         """Return whether Redis was restarted since the last call, which may lose rows."""
-        before, self._run_id = self._run_id, self._client.info("server")["run_id"]
+        before, self._run_id = self._run_id, self.client.info("server")["run_id"]
         return before not in ("", self._run_id)
-
-    def time_ms(self) -> int:
-        """Return the clock of Redis."""
-        return time_ms(self._client)
 
     def write(self, rows: pl.DataFrame, now_ms: int) -> int:
         """Write rows of windows.features, which describe `now_ms`; return how many were newer."""
@@ -88,7 +84,7 @@ class RedisSink:
         keys = entity_keys(self._project, user_ids, self._key_version, {"user_id": Kind.STRING})
         columns = self._columns(rows, now_ms)
         cells = list(chain.from_iterable(zip(*columns, strict=True)))
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self.client.pipeline(transaction=False)
         for start in range(0, len(keys), ROWS_PER_SCRIPT):
             chunk = keys[start : start + ROWS_PER_SCRIPT]
             values = cells[start * len(columns) : (start + len(chunk)) * len(columns)]

@@ -1,7 +1,6 @@
-"""One user's count by the log, by a textbook's job and by this solution.
+"""One user's count by the log, by a textbook's job and by this solution: `lab run 5 --stall`.
 
-`lab run 5 --stall` records for 150 s and draws build/flink/stall.png. `main` starts services of its
-own; `record`, a process with their settings, runs both jobs and the scenes.
+`main` starts services of its own; `record`, a process with their settings, plays the scenes.
 """
 
 import json
@@ -25,7 +24,7 @@ from exercise_05_streaming import flink_streaming_features as solution
 from exercise_05_streaming.produce_events import generate_transaction_event
 from exercise_05_streaming.production.verify import stored_features
 from exercise_05_streaming.progress import clock_ms
-from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
+from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS, create_topics
 from exercise_05_streaming.verify import accepted_events, read_log
 from exercise_05_streaming.windows import TILE_S
 from lab.errors import UserError, run_script
@@ -34,7 +33,6 @@ from lab.stack.kafka import private_kafka
 from lab.stack.redis import private_redis
 
 MODULE = "exercise_05_streaming.production.stall"
-TOPICS = "exercise_05_streaming.topics"
 JOBS = ([MODULE, "textbook"], ["exercise_05_streaming.production.job", "--parts", "writer"])
 SHORT_TILE_S, LENGTH_S, TICK_S, START_TIMEOUT_S = 10, 150, 0.5, 180
 MAX_AGE_MS = 10_000  # exercise 4 takes 30 s, where a tile lasts 300 s; the usual age is up to 5 s
@@ -139,6 +137,7 @@ def wait_for_start(store: redis.Redis, producer: Producer, log: Path) -> None:
 
 def record(picture: Path) -> None:
     """Play the scenes, read twice a second, and compare with the log."""
+    create_topics()
     kafka, log = {"bootstrap.servers": settings.kafka_address}, picture.with_suffix(".log")
     store = redis.Redis(settings.host, settings.redis_port)
     producer, till = Producer(kafka), Producer(kafka | {"transactional.id": "till"})
@@ -200,7 +199,6 @@ def main() -> None:
         with private_kafka(build) as kafka, private_redis(build) as store:
             ports = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_REDIS_PORT": str(store.port)}
             env = os.environ | ports | {"LAB_BUILD_DIR": folder, "LAB_TILE_S": str(SHORT_TILE_S)}
-            subprocess.run([sys.executable, "-m", TOPICS], env=env, check=True)
             sys.exit(subprocess.run([sys.executable, "-m", MODULE, picture], env=env).returncode)
 
 

@@ -1,24 +1,30 @@
 """The solution's comparison with a recomputation, for a log with copies of transactions.
 
-python -m exercise_05_streaming.production.verify
+    python -m exercise_05_streaming.production.verify [TOPIC]
+
+With a topic `replay_…`, a mirror or a replay of the log, the tiles of both are compared.
 """
 
 import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Annotated
 
 import polars as pl
 import redis
+import typer
 
 from exercise_05_streaming import verify
+from exercise_05_streaming.topics import TRANSACTIONS
 from exercise_05_streaming.windows import FEATURES
 from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
-from lab.errors import run_script
+from lab.errors import UserError, run_script
 from lab.feature_store import effective_config
 from lab.settings import settings
 
+REPLAY = "replay_"
 DEPTH = 100  # and SURROGATE, half of a character's escape: as in ReadTransaction.java
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -47,9 +53,9 @@ def is_text(value: object) -> bool:
     return isinstance(value, bool) or (isinstance(value, str) and not SURROGATE.search(value))
 
 
-def read_log() -> pl.DataFrame:
-    """Return the event and the time of every record of the log."""
-    log = verify.read_log()
+def read_log(topic: str = TRANSACTIONS) -> pl.DataFrame:
+    """Return the event and the time of every record of a topic. Raises KafkaException."""
+    log = verify.read_log(topic)
     events = [event_of(record) for record in log["value"]]
     return log.with_columns(value=pl.Series(events, dtype=pl.Binary))
 
@@ -79,5 +85,25 @@ def differences(read: Callable[[list[str]], pl.DataFrame] = stored_features) -> 
     return verify.differences(lambda: accepted_events(read_log()), read)
 
 
+def replay_differences(topic: str) -> list[str]:
+    """Return the tiles that a replay and the log do not share, within the time of the replay."""
+    if not topic.startswith(REPLAY):
+        raise UserError(f"{topic} is no replay: its name begins with {REPLAY}")
+    replay, log = (
+        verify.recompute_tiles(accepted_events(read_log(t))) for t in (topic, TRANSACTIONS)
+    )
+    if replay.is_empty():
+        raise UserError(f"{topic} has no event that counts")
+    start, times = pl.col("tile_start"), replay["tile_start"]
+    of_replay = set(replay.rows())
+    of_log = set(log.filter(start.is_between(times.min(), times.max())).rows())
+    return [f"{'replay' if t in of_replay else 'log   '} {t}" for t in sorted(of_replay ^ of_log)]
+
+
+def main(topic: Annotated[str | None, typer.Argument()] = None) -> None:
+    """Compare Redis with the log, or a replay's tiles with those of the log."""
+    verify.report(differences if topic is None else lambda: replay_differences(topic))
+
+
 if __name__ == "__main__":
-    run_script(lambda: verify.report(differences()))
+    run_script(lambda: typer.run(main))

@@ -1,27 +1,22 @@
 """The solution's writer for a Redis that may be unavailable, killed or emptied.
 
-    python -m exercise_05_streaming.production.writer    # write every user again, then end
-
-Any number of writers may run at once: a script in Redis compares versions.
+Any number of writers may run at once: a script in Redis compares versions. To write every user
+again, delete the progress time: `redis-cli DEL user_streaming_features:progress`.
 """
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Event
 
 import polars as pl
 import redis
-from confluent_kafka import Message
-from pydantic import ValidationError
 
-from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY
-from exercise_05_streaming.production.redis_sink import RedisSink
+from exercise_05_streaming.production.redis_sink import RedisSink, time_ms
 from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.progress import Progress
-from exercise_05_streaming.topics import TILES, TopicReader, create_topics
-from exercise_05_streaming.writer import TileRecord, Writer, newest_possible
-from lab.errors import UserError, run_script
+from exercise_05_streaming.topics import TopicReader
+from exercise_05_streaming.writer import Writer
+from lab.errors import UserError
 from lab.settings import settings
 
 
@@ -31,7 +26,7 @@ class ResilientWriter(Writer):
     def __init__(self, generation: int, progress: Callable[[], int] | None = None) -> None:
         store = PackedTiles()
         self._sink = RedisSink(generation, store)
-        progress = progress or Progress(generation, self._sink.time_ms)
+        progress = progress or Progress(generation, lambda: time_ms(self._sink.client))
         super().__init__(generation, store, self._write_rows, progress)
         self._failing_since: float | None = None
 
@@ -63,31 +58,3 @@ class ResilientWriter(Writer):
             problem = f"Redis at {settings.redis_address} was unavailable for {timeout_s:g} s"
             raise UserError(f"{problem}: {error}", "lab up redis") from error
         Event().wait(settings.tiles_poll_s)
-
-
-def newest_generation(records: list[Message]) -> int:
-    """Return the generation of the job that counts now."""
-    found = [0]
-    for record in records:
-        with suppress(ValidationError):
-            tile = TileRecord.model_validate_json(record.value() or b"")
-            found.append(tile.model_dump()["generation"])
-    return max(generation for generation in found if generation <= newest_possible())
-
-
-def rebuild() -> None:
-    """Write the features of every user as of the progress time, next to a running job."""
-    create_topics()
-    published = redis.Redis(settings.host, settings.redis_port).get(PROGRESS_KEY)
-    if published is None:
-        job = "python -m exercise_05_streaming.production.job"
-        raise UserError("Redis holds no progress time: no job has read the log", job)
-    start, records = time.monotonic(), list(TopicReader(TILES).to_the_end())
-    writer = ResilientWriter(newest_generation(records))
-    writer.update(records)
-    writer.write_changes(int(published))
-    print(f"Rebuilt all users in {time.monotonic() - start:.1f} s")
-
-
-if __name__ == "__main__":
-    run_script(rebuild)

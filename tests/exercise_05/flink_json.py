@@ -1,7 +1,6 @@
 """A log's records as Flink's JSON format reads them: it accepts more than JSON."""
 
 import json
-from typing import Any
 
 import polars as pl
 
@@ -14,17 +13,16 @@ FLINK_JSON = json.JSONDecoder(
 )
 
 
-def events_of(record: bytes | None) -> list[Any]:
-    """Return the object of a record, or those of its array; text that follows is ignored."""
+def as_json(record: bytes | None) -> bytes | None:
+    """Return the object or array of a record; text that follows is ignored."""
     text = record or b""
     try:
         found, _ = FLINK_JSON.raw_decode(text.decode(json.detect_encoding(text)).lstrip())
     except (ValueError, RecursionError):
-        return []
-    return found if isinstance(found, list) else [found]
+        return None
+    return json.dumps(found).encode()
 
 
 def as_flink_reads(log: pl.DataFrame) -> pl.DataFrame:
-    """Return a row for each event of a log, as JSON of the standard."""
-    events = [[json.dumps(event).encode() for event in events_of(r)] for r in log["value"]]
-    return log.with_columns(value=pl.Series(events, dtype=pl.List(pl.Binary))).explode("value")
+    """Return a log whose records are JSON of the standard."""
+    return log.with_columns(value=pl.Series(map(as_json, log["value"]), dtype=pl.Binary))

@@ -14,13 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
-from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS
+from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
 from tests.exercise_05.payments import Record
-from tests.settings_in_force import variables
+from tests.settings_in_force import settings_in_force, variables
 from tests.waiting import PATIENCE_S, eventually
 
 JOB = [sys.executable, "-m", "exercise_05_streaming.production.job"]
@@ -60,8 +66,8 @@ class Pipeline:
             deleted.result(PATIENCE_S)
         eventually(lambda: not names & set(admin.list_topics(timeout=PATIENCE_S).topics))
         self._create_log(admin)
-        command = [sys.executable, "-m", "exercise_05_streaming.topics"]
-        subprocess.run(command, env=self.env(), check=True, timeout=PATIENCE_S)
+        with settings_in_force(kafka_port=self.broker.port):
+            create_topics()
         self.redis.client().flushall()
 
     def _create_log(self, admin: AdminClient) -> None:
@@ -69,6 +75,13 @@ class Pipeline:
         options = TOPICS[TRANSACTIONS] | {"message.timestamp.type": "CreateTime"}
         log = NewTopic(TRANSACTIONS, PARTITIONS, config=options)
         admin.create_topics([log])[TRANSACTIONS].result(PATIENCE_S)
+
+    def set_option(self, topic: str, name: str, value: str) -> None:
+        """Change an option of a topic, as another operator may."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
+        admin.incremental_alter_configs([resource])[resource].result(PATIENCE_S)
 
     def checkpoints(self) -> list[Path]:
         """Return the complete checkpoints."""
@@ -127,6 +140,12 @@ class Job:
 
     def wait_until_running(self) -> None:
         eventually(lambda: "is running; Ctrl-C" in self.output or self._has_ended())
+
+    def restart_report(self) -> str:
+        """Return the line on Flink's restart, once it is there."""
+        eventually(lambda: "Flink restarts the job: " in self.output)
+        (line,) = [line for line in self.output.splitlines() if "Flink restarts the job" in line]
+        return line
 
     def stop(self) -> int:
         """Stop it as an operator does; return the exit status."""

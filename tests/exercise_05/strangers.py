@@ -7,11 +7,10 @@ from random import Random
 from typing import Any
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
-from lab.stack.kafka import KafkaBroker
 from tests.exercise_05.payments import milliseconds, payment
+from tests.exercise_05.pipeline import Pipeline
 from tests.exercise_05.tiles_by_hand import Event
 from tests.waiting import PATIENCE_S
 
@@ -166,10 +165,11 @@ def good_event(number: int, now: datetime) -> tuple[dict[str, Any], Event]:
     return event, Event(user, milliseconds(now), cents, declined)
 
 
-def send_strangers(broker: KafkaBroker, seed: int, now: datetime, floor: str) -> list[Event]:
+def send_strangers(pipeline: Pipeline, seed: int, now: datetime, floor: str) -> list[Event]:
     """Send hostile records, a good one after each, by every codec; return the good ones' events."""
-    keep_codecs(broker)
-    options = {"bootstrap.servers": broker.bootstrap, "message.max.bytes": 2 * MEGABYTE}
+    pipeline.set_option(TRANSACTIONS, "compression.type", "producer")  # a batch stays as it is sent
+    bootstrap = pipeline.broker.bootstrap
+    options = {"bootstrap.servers": bootstrap, "message.max.bytes": 2 * MEGABYTE}
     clients = [Producer(options | {"compression.type": codec}) for codec in CODECS]
     events = []
     for number, (record, moment) in enumerate(hostile_records(seed, now, floor)):
@@ -185,13 +185,13 @@ def send_strangers(broker: KafkaBroker, seed: int, now: datetime, floor: str) ->
         place["timestamp"] = milliseconds(now)
         client.produce(TRANSACTIONS, json.dumps(good).encode(), **place)  # without a key
     assert sum(client.flush(PATIENCE_S) for client in clients) == 0
-    send_transactions(broker, now)
+    send_transactions(bootstrap, now)
     return [*events, Event("committed", milliseconds(now), 100, False)]
 
 
-def send_transactions(broker: KafkaBroker, now: datetime) -> None:
+def send_transactions(bootstrap: str, now: datetime) -> None:
     """Send a payment in an aborted transaction, and one in a committed one."""
-    options = {"bootstrap.servers": broker.bootstrap, "transactional.id": "till"}
+    options = {"bootstrap.servers": bootstrap, "transactional.id": "till"}
     client = Producer(options)
     client.init_transactions(PATIENCE_S)
     for user, end in (
@@ -203,12 +203,3 @@ def send_transactions(broker: KafkaBroker, now: datetime) -> None:
         client.produce(TRANSACTIONS, value, partition=0, timestamp=milliseconds(now))
         assert client.flush(PATIENCE_S) == 0
         end(PATIENCE_S)
-
-
-def keep_codecs(broker: KafkaBroker) -> None:
-    """Let the broker store batches as they are sent, as another operator's topic does."""
-    entry = ConfigEntry("compression.type", "producer", incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ConfigResource.Type.TOPIC, TRANSACTIONS, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    for changed in admin.incremental_alter_configs([topic]).values():
-        changed.result(PATIENCE_S)

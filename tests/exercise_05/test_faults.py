@@ -1,11 +1,13 @@
-"""A service or the job is killed under load: afterwards Redis equals a recomputation of the log."""
+"""A service or the job is killed under load: afterwards Redis equals a recomputation of the log.
+
+One pipeline has all faults, one after the other; the last one ends its job.
+"""
 
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from threading import Event
 
 import psutil
@@ -25,13 +27,21 @@ FAULTY = "--late 0.1 --duplicates 0.1 --malformed 0.02"
 LOAD = f"produce_events --count {EVENTS} --rate 2000 --users 500 {FAULTY}"
 
 
-@pytest.fixture
-def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """Yield a pipeline whose services a test may kill."""
-    with private_kafka(tmp_path) as kafka, private_redis(tmp_path) as redis:
-        pipeline = Pipeline(kafka, redis, tmp_path)
+    folder = tmp_path_factory.mktemp("faults")
+    with private_kafka(folder) as kafka, private_redis(folder) as redis:
+        pipeline = Pipeline(kafka, redis, folder)
         command(pipeline, "topics").wait(TIMEOUT_S)
         yield pipeline
+
+
+@pytest.fixture(scope="module")
+def job(pipeline: Pipeline) -> Iterator[Job]:
+    with pipeline.job() as job:
+        job.wait_until_running()
+        yield job
 
 
 def command(pipeline: Pipeline, words: str) -> "subprocess.Popen[bytes]":
@@ -77,15 +87,17 @@ def kill_job(pipeline: Pipeline, job: Job) -> None:
     job.kill()
 
 
-@pytest.mark.parametrize("inject", [kill_broker, kill_job, kill_redis, empty_redis])
-def test_it_is_exact_after(pipeline: Pipeline, inject: Callable[[Pipeline, Job], None]) -> None:
-    with pipeline.job() as job:
-        job.wait_until_running()
-        load = command(pipeline, LOAD)
-        eventually(lambda: len(pipeline.events()) > IN_FLIGHT)
-        eventually(lambda: bool(pipeline.checkpoints()))
-        inject(pipeline, job)
-        with pipeline.job() if inject is kill_job else nullcontext():
-            assert load.wait(TIMEOUT_S) == 0
-            assert len(pipeline.events()) == EVENTS
-            eventually(lambda: command(pipeline, "production.verify").wait(TIMEOUT_S) == 0)
+@pytest.mark.parametrize("inject", [kill_broker, kill_redis, empty_redis, kill_job])
+def test_it_is_exact_after(
+    pipeline: Pipeline, job: Job, inject: Callable[[Pipeline, Job], None]
+) -> None:
+    before = len(pipeline.events())
+    load = command(pipeline, LOAD)
+    eventually(lambda: len(pipeline.events()) > before + IN_FLIGHT)
+    eventually(lambda: bool(pipeline.checkpoints()))
+    inject(pipeline, job)
+    with pipeline.job() if inject is kill_job else nullcontext(job) as running:
+        running.wait_until_running()
+        assert load.wait(TIMEOUT_S) == 0
+        assert len(pipeline.events()) == before + EVENTS
+        eventually(lambda: command(pipeline, "production.verify").wait(TIMEOUT_S) == 0)

@@ -29,7 +29,7 @@ def shop(new_shop: NewShop) -> Iterator[Path]:
         yield busy.data
 
 
-def asked(transactions: pl.DataFrame) -> pd.DataFrame:
+def requested(transactions: pl.DataFrame) -> pd.DataFrame:
     """Return users at times of the last week, half of them soon after an event of theirs."""
     random = np.random.default_rng(7)
     last_week = transactions.filter(pl.col("event_timestamp") > AS_OF - timedelta(days=7))
@@ -75,6 +75,10 @@ def online_at(transactions: pl.DataFrame, users: list[str], moment: datetime) ->
     now_ms = int(moment.timestamp() * 1_000)
     connect_redis().flushdb()
     FeastSink().write(features(known, now_ms), now_ms)
+    return read_online(users)
+
+
+def read_online(users: list[str]) -> pd.DataFrame:
     keys = [{"user_id": user} for user in users]
     return open_store().get_online_features(REFERENCES, keys).to_df()[list(FEATURES)]
 
@@ -82,7 +86,7 @@ def online_at(transactions: pl.DataFrame, users: list[str], moment: datetime) ->
 def test_online_and_offline_are_equal_on_a_thousand_rows(shop: Path) -> None:
     """Offline at t has the stream's output at t: events count after `streaming_delay`."""
     transactions = pl.read_parquet(shop / "transactions.parquet")
-    rows = asked(transactions)
+    rows = requested(transactions)
     assert len(rows) == ROWS
     store = open_store()
     offline = store.get_historical_features(
@@ -100,3 +104,17 @@ def test_online_and_offline_are_equal_on_a_thousand_rows(shop: Path) -> None:
     as_floats = (frame[recent].astype("float64") for frame in (offline, online))
     pd.testing.assert_frame_equal(*as_floats, check_exact=True)
     assert not online[~recent].filter(like="count").fillna(0).to_numpy().any()
+
+
+def test_a_materialization_overwrites_no_newer_row(shop: Path) -> None:
+    """A row has the time that its values describe, two hours after the materialized ones."""
+    transactions = pl.read_parquet(shop / "transactions.parquet")
+    recent = transactions.filter(pl.col("event_timestamp") > AS_OF - timedelta(hours=1))
+    users = recent["user_id"].unique(maintain_order=True).to_list()
+    written = online_at(transactions, users, AS_OF + timedelta(hours=2))
+    assert not written["transaction_count_1h"].any()
+    open_store().materialize(AS_OF - timedelta(days=1), AS_OF, [VIEW])
+    pd.testing.assert_frame_equal(read_online(users), written)
+    connect_redis().flushdb()
+    open_store().materialize(AS_OF - timedelta(days=1), AS_OF, [VIEW])
+    assert read_online(users)["transaction_count_1h"].any()

@@ -8,7 +8,7 @@ import pytest
 from lab.stack.flink import FlinkCluster, private_flink
 from tests.exercise_05.payments import traffic
 from tests.exercise_05.pipeline import NewPipeline
-from tests.exercise_05.tiles_recounted import in_order, tiles
+from tests.exercise_05.tiles_recomputed import wait_until_exact
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.drills]
@@ -47,8 +47,7 @@ def test_a_killed_task_manager_costs_nothing(
         pipeline.send(islice(payments, EVENTS))
         victim.kill()
         pipeline.send(islice(payments, EVENTS))
-        expected = tiles(pipeline.events())
-        eventually(lambda: in_order(pipeline.tiles().values()) == expected)
+        wait_until_exact(pipeline)
         assert states(cluster) == ["RUNNING"]
         assert job.stop() == 0, job.output
     assert states(cluster) == ["FINISHED"]

@@ -22,7 +22,7 @@ def pipeline(new_pipeline: NewPipeline) -> Pipeline:
     ("changed", "problem"),
     [
         ({"kafka_port": "{free}"}, "Kafka at 127.0.0.1:{free}"),
-        ({"redis_port": "{free}"}, "Redis is unavailable at 127.0.0.1:{free}"),
+        ({"redis_port": "{free}"}, "Redis at 127.0.0.1:{free}"),
         ({"flink_jars_dir": "{folder}", "PATH": "{java_only}"}, "flink needs `mvn`"),
         ({"PATH": "{folder}"}, "flink needs `java`"),
         ({"build_dir": "{folder}", "PATH": "{java_only}"}, "flink needs `javac`"),

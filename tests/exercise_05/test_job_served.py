@@ -24,13 +24,13 @@ MERCHANT = "merchant_0"
 INPUTS = ["transaction_count_7d", "transaction_amount"]
 
 
-both_floors = pytest.mark.parametrize("pipeline", ["solution", "production"], indirect=True)
+production = pytest.param(JOB, marks=pytest.mark.drills, id="production")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[pytest.param(SOLUTION, id="solution"), production])
 def pipeline(new_pipeline: NewPipeline, request: pytest.FixtureRequest) -> Pipeline:
     pipeline = new_pipeline()
-    pipeline.command = {"solution": SOLUTION, "production": JOB}[request.param]
+    pipeline.command = request.param
     return pipeline
 
 
@@ -85,7 +85,6 @@ def misses(api: TestClient) -> int:
     return int(api.get("/stats").json()["cache_misses"])
 
 
-@both_floors
 def test_an_event_is_served_with_a_warm_cache(
     job: Job, pipeline: Pipeline, api: TestClient
 ) -> None:
@@ -98,9 +97,6 @@ def test_an_event_is_served_with_a_warm_cache(
     assert misses(api) == missed
 
 
-@pytest.mark.parametrize(
-    "pipeline", ["solution", pytest.param("production", marks=pytest.mark.drills)], indirect=True
-)
 def test_without_the_job_a_count_is_unknown_and_not_zero(
     job: Job, pipeline: Pipeline, api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

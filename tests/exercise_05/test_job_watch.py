@@ -1,4 +1,4 @@
-"""The end of a job whose Flink gives no answer; test_job_reread.py has a restart."""
+"""The end of a job whose Flink gives no answer; test_strangers_solution.py has a restart."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -13,7 +13,7 @@ from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from exercise_05_streaming.production.refusals import PERIOD_S, RefusalReport, dead_letters
-from exercise_05_streaming.production.verify import accepted_events, read_log
+from exercise_05_streaming.production.verify import accepted_events, differences, read_log
 from exercise_05_streaming.topics import PARTITIONS, TRANSACTIONS
 from exercise_05_streaming.verify import recompute_tiles
 from lab.settings import settings, utc_now
@@ -21,7 +21,7 @@ from tests.exercise_05.payments import milliseconds, payment, record, traffic
 from tests.exercise_05.pipeline import NewPipeline, Pipeline
 from tests.exercise_05.strangers import GOOD_USERS, send_strangers
 from tests.exercise_05.tiles_by_hand import Event, tile_of
-from tests.exercise_05.tiles_recounted import accepted, in_order, judged, tiles
+from tests.exercise_05.tiles_recomputed import accepted, classify, in_order, tiles
 from tests.settings_in_force import settings_in_force
 from tests.waiting import PATIENCE_S, eventually
 
@@ -69,7 +69,7 @@ def send_old_events(pipeline: Pipeline, now: datetime) -> None:
 @pytest.fixture(scope="module")
 def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     pipeline, now = new_pipeline(), utc_now()
-    sent = send_strangers(pipeline.broker, seed=27, now=now, floor="production")
+    sent = send_strangers(pipeline, seed=27, now=now, floor="production")
     send_ids(pipeline, now)
     send_edges(pipeline, now)
     pipeline.send(islice(traffic(seed=5, users=200, late_by_s=600), EVENTS))
@@ -82,10 +82,11 @@ def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
         made = in_order(pipeline.tiles().values())
         return made == tiles(messages) and len(pipeline.dead_letters().values()) == dead
 
-    with pipeline.job() as job, settings_in_force(kafka_port=pipeline.broker.port):
+    ports = {"kafka_port": pipeline.broker.port, "redis_port": pipeline.redis.port}
+    with pipeline.job() as job, settings_in_force(**ports):
         job.wait_until_running()
         try:
-            eventually(is_settled, 90)
+            eventually(is_settled)
         except AssertionError:
             print(job.output)  # the tests show what differs
         yield Scene(pipeline, sent, messages)
@@ -103,7 +104,7 @@ def test_every_good_event_counts(scene: Scene) -> None:
 def test_what_does_not_count_is_a_dead_letter_with_its_place(scene: Scene) -> None:
     letters = scene.pipeline.dead_letters().values()
     found = {(dead["partition"], dead["offset"]): dead["reason"] for dead in letters}
-    reasons = {(m.partition(), m.offset()): judged(m)[0] for m in scene.messages}
+    reasons = {(m.partition(), m.offset()): classify(m)[0] for m in scene.messages}
     refused = {place: reason for place, reason in reasons.items() if reason}
     copies = {place for place, reason in found.items() if reason == "duplicate"}
     assert {place: found[place] for place in found.keys() - copies} == refused
@@ -138,6 +139,10 @@ def test_job_and_recomputations_agree(scene: Scene) -> None:
     made = in_order(scene.pipeline.tiles().values())
     assert made == tiles(scene.messages)
     assert made == recompute_tiles(accepted_events(read_log())).rows(named=True)
+
+
+def test_redis_equals_a_recomputation(scene: Scene) -> None:
+    eventually(lambda: not differences())
 
 
 def test_ids_are_per_user_and_a_blank_one_is_none(scene: Scene) -> None:

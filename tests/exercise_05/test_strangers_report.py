@@ -33,15 +33,15 @@ def test_a_common_difference_is_a_time_zone(refusals: dict[Refusal, int], line: 
     assert summary(Counter(refusals)) == line
 
 
-def test_a_kafka_that_is_away_does_not_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_kafka_does_not_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """The job requests the line in its loop, twice a second."""
-    asked = []
+    requests = []
 
     def end_offsets(*_: object) -> None:
-        asked.append(1)
+        requests.append(1)
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     monkeypatch.setattr(topics, "end_offsets", end_offsets)
     minutes = iter(range(0, 10 * PERIOD_S, PERIOD_S))
     RefusalReport(lambda: next(minutes)).print_every_minute()
-    assert asked == [1]
+    assert requests == [1]

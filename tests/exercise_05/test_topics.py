@@ -1,19 +1,34 @@
 """The topics' options on a broker: Kafka's clock for the log, bounds for the tiles."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from exercise_05_streaming.produce_events import send
-from exercise_05_streaming.production.preflight import report_other_options
-from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
-from lab.settings import settings
+from exercise_05_streaming.production.job import job_options
+from exercise_05_streaming.production.lag import state_ttl
+from exercise_05_streaming.production.preflight import options_of, report_other_options
+from exercise_05_streaming.production.verify import differences, replay_differences
+from exercise_05_streaming.topics import (
+    PARTITIONS,
+    TILES,
+    TOPICS,
+    TRANSACTIONS,
+    TopicReader,
+    create_topics,
+)
+from exercise_05_streaming.verify import report
+from lab.errors import UserError
+from lab.settings import settings, utc_now
 from lab.stack.kafka import KafkaBroker, private_kafka
-from tests.settings_in_force import settings_in_force
+from lab.stack.ports import free_port
+from tests.exercise_05.payments import payment
+from tests.settings_in_force import PointSettings, settings_in_force
 from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
@@ -21,6 +36,8 @@ pytestmark = pytest.mark.kafka
 HOUR = timedelta(hours=1)
 LONGEST_WINDOW, LONGEST_STOP = 25 * HOUR, 24 * HOUR
 CALLERS = 4
+TTL, MIRROR = "table.exec.state.ttl", "replay_mirror"
+OURS = {TRANSACTIONS, TILES, MIRROR}
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -36,16 +53,9 @@ def admin(broker: KafkaBroker) -> Iterator[AdminClient]:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     with settings_in_force(kafka_port=broker.port):
         yield admin
-        for deleted in admin.delete_topics([TRANSACTIONS, TILES]).values():
+        for deleted in admin.delete_topics([*OURS]).values():
             deleted.exception(PATIENCE_S)  # a test may have created none
-    topics = {TRANSACTIONS, TILES}
-    eventually(lambda: topics.isdisjoint(admin.list_topics(timeout=PATIENCE_S).topics))
-
-
-def options_of(admin: AdminClient, topic: str) -> dict[str, str]:
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    found = admin.describe_configs([resource])[resource].result(PATIENCE_S)
-    return {name: entry.value for name, entry in found.items()}
+    eventually(lambda: OURS.isdisjoint(admin.list_topics(timeout=PATIENCE_S).topics))
 
 
 def create_with_defaults(admin: AdminClient) -> None:
@@ -55,7 +65,7 @@ def create_with_defaults(admin: AdminClient) -> None:
 
 def test_the_record_time_of_the_log_is_kafkas(admin: AdminClient, broker: KafkaBroker) -> None:
     create_topics()
-    options = options_of(admin, TRANSACTIONS)
+    options = options_of(TRANSACTIONS)[TRANSACTIONS]
     assert options["message.timestamp.type"] == "LogAppendTime"
     assert options["retention.ms"] == "-1"
     producer = Producer({"bootstrap.servers": broker.bootstrap})
@@ -71,7 +81,7 @@ def test_the_record_time_of_the_log_is_kafkas(admin: AdminClient, broker: KafkaB
 
 def test_the_topic_of_tiles_is_bounded(admin: AdminClient) -> None:
     create_topics()
-    options = options_of(admin, TILES)
+    options = options_of(TILES)[TILES]
     assert sorted(options["cleanup.policy"].split(",")) == ["compact", "delete"]
     assert int(options["segment.ms"]) * MILLISECOND == HOUR
     assert int(options["max.compaction.lag.ms"]) * MILLISECOND <= 3 * HOUR
@@ -88,7 +98,8 @@ def test_a_log_by_the_producers_clock_is_reported_in_production_and_works(
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("Topic transactions has retention.ms=")
     assert "message.timestamp.type=CreateTime: a producer's clock may decide what is late" in line
-    assert options_of(admin, TRANSACTIONS)["message.timestamp.type"] == "CreateTime"
+    assert options_of(TRANSACTIONS)[TRANSACTIONS]["message.timestamp.type"] == "CreateTime"
+    assert job_options().get(TTL) is None, "the solution's: a day"
     assert send([("ann", "{}")]) == 1
 
 
@@ -98,6 +109,34 @@ def test_topics_of_our_own_are_not_reported(
     create_topics()
     report_other_options(TOPICS)
     assert capsys.readouterr().out == ""
+    assert job_options()[TTL] == f"{state_ttl() // MILLISECOND} ms"
+
+
+def test_a_mirror_of_the_log_is_compared_with_it(admin: AdminClient, broker: KafkaBroker) -> None:
+    create_topics(TOPICS | {MIRROR: {"message.timestamp.type": "CreateTime"}})
+    send((user, json.dumps(payment(user, utc_now()))) for user in ("ann", "bob", "ann"))
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    records = list(TopicReader(TRANSACTIONS).to_the_end())
+    for record in records:
+        producer.produce(MIRROR, record.value(), timestamp=record.timestamp()[1])
+    assert producer.flush(PATIENCE_S) == 0
+    assert replay_differences(MIRROR) == []
+    producer.produce(MIRROR, records[0].value(), timestamp=records[0].timestamp()[1])
+    assert producer.flush(PATIENCE_S) == 0
+    (one, other) = replay_differences(MIRROR)
+    assert {one.split()[0], other.split()[0]} == {"log", "replay"}
+    with pytest.raises(UserError, match="transactions is no replay"):
+        replay_differences(TRANSACTIONS)
+
+
+@pytest.mark.parametrize("missing", ["kafka_port", "redis_port"])
+def test_a_comparison_without_a_service_names_it(
+    admin: AdminClient, missing: str, point_settings: PointSettings
+) -> None:
+    point_settings(**{missing: (port := free_port())})
+    compare = differences if missing == "redis_port" else lambda: replay_differences(MIRROR)
+    with pytest.raises(UserError, match=rf"127\.0\.0\.1:{port}: .*\n.*lab up"):
+        report(compare)
 
 
 def test_processes_that_create_the_topics_at_once_all_find_them(admin: AdminClient) -> None:

@@ -75,7 +75,7 @@ def test_any_order_and_any_batches_give_what_the_events_give(
 @pytest.mark.slow
 @thorough
 @given(events=events_near(NOON, users=1), now=moments)
-def test_nothing_changes_before_it_is_said_to_and_all_ends_at_zero(
+def test_nothing_changes_before_next_change_and_all_ends_at_zero(
     events: list[Event], now: int
 ) -> None:
     known, moment = learned(versions(events)), now

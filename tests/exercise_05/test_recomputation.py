@@ -45,7 +45,7 @@ def log_of(messages: list[str], times: list[int]) -> pl.DataFrame:
 @pytest.mark.slow
 @hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
 @given(events=events_near(NOON))
-def test_it_counts_what_the_definitions_say(events: list[Event]) -> None:
+def test_it_equals_the_definitions(events: list[Event]) -> None:
     tiles = {(event.user, event.time // TILE_MS) for event in events}
     log = log_of([message(e) for e in events], [e.time for e in events])
     assert recompute_tiles(accepted_events(log)).rows(named=True) == [

@@ -11,7 +11,9 @@ from typing import Any
 from confluent_kafka import Message
 
 from lab.settings import settings
+from tests.exercise_05.pipeline import Pipeline
 from tests.exercise_05.tiles_by_hand import Event, Tile, tile_of
+from tests.waiting import eventually
 
 LATENESS_MS = settings.allowed_lateness.total_seconds() * 1_000
 AHEAD_MS = settings.allowed_ahead.total_seconds() * 1_000
@@ -20,7 +22,7 @@ TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00
 CENT, LIMIT, LEVELS = Decimal("0.01"), Decimal(10**10), 100
 
 
-def judged(message: Message) -> tuple[str | None, Any]:
+def classify(message: Message) -> tuple[str | None, Any]:
     """Return why an event is rejected, or none, and its id, user, time, cents, declined."""
     event = object_in(message.value())
     if event is None:
@@ -91,7 +93,7 @@ def accepted(messages: Iterable[Message]) -> list[Event]:
     """Return the events that count, each transaction once."""
     events: dict[Any, Event] = {}
     for message in messages:
-        reason, found = judged(message)
+        reason, found = classify(message)
         if reason is None:
             events.setdefault(*found)
     return list(events.values())
@@ -103,6 +105,12 @@ def tiles(messages: Iterable[Message]) -> list[Tile]:
     for event in accepted(messages):
         by_tile[event.user, event.time // 300_000].append(event)
     return in_order(tile_of(events) for events in by_tile.values())
+
+
+def wait_until_exact(pipeline: Pipeline) -> None:
+    """Wait until the topic of tiles has those of the log."""
+    expected = tiles(pipeline.events())
+    eventually(lambda: in_order(pipeline.tiles().values()) == expected)
 
 
 def in_order(tiles: Iterable[Tile]) -> list[Tile]:
