@@ -14,7 +14,7 @@ import apprise
 import requests
 from tenacity import retry, stop_after_attempt, wait_exponential
 
-from lab.learn import settings
+from lab.learn import UserError, settings
 
 SEVERITIES = ("info", "warning", "critical")
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
@@ -27,7 +27,7 @@ class Check:
     `passed` is None where nothing was measured: that opens no alert and resolves none.
     """
 
-    type: str  # drift, data_quality, serving, prediction or unmeasured
+    type: str  # drift, data_quality, serving, prediction, unmeasured or monitoring
     feature: str
     passed: bool | None
     message: str
@@ -49,6 +49,17 @@ def monitoring_folder() -> Path:
     folder = settings.data_dir / "monitoring"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def replace_file(file: Path, text: str) -> Path:
+    """Replace a file in one step; UserError where that fails, as on a full disk."""
+    temp_path = file.with_suffix(".tmp")
+    try:
+        temp_path.write_text(text)
+        return temp_path.replace(file)
+    except OSError as error:
+        problem = f"{file} cannot be written: {error.strerror}"
+        raise UserError(problem, f"df -h {file.parent}") from error
 
 
 def notify(alert: Check) -> bool:

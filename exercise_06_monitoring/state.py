@@ -10,6 +10,7 @@ from exercise_06_monitoring.alerts import SEVERITIES, Check, monitoring_folder, 
 from lab.learn import UserError, utc_now
 
 REPEAT_AFTER = timedelta(days=7)
+DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)  # a wrong schema
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (moment REAL PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS measured (type TEXT, feature TEXT, PRIMARY KEY (type, feature));
@@ -36,6 +37,8 @@ def open_database() -> Iterator[sqlite3.Connection]:
     except sqlite3.DatabaseError as error:
         problem = f"the database of alerts {file} cannot be used: {error}"
         next_step = f"mv {file} {file}.bad, then run it again: open alerts are sent again"
+        if error.sqlite_errorcode & 0xFF not in DAMAGED:  # a full disk, no permission, a lock
+            next_step = f"df -h {file.parent}; ls -l {file}; then run it again"
         raise UserError(problem, next_step) from error
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 
 from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.bins import independent_rows
 from exercise_06_monitoring.production.alerted_days import alerted_days, record_alerted_day
 from exercise_06_monitoring.production.drift_limits import (
+    MIN_UNITS,
     MONTH,
     SHARE,
     UNSEEN,
@@ -44,6 +46,7 @@ def since_last_month(view: Any, now: datetime, windows: Windows = drift_windows)
     """
     weeks = {week: windows(view, now - week * WEEK)[1] for week in (0, *CANDIDATES)}
     rows = pd.concat(weeks, names=["week"]).reset_index("week")
+    rows["entity"] = pd.factorize(rows["entity"])[0]  # to save time
     for name in features_of(view):
         alerted = alerted_weeks(name, now)
         quiet = [week for week in CANDIDATES if week not in alerted]
@@ -61,16 +64,23 @@ def alerted_weeks(name: str, now: datetime) -> set[int]:
 
 
 def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterator[Check]:
-    """Compare the inputs of the last weeks' requests, newest first, with the training rows."""
+    """Compare the inputs of the last weeks' requests, newest first, with the training rows.
+
+    All of them are compared where the last week alone is worth too few units.
+    """
     keys = {name: view.join_keys[0] for view in read_views() for name in features_of(view)}
     train = training[training["split"] == "train"]
     age = train["event_timestamp"].max() - train["event_timestamp"]
     weeks = [rows.assign(week=week) for week, rows in enumerate(served)]
     both = pd.concat([*weeks, train.assign(week=MONTH + age // WEEK)], ignore_index=True)
     for name in read_model()["features"]:
-        rows = both[["week"]].assign(entity=both[keys.get(name, "user_id")], value=both[name])
-        is_compared = (rows["week"] == 0) | (rows["week"] >= MONTH)
-        yield from check_feature(f"{name} since training", rows[is_compared])
+        entities = pd.factorize(both[keys.get(name, "user_id")])[0]
+        rows = both[["week"]].assign(entity=entities, value=both[name])
+        units = independent_rows(rows["entity"][rows["week"] == 0])
+        newest = rows["week"].eq(0) if units >= MIN_UNITS else rows["week"].lt(MONTH)
+        is_compared = newest | (rows["week"] >= MONTH)
+        compared = rows.assign(week=rows["week"].mask(newest, 0))[is_compared]
+        yield from check_feature(f"{name} since training", compared)
         numbers = rows.assign(value=pd.to_numeric(rows["value"], errors="coerce").astype(float))
         yield check_growth(f"{name}: growth since training", numbers)
 

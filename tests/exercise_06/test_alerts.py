@@ -310,3 +310,19 @@ def test_a_database_that_cannot_be_used_is_one_sentence_with_the_way_out(tmp_pat
         message = open_alerts_of(content)
         assert "state.db cannot be used: " in message
         assert "next: mv " in message
+
+
+def test_a_full_disk_is_no_damage_and_silences_no_alert(
+    hook: WebHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def full(*words: Any, **options: Any) -> sqlite3.Connection:
+        database = connect(*words, **options)
+        database.execute("PRAGMA max_page_count = 1")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    with pytest.raises(UserError, match=r"database or disk is full\n  next: df -h"):
+        send_alert("monitoring", "run", "it ended" * 1_000)
+    assert len(hook.texts) == 1
