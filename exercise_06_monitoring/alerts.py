@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import apprise
 import requests
-from tenacity import retry, stop_after_attempt, wait_exponential
+from tenacity import retry, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
 from lab.learn import UserError, settings
 
@@ -91,7 +91,12 @@ def receivers(alert: Check) -> dict[str, str]:
     return urls
 
 
-@retry(stop=stop_after_attempt(3), wait=wait_exponential(multiplier=0.2), reraise=True)
+@retry(
+    stop=stop_after_attempt(3),
+    wait=wait_exponential(multiplier=0.2),
+    retry=retry_if_not_exception_type(requests.Timeout),  # with thirty alerts, minutes
+    reraise=True,
+)
 def deliver(name: str, url: str, alert: Check) -> None:
     """Send to one receiver, with two more attempts; OSError if all fail."""
     if name == "Slack":  # apprise knows Slack's own host only; many chat servers take `text`

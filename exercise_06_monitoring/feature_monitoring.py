@@ -6,7 +6,7 @@ the data stopped. Without it, "now" is the as-of time of the data.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,7 @@ class Monitor:
 
         A rerun for an earlier time has its own page, and leaves today's alerts unchanged.
         """
+        now = now.astimezone(UTC)
         print(f"as of {now:%Y-%m-%d %H:%M} UTC")
         is_newest, last_run = earlier_runs(now)
         views = read_views()
@@ -195,7 +196,7 @@ class Monitor:
             checks += [*serving.check_redis(tables, now), *serving.check_api()]
             checks.append(Check("monitoring", "run", True, "this run has ended", "critical"))
             checks += check_measured(checks)
-            self.alerts.update(checks, now)
+            self.alerts.update(checks, windows.time_of_alerts(now))
             page = self.publish(now, self.alerts.open_alerts(), drift, checks)
         else:
             failed = [check for check in checks if check.passed is False]

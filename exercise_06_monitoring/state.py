@@ -89,14 +89,14 @@ class AlertState:
     """The table of open alerts; one is open for each type and feature."""
 
     def update(self, checks: list[Check], now: datetime) -> None:
-        """Open the alerts of the failed checks; send and delete those of the passed ones.
+        """Open the alerts of the failed checks, critical ones first; end those of the passed ones.
 
         An open alert whose check was not measured stays open, and is sent as if it had failed. The
         message that resolves an alert has its worst severity, so it reaches the same receivers.
         """
-        for check in checks:
-            if check.passed is False:
-                self.open(check, now)
+        failed = [check for check in checks if check.passed is False]
+        for check in sorted(failed, key=lambda check: -SEVERITIES.index(check.severity)):
+            self.open(check, now)
         results = {(check.type, check.feature): check for check in checks}
         for alert in self.open_alerts():
             key = (alert.type, alert.feature)

@@ -56,6 +56,17 @@ ORDER BY hash(user_id) LIMIT {MAX_REQUESTS}
 """
 
 
+def time_of_alerts(now: datetime) -> datetime:
+    """Return now; of a dataset of `lab data`, at most a week after its end.
+
+    Such data stand still: each alert is sent once, and not every week for ever.
+    """
+    file = settings.data_dir / "dataset.json"
+    if not file.exists():
+        return now
+    return min(now, datetime.fromisoformat(json.loads(file.read_text())["as_of"]) + WEEK)
+
+
 def read_views() -> list[Any]:
     """Return every stored feature view of the registry, by name."""
     return sorted(open_store().list_feature_views(), key=lambda view: str(view.name))

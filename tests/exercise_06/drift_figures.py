@@ -29,7 +29,7 @@ from tests.shop import AS_OF
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAYS, TRAINING = 120, 60 * DAY
 LONGEST = WEEK * (drift_since.CANDIDATES.stop + 1)  # the oldest week of a reference
-HISTORY = DAYS * DAY + LONGEST + BURN_IN
+PAYMENTS_A_DAY = 220
 
 
 def requests(folder: Path) -> pd.DataFrame:
@@ -76,15 +76,15 @@ def weeks_of(views: list[Any]) -> drift_since.Windows:
     return lambda view, now: (pd.DataFrame(), week_before(view.name, now))
 
 
-def alarms(folder: Path) -> Iterator[tuple[int, str]]:
-    """Yield each day's alarms of both baselines."""
+def alarms(folder: Path, days: range) -> Iterator[tuple[int, str]]:
+    """Yield the alarms of both baselines on these days."""
     views, rows = views_in(folder), requests(folder)
     windows = weeks_of(views)
     names = [name for name in MONITORED if pd.api.types.is_numeric_dtype(rows[name])]
-    begin = AS_OF - DAYS * DAY
+    begin = AS_OF - days.stop * DAY
     age = begin - rows["event_timestamp"]
     training = rows[(age > 30 * DAY) & (age <= 30 * DAY + TRAINING)].assign(split="train")
-    for day in range(DAYS):
+    for day in days:
         now = begin + day * DAY
         ends = [now - week * WEEK for week in range(MONTH)]
         times = rows["event_timestamp"]
@@ -111,14 +111,16 @@ def episodes(found: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return [(day, text) for day, text in found if (day - 1, text.split(":")[0]) not in days]
 
 
-def false_alarms(seed: int) -> list[tuple[int, str]]:
-    """Return the episodes of a quiet shop of 120 days."""
+def false_alarms(seed: int, days: range = range(DAYS)) -> list[tuple[int, str]]:
+    """Return the episodes of a quiet shop."""
+    history = days.stop * DAY + LONGEST + BURN_IN
+    payments = PAYMENTS_A_DAY * history.days
     with (
         TemporaryDirectory(prefix="drift_figures_") as folder,
         settings_in_force(data_dir=Path(folder)),
     ):
-        simulate(Path(folder), transactions=60_000, seed=seed, as_of=AS_OF, history=HISTORY)
-        return episodes(list(alarms(Path(folder))))
+        simulate(Path(folder), transactions=payments, seed=seed, as_of=AS_OF, history=history)
+        return episodes(list(alarms(Path(folder), days)))
 
 
 def days_until_growth_is_found(

@@ -168,6 +168,8 @@ def test_a_pipeline_that_stopped_is_found_by_the_clock(
     cron(AS_OF + DAY)
     found = [text for text in hook.texts if "user_transaction_features.freshness" in text]
     assert [text.split(":")[0] for text in found] == ["[CRITICAL] data_quality"]
+    cron(AS_OF + 9 * DAY)
+    assert [text for text in hook.texts if text in found] == found, "a dataset stands still"
 
 
 def test_a_run_waits_for_the_one_before_and_cron_mails_its_error(log: Path) -> None:
