@@ -6,6 +6,8 @@ receivers. An address is a secret: none is printed, and apprise, which logs them
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -47,19 +49,28 @@ class Check:
 def monitoring_folder() -> Path:
     """Return the folder of the alerts and the reports."""
     folder = settings.data_dir / "monitoring"
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def replace_file(file: Path, text: str) -> Path:
-    """Replace a file in one step; UserError where that fails, as on a full disk."""
+    """Replace a file in one step."""
     temp_path = file.with_suffix(".tmp")
-    try:
+    with explained_errors(file):
         temp_path.write_text(text)
-        return temp_path.replace(file)
+        temp_path.replace(file)
+    return file
+
+
+@contextmanager
+def explained_errors(path: Path) -> Iterator[None]:
+    """Raise UserError where a path cannot be written, as on a full disk."""
+    try:
+        yield
     except OSError as error:
-        problem = f"{file} cannot be written: {error.strerror}"
-        raise UserError(problem, f"df -h {file.parent}") from error
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise UserError(problem, f"df -h {path.parent}; ls -l {path.parent}") from error
 
 
 def notify(alert: Check) -> bool:

@@ -103,8 +103,11 @@ def frequent_texts(texts: pd.Series) -> pd.Index:
 
 
 def quantile_edges(numbers: pd.Series, bins: int) -> NDArray[np.float64]:
-    """Return the inner edges of quantile bins; both edges of a value that fills a whole bin."""
-    quantiles = numbers.quantile(np.linspace(0, 1, bins + 1)).to_numpy()
+    """Return the inner edges of quantile bins; both edges of a value that fills a whole bin.
+
+    Edges are values, not means of two: the bins of logarithms are those of their numbers.
+    """
+    quantiles = numbers.quantile(np.linspace(0, 1, bins + 1), interpolation="lower").to_numpy()
     heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
     edges = [*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)]
     return np.unique(np.array(edges, np.float64))

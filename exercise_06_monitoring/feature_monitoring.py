@@ -182,12 +182,11 @@ class Monitor:
         drift = generate_drift_report(features, now, self.windows)
         tables = [(view, windows.read_rows(view, now - 30 * windows.DAY, now)) for view in views]
         checks = [check for table in tables for check in check_table(*table, now, last_run)]
-        training, lost = windows.read_training(), ", ".join(sorted(windows.lost_inputs()))
-        if training is None or lost:
-            message = f"there is no model, or its service lacks {lost or 'inputs'}; lab run 4"
-            checks.append(Check("prediction", "flagged_users", None, message, "critical"))
+        try:
+            training, served = windows.read_training(), windows.read_requests(now)
+        except UserError as error:
+            checks.append(Check("prediction", "flagged_users", None, str(error), "critical"))
         else:
-            served = windows.read_requests(now)
             drift = pd.concat([drift, drift_since_training(training, served)])
             checks.append(serving.check_flagged_users(training, served, now))
         checks += self.drift_alerts(drift)

@@ -204,6 +204,18 @@ def test_the_result_is_of_the_values_not_of_type_order_or_nulls(
         np.testing.assert_allclose(detect_drift_ks_test(reference, current), test)
 
 
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(VALUES, VALUES, st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 1]))
+def test_a_strictly_increasing_transformation_changes_nothing(
+    before: list[int | None], after: list[int | None], increase: Any
+) -> None:
+    plain = [pd.Series(values, dtype="float64") for values in (before, after)]
+    increased = [increase(values) for values in plain]
+    assert calculate_psi(*increased) == calculate_psi(*plain)
+    np.testing.assert_equal(detect_drift_ks_test(*increased), detect_drift_ks_test(*plain))
+    np.testing.assert_equal(measure_drift("a", *increased), measure_drift("a", *plain))
+
+
 @pytest.mark.parametrize("kind", [bool, "boolean", object, int, float])
 def test_booleans_are_zero_and_one(kind: Any) -> None:
     is_new = np.random.default_rng(7).random(2_000) < 0.3
