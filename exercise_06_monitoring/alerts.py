@@ -111,7 +111,9 @@ def receivers(alert: Check) -> dict[str, str]:
 def deliver(name: str, url: str, alert: Check) -> None:
     """Send to one receiver, with two more attempts; OSError if all fail."""
     if name == "Slack":  # apprise knows Slack's own host only; many chat servers take `text`
-        requests.post(url, json={"text": alert.text}, timeout=5).raise_for_status()
+        answer = requests.post(url, json={"text": alert.text}, timeout=5, allow_redirects=False)
+        if answer.status_code >= 300:  # a redirect, to a login for one, delivers nothing
+            raise requests.HTTPError
         return
     service, kind = apprise.Apprise(), "success" if alert.passed else "failure"
     service.add(url)
