@@ -43,11 +43,16 @@ def open_database() -> Iterator[sqlite3.Connection]:
 
 
 def earlier_runs(now: datetime) -> tuple[bool, datetime | None]:
-    """Return whether no run was later, and the time of the run before."""
-    query = "SELECT ?1 >= max(moment), max(moment) FILTER (WHERE moment < ?1) FROM runs"
+    """Return whether no run was later, and the time of the run before.
+
+    A run of a clock that was ahead, and was corrected, does not count: it is in the future.
+    """
+    query = """SELECT ?1 >= max(moment) FILTER (WHERE moment <= ?2),
+    max(moment) FILTER (WHERE moment < ?1) FROM runs"""
     with open_database() as database:
-        moment = min(now, utc_now()).timestamp()
-        [(is_newest, before)] = database.execute(query, (moment,)).fetchall()
+        clock = utc_now().timestamp()
+        moments = min(now.timestamp(), clock), clock
+        [(is_newest, before)] = database.execute(query, moments).fetchall()
     return is_newest != 0, before and datetime.fromtimestamp(before, UTC)
 
 

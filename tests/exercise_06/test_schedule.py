@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import Any
@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from croniter import croniter
 
+from exercise_06_monitoring import state
 from exercise_06_monitoring.state import AlertState, earlier_runs, record_run
 from lab.learn import utc_now
 from lab.settings import settings
@@ -202,12 +203,13 @@ def test_an_old_day_again_has_its_own_page_and_changes_no_alert(
     assert (report(), hook.texts, AlertState().open_alerts()) == (before, texts, alerts)
     _, again = pages()
     assert "No check failed" in again.read_text()
-    cron(AS_OF)
+    cron(AS_OF.astimezone(timezone(-11 * HOUR)))
+    assert log.read_text().count("as of 2026-06-01 09:30 UTC") == 2
     assert (hook.texts, AlertState().open_alerts()) == (texts, alerts)
 
 
 def test_a_run_ahead_of_the_clock_silences_no_other(
-    point_settings: PointSettings, tmp_path: Path
+    point_settings: PointSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point_settings(data_dir=tmp_path)
     record_run(utc_now() + 30 * DAY)
@@ -220,6 +222,10 @@ def test_a_run_ahead_of_the_clock_silences_no_other(
     record_run(now)
     assert earlier_runs(now) == (True, before), "a retry"
     assert not earlier_runs(now - HOUR)[0]
+    monkeypatch.setattr(state, "utc_now", lambda: now + 30 * DAY)
+    record_run(now + 30 * DAY)
+    monkeypatch.undo()
+    assert earlier_runs(now)[0], "the clock was ahead, and was corrected"
 
 
 def test_a_drift_is_sent_once_and_so_is_its_end(
