@@ -2,7 +2,7 @@
 LAB := .venv/bin/lab
 
 .PHONY: run test quick lint size words docs notebooks drills matrix mutation-score seeds check \
-	production bench plugins-matrix payoff incidents drift-figures scale scale-figures scale-lock \
+	production bench plugins-matrix payoff incidents airflow drift-figures scale scale-figures scale-lock \
 	up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
@@ -67,7 +67,10 @@ payoff: setup ## what streaming features are worth, into docs/studies; half an h
 incidents: setup ## replay 90 days with incidents, by two monitors; DAYS=30 for fewer
 	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)
 
-drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, two hours
+airflow: setup redis ## the DAG of exercise 3 by a real scheduler: backfill, an old run, a pause, retries
+	.venv/bin/python -W ignore -m tests.exercise_03.airflow_schedule
+
+drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, an hour
 	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
 
 scale: setup redis java ## tests of the parts for several machines: Spark, Redis Cluster, brokers

@@ -6,15 +6,17 @@ receivers. An address is a secret: none is printed, and apprise, which logs them
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import apprise
 import requests
-from tenacity import retry, stop_after_attempt, wait_exponential
+from tenacity import retry, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
-from lab.learn import settings
+from lab.learn import UserError, settings
 
 SEVERITIES = ("info", "warning", "critical")
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
@@ -27,7 +29,7 @@ class Check:
     `passed` is None where nothing was measured: that opens no alert and resolves none.
     """
 
-    type: str  # drift, data_quality, serving, prediction or unmeasured
+    type: str  # drift, data_quality, serving, prediction, unmeasured or monitoring
     feature: str
     passed: bool | None
     message: str
@@ -47,8 +49,28 @@ class Check:
 def monitoring_folder() -> Path:
     """Return the folder of the alerts and the reports."""
     folder = settings.data_dir / "monitoring"
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def replace_file(file: Path, text: str) -> Path:
+    """Replace a file in one step."""
+    temp_path = file.with_suffix(".tmp")
+    with explained_errors(file):
+        temp_path.write_text(text)
+        temp_path.replace(file)
+    return file
+
+
+@contextmanager
+def explained_errors(path: Path) -> Iterator[None]:
+    """Raise UserError where a path cannot be written, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise UserError(problem, f"df -h {path.parent}; ls -l {path.parent}") from error
 
 
 def notify(alert: Check) -> bool:
@@ -80,11 +102,18 @@ def receivers(alert: Check) -> dict[str, str]:
     return urls
 
 
-@retry(stop=stop_after_attempt(3), wait=wait_exponential(multiplier=0.2), reraise=True)
+@retry(
+    stop=stop_after_attempt(3),
+    wait=wait_exponential(multiplier=0.2),
+    retry=retry_if_not_exception_type(requests.Timeout),  # with thirty alerts, minutes
+    reraise=True,
+)
 def deliver(name: str, url: str, alert: Check) -> None:
     """Send to one receiver, with two more attempts; OSError if all fail."""
     if name == "Slack":  # apprise knows Slack's own host only; many chat servers take `text`
-        requests.post(url, json={"text": alert.text}, timeout=5).raise_for_status()
+        answer = requests.post(url, json={"text": alert.text}, timeout=5, allow_redirects=False)
+        if answer.status_code >= 300:  # a redirect, to a login for one, delivers nothing
+            raise requests.HTTPError
         return
     service, kind = apprise.Apprise(), "success" if alert.passed else "failure"
     service.add(url)

@@ -1,12 +1,14 @@
 """Read a feature's values as numbers and text, and count two samples of it in the same bins."""
 
+from collections.abc import Set
 from datetime import date, datetime
+from numbers import Rational
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import infer_dtype
+from pandas.api.types import infer_dtype, is_list_like
 
 MAX_CATEGORIES = 20
 FLOAT32 = 1e-30, 2**24  # smaller values it loses; larger ones have no fraction
@@ -20,7 +22,11 @@ def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
     them, as online values are: equal rates would fall into two bins.
     """
     values = values.to_pandas() if hasattr(values, "to_pandas") else values  # of Polars or Arrow
-    column = pd.Series(values).reset_index(drop=True)
+    if not is_list_like(values):
+        raise ValueError(f"a {type(values).__name__} is no column; pass a series or a list")
+    values = list(values) if isinstance(values, Set) else values
+    dtype = None if hasattr(values, "dtype") else object  # pandas reads no integer above floats
+    column = pd.Series(values, dtype=dtype).reset_index(drop=True)
     column = column if isinstance(column.dtype, np.dtype) else column.astype(object)
     known = column.dropna()
     kind = infer_dtype(known)
@@ -36,6 +42,8 @@ def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
         known = known.map(lambda period: period.ordinal)
     if kind == "complex":
         known = known.map(str)
+    if kind.startswith(("integer", "mixed")) and known.dtype == object:
+        known = known.map(to_float)
     rows, values = pd.factorize(known) if kind == "string" else (slice(None), known)  # to save time
     read = pd.to_numeric(values, errors="coerce").astype("float64")
     numbers = pd.Series(read.to_numpy()[rows], known.index).clip(-LARGEST, LARGEST)
@@ -43,6 +51,14 @@ def read_column(values: Any) -> tuple[pd.Series, pd.Series]:
     numbers = numbers.mask(numbers.abs().between(*FLOAT32), rounded)
     text = column[numbers.index[numbers.isna()]].astype(object).map(str)
     return numbers.reindex(column.index), text
+
+
+def to_float(value: Any) -> Any:
+    """Return a fraction or an integer as float, other values as they are."""
+    if not isinstance(value, Rational):
+        return value
+    bounded: Any = max(-LARGEST, min(value, LARGEST))
+    return float(bounded)
 
 
 def independent_rows(entities: pd.Series) -> float:
@@ -87,8 +103,11 @@ def frequent_texts(texts: pd.Series) -> pd.Index:
 
 
 def quantile_edges(numbers: pd.Series, bins: int) -> NDArray[np.float64]:
-    """Return the inner edges of quantile bins; both edges of a value that fills a whole bin."""
-    quantiles = numbers.quantile(np.linspace(0, 1, bins + 1)).to_numpy()
+    """Return the inner edges of quantile bins; both edges of a value that fills a whole bin.
+
+    Edges are values, not means of two: the bins of logarithms are those of their numbers.
+    """
+    quantiles = numbers.quantile(np.linspace(0, 1, bins + 1), interpolation="lower").to_numpy()
     heavy = quantiles[1:][quantiles[1:] == quantiles[:-1]]
     edges = [*quantiles[1:-1], *heavy, *np.nextafter(heavy, -np.inf)]
     return np.unique(np.array(edges, np.float64))

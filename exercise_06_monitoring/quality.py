@@ -14,7 +14,7 @@ from scipy import stats
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.bins import read_column
 from exercise_06_monitoring.windows import DAY, table_of
-from lab.learn import settings
+from lab.learn import UserError, settings
 
 MAX_AGE_MINUTES = 25 * 60  # of a view without an expectation: a daily table
 CHANCE = 0.001
@@ -28,7 +28,10 @@ HAS_TYPE = {
 def expectations(view: Any) -> dict[str, Any]:
     """Return the view's limits: fresh_within_minutes, features; empty without a file of them."""
     file = settings.feature_repo / "expectations.toml"
-    limits = tomllib.loads(file.read_text()) if file.exists() else {}
+    try:
+        limits = tomllib.loads(file.read_text()) if file.exists() else {}
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{file} is no TOML: {error}", "correct it") from error
     return dict(limits.get(view.name, {}))
 
 

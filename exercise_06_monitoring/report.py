@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from scipy import stats
 
-from exercise_06_monitoring.alerts import Check, monitoring_folder
+from exercise_06_monitoring.alerts import Check, monitoring_folder, replace_file
 
 PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
 PSI_MODERATE, PSI_SIGNIFICANT = 0.1, 0.25  # the brief's bands
@@ -58,9 +58,6 @@ def write_report(
     """
     name = "report_%Y-%m-%d_%H%M_again.html" if is_rerun else "report_%Y-%m-%d.html"
     file = monitoring_folder() / now.strftime(name)
-    temp_path, rows = file.with_suffix(".tmp"), drift.to_dict("records")
-    page = PAGES.get_template("report.html.j2")
-    temp_path.write_text(
-        page.render(now=now, alerts=alerts, drift=rows, checks=checks, is_rerun=is_rerun)
-    )
-    return temp_path.replace(file)
+    page, rows = PAGES.get_template("report.html.j2"), drift.to_dict("records")
+    text = page.render(now=now, alerts=alerts, drift=rows, checks=checks, is_rerun=is_rerun)
+    return replace_file(file, text)

@@ -15,7 +15,7 @@ from redis import Redis, RedisError
 from scipy import stats
 
 import exercise_01_setup.feature_repo.missing_values as streaming
-from exercise_06_monitoring.alerts import Check, monitoring_folder
+from exercise_06_monitoring.alerts import Check, monitoring_folder, replace_file
 from exercise_06_monitoring.windows import DAY, MODEL, Tables, features_of, read_model
 from lab.learn import open_store, settings
 
@@ -42,7 +42,7 @@ def check_api() -> Iterator[Check]:
     served = sum(n for name, n in new.items() if name.startswith(RESPONSES))
     yield Check("serving", "api", True, f"{served} requests to evaluate", "critical")
     if served >= MIN_REQUESTS:
-        file.write_text(json.dumps(counts))
+        replace_file(file, json.dumps(counts))
         yield from compare_with_limits(new, served)
 
 

@@ -10,6 +10,7 @@ from exercise_06_monitoring.alerts import SEVERITIES, Check, monitoring_folder, 
 from lab.learn import UserError, utc_now
 
 REPEAT_AFTER = timedelta(days=7)
+DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)  # a wrong schema
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (moment REAL PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS measured (type TEXT, feature TEXT, PRIMARY KEY (type, feature));
@@ -36,15 +37,22 @@ def open_database() -> Iterator[sqlite3.Connection]:
     except sqlite3.DatabaseError as error:
         problem = f"the database of alerts {file} cannot be used: {error}"
         next_step = f"mv {file} {file}.bad, then run it again: open alerts are sent again"
+        if error.sqlite_errorcode & 0xFF not in DAMAGED:  # a full disk, no permission, a lock
+            next_step = f"df -h {file.parent}; ls -l {file}; then run it again"
         raise UserError(problem, next_step) from error
 
 
 def earlier_runs(now: datetime) -> tuple[bool, datetime | None]:
-    """Return whether no run was later, and the time of the run before."""
-    query = "SELECT ?1 >= max(moment), max(moment) FILTER (WHERE moment < ?1) FROM runs"
+    """Return whether no run was later, and the time of the run before.
+
+    A run of a clock that was ahead, and was corrected, does not count: it is in the future.
+    """
+    query = """SELECT ?1 >= max(moment) FILTER (WHERE moment <= ?2),
+    max(moment) FILTER (WHERE moment < ?1) FROM runs"""
     with open_database() as database:
-        moment = min(now, utc_now()).timestamp()
-        [(is_newest, before)] = database.execute(query, (moment,)).fetchall()
+        clock = utc_now().timestamp()
+        moments = min(now.timestamp(), clock), clock
+        [(is_newest, before)] = database.execute(query, moments).fetchall()
     return is_newest != 0, before and datetime.fromtimestamp(before, UTC)
 
 
@@ -86,14 +94,14 @@ class AlertState:
     """The table of open alerts; one is open for each type and feature."""
 
     def update(self, checks: list[Check], now: datetime) -> None:
-        """Open the alerts of the failed checks; send and delete those of the passed ones.
+        """Open the alerts of the failed checks, critical ones first; end those of the passed ones.
 
         An open alert whose check was not measured stays open, and is sent as if it had failed. The
         message that resolves an alert has its worst severity, so it reaches the same receivers.
         """
-        for check in checks:
-            if check.passed is False:
-                self.open(check, now)
+        failed = [check for check in checks if check.passed is False]
+        for check in sorted(failed, key=lambda check: -SEVERITIES.index(check.severity)):
+            self.open(check, now)
         results = {(check.type, check.feature): check for check in checks}
         for alert in self.open_alerts():
             key = (alert.type, alert.feature)

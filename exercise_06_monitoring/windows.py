@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import joblib
 import pandas as pd
 
 from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
@@ -54,6 +55,17 @@ FROM read_parquet($file)
 WHERE event_timestamp > $start AND event_timestamp <= $now
 ORDER BY hash(user_id) LIMIT {MAX_REQUESTS}
 """
+
+
+def time_of_alerts(now: datetime) -> datetime:
+    """Return now; of a dataset of `lab data`, at most a week after its end.
+
+    Such data stand still: each alert is sent once, and not every week for ever.
+    """
+    file = settings.data_dir / "dataset.json"
+    if not file.exists():
+        return now
+    return min(now, datetime.fromisoformat(json.loads(file.read_text())["as_of"]) + WEEK)
 
 
 def read_views() -> list[Any]:
@@ -98,26 +110,44 @@ def drift_windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]
 
 
 def read_model() -> dict[str, Any]:
-    """Return service, features and threshold of exercise 4's model; empty without one."""
-    file = settings.model_dir / METADATA
-    model: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    """Return service, features and threshold of exercise 4's model; empty without a usable one."""
+    try:
+        model: dict[str, Any] = dict(json.loads((settings.model_dir / METADATA).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
     return model if {"service", "features", "threshold"} <= model.keys() else {}
 
 
-def read_training() -> pd.DataFrame | None:
-    """Return the rows that the model learned from or was tested on; None without a model."""
-    file = settings.model_dir / TRAINING
-    return pd.read_parquet(file) if file.exists() and read_model() else None
+def read_training() -> pd.DataFrame:
+    """Return the rows that the model learned from or was tested on.
+
+    UserError where the model cannot be used: there is none, a file is damaged, an input is lost.
+    """
+    model, folder = read_model(), settings.model_dir
+    if not model:
+        raise UserError(f"there is no model in {folder}", "lab run 4")
+    try:
+        joblib.load(folder / MODEL)
+        training = pd.read_parquet(folder / TRAINING)
+        unseen = training["user_id"][training["split"] != "train"]
+        training[["event_timestamp", *model["features"]]]
+    except Exception as error:  # a damaged file raises anything
+        raise UserError(f"the model in {folder} cannot be used: {error!r}", "lab run 4") from error
+    if lost := ", ".join(sorted(lost_inputs(model))):
+        raise UserError(f"the service of the model in {folder} lacks {lost}", "lab run 4")
+    if not 0 < len(unseen) < len(training):
+        raise UserError(f"the model in {folder} has no rows of training, or none of a test")
+    return training
 
 
-def lost_inputs() -> set[str]:
+def lost_inputs(model: dict[str, Any]) -> set[str]:
     """Return the model's inputs that its feature service, changed since the training, lacks."""
-    model, served = read_model(), {AMOUNT}
+    served = {AMOUNT}
     for service in open_store().list_feature_services():
         for view in service.feature_view_projections:
-            if service.name == model.get("service"):
+            if service.name == model["service"]:
                 served |= {field.name for field in view.features}
-    return {*model.get("features", ())} - served
+    return {*model["features"]} - served
 
 
 def read_requests(now: datetime) -> pd.DataFrame:

@@ -47,6 +47,8 @@ class LoadShedder:
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app, self._limit, self._in_flight = app, limit, 0
+        for path in PREDICTIONS:
+            RESPONSES.labels(path, "503")  # a series that begins with a count has no rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in PREDICTIONS:

@@ -4,6 +4,7 @@ import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable
@@ -11,6 +12,15 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 WORKSPACE = Path(__file__).resolve().parents[2]
 # The end of the run's interval; a manual run has none.
 RUN_TIME = "{{ (dag_run.data_interval_end or dag_run.run_after).isoformat() }}"
+
+
+def open_alert(context: Any) -> None:
+    """Alert that a run failed, after its last retry; the next run that ends resolves it."""
+    from exercise_06_monitoring.feature_monitoring import send_alert
+
+    message = f"{context['run_id']} failed; see its log in Airflow"
+    send_alert("monitoring", "run", message, severity="critical")
+
 
 with DAG(
     "monitor_features",
@@ -22,6 +32,7 @@ with DAG(
         "retries": 2,
         "retry_delay": timedelta(minutes=5),
         "execution_timeout": timedelta(minutes=30),
+        "on_failure_callback": open_alert,
     },
     tags=["features", "monitoring"],
 ):

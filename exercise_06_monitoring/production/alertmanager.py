@@ -71,7 +71,9 @@ class Alertmanager(AlertState):
 
     def _post(self, alerts: list[dict[str, Any]]) -> bool:
         try:
-            requests.post(self._alerts, json=alerts, timeout=TIMEOUT_S).raise_for_status()
+            options: dict[str, Any] = {"timeout": TIMEOUT_S, "allow_redirects": False}
+            if requests.post(self._alerts, json=alerts, **options).status_code >= 300:
+                raise requests.HTTPError
         except requests.RequestException as error:
             print(f"  Alertmanager: {type(error).__name__}; the next run posts all again")
             return False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.bins import MAX_CATEGORIES, independent_rows, read_column
@@ -39,7 +40,7 @@ def check_feature(name: str, rows: pd.DataFrame) -> Iterator[Check]:
         yield check_psi(name, rows[~is_zero] if is_zero.mean() > 0.5 else rows)
         yield check_share(f"{name}: {SHARE}", rows)
     elif text.nunique() <= MAX_CATEGORIES:
-        yield check_psi(name, rows)
+        yield check_psi(name, rows.assign(value=text.reindex(numbers.index).to_numpy()))
     else:
         yield check_unseen(f"{name}: {UNSEEN}", rows.dropna(subset="value"))
 
@@ -68,12 +69,10 @@ def count_values(
     weeks: NDArray[np.intp], entities: pd.Series, values: pd.Series
 ) -> NDArray[np.float64]:
     """Count by week, entity and decile or frequent category; bin 0 is null or a rare category."""
-    numbers, text = read_column(values)
-    if numbers.count() >= text.count():
-        bins = np.ceil(numbers.rank(pct=True) * BINS).fillna(0).to_numpy(dtype=np.intp)
+    if is_numeric_dtype(values):
+        bins = np.ceil(values.rank(pct=True) * BINS).fillna(0).to_numpy(dtype=np.intp)
     else:
-        frequent = text.value_counts().index[:MAX_CATEGORIES]
-        bins = frequent.get_indexer(text.reindex(numbers.index)) + 1
+        bins = values.value_counts().index[:MAX_CATEGORIES].get_indexer(values) + 1
     places, names = pd.factorize(entities)
     counts = np.zeros((weeks.max() + 1, len(names), bins.max() + 1))
     np.add.at(counts, (weeks, places, bins), 1)

@@ -20,12 +20,11 @@ from exercise_06_monitoring.windows import (
     MODEL,
     WEEK,
     Tables,
-    lost_inputs,
     read_model,
     read_requests,
     read_training,
 )
-from lab.learn import settings
+from lab.learn import UserError, settings
 
 MATURITY = timedelta(days=7)
 FEWEST_FRAUDS, MOST_WEEKS = 100, 8
@@ -111,8 +110,9 @@ def scored(payments: pd.DataFrame) -> pd.DataFrame:
 
 def check_outcomes(tables: Tables, now: datetime) -> Iterator[Check]:
     """Compare the mature payments with the model's test rows; nothing without a model."""
-    training = read_training()
-    if training is None or lost_inputs():
+    try:
+        training = read_training()
+    except UserError:  # without a usable model; its own check names the reason
         return
     threshold = read_model()["threshold"]
     usual = evaluate(scored(training[training["split"] == "test"]), threshold)

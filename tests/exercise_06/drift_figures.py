@@ -5,20 +5,21 @@ python -m tests.exercise_06.drift_figures [seeds]. A seed is 120 days and minute
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import duckdb
 import pandas as pd
 
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production import drift_since
 from exercise_06_monitoring.production.alerted_days import record_alerted_day
 from exercise_06_monitoring.production.drift_limits import MONTH, check_growth, check_psi
-from exercise_06_monitoring.windows import BURN_IN, drift_windows
+from exercise_06_monitoring.windows import BURN_IN, ONE_ROW_OF_AN_ENTITY
 from lab.dataset.simulate import simulate
 from tests.exercise_06.growing_prices import SIGMAS, served_until
 from tests.exercise_06.monitored_shop import MONITORED, views_in
@@ -28,7 +29,7 @@ from tests.shop import AS_OF
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAYS, TRAINING = 120, 60 * DAY
 LONGEST = WEEK * (drift_since.CANDIDATES.stop + 1)  # the oldest week of a reference
-HISTORY = DAYS * DAY + LONGEST + BURN_IN
+PAYMENTS_A_DAY = 220
 
 
 def requests(folder: Path) -> pd.DataFrame:
@@ -49,20 +50,41 @@ def requests(folder: Path) -> pd.DataFrame:
     return rows
 
 
-def alarms(folder: Path) -> Iterator[tuple[int, str]]:
-    """Yield each day's alarms of both baselines."""
+def weeks_of(views: list[Any]) -> drift_since.Windows:
+    """Return windows without a reference, of tables that are read once.
+
+    The reference weeks of a day are the current ones of other days: `cache` has them.
+    """
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
+    queries = {}
+    for view in views:
+        source, key = view.batch_source, view.join_keys[0]
+        columns = [key, source.timestamp_field, source.created_timestamp_column]
+        selected = ", ".join([*columns, *(field.name for field in view.features)])
+        table = f"SELECT {selected} FROM '{source.path}' ORDER BY {source.timestamp_field}"
+        connection.execute(f"CREATE TABLE {view.name} AS {table}")
+        names = dict(zip(("key", "timestamp", "created"), columns, strict=True))
+        query = ONE_ROW_OF_AN_ENTITY.replace("read_parquet($file)", view.name)
+        queries[view.name] = query.format(**names)
+
+    @cache
+    def week_before(name: str, now: datetime) -> pd.DataFrame:
+        values = {"start": now - WEEK, "end": now, "now": now, "weeks": 1, "burn_in": BURN_IN}
+        return connection.execute(queries[name], values).df()
+
+    return lambda view, now: (pd.DataFrame(), week_before(view.name, now))
+
+
+def alarms(folder: Path, days: range) -> Iterator[tuple[int, str]]:
+    """Yield the alarms of both baselines on these days."""
     views, rows = views_in(folder), requests(folder)
-    of_view = {view.name: view for view in views}
-    cached = cache(lambda name, now: drift_windows(of_view[name], now))
+    windows = weeks_of(views)
     names = [name for name in MONITORED if pd.api.types.is_numeric_dtype(rows[name])]
-    begin = AS_OF - DAYS * DAY
+    begin = AS_OF - days.stop * DAY
     age = begin - rows["event_timestamp"]
     training = rows[(age > 30 * DAY) & (age <= 30 * DAY + TRAINING)].assign(split="train")
-
-    def windows(view: Any, now: Any) -> Any:
-        return cached(view.name, now)
-
-    for day in range(DAYS):
+    for day in days:
         now = begin + day * DAY
         ends = [now - week * WEEK for week in range(MONTH)]
         times = rows["event_timestamp"]
@@ -89,14 +111,16 @@ def episodes(found: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return [(day, text) for day, text in found if (day - 1, text.split(":")[0]) not in days]
 
 
-def false_alarms(seed: int) -> list[tuple[int, str]]:
-    """Return the episodes of a quiet shop of 120 days."""
+def false_alarms(seed: int, days: range = range(DAYS)) -> list[tuple[int, str]]:
+    """Return the episodes of a quiet shop."""
+    history = days.stop * DAY + LONGEST + BURN_IN
+    payments = PAYMENTS_A_DAY * history.days
     with (
         TemporaryDirectory(prefix="drift_figures_") as folder,
         settings_in_force(data_dir=Path(folder)),
     ):
-        simulate(Path(folder), transactions=60_000, seed=seed, as_of=AS_OF, history=HISTORY)
-        return episodes(list(alarms(Path(folder))))
+        simulate(Path(folder), transactions=payments, seed=seed, as_of=AS_OF, history=history)
+        return episodes(list(alarms(Path(folder), days)))
 
 
 def days_until_growth_is_found(

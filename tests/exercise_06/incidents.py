@@ -190,8 +190,19 @@ def summary(
     }
 
 
+def assert_required(found: dict[str, Any], incident: Incident) -> None:
+    """An incident is seen within a day; nothing pages twice, ends early, or is no incident."""
+    assert found["twice"] == found["false"] == found["false RECOVERED"] == 0, found
+    if incident.is_one:
+        assert found["first signal"][1] <= DAY / timedelta(hours=1), found
+    else:
+        assert found["pages"] == found["warnings"] == 0, found
+
+
 if __name__ == "__main__":
     days = int(sys.argv[1]) if sys.argv[1:] else 90
     for name, incident in INCIDENTS.items():
         for monitor, is_plain in (("plain", True), ("this", False)):
-            print(name, monitor, replay(incident, days, is_plain), sep=", ", flush=True)
+            found = replay(incident, days, is_plain)
+            print(name, monitor, found, sep=", ", flush=True)
+        assert_required(found, incident)

@@ -13,7 +13,7 @@ import requests
 
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production.alertmanager import Alertmanager
-from exercise_06_monitoring.state import AlertState, check_measured
+from exercise_06_monitoring.state import check_measured
 from lab.learn import utc_now
 from lab.stack.ports import free_port
 from tests.exercise_06.web_hook import WebHook, web_hook
@@ -155,17 +155,6 @@ def test_a_value_at_the_limit_is_one_message(tmp_path: Path) -> None:
                 state.update(checks(passed)[:1], utc_now())
             wait_until(lambda: ("resolved", 1) in statuses(hook))
         assert statuses(hook) == [("firing", 1), ("resolved", 1)]
-
-
-def test_the_solution_sends_thirty_messages(
-    tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The measured reason of the part."""
-    point_settings(data_dir=tmp_path)
-    with web_hook() as hook:
-        monkeypatch.setenv("SLACK_WEBHOOK_URL", hook.url)
-        AlertState().update(checks(False), utc_now())
-        assert len(hook.posts) == 30
 
 
 def test_what_is_lost_later_is_an_alert_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

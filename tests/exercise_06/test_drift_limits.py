@@ -258,6 +258,9 @@ def test_inputs_are_compared_with_training_by_entity(monkeypatch: pytest.MonkeyP
     expected = ["amount since training", "amount: growth since training"]
     found = failed(since_training(training, served))
     assert found == [*expected, "rate: growth since training"]
+    few = [rows.head(150) for rows in served]
+    assert expected[0] in failed(since_training(training, few)), "28 days are worth 200 units"
+    assert expected[0] not in failed(since_training(training, few[:1]))
     assert failed(since_training(training, [requests(s, 7, 1.0) for s in range(2, 6)])) == []
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.exercise_06.drift_reports import drift_report, drifted
+from exercise_06_monitoring import feature_monitoring
+from exercise_06_monitoring.feature_monitoring import generate_drift_report
 from tests.exercise_06.monitored_shop import (
+    MONITORED,
     Change,
     change_events,
     change_table,
@@ -14,6 +16,7 @@ from tests.exercise_06.monitored_shop import (
     in_cents,
     more_spread,
     new_product,
+    views_in,
     without,
 )
 from tests.shop import AS_OF
@@ -25,7 +28,14 @@ AMOUNTS = {"total_amount_5m", "total_amount_30d", "avg_transaction_amount"}
 
 
 def report_of(folder: Path) -> pd.DataFrame:
-    return drift_report(folder, AS_OF)
+    """Return the report over the tables of a folder, by feature."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_monitoring, "read_views", lambda: views_in(folder))
+        return generate_drift_report(MONITORED, AS_OF).set_index("feature")
+
+
+def drifted(report: pd.DataFrame) -> set[str]:
+    return set(report.index[report["has_drift"]])
 
 
 def test_a_shop_without_drift_is_quiet(simulated: Path) -> None:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -203,6 +204,18 @@ def test_the_result_is_of_the_values_not_of_type_order_or_nulls(
         np.testing.assert_allclose(detect_drift_ks_test(reference, current), test)
 
 
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(VALUES, VALUES, st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 1]))
+def test_a_strictly_increasing_transformation_changes_nothing(
+    before: list[int | None], after: list[int | None], increase: Any
+) -> None:
+    plain = [pd.Series(values, dtype="float64") for values in (before, after)]
+    increased = [increase(values) for values in plain]
+    assert calculate_psi(*increased) == calculate_psi(*plain)
+    np.testing.assert_equal(detect_drift_ks_test(*increased), detect_drift_ks_test(*plain))
+    np.testing.assert_equal(measure_drift("a", *increased), measure_drift("a", *plain))
+
+
 @pytest.mark.parametrize("kind", [bool, "boolean", object, int, float])
 def test_booleans_are_zero_and_one(kind: Any) -> None:
     is_new = np.random.default_rng(7).random(2_000) < 0.3
@@ -233,6 +246,10 @@ DRIFTED: dict[str, tuple[Any, Any]] = {
     "below float32": (ROWS * 1e-50, (ROWS + 400) * 1e-50),
     "infinities": ([-math.inf] * 500, [math.inf] * 500),
     "numbers with a text": ([*ROWS, "N/A"], [*(ROWS + 400), "N/A"]),
+    "integers above floats": ([10**309, None] * 250, [-(10**309), None] * 250),
+    "integers above floats with a text": ([10**309, "A"] * 250, [5, "A"] * 250),
+    "fractions": ([Fraction(1, 3)] * 500, [Fraction(2, 3)] * 500),
+    "sets": (set(ROWS), set(ROWS + 5_000)),
     "integers above 64 bits": ([10**50, "A"] * 250, [5, "A"] * 250),
     "durations of 500 years": ([timedelta(days=182_500)] * 500, [timedelta(days=1)] * 500),
     "periods": tuple(pd.period_range(year, periods=500, freq="D") for year in ("2026", "2030")),
@@ -259,6 +276,12 @@ def test_odd_values_that_drifted(case: str) -> None:
 def test_odd_values_that_did_not_drift(case: str) -> None:
     assert calculate_psi(*UNCHANGED[case]) < 0.01
     assert not detect_drift_ks_test(*UNCHANGED[case])[0]
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", pl.LazyFrame({"a": [1]})])
+def test_what_is_no_column_is_an_error(value: Any) -> None:
+    with pytest.raises(ValueError, match="is no column; pass a series or a list"):
+        calculate_psi(value, value)
 
 
 @pytest.mark.parametrize("num_bins", [-1, 0, 1])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.feature_monitoring import check_data_quality, check_table
 from exercise_06_monitoring.quality import expectations
 from exercise_06_monitoring.windows import features_of, read_rows, read_views
+from lab.learn import UserError
 from tests.exercise_06.monitored_shop import TABLE_OF
+from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
 
 ROWS = 2_000
@@ -277,3 +280,12 @@ def test_expectations_name_the_features_that_there_are(shop: Path) -> None:
     for view in read_views():
         assert set(expectations(view).get("features", {})) <= set(features_of(view))
         assert expectations(view)["fresh_within_minutes"]
+
+
+def test_damaged_expectations_are_one_sentence(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    (tmp_path / "expectations.toml").write_text("users = ")
+    point_settings(feature_repo=tmp_path)
+    with pytest.raises(UserError, match=r"expectations.toml is no TOML: Invalid value"):
+        expectations(SimpleNamespace(name="users"))

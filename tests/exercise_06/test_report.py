@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.report import write_report
+from lab.learn import UserError
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
 
@@ -93,3 +94,11 @@ def test_a_later_run_replaces_the_page_and_the_same_data_give_the_same(page: Pat
     write_report(AS_OF, [], pd.DataFrame(DRIFT), CHECKS)
     assert "No alert is open" in page.read_text()
     assert [file.name for file in page.parent.iterdir()] == [page.name]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_page(page: Path) -> None:
+    before = page.read_text()
+    page.with_suffix(".tmp").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"cannot be written: No space left on device\n  next: df"):
+        write_report(AS_OF, [], pd.DataFrame(DRIFT), CHECKS)
+    assert page.read_text() == before

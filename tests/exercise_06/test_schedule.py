@@ -1,17 +1,21 @@
 """The schedule, run for real: by Airflow on SQLite, and as cron would, from the root folder."""
 
+import fcntl
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from subprocess import PIPE, STDOUT
+from typing import Any
 
 import polars as pl
 import pytest
 from croniter import croniter
 
+from exercise_06_monitoring import state
 from exercise_06_monitoring.state import AlertState, earlier_runs, record_run
 from lab.learn import utc_now
 from lab.settings import settings
@@ -31,8 +35,10 @@ from airflow.dag_processing.dagbag import DagBag
 bag = DagBag({folder!r}, include_examples=False)
 assert not bag.import_errors, bag.import_errors
 dag = bag.dags["monitor_features"]
-run = dag.test(logical_date=None)
 (task,) = dag.tasks
+(on_failure,) = task.on_failure_callback
+on_failure({{"run_id": "manual__1"}})
+run = dag.test(logical_date=None)
 print(dag.timetable.expression, dag.catchup, dag.max_active_runs, task.retries)
 print(run.state, run.run_after.date())
 """
@@ -109,21 +115,37 @@ def test_the_dag_runs_by_schedule_and_by_hand(airflow: dict[str, str], hook: Web
     run([str(AIRFLOW), "dags", "test", "monitor_features", AS_OF.isoformat()], airflow)
     assert any("avg_transaction_amount" in text for text in hook.texts)
     assert "avg_transaction_amount" in report()
-    output = run([sys.executable, "-c", BY_HAND.format(folder=str(DAGS))], airflow)
+    environment = airflow | {"PYTHONPATH": str(settings.root)}
+    output = run([sys.executable, "-c", BY_HAND.format(folder=str(DAGS))], environment)
     settings_of_dag, (state, day) = output.splitlines()[-2], output.splitlines()[-1].split()
     assert settings_of_dag == "2 * * * * False 1 2"
     assert state == "success"
     assert pages()[-1].name == f"report_{day}.html"
+    about_the_run = [text for text in hook.texts if "monitoring: run" in text]
+    assert [text.split("]")[0] for text in about_the_run] == ["[CRITICAL", "[RESOLVED"]
+
+
+def cron_line() -> tuple[str, str]:
+    lines = (EXERCISE / "crontab").read_text().splitlines()
+    (found,) = filter(None, map(CRON_LINE.match, lines))
+    return found[1], found[2]
 
 
 @pytest.fixture
-def cron(environment: dict[str, str], tmp_path: Path) -> Callable[[datetime], str]:
-    """Return a function that runs the crontab's line at a time, which `date` prints."""
-    lines = (EXERCISE / "crontab").read_text().splitlines()
-    ((when, command),) = [found.groups() for line in lines if (found := CRON_LINE.match(line))]
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "monitoring.log"
+
+
+@pytest.fixture
+def cron(environment: dict[str, str], tmp_path: Path, log: Path) -> Callable[[datetime], str]:
+    """Return a function that runs the crontab's line at a time, which `date` prints.
+
+    It returns what cron would mail.
+    """
+    when, command = cron_line()
     times = croniter(when, AS_OF)
     assert times.get_next() + HOUR.total_seconds() == times.get_next()
-    command = command.replace(".venv/bin/python", sys.executable)
+    command = f"({command.replace('.venv/bin/python', sys.executable)}) 2>&1"
     date = tmp_path / "bin" / "date"
     date.parent.mkdir()
 
@@ -131,25 +153,43 @@ def cron(environment: dict[str, str], tmp_path: Path) -> Callable[[datetime], st
         date.write_text(f'#!/bin/sh\ntest "$*" = "-u -Iseconds" && echo {moment.isoformat()}\n')
         date.chmod(0o755)
         path = f"{date.parent}:{environment['PATH']}"
-        changed = {"LAB": str(settings.root), "PATH": path}
+        changed = {"LAB": str(settings.root), "LOG": str(log), "PATH": path}
         return run(["/bin/sh", "-c", command], environment | changed)
 
     return run_at
 
 
 def test_a_pipeline_that_stopped_is_found_by_the_clock(
-    cron: Callable[[datetime], str], hook: WebHook
+    cron: Callable[[datetime], str], hook: WebHook, log: Path
 ) -> None:
     """The as-of of the data, which stand still, would find nothing."""
-    assert "as of 2026-06-01 09:30 UTC" in cron(AS_OF)
+    assert cron(AS_OF) == "", "cron mails output"
+    assert "as of 2026-06-01 09:30 UTC" in log.read_text()
     assert not any("freshness" in text for text in hook.texts)
     cron(AS_OF + DAY)
     found = [text for text in hook.texts if "user_transaction_features.freshness" in text]
     assert [text.split(":")[0] for text in found] == ["[CRITICAL] data_quality"]
+    cron(AS_OF + 9 * DAY)
+    assert [text for text in hook.texts if text in found] == found, "a dataset stands still"
+
+
+def test_a_run_waits_for_the_one_before_and_cron_mails_its_error(log: Path) -> None:
+    job = "sh -c 'echo a line; echo one sentence >&2; exit 2'"
+    command = cron_line()[1].replace(".venv/bin/python -m exercise_06_monitoring", f"{job} ")
+    environment = os.environ | {"LAB": "/", "LOG": str(log)}
+    streams: dict[str, Any] = {"stdout": PIPE, "stderr": STDOUT, "text": True}
+    with log.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = subprocess.Popen(["/bin/sh", "-c", command], env=environment, **streams)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+    assert process.communicate(timeout=60) == ("one sentence\n", None)
+    assert process.returncode == 2
+    assert log.read_text() == "a line\n"
 
 
 def test_an_old_day_again_has_its_own_page_and_changes_no_alert(
-    cron: Callable[[datetime], str], hook: WebHook
+    cron: Callable[[datetime], str], hook: WebHook, log: Path
 ) -> None:
     amounts_times_a_hundred_since(AS_OF - 7 * DAY)
     cron(AS_OF)
@@ -158,16 +198,18 @@ def test_an_old_day_again_has_its_own_page_and_changes_no_alert(
     assert "there is no model" in before
     assert any("avg_transaction_amount" in text for text in texts)
     old = AS_OF - 8 * DAY
-    assert f"report_{old:%Y-%m-%d_%H%M}_again.html" in cron(old)
+    cron(old)
+    assert f"report_{old:%Y-%m-%d_%H%M}_again.html" in log.read_text()
     assert (report(), hook.texts, AlertState().open_alerts()) == (before, texts, alerts)
     _, again = pages()
     assert "No check failed" in again.read_text()
-    cron(AS_OF)
+    cron(AS_OF.astimezone(timezone(-11 * HOUR)))
+    assert log.read_text().count("as of 2026-06-01 09:30 UTC") == 2
     assert (hook.texts, AlertState().open_alerts()) == (texts, alerts)
 
 
 def test_a_run_ahead_of_the_clock_silences_no_other(
-    point_settings: PointSettings, tmp_path: Path
+    point_settings: PointSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point_settings(data_dir=tmp_path)
     record_run(utc_now() + 30 * DAY)
@@ -180,6 +222,10 @@ def test_a_run_ahead_of_the_clock_silences_no_other(
     record_run(now)
     assert earlier_runs(now) == (True, before), "a retry"
     assert not earlier_runs(now - HOUR)[0]
+    monkeypatch.setattr(state, "utc_now", lambda: now + 30 * DAY)
+    record_run(now + 30 * DAY)
+    monkeypatch.undo()
+    assert earlier_runs(now)[0], "the clock was ahead, and was corrected"
 
 
 def test_a_drift_is_sent_once_and_so_is_its_end(

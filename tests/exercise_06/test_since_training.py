@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exercise_06_monitoring import feature_monitoring
+from exercise_06_monitoring import feature_monitoring, windows
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.feature_monitoring import (
     drift_since_training,
@@ -20,12 +20,14 @@ from exercise_06_monitoring.feature_monitoring import (
 from exercise_06_monitoring.report import drift_checks, grade_drift
 from exercise_06_monitoring.serving import check_flagged_users
 from exercise_06_monitoring.windows import (
+    METADATA,
     MODEL,
     TRAINING,
     lost_inputs,
     read_requests,
     read_training,
 )
+from lab.learn import UserError
 from lab.settings import settings
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
@@ -194,9 +196,34 @@ def test_inputs_that_the_service_lost_are_named(
     file = model / "fraud_detector.json"
     metadata = json.loads(file.read_text()) | {"features": ["chargeback_rate", "old_name"]}
     file.write_text(json.dumps(metadata))
-    assert lost_inputs() == {"old_name"}
-    file.write_text(json.dumps(metadata | {"service": "gone"}))
-    assert lost_inputs() == {"chargeback_rate", "old_name"}
+    assert lost_inputs(metadata) == {"old_name"}
+    assert lost_inputs(metadata | {"service": "gone"}) == {"chargeback_rate", "old_name"}
+    training_frame(1).assign(chargeback_rate=0.1, old_name=0.1).to_parquet(model / TRAINING)
+    with pytest.raises(UserError, match="lacks old_name\n  next: lab run 4"):
+        read_training()
+
+
+@pytest.mark.parametrize("name", [MODEL, TRAINING, METADATA])
+@pytest.mark.parametrize("content", [None, b"", b"[]"])
+def test_a_model_that_cannot_be_used_is_one_sentence(
+    name: str, content: bytes | None, model: Path
+) -> None:
+    training_frame(1).to_parquet(model / TRAINING)
+    (model / name).unlink()
+    if content is not None:
+        (model / name).write_bytes(content)
+    with pytest.raises(UserError, match=r"model in .*\n  next: lab run 4"):
+        read_training()
+
+
+@pytest.mark.parametrize("rows", [slice(0), slice(None)])
+def test_a_model_without_test_rows_is_not_usable(
+    rows: slice, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "lost_inputs", lambda _: set())
+    training_frame(1)[rows].assign(split="train").to_parquet(model / TRAINING)
+    with pytest.raises(UserError, match="no rows of training, or none of a test"):
+        read_training()
 
 
 def test_without_a_model_there_is_no_training_baseline(
@@ -204,6 +231,7 @@ def test_without_a_model_there_is_no_training_baseline(
 ) -> None:
     pd.DataFrame({"split": ["train"]}).to_parquet(tmp_path / TRAINING)
     point_settings(data_dir=shop, model_dir=tmp_path)
-    assert read_training() is None
+    with pytest.raises(UserError, match="there is no model"):
+        read_training()
     assert set(generate_drift_report(["refund_rate"], AS_OF)["baseline"]) == {"last month"}
     assert settings.model_dir == tmp_path
