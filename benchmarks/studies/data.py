@@ -5,27 +5,25 @@ exercise 5's windows over the raw payments; the models are exercise 4's.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import cast
 
 import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
-from numpy.typing import NDArray
 
-from benchmarks.studies.report import measured_freshness
-from benchmarks.studies.scoring import Floats, ScoredRows
-from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
+from benchmarks.studies.scoring import Floats, pr_auc, with_numbers
+from exercise_01_setup.feature_repo.missing_values import quiet_values
 from exercise_02_pit_training import generate_training_data as exercise_2
 from exercise_02_pit_training.generate_training_data import AMOUNT, KEYS, LABEL
 from exercise_02_pit_training.splits import split_by_time
 from exercise_04_serving.train_model import train, with_unknown_streaming
-from exercise_05_streaming.windows import features
+from exercise_05_streaming.windows import FEATURES, features
 from lab.dataset.tables import TRUTH
 from lab.learn import as_of, open_store, settings
 
-Model = Callable[[pd.DataFrame], Floats]  # the score of each row
 TIME = "event_timestamp"
 SAME_THEFT = pd.Timedelta(hours=1)  # a burst takes minutes
 KINDS = {
@@ -33,7 +31,7 @@ KINDS = {
     "chargeback_rate total_transactions_30d",
     "+ amount, request": f"{AMOUNT} amount_vs_avg_ratio is_large_transaction transaction_velocity",
     "+ merchant windows": "transactions_24h_vs_daily_mean chargeback_count_30d",
-    "+ streaming": "",  # those of the service
+    "+ streaming": " ".join(FEATURES),
 }
 BATCH, STREAMING = list(KINDS)[-2:]
 # Exercise 5's tiles, for each row those that its windows can hold
@@ -71,82 +69,56 @@ def labelled_payments(hindsight: timedelta) -> pd.DataFrame:
     return rows.merge(known, on=KEYS).sort_values(TIME, ignore_index=True)
 
 
-def join(rows: pd.DataFrame, at: pd.Series | None = None, *, known: bool = True) -> pd.DataFrame:
-    """Return the inputs of each row, point in time: at the row's own time, or `at` another."""
+def join(
+    rows: pd.DataFrame, at: pd.Series | datetime | None = None, *, known: bool = True
+) -> pd.DataFrame:
+    """Return the rows with their inputs, point in time: at the row's own time, or `at` another."""
     joined = exercise_2.get_training_data(
         rows[[*KEYS, AMOUNT]].assign(**{TIME: rows[TIME] if at is None else at}),
         open_store("plugins"),
         filter_by_created_timestamp=known,
         rows_per_join=len(rows),
     )
-    return exercise_2.model_inputs(joined).astype("float32")
+    return rows.assign(**exercise_2.model_inputs(joined).astype("float64"))
 
 
-def with_streaming(inputs: pd.DataFrame, rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
+def with_streaming(rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
     """Replace the streaming features by the windows at t over the events before t - age."""
-    names = exercise_2.service_features(open_store())[STREAMING_VIEW]
-    values = windows(rows, age).reindex(range(len(rows)))[names]
-    quiet = values.fillna(quiet_values(names)).astype("float32").set_index(inputs.index)
-    return inputs.assign(**quiet)
+    names = [name for name in FEATURES if name in rows]
+    values = windows(rows, age).reindex(range(len(rows)))[names].set_index(rows.index)
+    return rows.assign(**values.fillna(quiet_values(names)))
 
 
 def windows(rows: pd.DataFrame, age: timedelta) -> pd.DataFrame:
     """Return exercise 5's features by place in `rows`, of those with a payment in 24 hours."""
     payment = pd.DataFrame({"user_id": rows["user_id"], "t": rows[TIME]}).reset_index(drop=True)
     payment = payment.assign(row=payment.index, seen_until=payment["t"] - age)
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("payment", payment)
-        file = settings.data_dir / "transactions.parquet"
-        tiles = connection.execute(TILES.format(file=file)).pl()
+    file = settings.data_dir / "transactions.parquet"
+    tiles = duckdb.query_df(payment, "payment", TILES.format(file=file)).pl()
     tiles = tiles.cast({name: pl.Int64 for name in tiles.columns})
     now_ms = cast(int, pl.col("now_ms"))  # each row is a user with a present of its own
     return features(tiles, now_ms).to_pandas().set_index("user_id")
 
 
 class Study:
-    """Payments older than `hindsight`, their inputs at the time of each, a model for each kind."""
+    """Training and test payments with their inputs, and a model for each kind of feature."""
 
     def __init__(self, hindsight: timedelta) -> None:
-        self.rows = rows = labelled_payments(hindsight)
-        self.inputs = join(rows).dropna(axis="columns", how="all")
-        is_known = exercise_2.has_history(self.inputs)
-        part = split_by_time(rows[TIME], is_known, exercise_2.LABEL_MATURITY)
-        self.is_training, self.is_test = ((part == name).to_numpy() for name in ("train", "test"))
-        self.test_rows, self.test_inputs = self.of_test(rows), self.of_test(self.inputs)
-        self.scored = ScoredRows.of(self.test_rows, self.test_rows[LABEL])
-        streaming = exercise_2.service_features(open_store())[STREAMING_VIEW]
-        self.freshness = measured_freshness()
-        self.streaming = [name for name in streaming if name in self.inputs]
-        self.models = {k: self.fit(self.names(k), self.inputs, rows[LABEL]) for k in KINDS}
-        self.scores = {kind: model(self.test_inputs) for kind, model in self.models.items()}
-        self.pr_auc = {kind: self.scored.pr_auc(scores) for kind, scores in self.scores.items()}
+        rows = join(labelled_payments(hindsight)).dropna(axis="columns", how="all")
+        part = split_by_time(rows[TIME], exercise_2.has_history(rows), exercise_2.LABEL_MATURITY)
+        self.training = rows[part == "train"]
+        self.test = with_numbers(rows[part == "test"].reset_index(drop=True))
+        added = ([name for name in names.split() if name in rows] for names in KINDS.values())
+        self.names = dict(zip(KINDS, accumulate(added), strict=True))
+        self.models = {kind: self.fit(kind, self.training) for kind in KINDS}
+        self.scores = {kind: model(self.test) for kind, model in self.models.items()}
+        self.pr_auc = pd.Series({kind: pr_auc(self.test, s) for kind, s in self.scores.items()})
+        self.best_batch = max(list(KINDS)[:-1], key=lambda kind: self.pr_auc[kind][0, 0])
 
-    def of_test(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the test rows of a frame that has a row for each payment."""
-        return frame[self.is_test].reset_index(drop=True)
-
-    def names(self, kind: str) -> list[str]:
-        """Return the inputs of a kind and of those before it."""
-        kinds = list(KINDS)[: list(KINDS).index(kind) + 1]
-        stored = [name for k in kinds for name in KINDS[k].split() if name in self.inputs]
-        return [*stored, *(self.streaming if kind == STREAMING else [])]
-
-    def fit(
-        self,
-        names: list[str],
-        inputs: pd.DataFrame,
-        labels: pd.Series,
-        rows: NDArray[np.intp] | None = None,
-    ) -> Model:
-        """Train on the training rows, or on others; return what scores any rows."""
-        rows = np.flatnonzero(self.is_training) if rows is None else rows
-        streaming = [name for name in self.streaming if name in names]
-        learned = with_unknown_streaming(inputs[names].iloc[rows], streaming)
-        trees = train(learned, labels.iloc[rows].astype(int))
-        return lambda scored: trees.predict_proba(scored[names].to_numpy())[:, 1]
-
-    @property
-    def best_batch(self) -> str:
-        """Return the kind without streaming features that scores best."""
-        return max(list(KINDS)[:-1], key=lambda kind: self.pr_auc[kind].value)
+    def fit(self, kind: str, rows: pd.DataFrame) -> Callable[[pd.DataFrame], Floats]:
+        """Train on the inputs of a kind and of those before it; return what scores any rows."""
+        names = self.names[kind]
+        streaming = [name for name in names if name in FEATURES]
+        inputs = with_unknown_streaming(rows[names].astype("float32"), streaming)
+        trees = train(inputs, rows[LABEL].astype(int))
+        return lambda scored: trees.predict_proba(scored[names].to_numpy(np.float32))[:, 1]

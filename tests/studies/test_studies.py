@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import average_precision_score
-from threadpoolctl import threadpool_limits
 
 from benchmarks.studies import data as study
-from benchmarks.studies import figure, measure, report, scoring
+from benchmarks.studies import measure, report, scoring
 from benchmarks.studies.data import TIME, join, labelled_payments, windows
-from benchmarks.studies.scoring import ScoredRows
+from benchmarks.studies.scoring import as_lines, estimate, pr_auc, with_numbers
 from exercise_01_setup.setup_store import apply_definitions
 from exercise_05_streaming.windows import FEATURES
 from lab.dataset.simulate import simulate
@@ -46,10 +44,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def figures(data: Path) -> Iterator[pd.DataFrame]:
     """Yield all figures of the small shop."""
-    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "train", small_model)
         patch.setattr(scoring, "RESAMPLES", 5)
-        yield measure.figures(measure.ALL, HINDSIGHT)
+        patch.setattr(measure, "HINDSIGHT", HINDSIGHT)
+        yield measure.measure("a", 0)
 
 
 def value(figures: pd.DataFrame, table: str, row: str, column: str) -> float:
@@ -78,7 +77,7 @@ def test_streaming_features_of_an_age_equal_the_stores_history(data: Path) -> No
     rows = labelled_payments(HINDSIGHT).tail(2_000).reset_index(drop=True)
     then = rows.assign(**{TIME: rows[TIME] - settings.streaming_delay})
     joined = join(rows)
-    stored = joined[[name for name in FEATURES if name in joined]]
+    stored = joined[[name for name in FEATURES if name in joined]].astype("float32")
     computed = windows(then, timedelta(0)).reindex(range(len(rows)))[list(stored)]
     is_recent = computed.notna().any(axis=1).to_numpy()
     assert is_recent.sum() > 100
@@ -99,43 +98,37 @@ def test_an_age_hides_the_payments_that_came_within_it(data: Path) -> None:
 # ---- Scores ----------------------------------------------------------------------------------
 
 
-def scored_rows(users: int = 40) -> tuple[ScoredRows, Any]:
+def scored_rows(users: int = 40) -> tuple[pd.DataFrame, Any]:
     random = np.random.default_rng(1)
     number = 2_000
     rows = pd.DataFrame({"user_id": random.integers(0, users, number), "merchant_id": 1})
     rows["merchant_id"] = random.integers(0, 300, number)
-    labels = pd.Series((random.random(number) < 0.1).astype(int))
-    scores = np.round(labels + random.normal(0, 1, number), 1)  # with ties
-    return ScoredRows.of(rows, labels), scores.to_numpy()
+    rows["is_fraud"] = (random.random(number) < 0.1).astype(int)
+    scores = np.round(rows["is_fraud"] + random.normal(0, 1, number), 1)  # with ties
+    return with_numbers(rows), scores.to_numpy()
 
 
-def test_pr_auc_is_that_of_scikit_learn_for_every_resample() -> None:
-    rows, scores = scored_rows()
-    estimate = rows.pr_auc(scores)
-    assert estimate.value == pytest.approx(average_precision_score(rows.labels, scores))
-    for numbers, weights, draws in zip(rows.entities, rows.weights, estimate.draws, strict=True):
-        expected = [
-            average_precision_score(rows.labels, scores, sample_weight=draw[numbers])
-            for draw in weights[:10]
-        ]
-        assert draws[:10] == pytest.approx(expected)
+def described(figure: Any) -> pd.Series:
+    """Return a figure's line in the results."""
+    cell = pd.DataFrame({"column": {"row": figure}})
+    return as_lines({"table": cell}).iloc[0]
 
 
 def test_a_paired_difference_is_narrower_than_its_sides_and_none_to_itself() -> None:
     rows, scores = scored_rows()
-    one, other = rows.pr_auc(scores), rows.pr_auc(scores + 0.01 * np.arange(len(scores)) / 2_000)
-    assert (one - one).interval()[:2] == (0, 0)
-    assert np.ptp((one - other).interval()[:2]) < np.ptp(one.interval()[:2]) / 5
-    assert (one / one).interval()[:2] == (1, 1)
+    one, other = pr_auc(rows, scores), pr_auc(rows, scores + 0.01 * np.arange(2_000) / 2_000)
+    assert (described(one - one)[["low", "high"]] == 0).all()
+    assert (described(one / one)[["low", "high"]] == 1).all()
+    widths = [described(figure)["high"] - described(figure)["low"] for figure in (one - other, one)]
+    assert widths[0] < widths[1] / 5
 
 
 def test_the_wider_interval_counts() -> None:
     """Labels that hang on few users, spread over many merchants."""
     rows, _ = scored_rows(users=10)
-    labels = (rows.entities[0] < 3).astype(np.int64)
-    of_users = ScoredRows(rows.entities, labels)
-    share = of_users.estimate(lambda weights: float(weights @ labels / weights.sum()))
-    assert share.interval()[2] == "users"
+    labels = (rows["user_id"] < 3).to_numpy(int)
+    share = estimate(rows, lambda weights: float(weights @ labels / weights.sum()))
+    assert described(share)["by"] == "users"
 
 
 # ---- Written results -------------------------------------------------------------------------
@@ -172,6 +165,6 @@ def test_a_figure_that_was_edited_by_hand_is_found() -> None:
 
 
 def test_the_picture_is_drawn_light_and_dark(tmp_path: Path) -> None:
-    figure.draw(report.read_results(), report.measured_freshness(), tmp_path)
+    report.draw(report.read_results(), report.measured_freshness(), tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {"payoff_light.svg", "payoff_dark.svg"}
     assert {file.name for file in report.STUDIES.glob("*.svg")} >= {"payoff_light.svg"}
