@@ -60,7 +60,10 @@ def run(
 def check(
     what: Annotated[
         str | None,
-        typer.Argument(help="An exercise, 5, or a criterion and what it needs, 5.3; else all 35"),
+        typer.Argument(
+            help="An exercise, 5, a criterion and what it needs, 5.3, or all; "
+            "without it all 35, in a workspace the next open exercise"
+        ),
     ] = None,
     submission: Annotated[
         Path | None,
@@ -87,10 +90,12 @@ def check(
 
     if out is not None and form is None:
         raise UserError("--out needs --format", "lab check --format html --out scorecard.html")
+    folder = submission or folder_with_exercises(Path.cwd())
+    if what is None and submission is None:
+        what = checking.next_in_workspace(folder, config)
     ids = checking.criteria(what)
     stop_on_signals()
     reader = Console(stderr=form is not None and out is None)
-    folder = submission or folder_with_exercises(Path.cwd())
     if watch:
         with suppress(KeyboardInterrupt):
             checking.watch(folder, ids, seed, config, reader)

@@ -44,4 +44,6 @@ def compared_files(folder: Path) -> set[Path]:
 
 
 def _lines(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
+    if not file.is_file():
+        return []
+    return file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
