@@ -106,6 +106,9 @@ def show_next_todo(card: Scorecard, config: CheckerSettings, console: Console) -
     file = starter_file(WORKSPACE, result.criterion.exercise)
     if file.is_file() and (todo := next_todo(file, is_begun=is_begun(file))):
         console.print(f"  write: {escape(todo)}", highlight=False, soft_wrap=True)
+    else:
+        number = result.criterion.exercise
+        console.print(f"  run it on your own data: lab run {number}", highlight=False)
 
 
 def watch(
