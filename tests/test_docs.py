@@ -171,7 +171,7 @@ def test_the_pictures_are_those_of_the_script(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "scripts" / "pictures.py"))["main"](tmp_path)
     for file in tmp_path.iterdir():
         assert file.read_bytes() == (ROOT / "docs" / "images" / file.name).read_bytes(), file.name
-    assert len(list(tmp_path.iterdir())) == 6
+    assert len(list(tmp_path.iterdir())) == 10
 
 
 def test_the_site_is_built_without_warnings_and_has_the_documents() -> None:
