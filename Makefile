@@ -3,6 +3,7 @@ LAB := .venv/bin/lab
 
 .PHONY: run test quick lint size words docs notebooks drills matrix mutation-score seeds check \
 	production bench plugins-matrix payoff incidents airflow drift-figures scale scale-figures scale-lock \
+	observability \
 	up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
@@ -72,6 +73,14 @@ airflow: setup redis ## the DAG of exercise 3 by a real scheduler: backfill, an 
 
 drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, an hour
 	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
+
+observability: setup redis java ## run the dashboard's queries under load, into docs/images; 10 minutes
+	@scripts/system-packages promtool prometheus-alertmanager prometheus-redis-exporter \
+		prometheus-node-exporter
+	$(LAB) up
+	for number in 1 2 3; do $(LAB) run $$number || exit 1; done
+	.venv/bin/python -m exercise_04_serving.train_model
+	.venv/bin/python -m scripts.observability
 
 scale: setup redis java ## tests of the parts for several machines: Spark, Redis Cluster, brokers
 	@scripts/scale-setup

@@ -5,6 +5,7 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -60,7 +61,10 @@ def run(
 def check(
     what: Annotated[
         str | None,
-        typer.Argument(help="An exercise, 5, or a criterion and what it needs, 5.3; else all 35"),
+        typer.Argument(
+            help="An exercise, 5, a criterion and what it needs, 5.3, or all; "
+            "without it all 35, in a workspace the next open exercise"
+        ),
     ] = None,
     submission: Annotated[
         Path | None,
@@ -87,10 +91,12 @@ def check(
 
     if out is not None and form is None:
         raise UserError("--out needs --format", "lab check --format html --out scorecard.html")
+    folder = submission or folder_with_exercises(Path.cwd())
+    if what is None and submission is None:
+        what = checking.next_in_workspace(folder, config)
     ids = checking.criteria(what)
     stop_on_signals()
     reader = Console(stderr=form is not None and out is None)
-    folder = submission or folder_with_exercises(Path.cwd())
     if watch:
         with suppress(KeyboardInterrupt):
             checking.watch(folder, ids, seed, config, reader)
@@ -121,7 +127,7 @@ def new(
     from checker.submission.workspace import make_workspace
 
     make_workspace(folder, first)
-    next_step = f"cd {folder} && lab run {first}"
+    next_step = f"cd {quote(str(folder))} && lab run {first}"
     console.print(f"made {folder}\n  next: {next_step}", highlight=False, soft_wrap=True)
 
 
@@ -130,11 +136,11 @@ def reset(number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise"
     """Restore the starter files of an exercise; yours get the suffix .bak."""
     from checker.submission.workspace import reset_exercise
 
-    restored = reset_exercise(WORKSPACE, number)
+    restored = reset_exercise(own_workspace(), number)
     for file in restored:
         console.print(f"restored {file}", highlight=False, soft_wrap=True)
     console.print(
-        "your files are next to it, as *.bak" if restored else "it is the starter already"
+        "files of yours are next to it, as *.bak" if restored else "it is the starter already"
     )
 
 
@@ -143,6 +149,7 @@ def progress() -> None:
     """Show which criteria of your workspace passed when they were last checked."""
     from checker.run.progress import lines
 
+    own_workspace()
     for line in lines(CheckerSettings.from_environment().build_dir):
         print(line)
 
@@ -150,12 +157,14 @@ def progress() -> None:
 @app.command()
 def diff(
     number: Annotated[int, typer.Argument(min=1, max=6, help="An exercise")],
-    submission: Annotated[Path, typer.Option(help="The folder of a workspace")] = Path(),
+    submission: Annotated[
+        Path | None, typer.Option(help="The folder of a workspace; without it the one you are in")
+    ] = None,
 ) -> None:
     """Show the difference between your exercise and the solution, without production parts."""
     from checker.submission.diff import exercise_diff
 
-    lines = "\n".join(exercise_diff(number, submission))
+    lines = "\n".join(exercise_diff(number, submission or own_workspace()))
     console.print(Syntax(lines, "diff", background_color="default") if lines else "no difference")
 
 
@@ -226,6 +235,13 @@ def compare(
     config = CheckerSettings.from_environment()
     columns = comparison.compare(scorecards, reference or last_run(config), out, roster)
     console.print(f"{len(columns)} submissions: {out / 'index.html'}", highlight=False)
+
+
+def own_workspace() -> Path:
+    """Return the workspace that the shell is in; UserError in the solution and outside."""
+    if WORKSPACE == ROOT:
+        raise UserError(f"{Path.cwd()} is in no workspace", "cd YOUR_WORKSPACE, or lab new FOLDER")
+    return WORKSPACE
 
 
 def stop_on_signals() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -116,6 +117,57 @@ def tiles(axes: Axes, theme: Theme) -> None:
         axes.text(12.15, level, text, color=theme.right, va="center")
 
 
+def fill_race(axes: Axes, theme: Theme) -> None:
+    """A reader that fetches before a materialization and stores after it, by two kinds of keys."""
+    axes.set_xlim(-1.6, 10.4)
+    axes.set_ylim(-2.5, 2.4)
+    lanes = [(1.6, "reader"), (0.5, "Redis, features"), (-0.6, "cache by user"),
+             (-1.7, "cache by user\nand version")]  # fmt: skip
+    for level, name in lanes:
+        axes.axhline(level, xmin=0.135, color=theme.muted, lw=1)
+        axes.text(-1.6, level, name, color=theme.text, va="center", size=9)
+    axes.axvline(4.2, ymin=0.05, ymax=0.88, color=theme.text, lw=1.2, ls="--")
+    axes.text(4.2, 2.15, "materialization: 4 becomes 5, version 2", color=theme.text, ha="center")
+    values = [
+        (0.6, 0.5, "4", theme.right),
+        (4.2, 0.5, "5", theme.right),
+        (7.0, -0.6, "4", theme.wrong),
+        (7.0, -1.7, "4", theme.muted),
+    ]
+    for at, level, value, color in values:
+        axes.plot([at], [level], "o", color=color, ms=13)
+        axes.text(
+            at, level, value, color=theme.on_color, ha="center", va="center", weight="bold", size=9
+        )
+    arrows = [((0.6, 0.7), (1.4, 1.55)), ((1.4, 1.6), (6.6, 1.6)), ((6.6, 1.55), (7.0, -0.4))]
+    for start, end in arrows:
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": theme.muted})
+    axes.text(1.5, 1.72, "reads 4, then is slow", color=theme.muted, size=8)
+    axes.text(7.35, -0.5, "the old value is back", color=theme.wrong, va="bottom", size=9)
+    axes.text(7.35, -1.6, "version 1: nobody reads it", color=theme.muted, va="bottom", size=9)
+
+
+def drift(axes: Axes, theme: Theme) -> None:
+    """Histograms of one feature: training, a usual week, a week with drift, in the same bins."""
+    axes.set_xlim(-0.3, 10.4)
+    axes.set_ylim(-0.25, 3.4)
+    random = np.random.default_rng(1)
+    usual, same, doubled = (random.gamma(2, scale, 5_000) for scale in (1, 1, 2))
+    edges = np.quantile(usual, np.linspace(0, 1, 11))
+    shares = [
+        np.histogram(sample, [-np.inf, *edges[1:-1], np.inf])[0] / 5_000
+        for sample in (usual, same, doubled)
+    ]
+    names = ["training: ten bins of equal shares", "a usual week", "amounts doubled"]
+    for level, (name, share) in enumerate(zip(names, shares, strict=True)):
+        psi = float(np.sum((share - shares[0]) * np.log(share / shares[0])))
+        base, color = 2.3 - 1.15 * level, theme.wrong if psi > 0.25 else theme.right
+        axes.bar(np.arange(10) + 0.5, share * 2, width=0.9, bottom=base, color=color)
+        note = f": PSI {psi:.2f}" if level else ""
+        axes.text(0.05, base + 0.86, f"{name}{note}", color=theme.text, size=9)
+        axes.plot([0, 10], [base, base], color=theme.muted, lw=1)
+
+
 def write(file: Path, painter: Callable[[Axes, Theme], None], theme: Theme, height: float) -> None:
     """Write one picture; without a date, so that the same code gives the same bytes."""
     figure = Figure(figsize=(8, height))
@@ -128,7 +180,13 @@ def write(file: Path, painter: Callable[[Axes, Theme], None], theme: Theme, heig
 def main(folder: Path = IMAGES) -> None:
     """Write all pictures into a folder."""
     mpl.rcParams.update({"svg.hashsalt": "concepts", "font.size": 10})
-    pictures = [(point_in_time, 2.6), (split, 1.6), (tiles, 2.4)]
+    pictures = [
+        (point_in_time, 2.6),
+        (split, 1.6),
+        (tiles, 2.4),
+        (fill_race, 2.6),
+        (drift, 3.0),
+    ]
     for theme in (LIGHT, DARK):
         for painter, height in pictures:
             write(folder / f"{painter.__name__}_{theme.name}.svg", painter, theme, height)

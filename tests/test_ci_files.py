@@ -70,6 +70,14 @@ def test_the_files_of_github_have_its_form(schema: str) -> None:
     subprocess.run([*uv, *check, *map(str, SCHEMAS[schema])], check=True, timeout=120)
 
 
+def test_actions_are_pinned_by_commit_with_their_version() -> None:
+    files = [*FOLDER.iterdir(), OF_A_WORKSPACE, ROOT / "action.yml"]
+    uses = [use for file in files for use in re.findall(r"uses: (.+)", file.read_text())]
+    assert len(uses) > 20
+    pinned = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./lab")
+    assert [use for use in uses if not pinned.fullmatch(use)] == []
+
+
 def test_a_workflow_keeps_the_scorecard_of_what_failed() -> None:
     for of_a_run in (steps(CHECK), action_steps()):
         (upload,) = [step for step in of_a_run if "upload-artifact" in step.get("uses", "")]

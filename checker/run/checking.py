@@ -36,12 +36,20 @@ POLL_S = 0.5
 Grade = Callable[[Path, Sequence[str], OnResult], Scorecard]
 
 
+def next_in_workspace(folder: Path, config: CheckerSettings) -> str | None:
+    """Return the exercise to check next where `folder` is the learner's workspace; else None."""
+    if folder.resolve() == WORKSPACE != ROOT:
+        number = progress.next_exercise(WORKSPACE, config.build_dir)
+        return None if number is None else str(number)
+    return None
+
+
 def criteria(what: str | None) -> list[str]:
     """Return the ids of an exercise, "5", of a criterion and what it needs, "5.3", or all 35.
 
     Raises UserError for anything else.
     """
-    if what is None:
+    if what in (None, "all"):
         return criteria_of(None)
     if what in BY_ID:
         return [criterion.id for criterion in with_needs({what})]
@@ -92,19 +100,24 @@ def check_with(
             progress.record(card, config.build_dir)
         except OSError as error:
             console.print(f"  not stored for lab progress: {escape(str(error))}", highlight=False)
-        show_next_todo(card, console)
+        show_next_todo(card, judge.config, console)
     return card
 
 
-def show_next_todo(card: Scorecard, console: Console) -> None:
-    """Print the place of the TODO to write next, in the first exercise that did not pass."""
+def show_next_todo(card: Scorecard, config: CheckerSettings, console: Console) -> None:
+    """Print the place of the TODO to write next, or where all passed, the next exercise."""
     open_results = (r for r in card.results if r.status is not Status.PASS)
     result = next(open_results, None)
     if result is None:
+        following = next_in_workspace(WORKSPACE, config)
+        console.print(f"  next: lab run {following}" if following else "  all of yours passed")
         return
     file = starter_file(WORKSPACE, result.criterion.exercise)
     if file.is_file() and (todo := next_todo(file, is_begun=is_begun(file))):
         console.print(f"  write: {escape(todo)}", highlight=False, soft_wrap=True)
+    else:
+        number = result.criterion.exercise
+        console.print(f"  run it on your own data: lab run {number}", highlight=False)
 
 
 def watch(

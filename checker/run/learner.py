@@ -1,6 +1,7 @@
 """`lab run N` in a learner's workspace: the learner's scripts, on the lab's data and services."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from checker.submission.workspace import is_begun, starter_file
 from lab.errors import UserError, next_todo
 
 FEAST = Path(sys.executable).with_name("feast")
+FRAME = re.compile(r'^ *File "(?P<file>.+)", line (?P<line>\d+)', re.MULTILINE)
+ERROR = re.compile(r"^[\w.]*(Error|Exception|Exit)\b.*(\n.*)*", re.MULTILINE)
 
 
 def run_in(workspace: Path, number: int | None, data: str | None, config: CheckerSettings) -> None:
@@ -27,9 +30,24 @@ def run_in(workspace: Path, number: int | None, data: str | None, config: Checke
     prepare([exercise], data, config)
     environment = os.environ | {"PYTHONPATH": str(workspace)}
     for command, folder in commands:
-        ended = subprocess.run(command, cwd=folder, env=environment, check=False)
+        errors = subprocess.PIPE if command[0] == str(FEAST) else None
+        ended = subprocess.run(
+            command, cwd=folder, env=environment, stderr=errors, text=True, check=False
+        )
+        if ended.returncode and ended.stderr:
+            raise UserError(mistake_in(ended.stderr, workspace), "correct it, then lab run 1")
         if ended.returncode:
             sys.exit(ended.returncode)
+        sys.stderr.write(ended.stderr or "")
+
+
+def mistake_in(output: str, workspace: Path) -> str:
+    """Return the error that Feast printed, after the last line of the workspace that led to it."""
+    errors = [*ERROR.finditer(output)]
+    message = (errors[-1][0] if errors else output).strip()
+    frames = [(Path(frame["file"]), frame["line"]) for frame in FRAME.finditer(output)]
+    own = [f"{f.relative_to(workspace)}:{n}" for f, n in frames if f.is_relative_to(workspace)]
+    return ": ".join([*own[-1:], message])
 
 
 def _commands(

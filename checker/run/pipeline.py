@@ -130,5 +130,5 @@ def _ensure_data(name: str | None, config: CheckerSettings) -> None:
     else:
         raise UserError(
             f"there is no dataset {name}",
-            "lab data import FILE --map user_id=COLUMN, or DATA=simulated",
+            "choose simulated or complete_journey; lab data import FILE imports another",
         )

@@ -1,13 +1,17 @@
-"""`lab progress`: which criteria of a workspace passed when they were last checked."""
+"""`lab progress`: the criteria of a workspace that passed when last checked, and what is next."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from checker.verdict.brief import CRITERIA, EXERCISES
+from checker.run.runner import criteria_of
+from checker.submission.diff import exercise_diff
+from checker.submission.workspace import STARTER
+from checker.verdict.brief import EXERCISES
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard, write_whole
 from lab.errors import UserError
+from lab.settings import ROOT
 
 FILE = "progress.json"
 GOAL, ADVANCED = 4, (4, 5)  # the brief's: four exercises, one of them advanced
@@ -31,19 +35,38 @@ def read(build_dir: Path) -> dict[str, bool]:
 
 def lines(build_dir: Path) -> Iterator[str]:
     """Yield a line for each exercise, the brief's goal, and the next command."""
-    passed = read(build_dir)
-    complete, following = [], None
+    passed, open_exercises = read(build_dir), unfinished(build_dir)
     for number, title in EXERCISES.items():
-        ids = [criterion.id for criterion in CRITERIA if criterion.exercise == number]
+        ids = criteria_of(number)
         done = sum(passed.get(identifier, False) for identifier in ids)
-        mark = "x" if done == len(ids) else " "
+        mark = " " if number in open_exercises else "x"
         yield f"[{mark}] {number} {title:<42}{done} of {len(ids)}"
-        if done == len(ids):
-            complete.append(number)
-        elif following is None:
-            following = number
-    is_reached = len(complete) >= GOAL and not set(ADVANCED).isdisjoint(complete)
+    complete = EXERCISES.keys() - set(open_exercises)
+    is_reached = len(complete) >= GOAL and not complete.isdisjoint(ADVANCED)
     reached = "reached" if is_reached else "not reached yet"
     yield f"goal: {GOAL} exercises, among them 4 or 5: {reached}"
-    if following is not None:
-        yield f"  next: lab check {following}"
+    if open_exercises:
+        yield "  next: lab check"
+
+
+def unfinished(build_dir: Path) -> list[int]:
+    """Return the exercises of which a criterion has not passed yet."""
+    passed = read(build_dir)
+    return [number for number in EXERCISES if not all(map(passed.get, criteria_of(number)))]
+
+
+def next_exercise(workspace: Path, build_dir: Path) -> int | None:
+    """Return the first exercise that is begun and has not passed, else the first that is open.
+
+    One without a folder, or with the solution's files by `lab new --from`, is left out.
+    """
+    own = [number for number in unfinished(build_dir) if _differs(workspace, number, ROOT)]
+    begun = [number for number in own if _differs(workspace, number, STARTER)]
+    return next(iter(begun or own), None)
+
+
+def _differs(workspace: Path, number: int, other: Path) -> bool:
+    try:
+        return any(exercise_diff(number, workspace, other))
+    except UserError:  # no such folder
+        return False

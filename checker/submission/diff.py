@@ -32,7 +32,7 @@ def exercise_folder(root: Path, number: int) -> Path:
         found = EXERCISE_FOLDER.match(folder.name)
         if folder.is_dir() and found and int(found[1]) == number:
             return folder
-    raise UserError(f"{root} has no folder of exercise {number}", "lab new FOLDER")
+    raise UserError(f"{root} has no folder of exercise {number}", f"lab reset {number}")
 
 
 def compared_files(folder: Path) -> set[Path]:
@@ -44,4 +44,6 @@ def compared_files(folder: Path) -> set[Path]:
 
 
 def _lines(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
+    if not file.is_file():
+        return []
+    return file.read_text(encoding="utf-8-sig", errors="replace").splitlines()

@@ -71,11 +71,9 @@ def is_begun(file: Path) -> bool:
 def reset_exercise(workspace: Path, number: int) -> list[Path]:
     """Restore the files of an exercise that differ from the starter's; return them.
 
-    Each stays as NAME.bak, or NAME.2.bak, which no grader reads. UserError in the solution's own
-    folder, and where the exercise's folder has a name of the learner's own.
+    Each stays as NAME.bak, or NAME.2.bak, which no grader reads. UserError where the exercise's
+    folder has a name of the learner's own.
     """
-    if workspace == ROOT:
-        raise UserError(f"{workspace} is the solution, no workspace", "cd YOUR_WORKSPACE")
     changed = []
     starter = exercise_folder(STARTER, number)
     try:

@@ -1,10 +1,12 @@
-"""`lab check` without a folder grades the right one."""
+"""The folder that a command means without naming it: a workspace, a solution, the reference."""
 
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from checker.cli import folder_with_exercises
+from checker.cli import app, folder_with_exercises
+from lab.errors import UserError
 from lab.settings import ROOT
 
 
@@ -21,3 +23,10 @@ def test_elsewhere_it_is_the_reference(tmp_path: Path) -> None:
     (tmp_path / "exercises_2026").mkdir()
     assert folder_with_exercises(tmp_path) == ROOT
     assert folder_with_exercises(ROOT / "exercise_05_streaming" / "production") == ROOT
+
+
+@pytest.mark.parametrize("words", [["reset", "2"], ["progress"], ["diff", "2"]])
+def test_outside_a_workspace_its_commands_are_one_sentence(words: list[str]) -> None:
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, UserError)
+    assert "is in no workspace" in str(error)

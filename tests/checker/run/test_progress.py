@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from checker.run import progress
+from checker.submission.workspace import make_workspace
 from checker.verdict.brief import BY_ID
 from checker.verdict.outcome import Status
 from checker.verdict.results import Scorecard
@@ -27,7 +28,7 @@ def test_checks_add_up_and_a_later_verdict_counts(tmp_path: Path) -> None:
     assert progress.read(tmp_path) == {"1.1": True, "1.2": True, "2.1": False}
     text = "\n".join(progress.lines(tmp_path))
     assert "[ ] 1 Set up the feature store                  2 of 6" in text
-    assert text.endswith("next: lab check 1")
+    assert text.endswith("next: lab check")
 
 
 def test_the_goal_is_four_exercises_with_an_advanced_one(tmp_path: Path) -> None:
@@ -40,7 +41,26 @@ def test_the_goal_is_four_exercises_with_an_advanced_one(tmp_path: Path) -> None
     assert goal(1, 2, 3, 6).endswith("not reached yet")
     assert goal(1, 2, 4).endswith("not reached yet")
     assert goal(1, 2, 3, 4).endswith(": reached")
-    assert "next: lab check 1" in list(progress.lines(tmp_path / "none"))[-1]
+
+
+def test_the_next_exercise_is_the_first_that_is_begun_and_not_the_solutions(
+    tmp_path: Path,
+) -> None:
+    def passed(number: int) -> None:
+        ids = (identifier for identifier, c in BY_ID.items() if c.exercise == number)
+        progress.record(card_of(dict.fromkeys(ids, Status.PASS)), tmp_path)
+
+    mine = tmp_path / "mine"
+    make_workspace(mine, first=3)
+    assert progress.next_exercise(mine, tmp_path) == 3
+    passed(3)
+    assert progress.next_exercise(mine, tmp_path) == 4
+    file = mine / "exercise_06_monitoring" / "feature_monitoring.py"
+    file.write_bytes(file.read_bytes() + b"LIMIT = 0.25  # caf\xe9\n")
+    assert progress.next_exercise(mine, tmp_path) == 6
+    for number in (4, 5, 6):
+        passed(number)
+    assert progress.next_exercise(mine, tmp_path) is None
 
 
 def test_a_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:

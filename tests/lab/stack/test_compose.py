@@ -79,7 +79,7 @@ def test_on_the_hosts_network_only_the_loopback_interface_is_listened_on(
 
 def test_every_image_is_pinned(every_service: dict[str, Any]) -> None:
     for service in every_service.values():
-        assert re.search(r":v?\d+\.\d+\.\d+(-java\d+)?$", service["image"])
+        assert re.search(r":v?\d+\.\d+\.\d+(-java\d+|-alpine)?$", service["image"])
 
 
 def test_every_service_is_watched(every_service: dict[str, Any]) -> None:
