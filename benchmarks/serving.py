@@ -76,7 +76,7 @@ def require_equal_answers(sides: Sides) -> None:
     Streaming features are left out: Feast returns null for a user without recent payments.
     """
     ours, cached, feasts = (
-        sides.send_all(name, connections=1, count=COMPARED, keep=True).kept
+        sides.send_all(name, connections=1, count=COMPARED, keep=True).contents
         for name in (OURS, CACHED, FEAST)
     )
     for answer, from_cache, from_feast in zip(ours, cached, feasts, strict=True):
@@ -141,7 +141,7 @@ def latency_at_rate(sides: Sides, name: str, prefix: str, sizes: Sizes) -> Itera
 
 def server_p95(answers: Answers) -> float:
     """Return the 95th percentile of the server's own latency, with its inference of 0.01 ms."""
-    taken = [body(answer)["latency_ms"] for answer in answers.kept]
+    taken = [body(answer)["latency_ms"] for answer in answers.contents]
     return float(np.percentile(taken, 95, method="inverted_cdf"))
 
 

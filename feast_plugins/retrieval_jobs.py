@@ -1,7 +1,6 @@
 """Results of the offline store: rows in chunks, computed when they are read."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,11 +12,12 @@ from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.saved_dataset import SavedDatasetStorage, ValidationReference
+from pyarrow.fs import FileType
 
 from feast_plugins.asof_join import TIME, in_order
 from feast_plugins.duckdb_session import connect, tables
 from feast_plugins.entity_rows import EntityRows, FrameRows
-from feast_plugins.parquet_files import remote_files, replace_parquet, write_remote
+from feast_plugins.parquet_files import LOCAL, replace_table
 from feast_plugins.source_files import file_system, file_uri
 from feast_plugins.source_types import as_utc
 from feast_plugins.view_join import ViewJoin
@@ -82,14 +82,12 @@ class ChunkedJob(RetrievalJob):
         location = storage.file_options.uri
         uri = file_uri(location, self._config)
         filesystem, path = file_system(uri, storage.to_data_source())
-        exists = remote_files(filesystem, path) if filesystem else Path(path).exists()
+        filesystem = filesystem or LOCAL
+        exists = filesystem.get_file_info(path).type != FileType.NotFound
         if exists and not allow_overwrite:
             raise SavedDatasetLocationAlreadyExists(location=location)
         chunks = [self.to_arrow()] if self._on_demand else self._chunks()
-        if filesystem:
-            write_remote(chunks, path, filesystem)
-        else:
-            replace_parquet(chunks, Path(path))
+        replace_table(chunks, path, filesystem)
 
     def supports_remote_storage_export(self) -> bool:
         return bool(self._config.offline_store.staging_location)

@@ -14,7 +14,7 @@ from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 from pyarrow.fs import FileSystem
 
-from feast_plugins.parquet_files import parquet_files, partition_values, remote_files
+from feast_plugins.parquet_files import data_files, parquet_files, partition_values
 
 OUT_OF_REACH = (OSError, pa.ArrowInvalid)  # missing, cut off, or not Parquet
 
@@ -91,7 +91,7 @@ def source_files(owner: str, source: DataSource, config: RepoConfig) -> SourceFi
     if filesystem is None:
         return SourceFiles(owner, path, tuple(str(file) for file in parquet_files(Path(path))))
     try:
-        return SourceFiles(owner, uri, tuple(remote_files(filesystem, path)), filesystem)
+        return SourceFiles(owner, uri, tuple(data_files(path, filesystem)), filesystem)
     except OSError as error:
         raise SourceError(f"{owner}: {uri} cannot be read: {error}") from error
 

@@ -13,7 +13,7 @@ from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
 from feast_plugins.duckdb_session import instant, quoted
 from feast_plugins.feature_source import CheckedSource, check_columns, key_type, promoted_type
-from feast_plugins.parquet_files import append_parquet, append_remote
+from feast_plugins.parquet_files import LOCAL, append_rows_to
 from feast_plugins.retrieval_jobs import ROWS, QueryJob
 from feast_plugins.source_files import SourceError, source_files
 from feast_plugins.source_reader import read_columns
@@ -103,7 +103,4 @@ def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConf
         rows = rows.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise SourceError(f"{owner}: {files.path} cannot hold the rows: {error}") from error
-    if files.filesystem:
-        append_remote(rows, files.path.removeprefix("s3://"), files.filesystem)
-    else:
-        append_parquet(rows, Path(files.path))
+    append_rows_to(files.path.removeprefix("s3://"), rows, files.filesystem or LOCAL)

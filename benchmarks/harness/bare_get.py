@@ -23,14 +23,14 @@ class Payment(BaseModel):
     transaction_amount: float
 
 
-class Held(BaseModel):
+class FeatureValue(BaseModel):
     """The value in Redis."""
 
     user_id: str
     value: str | None
 
 
-@app.post("/predict", response_model=Held)
-async def get(payment: Payment) -> Held:
+@app.post("/predict", response_model=FeatureValue)
+async def get(payment: Payment) -> FeatureValue:
     value = await redis.get(KEY.format(user_id=payment.user_id))
-    return Held(user_id=payment.user_id, value=value)
+    return FeatureValue(user_id=payment.user_id, value=value)

@@ -65,8 +65,8 @@ def newest_duckdb(
     needed = [f"{name}=={version(name)}" for name in ("pandas", "pyarrow", "numpy")]
     python = environment("duckdb", NEWEST, *needed)
     with peer_process(python, SIDE, *map(str, files)) as peer:
-        peer.ask("warm up")
-        yield lambda: float(peer.ask("run")["seconds"]), pd.read_parquet(files[2])
+        peer.query("warm up")
+        yield lambda: float(peer.query("run")["seconds"]), pd.read_parquet(files[2])
 
 
 def polars_join(payments: pd.DataFrame, tables: Sequence[Snapshots]) -> pd.DataFrame:

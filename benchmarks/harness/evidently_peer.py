@@ -29,7 +29,7 @@ class Evidently:
 
     def report(self, statistic: str) -> Answer:
         """Run a report of one statistic over all features."""
-        return Answer(**self.peer.ask(statistic))
+        return Answer(**self.peer.query(statistic))
 
     def peak_gib(self) -> float:
         """Return the process's peak so far."""

@@ -67,13 +67,13 @@ class Figure:
         return cls(name, value, unit, peer, medians[peer], ratio, interval)
 
     @property
-    def judged(self) -> float:
+    def bounded(self) -> float:
         """Return the value that a requirement bounds: the ratio, if there is one."""
         return self.value if self.ratio is None else self.ratio
 
     def holds(self, bound: Mapping[str, float]) -> bool:
         """Return True if the figure is within its bound, {"min": …} or {"max": …}."""
-        return all(HOLDS[kind](self.judged, limit) for kind, limit in bound.items())
+        return all(HOLDS[kind](self.bounded, limit) for kind, limit in bound.items())
 
 
 def read_required(file: Path = REQUIRED) -> Required:

@@ -31,7 +31,7 @@ class Load:
 
     With a `rate`, each has a scheduled time and its latency counts from there (open loop); without,
     a connection sends its next one after the answer to its last, for `seconds` (closed loop). After
-    `patience_s` without any answer, each outstanding request counts as an error.
+    `timeout_s` without any answer, each outstanding request counts as an error.
     """
 
     port: int
@@ -41,7 +41,7 @@ class Load:
     seconds: float = inf
     rate: float | None = None
     keep: bool = False
-    patience_s: float = 10.0
+    timeout_s: float = 10.0
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Answers:
     seconds: float
     cpu_seconds: float
     errors: Counter[str]
-    kept: list[bytes] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
@@ -104,7 +104,7 @@ class _Sender:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._requests = islice(cycle(load.requests), load.count)
-        self._due: deque[tuple[float, bytes]] = deque()
+        self._pending: deque[tuple[float, bytes]] = deque()
         self._idle: deque[_Connection] = deque()
         self._in_flight = 0
         self._all_sent = False
@@ -112,7 +112,7 @@ class _Sender:
         self._stop_at = inf
         self._milliseconds: list[float] = []
         self._errors: Counter[str] = Counter()
-        self._kept: list[bytes] = []
+        self._contents: list[bytes] = []
 
     async def run(self) -> Answers:
         loop = asyncio.get_running_loop()
@@ -124,22 +124,22 @@ class _Sender:
         began, cpu = time.perf_counter(), time.process_time()
         self._stop_at = began + self._load.seconds
         if self._load.rate is None:
-            self._send_what_is_due()
+            self._send_pending()
         else:
             await self._keep_pace(began, self._load.rate)
         await self._wait_for_the_last()
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         for connection in self._idle.copy():
             connection.close()
-        return Answers(np.array(self._milliseconds), seconds, cpu, self._errors, self._kept)
+        return Answers(np.array(self._milliseconds), seconds, cpu, self._errors, self._contents)
 
     async def _keep_pace(self, began: float, rate: float) -> None:
         for number, request in enumerate(self._requests):
-            due = began + number / rate
-            if (ahead := due - time.perf_counter()) > 0:
+            scheduled = began + number / rate
+            if (ahead := scheduled - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead)
-            self._due.append((due, request))
-            self._send_what_is_due()
+            self._pending.append((scheduled, request))
+            self._send_pending()
         self._all_sent = True
 
     async def _wait_for_the_last(self) -> None:
@@ -148,49 +148,49 @@ class _Sender:
         answers = -1
         while not self._finished.is_set():
             if answers == len(self._milliseconds):
-                self._errors["no answer"] += self._in_flight + len(self._due)
+                self._errors["no answer"] += self._in_flight + len(self._pending)
                 return
             answers = len(self._milliseconds)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._finished.wait(), self._load.patience_s)
+                await asyncio.wait_for(self._finished.wait(), self._load.timeout_s)
 
     def _next(self) -> tuple[float, bytes] | None:
         if self._load.rate is not None:
-            return self._due.popleft() if self._due else None
+            return self._pending.popleft() if self._pending else None
         now = time.perf_counter()
         request = next(self._requests, None) if now < self._stop_at else None
         self._all_sent = request is None
         return None if request is None else (now, request)
 
-    def _send_what_is_due(self) -> None:
+    def _send_pending(self) -> None:
         while self._idle and (work := self._next()):
             self._in_flight += 1
             self._idle.popleft().send(*work)  # in turn: a server closes an idle connection
 
-    def answered(self, connection: "_Connection", due: float, answer: bytes) -> None:
+    def answered(self, connection: "_Connection", scheduled: float, answer: bytes) -> None:
         """Record a sample; the connection is free again."""
-        self._milliseconds.append((time.perf_counter() - due) * 1e3)
+        self._milliseconds.append((time.perf_counter() - scheduled) * 1e3)
         if not answer.startswith(b"HTTP/1.1 200"):
             self._errors[answer[9:12].decode()] += 1
         if self._load.keep:
-            self._kept.append(answer)
+            self._contents.append(answer)
         self._in_flight -= 1
         self._idle.append(connection)
-        self._send_what_is_due()
+        self._send_pending()
         self._note_end()
 
-    def lost(self, connection: "_Connection", due: float | None) -> None:
+    def lost(self, connection: "_Connection", scheduled: float | None) -> None:
         """Record a connection that the server closed, perhaps with a request on it."""
-        if due is None:
+        if scheduled is None:
             self._idle.remove(connection)
         else:
-            self._milliseconds.append((time.perf_counter() - due) * 1e3)
+            self._milliseconds.append((time.perf_counter() - scheduled) * 1e3)
             self._errors["connection lost"] += 1
             self._in_flight -= 1
             self._note_end()
 
     def _note_end(self) -> None:
-        if self._all_sent and not self._in_flight and not self._due:
+        if self._all_sent and not self._in_flight and not self._pending:
             self._finished.set()
 
 
@@ -200,13 +200,13 @@ class _Connection(asyncio.Protocol):
     def __init__(self, sender: _Sender) -> None:
         self._sender = sender
         self._answer = b""
-        self._due: float | None = None
+        self._scheduled: float | None = None
 
     def connection_made(self, transport: Any) -> None:
         self._transport: asyncio.WriteTransport = transport
 
-    def send(self, due: float, request: bytes) -> None:
-        self._due = due
+    def send(self, scheduled: float, request: bytes) -> None:
+        self._scheduled = scheduled
         self._transport.write(request)
 
     def close(self) -> None:
@@ -222,10 +222,10 @@ class _Connection(asyncio.Protocol):
         if len(self._answer) < head + 4 + int(length[1]):
             return
         answer, self._answer = self._answer, b""
-        due, self._due = self._due, None
-        assert due is not None, "an answer without a request"
-        self._sender.answered(self, due, answer)
+        scheduled, self._scheduled = self._scheduled, None
+        assert scheduled is not None, "an answer without a request"
+        self._sender.answered(self, scheduled, answer)
 
     def connection_lost(self, _: Exception | None) -> None:
-        due, self._due = self._due, None
-        self._sender.lost(self, due)
+        scheduled, self._scheduled = self._scheduled, None
+        self._sender.lost(self, scheduled)

@@ -19,7 +19,7 @@ class Peer:
 
     process: subprocess.Popen[str]
 
-    def ask(self, line: str) -> dict[str, Any]:
+    def query(self, line: str) -> dict[str, Any]:
         """Send a line and return the answer."""
         assert self.process.stdin is not None
         print(line, file=self.process.stdin, flush=True)

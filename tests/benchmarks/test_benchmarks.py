@@ -154,7 +154,7 @@ def test_a_bound_is_about_the_ratio_where_there_is_one(figure: Figure, is_short:
 
 
 @pytest.mark.parametrize(("gib", "status"), [(1.0, 0), (100.0, 1)])
-def test_the_exit_status_tells_a_shortfall_after_all_is_written(
+def test_the_exit_status_reports_a_shortfall_after_all_is_written(
     gib: float, status: int, tmp_path: Path
 ) -> None:
     def figures() -> Iterator[Figure]:

@@ -106,23 +106,23 @@ def test_a_closed_loop_has_one_request_on_each_connection(client: HttpClient) ->
     assert (server.connections, server.most_at_once, len(server.requests)) == (5, 5, 20)
 
 
-def test_in_an_open_loop_latency_counts_from_the_moment_a_request_was_due(
+def test_in_an_open_loop_latency_counts_from_the_moment_a_request_was_scheduled(
     client: HttpClient,
 ) -> None:
     """The first request blocks the one connection; later ones are late, and the delay counts."""
-    due_s, held = 0.01, Event()
+    interval_s, blocked = 0.01, Event()
 
     def reply(number: int) -> bytes:
         if number == 0:
-            held.wait(0.3)  # no test sets it: the server stalls
+            blocked.wait(0.3)  # no test sets it: the server stalls
         return answer()
 
     with served(reply) as server:
-        load = Load(server.port, REQUESTS, connections=1, count=10, rate=1 / due_s)
+        load = Load(server.port, REQUESTS, connections=1, count=10, rate=1 / interval_s)
         answers = client.send(load)
     assert answers.milliseconds[0] >= 300
     for number, milliseconds in enumerate(answers.milliseconds):
-        assert milliseconds >= 300 - 1e3 * number * due_s
+        assert milliseconds >= 300 - 1e3 * number * interval_s
 
 
 def test_an_answer_that_is_no_200_is_an_error_with_its_status(client: HttpClient) -> None:
@@ -149,7 +149,7 @@ def test_who_gets_no_answer_gives_up(client: HttpClient) -> None:
         return answer()
 
     with served(reply) as server:
-        load = Load(server.port, REQUESTS, connections=1, count=3, patience_s=0.2)
+        load = Load(server.port, REQUESTS, connections=1, count=3, timeout_s=0.2)
         answers = client.send(load)
         never.set()
     assert answers.errors == {"no answer": 1}

@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from pyarrow.fs import FileSelector, S3FileSystem
 
 from feast_plugins.feature_source import SourceError
-from feast_plugins.parquet_files import write_remote
+from feast_plugins.parquet_files import replace_table
 from tests.feast_plugins.asof_repo import (
     ROWS,
     at,
@@ -115,11 +115,11 @@ def objects(bucket: S3FileSystem, path: str) -> list[str]:
 @pytest.mark.parametrize("name", ["notes.csv", "rows.parquet", "day=1/part-0.parquet"])
 def test_a_folder_in_s3_with_other_objects_is_left_alone(bucket: S3FileSystem, name: str) -> None:
     rows = pa.table({"value": [1]})
-    write_remote([rows], f"bucket/{name[:3]}", bucket)
+    replace_table([rows], f"bucket/{name[:3]}", bucket)
     pq.write_table(rows, f"bucket/{name[:3]}/{name}", filesystem=bucket)
     before = objects(bucket, f"bucket/{name[:3]}")
     with pytest.raises(FileExistsError, match=f"is a folder with other files, .*/{name}"):
-        write_remote([rows], f"bucket/{name[:3]}", bucket)
+        replace_table([rows], f"bucket/{name[:3]}", bucket)
     assert objects(bucket, f"bucket/{name[:3]}") == before
 
 
@@ -129,10 +129,10 @@ def test_a_write_to_s3_that_fails_leaves_what_was_there(bucket: S3FileSystem, pa
         yield pa.table({"value": [2]})
         raise ValueError("out of luck")
 
-    write_remote([pa.table({"value": [1]})], f"bucket/{path}", bucket)
+    replace_table([pa.table({"value": [1]})], f"bucket/{path}", bucket)
     before = objects(bucket, "bucket")
     with pytest.raises(ValueError, match="out of luck"):
-        write_remote(chunks(), f"bucket/{path}", bucket)
+        replace_table(chunks(), f"bucket/{path}", bucket)
     assert objects(bucket, "bucket") == before
     assert pq.read_table(f"bucket/{path}", filesystem=bucket)["value"].to_pylist() == [1]
 
