@@ -156,17 +156,6 @@ def test_offsets_of_an_earlier_job_that_still_runs_do_not_count(log: Log) -> Non
     assert log.reaches(log.clock.now)
 
 
-def test_a_reader_whose_place_has_expired_reads_all_that_is_retained(log: Log) -> None:
-    """By default librdkafka goes on at the end."""
-    log.send(0)
-    reader = TopicReader(TRANSACTIONS)
-    assert len(list(reader.to_the_end())) == 1
-    log.send(0, 0, 0, 0)
-    expired = [TopicPartition(TRANSACTIONS, 0, 3)]
-    AdminClient(dict(log.address)).delete_records(expired)[expired[0]].result(PATIENCE_S)
-    assert [message.offset() for message in reader.to_the_end()] == [3, 4]
-
-
 def test_a_log_that_is_gone_is_not_counted(log: Log) -> None:
     """A log without partitions would be counted to its end."""
     with pytest.raises(KafkaException, match="UNKNOWN_TOPIC"):

@@ -131,8 +131,12 @@ def test_a_mirror_of_the_log_is_compared_with_it(admin: AdminClient, broker: Kaf
 
 @pytest.mark.parametrize("missing", ["kafka_port", "redis_port"])
 def test_a_comparison_without_a_service_names_it(
-    admin: AdminClient, missing: str, point_settings: PointSettings
+    admin: AdminClient,
+    missing: str,
+    point_settings: PointSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("exercise_05_streaming.topics.TIMEOUT_S", 1)
     point_settings(**{missing: (port := free_port())})
     compare = differences if missing == "redis_port" else lambda: replay_differences(MIRROR)
     with pytest.raises(UserError, match=rf"127\.0\.0\.1:{port}: .*\n.*lab up"):
