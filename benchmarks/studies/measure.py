@@ -21,7 +21,7 @@ from exercise_02_pit_training.generate_training_data import LABEL_MATURITY
 from lab.dataset.importer import import_complete_journey
 from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
-from lab.feature_store import feast_says_nothing
+from lab.feature_store import quiet_feast
 from lab.learn import settings
 
 PAYMENTS = 1_000_000
@@ -49,7 +49,7 @@ def measure(parts: Sequence[Part], payments: int) -> pd.DataFrame:
 
 def figures(parts: Sequence[Part], hindsight: timedelta) -> pd.DataFrame:
     """Return the figures of the present data."""
-    with feast_says_nothing():
+    with quiet_feast():
         apply_definitions()
     study = Study(hindsight)
     return as_frame(figure for part in parts for figure in part(study))

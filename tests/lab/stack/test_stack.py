@@ -1,6 +1,5 @@
 """The life of the services as processes: real ones, on private ports."""
 
-import contextlib
 import json
 import os
 import re
@@ -214,19 +213,3 @@ def test_another_port_than_the_running_one_is_refused(
     with pytest.raises(UserError, match=f"already runs at 127.0.0.1:{config.redis_port}"):
         up(["redis"], elsewhere)
     assert redis_status(elsewhere) == redis_status()
-
-
-def test_a_private_redis_can_be_stopped_and_started(tmp_path: Path) -> None:
-    with contextlib.suppress(InterruptedError), private_redis(tmp_path) as server:
-        client = server.client()
-        client.set("key", "value")
-        process = server.pid_file.process()
-        server.stop()
-        with pytest.raises(redis.ConnectionError):
-            client.get("key")
-        server.start()
-        assert client.get("key") == b"value"
-        raise InterruptedError
-    assert not server.is_running()
-    assert process is not None
-    assert not process.is_running()
