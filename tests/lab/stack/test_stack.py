@@ -189,16 +189,6 @@ def test_a_tool_killed_half_way_leaves_what_up_recovers_from(
     assert not half_started.is_running()
 
 
-def test_a_redis_outlives_its_tool_and_is_adopted(config: Settings, redis_status: Status) -> None:
-    killed = tool(config)
-    eventually(lambda: redis_status().state == "up")
-    killed.kill()
-    killed.wait()
-    pid = redis_status().pid
-    up(["redis"], config)
-    assert redis_status().pid == pid
-
-
 def test_two_ups_at_once_start_one_redis(config: Settings, redis_status: Status) -> None:
     tools = [tool(config), tool(config)]
     assert [found.wait(60) for found in tools] == [0, 0]
