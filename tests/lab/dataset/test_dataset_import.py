@@ -109,6 +109,16 @@ def test_local_times_ids_and_stand_ins(
     assert manifest.read(data) == described
 
 
+def test_old_times_move_by_whole_weeks_to_the_week_before_the_as_of(
+    data: Path, tmp_path: Path
+) -> None:
+    described = load(data, write_csv(tmp_path, ROWS), shift_to_now=True)
+    last = rows_of(data)[-1]["event_timestamp"]
+    assert AS_OF - timedelta(weeks=1) <= last < AS_OF
+    assert last - MOMENTS[-1] == timedelta(weeks=described.shifted_weeks)
+    assert described.shifted_weeks == 18
+
+
 def test_without_an_as_of_the_data_end_with_their_last_hour(data: Path, tmp_path: Path) -> None:
     described = load(data, write_csv(tmp_path, ROWS), as_of=None)
     assert described.as_of == datetime(2025, 10, 26, 3, tzinfo=UTC)
