@@ -105,10 +105,13 @@ def watching(folder: Path) -> Iterator[None]:
     textfiles = settings.data_dir / "monitoring"
     textfiles.mkdir(exist_ok=True)
     programs = [
-        (debian("prometheus"), "--config.file=prometheus.yml", listen(port_here(9090))),
+        (
+            *(debian("prometheus"), "--config.file=prometheus.yml"),
+            *("--storage.tsdb.path=metrics", listen(port_here(9090))),
+        ),
         (
             *(debian("prometheus-alertmanager"), "--config.file=alertmanager.yml"),
-            *("--cluster.listen-address=", listen(port_here(9093))),
+            *("--storage.path=alerts", "--cluster.listen-address=", listen(port_here(9093))),
         ),
         (
             *(debian("prometheus-redis-exporter"), listen(port_here(9121))),
