@@ -103,7 +103,8 @@ def watching(folder: Path) -> Iterator[None]:
     shutil.copy(PRODUCTION / "monitoring.rules.yml", folder)
     listen = "--web.listen-address=127.0.0.1:{}".format
     textfiles = settings.data_dir / "monitoring"
-    textfiles.mkdir(exist_ok=True)
+    shutil.rmtree(textfiles, ignore_errors=True)  # a run before the last one publishes nothing
+    textfiles.mkdir()
     programs = [
         (
             *(debian("prometheus"), "--config.file=prometheus.yml"),
