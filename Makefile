@@ -3,8 +3,7 @@ LAB := .venv/bin/lab
 
 .PHONY: run test quick lint size words docs notebooks drills matrix mutation-score seeds check \
 	production bench plugins-matrix payoff incidents airflow drift-figures scale scale-figures scale-lock \
-	observability \
-	up down lock clean setup redis java
+	observability up down lock clean setup redis java
 
 run: setup redis java ## run the exercises, grade the reference; DATA=complete_journey for the real data
 	$(LAB) run $(if $(DATA),--data $(DATA))

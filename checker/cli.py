@@ -1,5 +1,6 @@
 """The command line `lab`: the lab's own commands, run, and those of grading."""
 
+import errno
 import signal
 import sys
 import traceback
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.syntax import Syntax
 
 from checker.render import RENDERERS, Form
@@ -26,6 +28,7 @@ from lab.variables import unknown_variables
 
 EXERCISES = "[Ee]xercise[!a-z]*"
 SOME_FAILED, STOPPED = 1, 128
+UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 Out = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output")]
 
@@ -306,8 +309,17 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        print_error(error)
         sys.exit(USER_ERROR)
-    except Exception:  # noqa: BLE001 - uncaught it ends with 1, and that some criteria failed
+    except Exception as error:  # noqa: BLE001 - uncaught it ends with 1, and that some criteria failed
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            place = error.filename or Path.cwd()
+            print_error(UserError(f"{place}: {error.strerror}", f"df -h . && ls -ld {place}"))
+            sys.exit(USER_ERROR)
         traceback.print_exc()
         sys.exit(OUR_ERROR)
+
+
+def print_error(error: UserError) -> None:
+    message = f"[red]error:[/] {escape(str(error))}"
+    Console(stderr=True).print(message, highlight=False, soft_wrap=True)

@@ -101,21 +101,7 @@ def with_declared_types(frame: pd.DataFrame, store: "FeatureStore") -> pd.DataFr
 
 
 @contextmanager
-def feast_says_nothing() -> Iterator[None]:
+def quiet_feast() -> Iterator[None]:
     """Keep Feast's banners from the output: the scripts print their own messages."""
     with redirect_stdout(io.StringIO()):
         yield
-
-
-@contextmanager
-def out_of_memory_is_loud() -> Iterator[None]:
-    """Turn Redis's out-of-memory error into a sentence with the next command."""
-    try:
-        yield
-    except redis.OutOfMemoryError as error:
-        memory: Any = connect_redis().info("memory")
-        limit = memory["maxmemory_human"]
-        raise UserError(
-            f"Redis refused to write: its memory limit of {limit} is reached",
-            "LAB_REDIS_MAXMEMORY=4gb lab up redis, after lab down",
-        ) from error

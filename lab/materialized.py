@@ -1,4 +1,4 @@
-"""The end of each view's last materialization, and the number of runs."""
+"""The end of each view's last materialization."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ class Progress:
     def __init__(self, store: "FeatureStore", client: redis.Redis) -> None:
         self._client = client
         self._key = f"materialized_until:{store.project}"
-        self._runs = f"materialization_runs:{store.project}"
 
     def until(self, view: str) -> datetime | None:
         """Return the time up to which arrived rows are in Redis; None before the first run."""
@@ -37,9 +36,5 @@ class Progress:
         self._client.hset(self._key, view, latest.isoformat())
 
     def clear(self) -> None:
-        """Delete the progress of the views; the count of runs continues."""
+        """Delete the progress of the views."""
         self._client.delete(self._key)
-
-    def count_run(self) -> None:
-        """Count a run, a backfill too, so that feature caches expire; `until` stays unchanged."""
-        self._client.incr(self._runs)

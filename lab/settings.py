@@ -76,7 +76,6 @@ class Settings(LearnerSettings):
     allowed_ahead: timedelta = timedelta(minutes=1)
     session_gap: timedelta = timedelta(minutes=30)
     tiles_poll_s: Seconds = 0.05
-    redis_check_s: Seconds = 1
     writer_timeout_s: Seconds = 60
 
     # Flink

@@ -35,4 +35,4 @@ def draw_panel(axes: Axes, title: str, series: list[Series], text: str, muted: s
     for legend, seconds, values in series:
         axes.plot(seconds, values, lw=1.3, label=legend)
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=6, frameon=False, ncols=2, loc="best", labelcolor=text)
+    axes.legend(fontsize=6, frameon=False, loc="best", labelcolor=text)

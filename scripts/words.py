@@ -59,6 +59,7 @@ REPLACEMENTS = {
     "ledger": "outbox, alert state",
     "announce|announced|announces": "notify",
     "findings": "alert rules",
+    "floors": "solution, production",
     "recount|recounts|recounted": "recompute, reconcile",
     "drill|drills": "fault-injection test",
     "thief|thieves": "fraudster",

@@ -58,26 +58,30 @@ class RedisProxy:
                 self._sockets += [client, server]
                 is_sent = threading.Event()  # since the last reply
                 threading.Thread(
-                    target=self._ask, args=(client, server, is_sent), daemon=True
+                    target=self._forward, args=(client, server, is_sent), daemon=True
                 ).start()
                 threading.Thread(
-                    target=self._answer, args=(server, client, is_sent), daemon=True
+                    target=self._reply, args=(server, client, is_sent), daemon=True
                 ).start()
 
-    def _ask(self, client: socket.socket, server: socket.socket, asked: threading.Event) -> None:
+    def _forward(
+        self, client: socket.socket, server: socket.socket, is_sent: threading.Event
+    ) -> None:
         with suppress(OSError):
             while content := client.recv(65536):
-                self.round_trips += not asked.is_set()
+                self.round_trips += not is_sent.is_set()
                 self.reads += content.count(b"HMGET")
-                asked.set()
+                is_sent.set()
                 server.sendall(content)
 
-    def _answer(self, server: socket.socket, client: socket.socket, asked: threading.Event) -> None:
+    def _reply(
+        self, server: socket.socket, client: socket.socket, is_sent: threading.Event
+    ) -> None:
         with suppress(OSError):
             while content := server.recv(65536):
                 self._replies_flow.wait()
                 self._closed.wait(self._delay_s)
-                asked.clear()
+                is_sent.clear()
                 client.sendall(content)
 
 

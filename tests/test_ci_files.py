@@ -23,6 +23,7 @@ OF_A_WORKSPACE = ROOT / "lab" / "starter" / ".github" / "workflows" / "check.yml
 SCHEMAS = {
     "vendor.github-workflows": [*FOLDER.iterdir(), OF_A_WORKSPACE],
     "vendor.github-actions": [ROOT / "action.yml"],
+    "vendor.github-issue-forms": [*(ROOT / ".github" / "ISSUE_TEMPLATE").iterdir()],
     "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
 }
 CONTAINERFILE = (ROOT / "Containerfile").read_text().replace("\\\n", "")
@@ -242,11 +243,3 @@ def test_the_development_container_runs_commands_of_the_project() -> None:
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     for command in container["onCreateCommand"].split(" && "):
         assert_runs(shlex.split(command))
-
-
-def test_the_issue_forms_are_valid() -> None:
-    folder = ROOT / ".github"
-    for form in (folder / "ISSUE_TEMPLATE").iterdir():
-        content = yaml.safe_load(form.read_text())
-        assert {"name", "description", "body"} <= set(content)
-        assert all(part["type"] in {"textarea", "input"} for part in content["body"])

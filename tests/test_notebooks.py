@@ -26,7 +26,7 @@ def test_a_notebook_prints_what_is_stored_in_it(notebook: Path, executed: Path) 
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda file: file.stem)
-def test_a_notebook_asks_three_questions_and_folds_the_answers(notebook: Path) -> None:
+def test_a_notebook_has_three_questions_with_folded_answers(notebook: Path) -> None:
     cells = nbformat.read(notebook, as_version=4).cells
     answers = [cell for cell in cells if "<details><summary>Answer</summary>" in cell.source]
     assert [cell.source.strip()[:4] for cell in answers] == ["**1.", "**2.", "**3."]

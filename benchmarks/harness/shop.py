@@ -14,7 +14,7 @@ from exercise_04_serving.production.onnx_model import convert
 from exercise_04_serving.train_model import SERVICE, train
 from lab import dataset
 from lab.dataset.simulate import simulate
-from lab.feature_store import connect_redis, feast_says_nothing, open_store
+from lab.feature_store import connect_redis, open_store, quiet_feast
 from lab.settings import settings, utc_now
 
 ROWS = 20_000
@@ -34,7 +34,7 @@ def main() -> None:
         as_of=as_of,
         history=settings.history,
     )
-    with feast_says_nothing():
+    with quiet_feast():
         apply_definitions()
         store = open_store()
         store.materialize(dataset.as_of() - settings.history, dataset.as_of())

@@ -20,7 +20,7 @@ from exercise_02_pit_training.generate_training_data import LABEL_MATURITY
 from lab.dataset.importer import import_complete_journey
 from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
-from lab.feature_store import feast_says_nothing
+from lab.feature_store import quiet_feast
 from lab.learn import settings
 
 HISTORY, AS_OF = timedelta(days=300), datetime(2026, 6, 1, tzinfo=UTC)
@@ -39,7 +39,7 @@ def measure(name: str, payments: int) -> pd.DataFrame:
         import_complete_journey(folder, AS_OF)
     elif not (folder / MANIFEST).exists():
         simulate(folder, transactions=payments, seed=seed, as_of=AS_OF, history=HISTORY)
-    with feast_says_nothing():
+    with quiet_feast():
         apply_definitions()
     with threadpool_limits(1):  # two training threads on two busy cores wait for each other
         study = Study(LABEL_MATURITY if is_real else HINDSIGHT)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from checker.run.runner import criteria_of
 from checker.submission.diff import exercise_diff
@@ -30,7 +31,7 @@ def read(build_dir: Path) -> dict[str, bool]:
     try:
         return dict(json.loads(file.read_text())) if file.exists() else {}
     except (TypeError, ValueError) as error:
-        raise UserError(f"{file} is not of lab check", f"rm {file}") from error
+        raise UserError(f"{file} is not of lab check", f"rm {quote(str(file))}") from error
 
 
 def lines(build_dir: Path) -> Iterator[str]:

@@ -37,7 +37,7 @@ BREACHED_SHARE = 0.4  # of stolen payments are made at a breached merchant
 RISKY_MERCHANT_SHARE = 0.2
 
 NO_VIEW_SHARE = 0.2  # of honest purchases; the Poisson counts of others may be 0 as well
-NO_VIEW_SHARE_OF_THIEVES = 0.5
+NO_VIEW_SHARE_OF_FRAUD = 0.5
 
 NEVER_CHARGED_BACK_SHARE = 0.08  # of approved fraud
 LATE_CHARGEBACK_SHARE = 0.05
@@ -236,7 +236,7 @@ class Views:
 
 def views(people: Population, bought: Purchases) -> Views:
     """Return product views before a purchase; fraudsters have fewer, many honest purchases none."""
-    none = np.where(bought.fraud, NO_VIEW_SHARE_OF_THIEVES, NO_VIEW_SHARE)
+    none = np.where(bought.fraud, NO_VIEW_SHARE_OF_FRAUD, NO_VIEW_SHARE)
     has_views = uniform(bought.key, "has views") >= none
     rates = np.where(has_views, people.views_per_purchase(bought.product), 0.0)
     number = poisson(rates, bought.key, "views")

@@ -32,23 +32,23 @@ def simulate(
 
 
 def write_dataset(
-    data_dir: Path, asked: Simulation, start: datetime, as_of: datetime, *, replace: bool
+    data_dir: Path, simulation: Simulation, start: datetime, as_of: datetime, *, replace: bool
 ) -> Manifest:
     """Write the events from start until as_of, the features and the manifest; then publish them."""
     with staging(data_dir) as stage:
-        write_events(stage, asked, start, as_of)
+        write_events(stage, simulation, start, as_of)
         described = Manifest(
-            name="simulated", simulation=asked, start=start, as_of=as_of, label=LABEL
+            name="simulated", simulation=simulation, start=start, as_of=as_of, label=LABEL
         )
         return release(described, stage, data_dir, replace=replace)
 
 
-def write_events(folder: Path, asked: Simulation, start: datetime, as_of: datetime) -> None:
+def write_events(folder: Path, simulation: Simulation, start: datetime, as_of: datetime) -> None:
     """Write the four raw tables, and the truth that they do not show."""
     first, end = microseconds(start - EPOCH), microseconds(as_of - EPOCH)
     days = range(first // shop.DAY - 1, end // shop.DAY + 2)
-    people = Population(asked.seed, asked.transactions, asked.an_hour, days)
-    hours_at_once = max(24, int(PURCHASES_AT_ONCE / asked.an_hour))
+    people = Population(simulation.seed, simulation.transactions, simulation.an_hour, days)
+    hours_at_once = max(24, int(PURCHASES_AT_ONCE / simulation.an_hour))
     ranges = [
         (begin, min(begin + hours_at_once * shop.HOUR, end))
         for begin in range(first, end, hours_at_once * shop.HOUR)

@@ -77,13 +77,13 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def end(process: psutil.Process, patience_s: float) -> None:
-    """End the process, by force after `patience_s`, and reap it if it is a child."""
+def end(process: psutil.Process, timeout_s: float) -> None:
+    """End the process, by force after `timeout_s`, and reap it if it is a child."""
     try:
         process.terminate()
-        process.wait(patience_s)
+        process.wait(timeout_s)
     except psutil.TimeoutExpired:
         process.kill()
-        process.wait(patience_s)
+        process.wait(timeout_s)
     except psutil.NoSuchProcess:
         return

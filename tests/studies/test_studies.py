@@ -17,7 +17,7 @@ from benchmarks.studies.scoring import as_lines, estimate, pr_auc, with_numbers
 from exercise_01_setup.setup_store import apply_definitions
 from exercise_05_streaming.windows import FEATURES
 from lab.dataset.simulate import simulate
-from lab.feature_store import feast_says_nothing
+from lab.feature_store import quiet_feast
 from lab.settings import settings
 from tests.settings_in_force import settings_in_force
 
@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("studies")
     history = timedelta(days=80)
     simulate(folder, transactions=15_000, seed=3, as_of=AS_OF, history=history)
-    with settings_in_force(data_dir=folder, stores="plugins", seed=3), feast_says_nothing():
+    with settings_in_force(data_dir=folder, stores="plugins", seed=3), quiet_feast():
         apply_definitions()
         yield folder
 

@@ -163,7 +163,7 @@ def streaming_changes(events: Events, user: str) -> set[datetime]:
     return {moment for moment in moments if moment + settings.streaming_delay <= AS_OF}
 
 
-RECOUNTS: dict[str, tuple[Callable[[Events, str, datetime], Values], list[str]]] = {
+DEFINITIONS: dict[str, tuple[Callable[[Events, str, datetime], Values], list[str]]] = {
     "user_stats": (user_stats, ["transactions"]),
     "merchant_stats": (merchant_stats, ["transactions"]),
     "product_stats": (product_stats, ["transactions", "product_views"]),
@@ -172,9 +172,9 @@ RECOUNTS: dict[str, tuple[Callable[[Events, str, datetime], Values], list[str]]]
 }
 
 
-def recount(events: Events, table: str) -> dict[tuple[str, datetime], Values]:
+def recompute(events: Events, table: str) -> dict[tuple[str, datetime], Values]:
     """Return all rows of the definition, without any delay of arrival."""
-    values_of, sources = RECOUNTS[table]
+    values_of, sources = DEFINITIONS[table]
     entity = FEATURE_TABLES[table].names[0]
     firsts: dict[str, datetime] = defaultdict(lambda: AS_OF)
     for source in sources:
@@ -282,7 +282,7 @@ def raw_events(draw: st.DrawFn) -> Events:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(events=raw_events())
-def test_every_value_and_every_row_equals_a_recount(events: Events) -> None:
+def test_every_value_and_every_row_equals_the_recomputed_one(events: Events) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_raw(folder, events)
@@ -290,7 +290,7 @@ def test_every_value_and_every_row_equals_a_recount(events: Events) -> None:
         for table in FEATURE_TABLES:
             rows = published(folder, table)
             assert counted[table] == len(rows)
-            expected = recount(events, table)
+            expected = recompute(events, table)
             entity, _, _, *names = FEATURE_TABLES[table].names
             found = {
                 (row[entity], row["event_timestamp"]): tuple(row[name] for name in names)

@@ -59,7 +59,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return World(folder)
 
 
-def test_no_simple_feature_gives_fraud_away(world: World) -> None:
+def test_no_simple_feature_reveals_fraud(world: World) -> None:
     scores = scan(world.folder)
     assert len(scores) >= 40
     assert scores.max() < 0.5, scores.head()
@@ -69,7 +69,7 @@ def test_look_alikes_leave_the_number_of_payments(world: World) -> None:
     assert len(world.payments) == pytest.approx(settings.transactions, rel=0.05)
 
 
-def test_a_third_of_honest_payments_has_no_view_and_thieves_have_some(world: World) -> None:
+def test_a_third_of_honest_payments_has_no_view_and_fraudsters_have_some(world: World) -> None:
     views, payments = world.read("product_views"), world.payments
     seen = pd.merge_asof(
         payments.sort_values("event_timestamp"),

@@ -87,7 +87,7 @@ def test_every_service_is_watched(every_service: dict[str, Any]) -> None:
     assert unwatched == {"flink-taskmanager"}, "the JobManager watches its TaskManagers"
 
 
-def test_data_are_kept_in_named_volumes(services: dict[str, Any]) -> None:
+def test_data_are_stored_in_named_volumes(services: dict[str, Any]) -> None:
     named = yaml.safe_load(FILE.read_text())["volumes"]
     volumes = [volume for service in services.values() for volume in service["volumes"]]
     sources = [volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
@@ -116,14 +116,14 @@ def engine(
     if which("redis-server") is None:
         pytest.skip("no redis-server: scripts/system-packages redis-server")
     programs(docker=DOCKER.format(folder=tmp_path, redis=which("redis-server")))
-    ask_again()
+    forget_the_engine()
     config = config.model_copy(update={"stack_engine": "auto"})
     yield config, (tmp_path / "calls").read_text
     down(config)
-    ask_again()
+    forget_the_engine()
 
 
-def ask_again() -> None:
+def forget_the_engine() -> None:
     compose.client.cache_clear()
     compose.engine_answers.cache_clear()
 
@@ -163,8 +163,8 @@ def test_an_engine_that_hangs_is_not_waited_for(
     point_settings: PointSettings,
 ) -> None:
     programs("redis-server", docker=f"exec {which('sleep')} 600")
-    ask_again()
+    forget_the_engine()
     point_settings(docker_timeout_s=0.2)
     up(["redis"], config.model_copy(update={"stack_engine": "auto"}))
     assert redis_status().how == "process"
-    ask_again()
+    forget_the_engine()

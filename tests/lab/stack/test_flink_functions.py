@@ -38,7 +38,7 @@ def test_it_is_compiled_once_for_each_text(tmp_path: Path) -> None:
     assert jar.stat().st_mtime_ns == written
 
 
-def test_what_is_no_java_is_said_by_javac_and_leaves_no_jar(tmp_path: Path) -> None:
+def test_javac_reports_what_is_no_java_and_no_jar_remains(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)compiling Twice.java failed .*error"):
         jar_of(SOURCE.replace("return", "retrun"), tmp_path)
     assert not list(tmp_path.rglob("*.jar"))

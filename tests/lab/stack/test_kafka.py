@@ -72,7 +72,7 @@ def test_a_full_disk_is_named(config: Settings) -> None:
     assert not broker.is_running()
 
 
-def test_a_broker_that_dies_while_starting_is_told_with_its_log(config: Settings) -> None:
+def test_a_broker_that_dies_while_starting_is_reported_with_its_log(config: Settings) -> None:
     broker = KafkaBroker(config)
     broker.data.mkdir(parents=True)
     (broker.data / "meta.properties").write_text("version=1\nnode.id=99\ncluster.id=other\n")

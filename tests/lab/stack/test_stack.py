@@ -1,6 +1,5 @@
 """The life of the services as processes: real ones, on private ports."""
 
-import contextlib
 import json
 import os
 import re
@@ -190,16 +189,6 @@ def test_a_tool_killed_half_way_leaves_what_up_recovers_from(
     assert not half_started.is_running()
 
 
-def test_a_redis_outlives_its_tool_and_is_adopted(config: Settings, redis_status: Status) -> None:
-    killed = tool(config)
-    eventually(lambda: redis_status().state == "up")
-    killed.kill()
-    killed.wait()
-    pid = redis_status().pid
-    up(["redis"], config)
-    assert redis_status().pid == pid
-
-
 def test_two_ups_at_once_start_one_redis(config: Settings, redis_status: Status) -> None:
     tools = [tool(config), tool(config)]
     assert [found.wait(60) for found in tools] == [0, 0]
@@ -214,19 +203,3 @@ def test_another_port_than_the_running_one_is_refused(
     with pytest.raises(UserError, match=f"already runs at 127.0.0.1:{config.redis_port}"):
         up(["redis"], elsewhere)
     assert redis_status(elsewhere) == redis_status()
-
-
-def test_a_private_redis_can_be_stopped_and_started(tmp_path: Path) -> None:
-    with contextlib.suppress(InterruptedError), private_redis(tmp_path) as server:
-        client = server.client()
-        client.set("key", "value")
-        process = server.pid_file.process()
-        server.stop()
-        with pytest.raises(redis.ConnectionError):
-            client.get("key")
-        server.start()
-        assert client.get("key") == b"value"
-        raise InterruptedError
-    assert not server.is_running()
-    assert process is not None
-    assert not process.is_running()

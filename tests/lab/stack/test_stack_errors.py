@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_a_redis_that_dies_while_starting_is_told_with_its_log(
+def test_a_redis_that_dies_while_starting_is_reported_with_its_log(
     config: Settings, redis_status: Status
 ) -> None:
     patient = {"stack_timeout_s": 100_000}  # its end is detected, without the full timeout
@@ -120,7 +120,7 @@ def test_an_unknown_service_is_refused(config: Settings, redis_status: Status) -
     assert redis_status().state == "down"
 
 
-def test_without_redis_server_the_error_says_how_to_get_it(
+def test_without_redis_server_the_error_names_the_command(
     config: Settings, programs: Programs
 ) -> None:
     programs()
