@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import redis
+from feast import FeatureStore
 
 from feast_plugins.online_reader import OnlineReader
 from lab.settings import settings, utc_now
@@ -68,12 +69,13 @@ def test_a_killed_master_costs_bounded_errors_and_no_newer_value(
     """A write is repeated until it is acknowledged; a second writer writes versions five older."""
     nodes = connection_string(redis_nodes) + TIMEOUTS
     store = store_at(tmp_path, nodes, redis_type="redis_cluster")
+    second = FeatureStore(config=store.config)  # redis-py's client is of one thread at a fail-over
     store.materialize(START, END)
     reader = OnlineReader.open(store.config, "s", timeout_s=2)
     writes, older_writes, reads = Attempts(), Attempts(), Attempts()
     version, older, found = 0, 0, list[Any]()
 
-    def write(version: int) -> None:
+    def write(store: FeatureStore, version: int) -> None:
         moment = END + timedelta(seconds=version)
         rows = {"user_id": USERS, "value": version, "event_timestamp": moment, "created": moment}
         store.write_to_online_store("v", pd.DataFrame(rows))
@@ -83,11 +85,11 @@ def test_a_killed_master_costs_bounded_errors_and_no_newer_value(
 
     read()
     assert found == list(range(50))
-    with repeated(lambda: older_writes.once(partial(write, version - 5))):
+    with repeated(lambda: older_writes.once(partial(write, second, version - 5))):
         for version in range(1, ROUNDS):
             if version == KILLED_AT:
                 kill_master(redis_nodes)
-            writes.until_done(partial(write, version))
+            writes.until_done(partial(write, store, version))
             reads.until_done(read)
             older += sum(value < version for value in found)
     print(f"writes: {writes}; reads: {reads}; of the second writer: {older_writes}")
