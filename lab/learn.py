@@ -66,6 +66,7 @@ class LearnerSettings(BaseSettings):
     # In place of a port, LAB_REDIS_URL or LAB_KAFKA_BOOTSTRAP: a server that the user runs
     redis_port: Port = Field(6379, validation_alias=port_or_address("LAB_REDIS_PORT"))
     kafka_port: Port = Field(9092, validation_alias=port_or_address("LAB_KAFKA_PORT"))
+    redis_cluster: str | None = None  # HOST:PORT,... for the features; the rest is at redis_port
     api_port: Port = 8000
 
     prediction_log: Path | None = None  # a file for the rows that exercise 4 scores; None is off
@@ -135,7 +136,9 @@ def store_config(stores: str | None = None) -> dict[str, Any]:
     url = "sqlite:///" if registry.get("registry_type") == "sql" else ""
     path = settings.data_dir / Path(registry["path"]).name
     config["registry"] = {**registry, "path": f"{url}{path}"}
-    config["online_store"]["connection_string"] = settings.redis_address
+    config["online_store"]["connection_string"] = settings.redis_cluster or settings.redis_address
+    if settings.redis_cluster:
+        config["online_store"]["redis_type"] = "redis_cluster"
     if (stores or settings.stores) == "plugins":
         for section, part in yaml.safe_load(PLUGINS.read_text()).items():
             config[section] = {**config.get(section, {}), **part}

@@ -25,6 +25,7 @@ PARTS = (
 )
 # The second is Feast's name for it: each worker would make a folder of its own.
 METRICS = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
+WORKER_START_S = 120  # uvicorn replaces a worker that takes longer; imports take seconds
 
 
 def require_parts(names: Collection[str]) -> frozenset[str]:
@@ -66,6 +67,7 @@ def server_config(parts: frozenset[str]) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        timeout_worker_healthcheck=WORKER_START_S,
     )
 
 

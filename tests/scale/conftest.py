@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from lab.settings import settings
+from scale.redis_cluster import RedisNode, redis_cluster
+from tests.waiting import eventually
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,3 +40,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[
         yield started
         if running := SparkSession.getActiveSession():
             running.stop()
+
+
+@pytest.fixture
+def redis_nodes(tmp_path: Path) -> Iterator[list[RedisNode]]:
+    """Yield the nodes of a Redis Cluster that has copied itself to its replicas."""
+    with redis_cluster(tmp_path / "redis") as nodes:
+        eventually(lambda: all(node.is_replicated() for node in nodes))
+        yield nodes
