@@ -133,9 +133,9 @@ def test_the_end_is_sent_once_and_to_the_same_receivers(hook: WebHook, pager: We
         ended = [drift("a", None), drift("b", True), drift("c", True, "critical")]
         state.update([*ended, drift("never open", True)], AS_OF)
     assert [text for text in hook.texts if "RESOLVED" in text] == [
-        "[RESOLVED] drift: b: PSI 0.02",
         "[RESOLVED] drift: c: PSI 0.02",
-    ]
+        "[RESOLVED] drift: b: PSI 0.02",
+    ], "critical ones first"
     trigger, resolve = pager.posts
     assert (trigger["event_action"], resolve["event_action"]) == ("trigger", "resolve")
     assert trigger["dedup_key"] == resolve["dedup_key"]
