@@ -158,7 +158,7 @@ def test_an_end_that_was_not_delivered_is_sent_at_the_next_run(hook: WebHook) ->
 
 
 @pytest.mark.parametrize("unmeasured", [[drift("a", None)], []], ids=["not measured", "no check"])
-def test_an_open_alert_that_is_not_measured_is_sent_when_it_is_due(
+def test_an_open_alert_that_is_not_measured_is_repeated_weekly(
     hook: WebHook, unmeasured: list[Check]
 ) -> None:
     state = AlertState()
