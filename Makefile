@@ -70,7 +70,7 @@ incidents: setup ## replay 90 days with incidents, by two monitors; DAYS=30 for 
 airflow: setup redis ## the DAG of exercise 3 by a real scheduler: backfill, an old run, a pause, retries
 	.venv/bin/python -W ignore -m tests.exercise_03.airflow_schedule
 
-drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, an hour
+drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, an hour of processor time
 	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
 
 observability: setup redis java ## run the dashboard's queries under load, into docs/images; 10 minutes

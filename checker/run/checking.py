@@ -100,7 +100,7 @@ def check_with(
             progress.record(card, config.build_dir)
         except OSError as error:
             console.print(f"  not stored for lab progress: {escape(str(error))}", highlight=False)
-        show_next_todo(card, judge.config, console)
+        show_next_todo(card, config, console)
     return card
 
 

@@ -133,9 +133,9 @@ def test_the_end_is_sent_once_and_to_the_same_receivers(hook: WebHook, pager: We
         ended = [drift("a", None), drift("b", True), drift("c", True, "critical")]
         state.update([*ended, drift("never open", True)], AS_OF)
     assert [text for text in hook.texts if "RESOLVED" in text] == [
-        "[RESOLVED] drift: b: PSI 0.02",
         "[RESOLVED] drift: c: PSI 0.02",
-    ]
+        "[RESOLVED] drift: b: PSI 0.02",
+    ], "critical ones first"
     trigger, resolve = pager.posts
     assert (trigger["event_action"], resolve["event_action"]) == ("trigger", "resolve")
     assert trigger["dedup_key"] == resolve["dedup_key"]
@@ -158,7 +158,7 @@ def test_an_end_that_was_not_delivered_is_sent_at_the_next_run(hook: WebHook) ->
 
 
 @pytest.mark.parametrize("unmeasured", [[drift("a", None)], []], ids=["not measured", "no check"])
-def test_an_open_alert_that_is_not_measured_is_sent_when_it_is_due(
+def test_an_open_alert_that_is_not_measured_is_repeated_weekly(
     hook: WebHook, unmeasured: list[Check]
 ) -> None:
     state = AlertState()

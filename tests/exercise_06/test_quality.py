@@ -63,7 +63,7 @@ def test_nulls_of_every_kind_are_counted(unknown: object) -> None:
 
 @pytest.mark.parametrize("column", ["transaction_count_30d", "avg_transaction_amount"])
 @pytest.mark.parametrize("share", [0.11, 0.15, 0.2])
-def test_planted_outliers_are_told_with_their_share(column: str, share: float) -> None:
+def test_planted_outliers_are_found_with_their_share(column: str, share: float) -> None:
     values, planted = TABLE[column].astype(float), round(share * ROWS)
     values.iloc[:planted] = 50 * values.max()
     checks = check_data_quality(TABLE.assign(**{column: values}))
