@@ -66,6 +66,7 @@ def server_config(parts: frozenset[str]) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        timeout_worker_healthcheck=60,  # a slow start is no dead worker
     )
 
 
