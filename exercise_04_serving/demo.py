@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
@@ -17,9 +17,8 @@ import requests
 from exercise_04_serving.load_test import Payment, draw_payments, load_test
 from lab.learn import UserError, run_script, settings
 
-COMMAND = (sys.executable, "-m", "uvicorn", "app.main:app", "--no-access-log", "--port")
+COMMAND = [sys.executable, "-m", "uvicorn", "app.main:app", "--no-access-log", "--app-dir"]
 START_S = 90
-REQUESTS, RATE = 1_000, 100
 MIN_HIT_RATE = 0.7
 NEW_CUSTOMER: Payment = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 99.0}
 
@@ -30,33 +29,33 @@ def running_api(command: Sequence[str]) -> Iterator[None]:
     with socket.socket() as probe:
         if probe.connect_ex((settings.host, settings.api_port)) == 0:
             raise UserError(f"port {settings.api_port} is in use", "LAB_API_PORT=8001 lab run 4")
+    settings.build_dir.mkdir(parents=True, exist_ok=True)
     log = settings.build_dir / "api.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        api = subprocess.Popen(command, cwd=Path(__file__).parent, stdout=output, stderr=output)
+        api = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + START_S
-        while not is_healthy():
-            if api.poll() is not None or time.monotonic() > deadline:
-                raise UserError("the API did not start", f"less {log}")
-            time.sleep(0.2)
+        if not becomes_healthy(api):
+            raise UserError("the API did not start", f"less {log}")
         yield
     finally:
         api.terminate()
         api.wait(10)
 
 
-def is_healthy() -> bool:
-    """Return False also when nothing listens."""
-    try:
-        return requests.get(f"{settings.api_url}/health", timeout=5).ok
-    except requests.ConnectionError:
-        return False
+def becomes_healthy(api: subprocess.Popen[bytes]) -> bool:
+    """Wait until the API is healthy; return False when it ends or takes too long."""
+    deadline = time.monotonic() + START_S
+    while api.poll() is None and time.monotonic() < deadline:
+        with suppress(requests.ConnectionError):
+            if requests.get(f"{settings.api_url}/health", timeout=5).ok:
+                return True
+        time.sleep(0.2)
+    return False
 
 
 def demonstrate(command: Sequence[str]) -> None:
     """Show single predictions, a batch, latencies under load, and the hit rate."""
-    url, payments = settings.api_url, draw_payments(REQUESTS)
+    url, payments = settings.api_url, draw_payments(1_000)
     print(f"Exercise 4: the serving API on {url}")
     with running_api(command):
         streaming = requests.get(f"{url}/health", timeout=5).json()["streaming"]
@@ -68,7 +67,7 @@ def demonstrate(command: Sequence[str]) -> None:
         batch = {"transactions": payments[:100]}
         found = requests.post(f"{url}/predict/batch", json=batch, timeout=10).json()
         print(f"  a batch of 100 took {found['total_latency_ms']:.1f} ms")
-        asyncio.run(load_test(payments, RATE))
+        asyncio.run(load_test(payments, rate=100))
         hit_rate = requests.get(f"{url}/stats", timeout=5).json()["cache_hit_rate"]
     print(f"  cache hit rate {hit_rate:.0%}, by user and merchant")
     if hit_rate < MIN_HIT_RATE:
@@ -76,7 +75,7 @@ def demonstrate(command: Sequence[str]) -> None:
 
 
 def main() -> None:
-    demonstrate([*COMMAND, str(settings.api_port)])
+    demonstrate([*COMMAND, str(Path(__file__).parent), "--port", str(settings.api_port)])
 
 
 if __name__ == "__main__":

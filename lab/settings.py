@@ -67,7 +67,7 @@ class Settings(LearnerSettings):
     max_in_flight: int = 1_000
     max_reads_at_once: int = 128
     max_body_bytes: int = 262_144
-    prediction_log_days: int = Field(default=30, ge=1)
+    prediction_log_days: int = Field(default=30, ge=1, le=36_500)
 
     # Streaming
     dead_letter_topic: str = "transactions_dead"

@@ -168,7 +168,7 @@ def leakage(study: Study) -> dict[str, pd.DataFrame]:
 
 
 def _by_join(study: Study, **leak: Any) -> tuple[Floats, Floats]:
-    """Train on another join; score test rows joined alike, and those as known at the payment."""
+    """Train on another join; score test rows joined alike, and true test rows."""
     model = study.fit(BATCH, join(study.training, **leak))
     return model(join(study.test, **leak)), model(study.test)
 

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import isnan
+from math import isfinite, isnan, nan
 
 from feast import FeatureStore, FeatureView
 
@@ -76,8 +76,11 @@ class FeatureReader:
 
     async def progress(self) -> float | None:
         """Return the progress time of the streaming job in seconds since 1970; None without one."""
-        published = await self._redis.get(PROGRESS_KEY)
-        return float(published) / 1_000 if published else None
+        try:
+            published = await self._redis.get(PROGRESS_KEY)
+            return float(published) / 1_000 if published else None
+        except ValueError:  # not a number: a job has run, but its time is unknown
+            return nan
 
     def missing(self, features: Features) -> list[str]:
         """Return the names of unknown features. A quiet user's mean is null but not unknown."""
@@ -100,6 +103,6 @@ class FeatureReader:
         rows: list[Features] = [{} for _ in ids]
         for name in feature_names(view):
             for row, value, moment in zip(rows, found[name], found[f"{name}__ts"], strict=True):
-                is_known = value is not None and not isnan(value) and moment >= oldest
+                is_known = value is not None and isfinite(value) and moment >= oldest
                 row[name] = value if is_known else self.quiet.get(name)
         return rows

@@ -89,16 +89,14 @@ async def get_features(serving: Serving, payments: Payments) -> list[Features]:
         {AMOUNT: payment.transaction_amount} | of_batch | recent
         for payment, of_batch, recent in zip(payments, batch, streaming, strict=True)
     ]
-    computed = compute_on_demand_features(serving.reader, rows)
-    return [row | on_demand for row, on_demand in zip(rows, computed, strict=True)]
+    return compute_on_demand_features(serving.reader, rows)
 
 
 def compute_on_demand_features(reader: FeatureReader, rows: Sequence[Features]) -> list[Features]:
-    """Return the features computed from each payment, by the functions in the registry."""
-    inputs = {name: [row[name] for row in rows] for name in rows[0]}
-    columns: dict[str, list[float | None]] = {}
+    """Add the features computed from each payment, by the functions in the registry."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
     for view in reader.on_demand_views:
-        columns |= view.feature_transformation.udf(inputs)
+        columns |= view.feature_transformation.udf(columns)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -125,7 +123,8 @@ async def predict_fraud_batch(
     LATENCY.observe(seconds)
     RESPONSES.labels(request.url.path, "200").inc()
     if serving.log:
-        serving.log.write(request, model.metadata, zip(payments, rows, scores, strict=True))
+        request_id = request.headers.get("x-request-id")
+        serving.log.write(request_id, model.metadata, zip(payments, rows, scores, strict=True))
     predictions = [
         PredictionResponse(
             user_id=payment.user_id,

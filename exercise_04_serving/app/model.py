@@ -6,11 +6,13 @@ training.parquet     the rows of its training and test, for exercise 6
 fraud_detector.json  its version, feature service and version, inputs in order, threshold
 """
 
+import errno
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,13 @@ from uuid import uuid4
 
 import joblib
 import numpy as np
-from fastapi import Request
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
 from exercise_04_serving.app.cache import Features
 from exercise_04_serving.app.features import FeatureReader
-from exercise_04_serving.app.schema import PredictionRequest
+from exercise_04_serving.app.schema import MAX_ID, PredictionRequest
 from lab.learn import UserError, utc_now
 
 PICKLE, METADATA = "fraud_detector.pkl", "fraud_detector.json"
@@ -102,25 +103,30 @@ class PredictionLog:
             problem = f"the log of predictions {file} cannot be written: {error.strerror}"
             raise UserError(problem, "unset LAB_PREDICTION_LOG") from error
 
-    def write(self, request: Request, model: Metadata, rows: Iterable[ScoredRow]) -> None:
+    def write(self, request_id: str | None, model: Metadata, rows: Iterable[ScoredRow]) -> None:
         """Write payments with the model's raw inputs and their scores; a full disk fails none."""
         of_request = {
             "time": utc_now().isoformat(),
-            "request_id": request.headers.get("x-request-id") or uuid4().hex,
+            "request_id": (request_id or uuid4().hex)[:MAX_ID],
             "service": f"{model.service} {model.service_version}",
             "model": model.version,
         }
-        lines = [
-            of_request | payment.model_dump(include=IDS) | {"inputs": inputs, "score": score}
-            for payment, inputs, score in rows
-        ]
         try:
-            self.append(lines)
+            self.append(
+                of_request | payment.model_dump(include=IDS) | {"inputs": inputs, "score": score}
+                for payment, inputs, score in rows
+            )
         except OSError as error:
             service_log.error("a prediction was not logged: %s", error)
 
-    def append(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Append lines to the file. Raises OSError."""
+    def append(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Append whole lines, also when several processes share the file. Raises OSError."""
+        content = "".join(json.dumps(line) + "\n" for line in lines).encode()
         owner_only = partial(os.open, mode=0o600)
-        with open(self.file, "a", encoding="utf-8", opener=owner_only) as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+        with open(self.file, "a+b", buffering=0, opener=owner_only) as file:
+            flock(file, LOCK_EX)
+            end = file.seek(0, os.SEEK_END)
+            if content and end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                content = b"\n" + content  # a full disk or a crash has cut the last line
+            if content and file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from math import isnan
+from math import isfinite
 
 from feast import FeatureStore, FeatureView
 from redis import ConnectionError as RedisConnectionError
@@ -74,4 +74,4 @@ class CompiledReader(FeatureReader):
 
 
 def _is_known(value: object) -> bool:
-    return isinstance(value, int | float) and not isnan(value)
+    return isinstance(value, int | float) and isfinite(value)

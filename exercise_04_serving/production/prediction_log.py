@@ -3,9 +3,10 @@
 A line also has the event time of each stored view, the end of the newest materialization, flags.
 """
 
+import glob
 import os
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from feast import FeatureStore, FeatureView
 from prometheus_client import Counter
 
 from exercise_04_serving.app.cache import Features
-from exercise_04_serving.app.model import PredictionLog
+from exercise_04_serving.app.model import PredictionLog, service_log
 from exercise_04_serving.production.online_reader import CompiledReader
 from feast_plugins.online_features import OnlineFeatures
 from lab.learn import utc_now
@@ -36,9 +37,9 @@ class NotingReader(CompiledReader):
         self._runs_key = f"materialized_until:{store.project}"
 
     def _rows(self, view: FeatureView, found: OnlineFeatures) -> list[Features]:
-        moments = [m.timestamp() if m else None for m in found.event_times[view.name]]
+        times: list[Any] = [m.isoformat() if m else None for m in found.event_times[view.name]]
         rows = super()._rows(view, found)
-        return [row | {view.name + TIME: m} for row, m in zip(rows, moments, strict=True)]
+        return [row | {view.name + TIME: time} for row, time in zip(rows, times, strict=True)]
 
     async def _look(self) -> None:
         """Look for new materializations as often as for progress."""
@@ -57,16 +58,17 @@ class TracedLog(PredictionLog):
         self._common, self._days, self._reader = file, days, reader
         super().__init__(file)
 
-    def append(self, lines: Sequence[dict[str, Any]]) -> None:
+    def append(self, lines: Iterable[dict[str, Any]]) -> None:
         """Append lines to the day's file, and count those that are lost. Raises OSError."""
+        described = [line | self._described(line["inputs"]) for line in lines]
+        todays = self._named(f"{utc_now():%Y-%m-%d}-{os.getpid()}")
+        if self.file != todays:
+            self.file = todays
+            self._delete_old()
         try:
-            todays = self._named(f"{utc_now():%Y-%m-%d}-{os.getpid()}")
-            if self.file != todays:
-                self.file = todays
-                self._delete_old()
-            super().append([line | self._described(line["inputs"]) for line in lines])
+            super().append(described)
         except OSError:
-            ERRORS.inc(len(lines))
+            ERRORS.inc(len(described))
             raise
 
     def _named(self, part: str) -> Path:
@@ -75,17 +77,21 @@ class TracedLog(PredictionLog):
     def _delete_old(self) -> None:
         """Delete the files of all processes that are older than the retention."""
         oldest = self._named(f"{utc_now() - timedelta(days=self._days):%Y-%m-%d}")
-        for file in self._common.parent.glob(self._named("????-??-??-*").name):
-            if file.name < oldest.name:
-                file.unlink(missing_ok=True)
+        named = (glob.escape(part) for part in (f"{self._common.stem}-", self._common.suffix))
+        for file in self._common.parent.glob("????-??-??-*".join(named)):
+            try:
+                if file.name < oldest.name:
+                    file.unlink(missing_ok=True)
+            except OSError as error:
+                service_log.error("an old log of predictions was not deleted: %s", error)
 
     def _described(self, inputs: Features) -> dict[str, Any]:
         """Return the inputs, and what their notes mean."""
         return {
             "inputs": {name: value for name, value in inputs.items() if ":" not in name},
             "event_times": {
-                name.removesuffix(TIME): utc_text(moment)
-                for name, moment in inputs.items()
+                name.removesuffix(TIME): time
+                for name, time in inputs.items()
                 if name.endswith(TIME)
             },
             "materialized_until": self._reader.materialized_until,
@@ -100,8 +106,3 @@ class TracedLog(PredictionLog):
         oldest = min((ends.get(view.name, "") for view in self._reader.batch_views), default="")
         if not oldest or utc_now() - datetime.fromisoformat(oldest) > STALE_AFTER:
             yield "stale"
-
-
-def utc_text(seconds: float | None) -> str | None:
-    """Return a time in ISO 8601."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -81,6 +81,14 @@ def api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(params=BOTH, scope="module")
+def shared_api(shop: Shop, request: pytest.FixtureRequest) -> Iterator[TestClient]:
+    """Yield one API for the tests of a file that depend on no earlier request."""
+    publish_progress()
+    with cold_start(), running_api(request.param == "production") as client:
+        yield client
+
+
 @pytest.fixture
 def production_api(shop: Shop) -> Iterator[TestClient]:
     """Yield the API with all production parts."""

@@ -39,6 +39,7 @@ BOTH = ("solution", "production")
 SECONDS = 30.0  # a wait that is longer is a failure
 
 Body = dict[str, Any]
+NOBODY: Body = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 10.0}
 
 
 def payments(count: int) -> list[Body]:
@@ -54,6 +55,14 @@ def users_payments(count: int) -> list[Body]:
     """Return the last payment of each of `count` users."""
     last = {payment["user_id"]: payment for payment in payments(1_000)}
     return list(last.values())[:count]
+
+
+def predict(api: TestClient, payment: Body) -> Body:
+    """Return the prediction of a payment."""
+    answer = api.post("/predict", json=payment)
+    assert answer.status_code == 200, answer.text
+    body: Body = answer.json()
+    return body
 
 
 def cache_database() -> redis.Redis:
@@ -106,10 +115,9 @@ class LiveApi:
             )
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=SECONDS)
-        workers = changes.get("api_workers", settings.api_workers)
-        eventually(lambda: self._started() == workers, 3 * SECONDS)
+        self.api_workers = changes.get("api_workers", settings.api_workers)
 
-    def _started(self) -> int:
+    def started(self) -> int:
         """Return how many workers have started; the first starts long before the last."""
         log = self.log.read_text()
         assert self.process.poll() is None, log
@@ -145,6 +153,7 @@ def live_api(log: Path, **changes: Any) -> Iterator[LiveApi]:
     """Start the API, and end it with the test."""
     api = LiveApi(log, changes)
     try:
+        eventually(lambda: api.started() == api.api_workers, 3 * SECONDS)
         yield api
     finally:
         api.close()

@@ -17,9 +17,9 @@ from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import (
     BOTH,
     STREAMING_VIEW,
-    Body,
     cache_database,
     payments,
+    predict,
     running_api,
     users_payments,
 )
@@ -30,13 +30,6 @@ PROJECT = "ml_platform_features"
 RUNS = f"materialization_runs:{PROJECT}"
 KEY = ("user_id", "u")
 USER_VIEW, FEATURE = "user_transaction_features", "transaction_count_7d"
-
-
-def predict(api: TestClient, payment: Body) -> Body:
-    answer = api.post("/predict", json=payment)
-    assert answer.status_code == 200, answer.text
-    body: Body = answer.json()
-    return body
 
 
 def hits_and_misses(api: TestClient) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Operation of the API: probes, counts, logs, keys, limits, documentation."""
+"""Operation of the API: counts, logs, keys, limits, documentation."""
 
 import asyncio
 import gzip
@@ -13,25 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exercise_04_serving.app.main import create_app
 from exercise_04_serving.production.middleware import BodyLimit
-from tests.exercise_04.serving_shop import cache_database, payments, running_api
+from tests.exercise_04.serving_shop import (
+    cache_database,
+    payments,
+    running_api,
+)
 from tests.shop import Shop
 
 DESCRIBED = ["/predict", "/predict/batch", "/health", "/stats", "/metrics"]
 
 
-# ---- Probes and counts -----------------------------------------------------------------------
-
-
-def test_a_whole_service_is_healthy(api: TestClient) -> None:
-    answer = api.get("/health")
-    assert answer.status_code == 200
-    assert answer.json() == {
-        "status": "healthy",
-        "redis": "up",
-        "feast": "up",
-        "streaming": "current",
-        "version": "1.0.0",
-    }
+# ---- Counts ----------------------------------------------------------------------------------
 
 
 def samples(api: TestClient) -> dict[str, float]:
@@ -45,12 +37,12 @@ def samples(api: TestClient) -> dict[str, float]:
     }
 
 
-def test_metrics_and_stats_count_payments(api: TestClient) -> None:
-    before, stats = samples(api), api.get("/stats").json()
+def test_metrics_and_stats_count_payments(shared_api: TestClient) -> None:
+    before, stats = samples(shared_api), shared_api.get("/stats").json()
     batch = payments(30)
-    api.post("/predict/batch", json={"transactions": batch})
-    api.post("/predict", json=batch[0])
-    after, stats_after = samples(api), api.get("/stats").json()
+    shared_api.post("/predict/batch", json={"transactions": batch})
+    shared_api.post("/predict", json=batch[0])
+    after, stats_after = samples(shared_api), shared_api.get("/stats").json()
     assert after["predictions_total"] == before["predictions_total"] + 31
     assert stats_after["total_predictions"] == stats["total_predictions"] + 31
     name = "prediction_latency_seconds_count"
@@ -65,13 +57,13 @@ def test_metrics_and_stats_count_payments(api: TestClient) -> None:
 
 
 def test_an_unforeseen_error_is_a_500_without_its_values(
-    api: TestClient, monkeypatch: pytest.MonkeyPatch
+    shared_api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
         raise RuntimeError("user_1 paid 129.90")
 
     monkeypatch.setattr("exercise_04_serving.app.main.compute_on_demand_features", fails)
-    answer = api.post("/predict", json=payments(1)[0])
+    answer = shared_api.post("/predict", json=payments(1)[0])
     assert (answer.status_code, answer.json()) == (500, {"detail": "internal error"})
 
 
@@ -93,7 +85,7 @@ def test_with_a_key_only_probes_and_documentation_are_open(locked_api: TestClien
         for path in ("/stats", "/metrics", "/nowhere"):
             assert locked_api.get(path, headers=headers).status_code == 401
     for path in ("/live", "/ready", "/health", "/docs", "/openapi.json"):
-        assert locked_api.get(path).status_code == 200
+        assert locked_api.get(path).status_code == locked_api.head(path).status_code == 200
     assert locked_api.post("/predict", json=body, headers=right).status_code == 200
 
 
@@ -117,52 +109,47 @@ def test_a_body_that_does_not_come_is_given_up() -> None:
     assert answer.json()["detail"].startswith("body: ")
 
 
-def test_the_documentation_has_the_endpoints(api: TestClient) -> None:
-    page = api.get("/openapi.json").json()
+def test_the_documentation_has_the_endpoints(shared_api: TestClient) -> None:
+    page = shared_api.get("/openapi.json").json()
     assert sorted(page["paths"]) == sorted(DESCRIBED)
 
 
 # ---- Requests as other clients send them -------------------------------------------------------
 
 
-def test_head_is_answered_wherever_get_is(api: TestClient) -> None:
+def test_head_is_answered_wherever_get_is(shared_api: TestClient) -> None:
     for path in ("/health", "/stats", "/metrics", "/docs", "/openapi.json"):
-        assert api.head(path).status_code == api.get(path).status_code == 200
-        assert not api.head(path).content
-
-
-def test_probes(production_api: TestClient) -> None:
-    for path in ("/live", "/ready"):
-        assert production_api.get(path).status_code == production_api.head(path).status_code == 200
+        assert shared_api.head(path).status_code == shared_api.get(path).status_code == 200
+        assert not shared_api.head(path).content
 
 
 def body_of_a_payment() -> bytes:
     return json.dumps(payments(1)[0]).encode()
 
 
-def test_a_compressed_body_is_refused(api: TestClient) -> None:
+def test_a_compressed_body_is_refused(shared_api: TestClient) -> None:
     for encoding in ("gzip", "br", "zstd", "deflate", "gzip, br"):
         headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
         content = gzip.compress(body_of_a_payment())
-        answer = api.post("/predict", content=content, headers=headers)
+        answer = shared_api.post("/predict", content=content, headers=headers)
         assert answer.status_code == 415
         assert "Content-Encoding" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-8"])
-def test_json_is_read_in_every_unicode_encoding(api: TestClient, encoding: str) -> None:
+def test_json_is_read_in_every_unicode_encoding(shared_api: TestClient, encoding: str) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
     content = body_of_a_payment().decode().encode(encoding)
-    assert api.post("/predict", content=content, headers=headers).status_code == 200
-    answer = api.post("/predict", content="{}".encode(encoding), headers=headers)
+    assert shared_api.post("/predict", content=content, headers=headers).status_code == 200
+    answer = shared_api.post("/predict", content="{}".encode(encoding), headers=headers)
     missing = [error["loc"] for error in answer.json()["detail"]]
     fields = ("user_id", "merchant_id", "transaction_amount")
     assert (answer.status_code, missing) == (422, [["body", field] for field in fields])
 
 
-def test_a_body_that_an_upgrade_to_http_2_has_cost_is_explained(api: TestClient) -> None:
+def test_a_body_that_an_upgrade_to_http_2_has_cost_is_explained(shared_api: TestClient) -> None:
     """Java's HttpClient requests h2c by default; uvicorn then drops the body."""
     headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "h2c"}
-    answer = api.post("/predict", content=b"", headers=headers)
+    answer = shared_api.post("/predict", content=b"", headers=headers)
     assert answer.status_code == 400
     assert "HTTP/1.1" in answer.json()["detail"]

@@ -4,10 +4,10 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +16,7 @@ from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S
 from exercise_04_serving.app.model import PredictionLog
 from lab.learn import LearnerSettings, UserError, utc_now
 from tests.exercise_04.serving_shop import (
+    NOBODY,
     Body,
     cache_database,
     cold_start,
@@ -26,7 +27,6 @@ from tests.exercise_04.serving_shop import (
 from tests.shop import PROJECT, Shop
 
 each_service = pytest.mark.parametrize("production", [False, True], ids=["solution", "production"])
-NOBODY = {"user_id": "nobody", "merchant_id": "nowhere", "transaction_amount": 10.0}
 
 
 def lines(folder: Path) -> list[Body]:
@@ -65,11 +65,33 @@ def test_the_callers_request_id_is_logged_and_no_refused_request(
 ) -> None:
     for wrong in ({"transaction_amount": -1}, {"transaction_id": ""}):
         assert logging_api.post("/predict", json=NOBODY | wrong).status_code == 422
-    logging_api.post("/predict", json=NOBODY, headers={"X-Request-ID": "gateway-7"})
+    for sent in ({"X-Request-ID": "gateway-7"}, {"X-Request-ID": "7" * 5_000}, {}):
+        logging_api.post("/predict", json=NOBODY, headers=sent)
+    found = [line["request_id"] for line in lines(tmp_path)]
+    assert found[0] == "gateway-7"
+    assert [len(request_id) for request_id in found[1:]] == [128, 32]
+
+
+def test_a_line_that_a_full_disk_has_cut_costs_no_other(
+    logging_api: TestClient, tmp_path: Path
+) -> None:
     logging_api.post("/predict", json=NOBODY)
-    first, second = lines(tmp_path)
-    assert first["request_id"] == "gateway-7"
-    assert len(second["request_id"]) == 32
+    (file,) = tmp_path.glob("served*.jsonl")
+    with file.open("a") as log:
+        log.write('{"time": "2026')
+    logging_api.post("/predict", json=NOBODY)
+    whole, cut, after = file.read_text().splitlines()
+    assert json.loads(whole)["inputs"] == json.loads(after)["inputs"]
+    assert cut == '{"time": "2026'
+
+
+def test_lines_of_several_services_in_one_file_stay_whole(tmp_path: Path) -> None:
+    logs = [PredictionLog(tmp_path / "served.jsonl") for _ in range(4)]
+    batch = [{"padding": "x" * 1_000} for _ in range(100)]
+    with ThreadPoolExecutor(len(logs)) as threads:
+        for _ in range(20):
+            threads.map(lambda log: log.append(batch), logs)
+    assert lines(tmp_path) == batch * 20 * len(logs)
 
 
 @each_service
@@ -112,10 +134,10 @@ def test_a_service_with_a_file_that_cannot_be_written_does_not_start(tmp_path: P
 
 
 @contextmanager
-def traced(tmp_path: Path, **changes: Any) -> Iterator[TestClient]:
+def traced(tmp_path: Path) -> Iterator[TestClient]:
     """Yield production's API with a log and an empty cache."""
     cache_database().flushdb()
-    with cold_start(), running_api(prediction_log=tmp_path / "served.jsonl", **changes) as client:
+    with cold_start(), running_api(prediction_log=tmp_path / "served.jsonl") as client:
         yield client
 
 
@@ -150,14 +172,18 @@ def test_a_line_has_times_and_flags(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_old_files_of_all_processes_are_deleted(shop: Shop, tmp_path: Path) -> None:
-    def name(days: int, process: int) -> str:
-        return f"served-{utc_now() - timedelta(days=days):%Y-%m-%d}-{process}.jsonl"
+    """Also under a name with brackets; one that cannot be deleted costs no line."""
 
-    for other in (name(31, 7), name(31, 8), name(29, 7), "served-2026-notes.jsonl"):
+    def name(days: int, process: int) -> str:
+        return f"served[1]-{utc_now() - timedelta(days=days):%Y-%m-%d}-{process}.jsonl"
+
+    for other in (name(31, 7), name(31, 8), name(29, 7), "served[1]-2026-notes.jsonl"):
         (tmp_path / other).touch()
-    with traced(tmp_path, prediction_log_days=30) as client:
+    (tmp_path / name(32, 7)).mkdir()
+    file = tmp_path / "served[1].jsonl"
+    with cold_start(), running_api(prediction_log=file, prediction_log_days=30) as client:
         client.post("/predict", json=NOBODY)
     todays = name(0, os.getpid())
-    expected = {"served-2026-notes.jsonl", name(29, 7), todays}
+    expected = {"served[1]-2026-notes.jsonl", name(29, 7), name(32, 7), todays}
     assert {file.name for file in tmp_path.iterdir()} == expected
-    assert (tmp_path / todays).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / todays).read_text().count("\n") == 1

@@ -1,9 +1,6 @@
 """Several workers, started by server.py: one count over all, deaths, shutdowns, overload."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -16,7 +13,6 @@ import aiohttp
 import httpx
 import pytest
 
-from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
 from tests.exercise_04.serving_shop import (
     SECONDS,
@@ -25,7 +21,6 @@ from tests.exercise_04.serving_shop import (
     payments,
 )
 from tests.redis_proxy import RedisProxy, redis_proxy
-from tests.settings_in_force import variables
 from tests.shop import Shop
 from tests.waiting import eventually
 
@@ -165,17 +160,3 @@ def test_probes_answer_while_requests_wait(
             assert load.api.client.get(probe).status_code == status
         assert not all(request.done() for request in load.requests)
         load.redis.release_replies()
-
-
-def test_a_missing_model_is_one_sentence(shop: Shop, tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "exercise_04_serving.production.server"],
-        env=os.environ | variables(model_dir=tmp_path, api_port=free_port()),
-        capture_output=True,
-        text=True,
-        timeout=3 * SECONDS,
-        check=False,
-    )
-    assert run.returncode == 2
-    assert run.stderr.startswith(f"error: {tmp_path / 'fraud_detector.pkl'} is missing")
-    assert "Traceback" not in run.stderr

@@ -7,15 +7,10 @@ from fastapi.testclient import TestClient
 
 from exercise_01_setup.feature_repo.missing_values import MAX_PROGRESS_AGE_S, PROGRESS_KEY
 from lab.stack.redis import RedisServer
-from tests.exercise_04.serving_shop import Body, payments, publish_progress
+from tests.exercise_04.serving_shop import Body, payments, predict, publish_progress
 from tests.waiting import eventually
 
 COUNT = "transaction_count_5m"
-
-
-def predict(api: TestClient, payment: Body) -> Body:
-    answer: Body = api.post("/predict", json=payment).json()
-    return answer
 
 
 def streaming(answer: Body) -> Body:
@@ -37,18 +32,23 @@ def test_before_a_job_has_run_streaming_is_unknown_and_the_service_healthy(
     assert set(streaming(answer)) <= set(answer["missing"])
 
 
-@pytest.mark.parametrize("age_s", [MAX_PROGRESS_AGE_S + 1, -MAX_PROGRESS_AGE_S - 2])
+@pytest.mark.parametrize("age_s", [MAX_PROGRESS_AGE_S + 1, -MAX_PROGRESS_AGE_S - 2, None])
 def test_a_job_that_has_stopped_degrades_it(
-    api: TestClient, shop_redis: RedisServer, age_s: float
+    api: TestClient, shop_redis: RedisServer, age_s: float | None
 ) -> None:
-    """So does a writer whose clock is wrong: the age of its values is unknown."""
-    publish_progress(age_s)
+    """So do a writer whose clock is wrong, and a time that is no number."""
+    if age_s is None:
+        shop_redis.client().set(PROGRESS_KEY, b"\xff")
+    else:
+        publish_progress(age_s)
     eventually(lambda: health(api) == (200, "degraded", "unknown"))
     answer = predict(api, payments(1)[0])
     assert set(streaming(answer).values()) == {None}
     assert set(streaming(answer)) <= set(answer["missing"])
     publish_progress()
     eventually(lambda: health(api) == (200, "healthy", "current"))
+    parts = {"redis": "up", "feast": "up", "streaming": "current"}
+    assert api.get("/health").json() == {"status": "healthy", **parts, "version": "1.0.0"}
     assert streaming(predict(api, payments(1)[0]))[COUNT] == 0
 
 
