@@ -134,7 +134,7 @@ def check_names(source: Source, options: ImportOptions) -> None:
         if name not in KNOWN:
             raise UserError(
                 f"--map {name}={names[name]}: {name!r} is not one of {', '.join(KNOWN)}",
-                f"lab data import {source.file} --map user_id={names[name]}",
+                f"lab data import {source.file} --map OURS={shlex.quote(names[name])}",
             )
     missing = [name for name in (*REQUIRED, *names) if names.get(name, name) not in source.columns]
     missing = list(dict.fromkeys(missing))
