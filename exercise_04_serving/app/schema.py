@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from redis import RedisError
 from starlette.exceptions import HTTPException
 
@@ -16,13 +16,20 @@ MAX_ID = 128  # characters
 Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 
 
+def require_iso_8601(value: object) -> object:
+    """Refuse a number, as text too: it may count seconds or milliseconds."""
+    if isinstance(value, int | float) or (value and "-" not in str(value)[1:]):
+        raise ValueError("send a time in ISO 8601")
+    return value
+
+
 class PredictionRequest(BaseModel):
     """One payment. Its features are those of the present moment, whatever its timestamp."""
 
     user_id: Identifier
     merchant_id: Identifier
     transaction_amount: float = Field(gt=0, le=1e9, allow_inf_nan=False, strict=True)
-    timestamp: datetime | None = None  # unused
+    timestamp: Annotated[datetime | None, BeforeValidator(require_iso_8601)] = None  # unused
     transaction_id: Identifier | None = None  # for the log of predictions
 
 
