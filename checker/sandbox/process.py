@@ -116,7 +116,7 @@ class Child:
         raise self._error(f"returned a {kind}, which is neither a table nor plain data")
 
     def _fate(self) -> str:
-        """Why there is no answer."""
+        """Return the reason for a missing answer."""
         excess = self._server.reason()
         return f"ended: it took {excess}" if excess else "the process ended without an answer"
 

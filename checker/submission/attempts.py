@@ -1,4 +1,4 @@
-"""Why an exercise with code in it has nothing to grade: a reason, in place of "not attempted"."""
+"""Reasons to report in place of "not attempted" where an exercise has code but nothing to grade."""
 
 import re
 from collections.abc import Iterator, Sequence
