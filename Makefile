@@ -62,7 +62,7 @@ plugins-matrix: setup redis ## the tests of feast_plugins with each Feast and Py
 	scripts/plugins-matrix
 
 payoff: setup ## what streaming features are worth, into docs/studies; half an hour
-	.venv/bin/python -m benchmarks.studies.measure $(PAYMENTS)
+	.venv/bin/python -m benchmarks.studies.measure
 
 incidents: setup ## replay 90 days with incidents, by two monitors; DAYS=30 for fewer
 	.venv/bin/python -W ignore -m tests.exercise_06.incidents $(DAYS)
@@ -73,7 +73,7 @@ airflow: setup redis ## the DAG of exercise 3 by a real scheduler: backfill, an 
 drift-figures: setup ## false alarms of the drift limits in quiet shops; SEEDS=20, an hour of processor time
 	.venv/bin/python -W ignore -m tests.exercise_06.drift_figures $(SEEDS)
 
-observability: setup redis java ## run the dashboard's queries under load, into docs/images; 10 minutes
+observability: setup redis java ## run the dashboard's queries under load, into docs/images; 10 minutes at most
 	@scripts/system-packages promtool prometheus-alertmanager prometheus-redis-exporter \
 		prometheus-node-exporter
 	$(LAB) up
@@ -101,8 +101,8 @@ up: setup redis ## start Redis
 down: setup ## stop what `make up` and `make run` started
 	$(LAB) down
 
-lock: setup ## make requirements.txt from requirements.in; versions stay unless they must change
-	UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile requirements.in \
+lock: setup ## make requirements.txt from pyproject.toml; versions stay unless they must change
+	UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile pyproject.toml --all-extras \
 		-o requirements.txt --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --quiet
 
