@@ -50,7 +50,7 @@ def main(*command: str, compare: Callable[[], list[str]] = differences) -> None:
             print(f"{metric:<20}", *(f"{values[f'{metric}_{w}'] or 0:>12,.2f}" for w in WINDOWS))
     finally:
         job.terminate()
-        job.wait()
+        job.wait(TIMEOUT_S)
 
 
 if __name__ == "__main__":

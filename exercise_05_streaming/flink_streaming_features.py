@@ -27,8 +27,8 @@ FEATURE_JOB = {
     "table.exec.mini-batch.enabled": "true",
     "table.exec.mini-batch.allow-latency": "1 s",
     "table.exec.mini-batch.size": "10000",
-    # Forget a tile a day after its last event: by then an event of it is too late.
-    "table.exec.state.ttl": "1 d",
+    # Forget a tile when no window has it, even if a producer's clock was an hour ahead.
+    "table.exec.state.ttl": "26 h",
     # A failed task goes back to the last checkpoint of this run. Records since then are read again,
     # and a tile that is written twice has the same key and value. A new run starts without one.
     "execution.checkpointing.interval": "3 s",  # commits offsets, for which the progress time waits
@@ -56,13 +56,17 @@ def create_environment(options: dict[str, str]) -> TableEnvironment:
 # ---- STEP 2: Define the source -----------------------------------------------------------------
 
 # Null for a text of another pattern.
-TIME = f"REPLACE(REGEXP_EXTRACT(event_time, '{topics.EVENT_TIME}', 1), 'T', ' ')"
+TIME = f"REPLACE(REGEXP_EXTRACT(event_time, '^{topics.EVENT_TIME}\\z', 1), 'T', ' ')"
 EVENT_AT = f"TRY_CAST({TIME} AS TIMESTAMP(3))"
-DOLLARS = f"TRY_CAST(REGEXP_EXTRACT(amount, '{topics.AMOUNT}') AS DECIMAL(12, 2))"
+# DECIMAL(38, 26) first: cast to DECIMAL(12, 2) at once, 9999999999.995 becomes ten billion.
+EXACT = f"TRY_CAST(REGEXP_EXTRACT(amount, '^{topics.AMOUNT}\\z') AS DECIMAL(38, 26))"
+DOLLARS = f"TRY_CAST({EXACT} AS DECIMAL(12, 2))"
 
 
 def define_source(t_env: TableEnvironment, start_ms: int, group: str, columns: str = "") -> None:
     """Create the table of the topic `transactions`; `record_time` is Kafka's own time."""
+    # By the mode `timestamp` it would skip to the newest record whenever its next one has expired.
+    starts = ";".join(f"partition:{n},offset:{at}" for n, at in topics.offsets_at(start_ms).items())
     t_env.execute_sql(f"""
         CREATE TEMPORARY TABLE transaction_events (
             user_id STRING, amount STRING, is_approved STRING, event_time STRING,
@@ -73,8 +77,8 @@ def define_source(t_env: TableEnvironment, start_ms: int, group: str, columns: s
             'properties.bootstrap.servers' = '{settings.kafka_address}',
             'properties.group.id' = '{group}',
             'properties.isolation.level' = 'read_committed',
-            'scan.startup.mode' = 'timestamp',
-            'scan.startup.timestamp-millis' = '{start_ms}',
+            'scan.startup.mode' = 'specific-offsets',
+            'scan.startup.specific-offsets' = '{starts}',
             'scan.topic-partition-discovery.interval' = '5 s',
             'format' = 'json',
             'json.ignore-parse-errors' = 'true'

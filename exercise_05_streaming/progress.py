@@ -15,7 +15,7 @@ from py4j.protocol import Py4JError
 
 from exercise_05_streaming import topics
 from exercise_05_streaming.topics import TRANSACTIONS, end_offsets, new_consumer, places_in
-from lab.learn import settings
+from lab.learn import UserError, settings
 
 LOGS = settings.build_dir / "flink" / "log"
 Offsets = dict[int, int]  # by partition
@@ -46,7 +46,7 @@ class JobOffsets:
         return {place.partition: place.offset for place in found}
 
     def record_after(self, partition: int, offset: int) -> kafka.Message | None:
-        """Return the first record from an offset on, a message of the log's end, or None."""
+        """Return the first record from an offset on, or a message of the log's end."""
         self._consumer.assign(places_in(TRANSACTIONS, [partition], offset))
         found = self._consumer.poll(1)
         self._consumer.unassign()
@@ -64,14 +64,19 @@ class Progress:
     def __init__(self, generation: int, clock_ms: Callable[[], int]) -> None:
         self._clock_ms, self._reached_ms = clock_ms, 0
         self._job, self._log = JobOffsets(generation), new_consumer("log", "read_uncommitted")
+        self._admin, self._ids = topics.new_admin(), ""
         self._notes: deque[tuple[int, Offsets]] = deque(maxlen=300)
         self._counted: Offsets = {}
 
     def __call__(self) -> int:
         """Make a note; return the time of the newest note that was reached, 0 before the first.
 
-        In milliseconds since 1970. Raises KafkaException.
+        In milliseconds since 1970. Raises KafkaException; UserError for a topic that is another.
         """
+        ids = topics.topic_ids(self._admin)
+        self._ids = self._ids or ids
+        if ids != self._ids:
+            raise UserError("the topics were created again", "start the job again: it reads them")
         now_ms, ends = self._clock_ms(), end_offsets(self._log, TRANSACTIONS)
         self._notes.append((now_ms, ends))
         for partition, offset in self._job.committed(ends).items():
@@ -86,12 +91,10 @@ class Progress:
         No offset is committed past the marker that ends a transaction, nor for a partition whose
         records have expired: a gap without a record is counted.
         """
-        if self._counted[partition] < end:
-            found = self._job.record_after(partition, self._counted[partition])
-            error = found.error() if found else None
-            if found and error and error.code() == kafka.KafkaError._PARTITION_EOF:
-                self._counted[partition] = found.offset() or 0
-        return self._counted[partition] >= end
+        counted = self._counted[partition]
+        if counted < end and (found := self._job.record_after(partition, counted)):
+            self._counted[partition] = counted = max(counted, found.offset() or 0)
+        return counted >= end
 
 
 def first_cause(trace: str) -> str:

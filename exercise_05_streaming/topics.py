@@ -15,9 +15,9 @@ PARTITIONS, TIMEOUT_S = 4, 10
 BATCH, POLL_S, STALLED_S = 1_000, 0.2, 60
 # What an event's texts may be: ISO 8601 in UTC, with or without a zone, and an amount under ten
 # billion. The exponent is limited, because a cast of 1e300000000 takes minutes.
-CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"  # DuckDB reads 24:00:00 and 001:2:03, too
-EVENT_TIME = rf"^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{CLOCK}([.][0-9]{{1,9}})?)(Z|[+]00:00)?\z"
-AMOUNT = r"^[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?\z"
+DAY, CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+EVENT_TIME = f"({DAY}[T ]{CLOCK}([.][0-9]{{1,9}})?)(Z|[+]00:00)?"
+AMOUNT = "[0-9]{1,18}([.][0-9]{0,40})?([eE][+-]?[0-9]{1,2})?"
 TOPICS = {
     TRANSACTIONS: {
         # The log: every feature is recomputed from it, so nothing expires.
@@ -54,31 +54,45 @@ def available_services() -> Iterator[None]:
 
 @available_services()
 def create_topics(topics: Mapping[str, dict[str, str]] = TOPICS) -> None:
-    """Create the topics that do not exist yet; return when each partition has a leader."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
+    """Create the topics that do not exist yet; return when each partition can be read."""
+    admin, consumer = new_admin(), new_consumer("topics")
     new = [NewTopic(name, PARTITIONS, config=config) for name, config in topics.items()]
     deadline = time.monotonic() + TIMEOUT_S
     for future in admin.create_topics(new, request_timeout=TIMEOUT_S).values():
         failure = future.exception()
         if failure and failure.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
             raise failure
-    while missing := topics.keys() - served_topics(admin):  # for some milliseconds
+    while not all(is_readable(consumer, topic) for topic in topics):  # for some milliseconds
         if time.monotonic() > deadline:
-            raise UserError(f"Kafka at {settings.kafka_address} does not serve {missing}")
+            raise UserError(f"Kafka at {settings.kafka_address} has topics without a leader")
         time.sleep(0.05)
 
 
-def served_topics(admin: AdminClient) -> set[str]:
-    """Return the topics whose partitions all have a leader. Raises KafkaException."""
-    found = admin.list_topics(timeout=TIMEOUT_S).topics
-    partitions = {name: topic.partitions.values() for name, topic in found.items()}
-    return {name for name, each in partitions.items() if each and not any(p.error for p in each)}
+def new_admin() -> AdminClient:
+    """Return a client of Kafka that manages topics."""
+    return AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
 
 
-def new_consumer(group: str, isolation: str = "read_committed") -> kafka.Consumer:
+def topic_ids(admin: AdminClient) -> str:
+    """Return the ids of the topics: one that is created again has another."""
+    found = admin.describe_topics(kafka.TopicCollection([*TOPICS]), request_timeout=TIMEOUT_S)
+    return "-".join(str(found[name].result().topic_id) for name in TOPICS)
+
+
+def is_readable(consumer: kafka.Consumer, topic: str) -> bool:
+    """Return whether every partition of a topic has a leader that answers."""
+    try:
+        return bool(end_offsets(consumer, topic))
+    except kafka.KafkaException:
+        return False
+
+
+def new_consumer(
+    group: str, isolation: str = "read_committed", reset: str = "earliest"
+) -> kafka.Consumer:
     """Return a client of Kafka that reads from the oldest record on, and commits nothing itself."""
     options = {"bootstrap.servers": settings.kafka_address, "group.id": group, "log_level": 0}
-    options |= {"auto.offset.reset": "earliest", "isolation.level": isolation}
+    options |= {"auto.offset.reset": reset, "isolation.level": isolation}
     options |= {"enable.auto.commit": False, "enable.partition.eof": True}
     return kafka.Consumer(options | {"fetch.wait.max.ms": 50})
 
@@ -89,10 +103,7 @@ def places_in(topic: str, partitions: Iterable[int], offset: int = 0) -> list[ka
 
 
 def end_offsets(consumer: kafka.Consumer, topic: str) -> dict[int, int]:
-    """Return the offset after the last record of each partition that the consumer may read.
-
-    Raises KafkaException, also for a topic that Kafka does not know.
-    """
+    """Return the end of each partition, as far as the consumer may read. Raises KafkaException."""
     found = consumer.list_topics(topic, TIMEOUT_S).topics[topic]
     if found.error:
         raise kafka.KafkaException(found.error)
@@ -100,11 +111,20 @@ def end_offsets(consumer: kafka.Consumer, topic: str) -> dict[int, int]:
     return {p.partition: consumer.get_watermark_offsets(p, TIMEOUT_S)[1] for p in places}
 
 
+@available_services()
+def offsets_at(ms: int) -> dict[int, int]:
+    """Return where in each partition of the log the records of a time begin, else its end."""
+    consumer = new_consumer("log", "read_uncommitted")
+    ends = end_offsets(consumer, TRANSACTIONS)
+    found = consumer.offsets_for_times(places_in(TRANSACTIONS, ends, ms), TIMEOUT_S)
+    return {p.partition: p.offset if p.offset >= 0 else ends[p.partition] for p in found}
+
+
 class TopicReader:
     """All committed records of a topic, from the oldest on."""
 
     def __init__(self, topic: str) -> None:
-        self._consumer, self._topic = new_consumer("reader"), topic
+        self._consumer, self._topic = new_consumer("reader", reset="error"), topic
         self._next: dict[int, int] = {}  # the next offset of each partition
 
     def to_the_end(self) -> Iterator[kafka.Message]:
@@ -138,6 +158,9 @@ class TopicReader:
                 self._next[partition or 0] = offset or 0  # past the markers of transactions
             else:
                 failure = error
+                if error.code() == kafka.KafkaError._AUTO_OFFSET_RESET:  # it has expired
+                    del self._next[partition or 0]  # the next call begins with the oldest record
+                    self._consumer.incremental_unassign(places_in(self._topic, [partition or 0]))
         if failure:
             raise kafka.KafkaException(failure)
 

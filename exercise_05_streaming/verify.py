@@ -1,13 +1,16 @@
-"""Recompute every feature from the log of transactions in DuckDB; compare with Redis.
+"""Recompute every feature from the log of transactions in Python; compare with Redis.
 
 python -m exercise_05_streaming.verify
 """
 
-from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-import duckdb
 import polars as pl
 import redis
 
@@ -17,71 +20,88 @@ from exercise_05_streaming.windows import FEATURES, TILE, TILE_S, features, slid
 from exercise_05_streaming.writer import VIEW
 from lab.learn import UserError, open_store, run_script, settings
 
-# The definitions of `accept_events` and `compute_features` for all of the log at once. The table of
-# the view in exercise 1 is another query: a row for each change of a value, for training. Of texts
-# that are no JSON by its standard, as an object with more text behind it, Flink accepts others.
-ACCEPTED = f"""
-    SELECT *, (dollars * 100)::BIGINT AS cents
-    FROM (
-        SELECT record_ms, event ->> '$.user_id' AS user_id,
-            event ->> '$.transaction_id' AS transaction_id,
-            (event ->> '$.is_approved') = 'false' AS declined,
-            dollars(regexp_extract(event ->> '$.amount', '{topics.AMOUNT}')) AS dollars,
-            epoch_ms(try_cast(
-                regexp_extract(event ->> '$.event_time', '{topics.EVENT_TIME}', 1) AS TIMESTAMP
-            )) AS ms
-        FROM (
-            SELECT record_ms, unnest(if(json_type(json) = 'ARRAY', json -> '$[*]', [json])) AS event
-            FROM (SELECT record_ms, try_cast(try(decode(value)) AS JSON) AS json FROM rows)
-        )
-    )
-    WHERE length(user_id) BETWEEN 1 AND 256 AND dollars IS NOT NULL
-        AND ms BETWEEN record_ms - 900_000 AND record_ms + 60_000
-"""
-TILES = f"""
-    SELECT user_id, ms // {TILE_S * 1_000} * {TILE_S} AS tile_start, count(*) AS transaction_count,
-        sum(cents)::BIGINT AS total_cents, max(cents) AS max_cents,
-        count(*) FILTER (declined) AS declined_count, min(ms) AS first_event, max(ms) AS last_event
-    FROM rows GROUP BY ALL ORDER BY ALL
-"""
+FIELDS = ("user_id", "amount", "is_approved", "event_time", "transaction_id")
+EVENT = {"user_id": str, "cents": int, "declined": bool, "ms": int, "record_ms": int, "id": str}
+EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+CENT, LIMIT = Decimal("0.01"), 10**10
+OPENING, COMMA = re.compile(r"[ \t\r\n]*(\[?)[ \t\r\n]*"), re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
+# Numbers as written, control characters in a text, the first of two fields with one name, no NaN.
+FLINK_JSON = json.JSONDecoder(
+    strict=False,
+    parse_int=lambda digits: digits if digits == "-0" else int(digits),
+    parse_float=str,
+    parse_constant=int,
+    object_pairs_hook=lambda pairs: dict(reversed(pairs)),
+)
+Record = tuple[bytes | None, int]  # its value, and Kafka's time of it in ms
 
 
-def read_log(topic: str = topics.TRANSACTIONS) -> pl.DataFrame:
-    """Return the value and the time of every record of a topic. Raises KafkaException."""
-    rows = [
-        (record.value(), record.timestamp()[1]) for record in topics.TopicReader(topic).to_the_end()
-    ]
-    return pl.DataFrame(rows, schema={"value": bytes, "record_ms": int}, orient="row")
+def read_log(topic: str = topics.TRANSACTIONS) -> list[Record]:
+    """Return all records of a topic. Raises KafkaException."""
+    records = topics.TopicReader(topic).to_the_end()
+    return [(record.value(), record.timestamp()[1]) for record in records]
 
 
-def dollars(amount: str) -> Decimal:
-    """Return an amount rounded to cents; DuckDB's own cast makes 0.01 of 998e-13.
+def events_in(record: bytes | None) -> Iterator[dict[str, Any]]:
+    """Yield the event of a record, or those of an array up to an element that is no object.
 
-    Raises ValueError or InvalidOperation for none.
+    Flink's JSON format reads a record so, and ignores the text behind an object. What differs: it
+    reads some bytes that are no UTF-8 and up to 1,000 levels of objects, and skips a record with a
+    number of over 1,000 digits or a name of over 50,000 characters.
     """
-    rounded = Decimal(amount).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    if rounded >= 10**10:
-        raise ValueError(amount)
-    return rounded
+    raw = record or b""
+    with suppress(ValueError, RecursionError):
+        text = raw.decode(json.detect_encoding(raw))
+        opening = OPENING.match(text)
+        place = opening.end() if opening else 0
+        while text.startswith("{", place):
+            event, end = FLINK_JSON.raw_decode(text, place)
+            yield event
+            comma = COMMA.match(text, end) if opening and opening[1] else None
+            place = comma.end() if comma else len(text)
 
 
-def query(sql: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the result of a query over the table `rows`."""
-    with duckdb.connect() as db:
-        refused: Any = {"exception_handling": "return_null"}
-        db.create_function("dollars", dollars, ["varchar"], duckdb.decimal_type(12, 2), **refused)
-        db.register("rows", rows.to_arrow())
-        return pl.DataFrame(db.execute(sql).pl())
+def as_text(value: Any) -> str:
+    """Return the value of a field as Flink casts it to STRING."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    return "" if value is None else json.dumps(value, separators=(",", ":"))
 
 
-def accepted_events(log: pl.DataFrame) -> pl.DataFrame:
+def accepted_event(event: dict[str, Any], record_ms: int) -> tuple[Any, ...] | None:
+    """Return the columns of EVENT, or None: the definition of `accept_events`."""
+    user, amount, is_approved, event_time, number = (as_text(event.get(name)) for name in FIELDS)
+    time = re.fullmatch(topics.EVENT_TIME, event_time)
+    if not (time and re.fullmatch(topics.AMOUNT, amount) and 1 <= len(user) <= 256):
+        return None
+    with suppress(ValueError, InvalidOperation):  # the 30th of February, or far too much
+        ms = (datetime.fromisoformat(f"{time[1]}+00:00") - EPOCH) // MILLISECOND
+        dollars = Decimal(amount).quantize(CENT, ROUND_HALF_UP)
+        if dollars < LIMIT and record_ms - 900_000 <= ms <= record_ms + 60_000:
+            return user, int(dollars * 100), is_approved == "false", ms, record_ms, number
+    return None
+
+
+def accepted_events(
+    log: Iterable[Record], events: Callable[[bytes | None], Iterable[Any]] = events_in
+) -> pl.DataFrame:
     """Return the events of a log that count, in order."""
-    return query(ACCEPTED, log)
+    found = (accepted_event(event, ms) for record, ms in log for event in events(record))
+    return pl.DataFrame([event for event in found if event], schema=EVENT, orient="row")
 
 
 def recompute_tiles(accepted: pl.DataFrame) -> pl.DataFrame:
-    """Return the tiles of accepted events."""
-    return query(TILES, accepted).cast(TILE)
+    """Return the tiles of accepted events: the definition of `compute_features`."""
+    cents, ms = pl.col("cents"), pl.col("ms")
+    tiles = accepted.group_by("user_id", (ms // (TILE_S * 1_000) * TILE_S).alias("tile_start")).agg(
+        pl.len().alias("transaction_count"),
+        cents.sum().alias("total_cents"),
+        cents.max().alias("max_cents"),
+        pl.col("declined").sum().alias("declined_count"),
+        ms.min().alias("first_event"),
+        ms.max().alias("last_event"),
+    )
+    return tiles.cast(TILE).sort("user_id", "tile_start")
 
 
 def stored_features(users: list[str]) -> pl.DataFrame:

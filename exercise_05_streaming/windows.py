@@ -1,6 +1,6 @@
 """Features of a user at time t, merged from five-minute tiles.
 
-Also written in `define_windows` (Flink), verify.py (DuckDB, which tests this file), the checker.
+Also written in `define_windows` (Flink) and in the checker; verify.py recomputes the tiles.
 """
 
 import numpy as np

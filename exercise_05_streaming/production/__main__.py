@@ -1,6 +1,6 @@
 """Run the demonstration of the exercise with production parts: `lab run 5 --production=PART,…`.
 
-Parts: `job` (accepted events, dead letters, savepoints), `writer` (tile store, Redis sink).
+Parts: `job` (accepted events, dead letters, savepoints), `writer` (Redis sink, retries).
 `lab run 5 --stall` runs stall.py instead.
 """
 

@@ -6,6 +6,7 @@ CREATE TEMPORARY TABLE transactions (
     `partition` INT METADATA VIRTUAL,
     `offset` BIGINT METADATA VIRTUAL,
     record_time TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL,
+    clock STRING METADATA FROM 'timestamp-type' VIRTUAL,
     seen AS PROCTIME()
 ) WITH (
     'connector' = 'kafka',
@@ -14,8 +15,8 @@ CREATE TEMPORARY TABLE transactions (
     'properties.group.id' = '${group}',
     'properties.isolation.level' = 'read_committed',
     'properties.fetch.max.wait.ms' = '100',
-    'scan.startup.mode' = 'timestamp',
-    'scan.startup.timestamp-millis' = '${start_ms}',
+    'scan.startup.mode' = 'specific-offsets',
+    'scan.startup.specific-offsets' = '${offsets}',
     'scan.topic-partition-discovery.interval' = '5 s',
     'format' = 'raw'
 );
@@ -27,9 +28,10 @@ CREATE TEMPORARY VIEW parsed AS
 SELECT *, read_transaction(message, record_time) AS parsed_message
 FROM transactions;
 
--- The reason why a message is refused, or null. Lateness is classified by the record's own time, not by a
--- watermark: that depends on what other partitions have delivered, so after a restart other events
--- would be late.
+-- The reason why a message is refused, or null. Lateness is classified by the record's own time, not by
+-- a watermark: that depends on what other partitions have delivered, so after a restart other events
+-- would be late. A producer may give a record any time: it counts only in a log that had such records
+-- when the job started, whose state lives longer.
 CREATE TEMPORARY VIEW classified AS
 SELECT
     *,
@@ -40,6 +42,7 @@ SELECT
     parsed_message.event_ms AS event_ms,
     CASE
         WHEN parsed_message.malformed IS NOT NULL THEN parsed_message.malformed
+        WHEN clock NOT IN (${clocks}) THEN 'time_of_producer'
         WHEN parsed_message.ahead_ms < -${allowed_lateness_ms} THEN 'too_late'
         WHEN parsed_message.ahead_ms > ${allowed_ahead_ms} THEN 'too_far_ahead'
     END AS reason

@@ -4,35 +4,22 @@ import re
 import time
 from pathlib import Path
 
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient
-
-from exercise_05_streaming.topics import TRANSACTIONS
 from lab.settings import settings
 
 COMPLETE = "_metadata"  # Flink writes it last
 DEFINITION = "definition"
 
 
-def checkpoint_folder(log_id: str) -> Path:
-    """Return the folder of one log's state: a topic that was created again is another log."""
+def checkpoint_folder(topic_ids: str) -> Path:
+    """Return the folder of the state: with a topic that was created again it has another one."""
     base = settings.checkpoint_dir or settings.build_dir / "flink" / "checkpoints"
-    return base.resolve() / log_id
+    return base.resolve() / re.sub(r"\W", "_", topic_ids)  # in Base64, which has slashes
 
 
 def forget_checkpoints(folder: Path) -> None:
     """Delete checkpoints and savepoints: the next start reads the log from its beginning."""
     for file in folder.glob(f"**/{COMPLETE}"):
         file.unlink()
-
-
-def id_of_log() -> str:
-    """Return the ids of the cluster and of the topic, which Kafka gave when it created them."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_address, "log_level": 0})
-    cluster = admin.list_topics(timeout=settings.kafka_timeout_s).cluster_id
-    topics = admin.describe_topics(TopicCollection([TRANSACTIONS]))
-    topic = topics[TRANSACTIONS].result(settings.kafka_timeout_s).topic_id
-    return re.sub(r"\W", "_", f"{cluster}-{topic}")  # it names a folder
 
 
 def resume_point(folder: Path, definition: str) -> Path | None:

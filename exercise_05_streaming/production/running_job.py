@@ -14,7 +14,7 @@ from pyflink.table import TableResult
 from exercise_05_streaming.progress import LOGS, JobWatch, first_cause
 from lab.errors import UserError
 from lab.settings import settings
-from lab.stack.flink.cluster import ask as query_flink
+from lab.stack.flink.cluster import query_flink
 
 ENDED = {"FAILED", "CANCELED", "FINISHED"}
 POLL_S, CHECK_S = 0.02, 0.5

@@ -7,16 +7,18 @@ With a topic `replay_…`, a mirror or a replay of the log, the tiles of both ar
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import redis
 import typer
+from confluent_kafka import TIMESTAMP_CREATE_TIME
 
 from exercise_05_streaming import verify
-from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.production.preflight import has_times_of_producers
+from exercise_05_streaming.topics import TRANSACTIONS, TopicReader
 from exercise_05_streaming.windows import FEATURES
 from exercise_05_streaming.writer import VIEW
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
@@ -29,15 +31,14 @@ DEPTH = 100  # and SURROGATE, half of a character's escape: as in ReadTransactio
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def event_of(record: bytes | None) -> bytes | None:
-    """Return the texts of a record that is one object of UTF-8, or None; numbers as written."""
+def events_in(record: bytes | None) -> list[Any]:
+    """Return the texts of a record that is one object of UTF-8; numbers as written."""
     with suppress(ValueError, RecursionError):
         text = (record or b"").decode("utf-8-sig")
         found = json.loads(text, parse_int=str, parse_float=str, parse_constant=int)  # NaN: refused
         if isinstance(found, dict) and is_nested_at_most(DEPTH, found):
-            fields = {name: v for name, v in found.items() if is_text(name) and is_text(v)}
-            return json.dumps(fields).encode()
-    return None
+            return [{name: value for name, value in found.items() if is_text(value)}]
+    return []
 
 
 def is_nested_at_most(depth: int, value: object) -> bool:
@@ -53,18 +54,18 @@ def is_text(value: object) -> bool:
     return isinstance(value, bool) or (isinstance(value, str) and not SURROGATE.search(value))
 
 
-def read_log(topic: str = TRANSACTIONS) -> pl.DataFrame:
-    """Return the event and the time of every record of a topic. Raises KafkaException."""
-    log = verify.read_log(topic)
-    events = [event_of(record) for record in log["value"]]
-    return log.with_columns(value=pl.Series(events, dtype=pl.Binary))
+def read_log() -> list[verify.Record]:
+    """Return the records of the log whose times count."""
+    refused = -1 if has_times_of_producers() else TIMESTAMP_CREATE_TIME
+    stamped = ((r.value(), *r.timestamp()) for r in TopicReader(TRANSACTIONS).to_the_end())
+    return [(value, ms) for value, clock, ms in stamped if clock != refused]
 
 
-def accepted_events(log: pl.DataFrame) -> pl.DataFrame:
+def accepted_events(log: Iterable[verify.Record]) -> pl.DataFrame:
     """Return the events of a log that count; of a user's events with one id, the first."""
-    accepted = verify.accepted_events(log)
-    has_no_id = pl.col("transaction_id").fill_null("").str.strip_chars() == ""
-    return accepted.filter(has_no_id | pl.struct("user_id", "transaction_id").is_first_distinct())
+    accepted = verify.accepted_events(log, events_in)
+    has_no_id = pl.col("id").str.strip_chars() == ""
+    return accepted.filter(has_no_id | pl.struct("user_id", "id").is_first_distinct())
 
 
 def stored_features(users: list[str]) -> pl.DataFrame:
@@ -90,7 +91,8 @@ def replay_differences(topic: str) -> list[str]:
     if not topic.startswith(REPLAY):
         raise UserError(f"{topic} is no replay: its name begins with {REPLAY}")
     replay, log = (
-        verify.recompute_tiles(accepted_events(read_log(t))) for t in (topic, TRANSACTIONS)
+        verify.recompute_tiles(accepted_events(records))
+        for records in (verify.read_log(topic), read_log())
     )
     if replay.is_empty():
         raise UserError(f"{topic} has no event that counts")

@@ -12,10 +12,9 @@ import polars as pl
 import redis
 
 from exercise_05_streaming.production.redis_sink import RedisSink, time_ms
-from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.progress import Progress
 from exercise_05_streaming.topics import TopicReader
-from exercise_05_streaming.writer import Writer
+from exercise_05_streaming.writer import TileStore, Writer
 from lab.errors import UserError
 from lab.settings import settings
 
@@ -24,7 +23,7 @@ class ResilientWriter(Writer):
     """Retry while Redis is unavailable; write every user again when Redis may have lost rows."""
 
     def __init__(self, generation: int, progress: Callable[[], int] | None = None) -> None:
-        store = PackedTiles()
+        store = TileStore()
         self._sink = RedisSink(generation, store)
         progress = progress or Progress(generation, lambda: time_ms(self._sink.client))
         super().__init__(generation, store, self._write_rows, progress)
