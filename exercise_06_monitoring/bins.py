@@ -77,7 +77,7 @@ def bin_counts(
 
     Numbers have quantile bins of the reference, or of both sides, open at both ends; a value that
     fills a whole bin, as zero often does, has its own. The 20 most frequent texts of both sides
-    have one each, all others share one, and nulls have one.
+    have one each, all others share one, and nulls have the last one.
     """
     if bins < 2:
         raise ValueError(f"num_bins is {bins}; use at least 2")
@@ -90,7 +90,7 @@ def bin_counts(
         filled = np.where(numbers.isna(), len(edges) + 1, edges.searchsorted(numbers))
         filled[text.index] = -2 - known.get_indexer(text)
         counts.append(pd.Series(filled).value_counts())
-    table: NDArray[np.int64] = pd.concat(counts, axis=1).fillna(0).to_numpy(np.int64)
+    table: NDArray[np.int64] = pd.concat(counts, axis=1).sort_index().fillna(0).to_numpy(np.int64)
     return table.T
 
 

@@ -20,7 +20,7 @@ from exercise_06_monitoring.bins import bin_counts, independent_rows, read_colum
 from exercise_06_monitoring.report import DriftAlerts, drift_checks, grade_drift, write_report
 from exercise_06_monitoring.state import AlertState, check_measured, earlier_runs, record_run
 from exercise_06_monitoring.windows import drift_windows, features_of, read_model, read_views
-from lab.learn import UserError, as_of, run_script, utc_now
+from lab.learn import UserError, as_of, run_script
 
 SIGNIFICANCE = 0.05
 KS_MIN_STATISTIC = 0.05  # a million rows make 0.002 significant
@@ -82,6 +82,8 @@ def measure_drift(
         "p_value": p_value,
         "rows_reference": rows[0],
         "rows_current": rows[1],
+        "nulls": [pd.isna(side).mean() for side in (reference, current)],
+        "shares": (counts / rows[:, None].clip(1)).tolist(),
     }
 
 
@@ -119,12 +121,12 @@ def check_data_quality(
 
 # Step 3: alerting (serving metrics are in serving.py)
 def send_alert(alert_type: str, feature_name: str, message: str, severity: str = "warning") -> bool:
-    """Open an alert and notify its receivers; False if that failed, or was done within a week."""
+    """Open an alert and notify its receivers; False if that failed, or it was open already."""
     if severity not in SEVERITIES:
         raise UserError(f"there is no severity {severity}", f"use one of {', '.join(SEVERITIES)}")
     alert = Check(alert_type, feature_name, False, message, severity)
     try:
-        return AlertState().open(alert, utc_now())
+        return AlertState().open(alert)
     except UserError:  # a damaged database, or a full disk
         notify(alert)
         raise
@@ -146,7 +148,9 @@ def generate_drift_report(
     return report
 
 
-def drift_since_training(training: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
+def drift_since_training(
+    training: pd.DataFrame, served: pd.DataFrame, baseline: str = "training"
+) -> pd.DataFrame:
     """Return the same report since training, of the model's inputs: each row is a request.
 
     The rows of an entity are correlated: the p-value uses their effective number.
@@ -156,7 +160,7 @@ def drift_since_training(training: pd.DataFrame, served: pd.DataFrame) -> pd.Dat
     for name in read_model()["features"]:
         units = [independent_rows(side[keys.get(name, "user_id")]) for side in sides]
         rows.append(measure_drift(name, sides[0][name], sides[1][name], units))
-    return grade_drift(rows, "training")
+    return grade_drift(rows, baseline)
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,7 @@ class Monitor:
     publish: Publish = write_report
     more_checks: tuple[MoreChecks, ...] = ()
     drift_alerts: DriftAlerts = drift_checks
+    check_api: Callable[[], Iterator[Check]] = serving.check_api
 
     def run(self, now: datetime) -> None:
         """Check everything, open and resolve alerts, write the page.
@@ -179,29 +184,42 @@ class Monitor:
         is_newest, last_run = earlier_runs(now)
         views = read_views()
         features = [feature for view in views for feature in features_of(view)]
-        drift = generate_drift_report(features, now, self.windows)
+        since_training, of_predictions = check_model(now)
+        drift = pd.concat([generate_drift_report(features, now, self.windows), since_training])
         tables = [(view, windows.read_rows(view, now - 30 * windows.DAY, now)) for view in views]
         checks = [check for table in tables for check in check_table(*table, now, last_run)]
-        try:
-            training, served = windows.read_training(), windows.read_requests(now)
-        except UserError as error:
-            checks.append(Check("prediction", "flagged_users", None, str(error), "critical"))
-        else:
-            drift = pd.concat([drift, drift_since_training(training, served)])
-            checks.append(serving.check_flagged_users(training, served, now))
+        checks.append(of_predictions)
         checks += self.drift_alerts(drift)
         checks += [check for more in self.more_checks for check in more(tables, now)]
         if is_newest:
-            checks += [*serving.check_redis(tables, now), *serving.check_api()]
+            checks += [*serving.check_redis(tables, now), *self.check_api()]
             checks.append(Check("monitoring", "run", True, "this run has ended", "critical"))
-            checks += check_measured(checks)
-            self.alerts.update(checks, windows.time_of_alerts(now))
+            checks += check_measured(checks, self.alerts.group)
+            self.alerts.update(checks)
             page = self.publish(now, self.alerts.open_alerts(), drift, checks)
         else:
             failed = [check for check in checks if check.passed is False]
             page = write_report(now, failed, drift, checks, is_rerun=True)
         record_run(now)  # last: after a failed run, the next one checks its rows as well
         print(f"report: {page}")
+
+
+def check_model(now: datetime) -> tuple[pd.DataFrame, Check]:
+    """Return the drift since training, and the check of the users that the model flagged.
+
+    Without a usable model, neither is measured. Four weeks are compared where there are so many.
+    """
+    try:
+        training, week = windows.read_training(), windows.read_requests(now)
+        month = windows.read_requests(now, days=28, most=2_500)  # to save time
+    except UserError as error:
+        check = Check("prediction", "flagged_users", None, str(error), "critical")
+        return pd.DataFrame(), check
+    drift = drift_since_training(training, week)
+    if month["event_timestamp"].min() < now - 27 * windows.DAY:
+        of_month = drift_since_training(training, month, "training, 28 days")
+        drift = pd.concat([drift, of_month])
+    return drift, serving.check_flagged_users(training, week, now)
 
 
 def check_table(

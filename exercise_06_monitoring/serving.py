@@ -137,11 +137,9 @@ def check_flagged_users(training: pd.DataFrame, served: pd.DataFrame, now: datet
     of_share = flagged + 0.5, user_days - flagged + 0.5
     low, high = stats.betabinom.interval(FLAGGED_INTERVAL, len(today), *of_share)
     passed = bool(low <= today.sum() <= high)
-    message = (
-        f"{today.sum()} of {len(today)} users have a payment at or above the model's threshold"
-    )
-    usually = f"{low:.0f} to {high:.0f} are usual"
-    return Check("prediction", "flagged_users", passed, f"{message}; {usually}", "critical")
+    found = f"{today.sum()} of {len(today)} users have a payment at or above the model's threshold"
+    message = f"{found}; {low:.0f} to {high:.0f} are usual"
+    return Check("prediction", "flagged_users", passed, message, "critical")
 
 
 def flagged_users(payments: pd.DataFrame, now: datetime) -> pd.Series:

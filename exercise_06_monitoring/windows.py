@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import joblib
 import pandas as pd
+from feast.errors import FeatureServiceNotFoundException
 
 from exercise_01_setup.feature_repo.missing_values import STREAMING_VIEW, quiet_values
 from lab.learn import UserError, open_store, settings
@@ -44,6 +45,7 @@ NEWEST_MOMENT = f"SELECT max(moment) AS moment FROM ({KNOWN_ROWS})"
 # The hash is of one text: hashes of two columns, mixed, make all entities prefer the same times.
 ONE_ROW_OF_AN_ENTITY = f"""{KNOWN_ROWS}
 AND {{timestamp}} >= (SELECT min({{timestamp}}) FROM read_parquet($file)) + $burn_in
+AND hash(concat('sample ', {{key}})) % $groups = 0
 AND hash({{key}}) % $weeks = ceil((epoch({{timestamp}}) - epoch($start)) / 604800) - 1
 QUALIFY row_number() OVER (
     PARTITION BY entity ORDER BY hash(concat(entity, ' ', epoch_us(moment))), arrived DESC
@@ -53,19 +55,8 @@ ORDER BY entity
 REQUESTS = f"""SELECT user_id, merchant_id, event_timestamp, amount AS {AMOUNT}
 FROM read_parquet($file)
 WHERE event_timestamp > $start AND event_timestamp <= $now
-ORDER BY hash(user_id) LIMIT {MAX_REQUESTS}
+ORDER BY hash(user_id) LIMIT $most
 """
-
-
-def time_of_alerts(now: datetime) -> datetime:
-    """Return now; of a dataset of `lab data`, at most a week after its end.
-
-    Such data stand still: each alert is sent once, and not every week for ever.
-    """
-    file = settings.data_dir / "dataset.json"
-    if not file.exists():
-        return now
-    return min(now, datetime.fromisoformat(json.loads(file.read_text())["as_of"]) + WEEK)
 
 
 def read_views() -> list[Any]:
@@ -94,18 +85,19 @@ def read_rows(view: Any, start: datetime, now: datetime) -> pd.DataFrame:
     return _query(view, ALL_ROWS, start=start, end=now, now=now)
 
 
-def drift_windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+def drift_windows(view: Any, now: datetime, groups: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the reference (four weeks that began 60 days ago) and the last week, by entity.
 
     A source that stopped within the week has its week before its last row: in a half-empty week
-    other weekdays count. A window is empty where the history is too short.
+    other weekdays count. A window is empty where the history is too short. Of many `groups` of
+    entities, one is compared.
     """
     newest = _query(view, NEWEST_MOMENT, start=now - WEEK, end=now, now=now)["moment"][0]
     last = newest if now - newest > DAY else now
     windows = []
     for start, weeks in ((last - REFERENCE_START, REFERENCE_WEEKS), (last - WEEK, 1)):
-        known = {"start": start, "end": start + weeks * WEEK, "now": now}
-        windows.append(_query(view, ONE_ROW_OF_AN_ENTITY, **known, weeks=weeks, burn_in=BURN_IN))
+        known = {"start": start, "end": start + weeks * WEEK, "now": now, "burn_in": BURN_IN}
+        windows.append(_query(view, ONE_ROW_OF_AN_ENTITY, **known, weeks=weeks, groups=groups))
     return windows[0], windows[1]
 
 
@@ -121,7 +113,7 @@ def read_model() -> dict[str, Any]:
 def read_training() -> pd.DataFrame:
     """Return the rows that the model learned from or was tested on.
 
-    UserError where the model cannot be used: there is none, a file is damaged, an input is lost.
+    UserError where the model cannot be used: there is none, or a file is damaged.
     """
     model, folder = read_model(), settings.model_dir
     if not model:
@@ -133,34 +125,29 @@ def read_training() -> pd.DataFrame:
         training[["event_timestamp", *model["features"]]]
     except Exception as error:  # a damaged file raises anything
         raise UserError(f"the model in {folder} cannot be used: {error!r}", "lab run 4") from error
-    if lost := ", ".join(sorted(lost_inputs(model))):
-        raise UserError(f"the service of the model in {folder} lacks {lost}", "lab run 4")
     if not 0 < len(unseen) < len(training):
         raise UserError(f"the model in {folder} has no rows of training, or none of a test")
     return training
 
 
-def lost_inputs(model: dict[str, Any]) -> set[str]:
-    """Return the model's inputs that its feature service, changed since the training, lacks."""
-    served = {AMOUNT}
-    for service in open_store().list_feature_services():
-        for view in service.feature_view_projections:
-            if service.name == model["service"]:
-                served |= {field.name for field in view.features}
-    return {*model["features"]} - served
+def read_requests(now: datetime, days: int = 7, most: int = MAX_REQUESTS) -> pd.DataFrame:
+    """Return the payments of the last days with the features that their requests got.
 
-
-def read_requests(now: datetime) -> pd.DataFrame:
-    """Return the payments of the last week with the features that their requests got.
-
-    Of more than 10,000 payments, those of a sample of users.
+    Of more than `most` payments, those of a sample of users. UserError where the feature service
+    has lost an input of the model.
     """
-    file, store = settings.data_dir / "transactions.parquet", open_store()
-    requests = _read(file, REQUESTS, start=now - WEEK, now=now)
-    service = store.get_feature_service(read_model()["service"])
+    file, store, model = settings.data_dir / "transactions.parquet", open_store(), read_model()
+    requests = _read(file, REQUESTS, start=now - days * DAY, now=now, most=most)
+    try:
+        service = store.get_feature_service(model["service"])
+    except FeatureServiceNotFoundException as error:
+        raise UserError(f"the model's inputs are gone: {error}", "lab run 4") from error
     job = store.get_historical_features(requests, service, filter_by_created_timestamp=True)
     views = {view.name: view.features for view in service.feature_view_projections}
-    return job.to_df().fillna(quiet_values(f.name for f in views.get(STREAMING_VIEW, ())))
+    rows = job.to_df().fillna(quiet_values(f.name for f in views.get(STREAMING_VIEW, ())))
+    if lost := ", ".join(sorted({*model["features"]} - {*rows})):
+        raise UserError(f"the service {service.name} lacks the model's input {lost}", "lab run 4")
+    return rows
 
 
 def _query(view: Any, query: str, **values: object) -> pd.DataFrame:

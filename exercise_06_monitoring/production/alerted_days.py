@@ -6,7 +6,7 @@ A reference that contains an incident forgives it, and raises an alarm when the 
 from datetime import date, datetime
 
 from exercise_06_monitoring.alerts import Check
-from exercise_06_monitoring.state import open_database
+from exercise_06_monitoring.state import earlier_runs, open_database
 
 TABLE = """CREATE TABLE IF NOT EXISTS alerted_days (
     type TEXT, feature TEXT, day TEXT, PRIMARY KEY (type, feature, day)
@@ -14,8 +14,8 @@ TABLE = """CREATE TABLE IF NOT EXISTS alerted_days (
 
 
 def record_alerted_day(check: Check, now: datetime) -> None:
-    """Record the day if the check failed."""
-    if check.passed is False:
+    """Record the day if the check failed; a rerun for an earlier time records nothing."""
+    if check.passed is False and earlier_runs(now)[0]:
         with open_database() as database:
             database.execute(TABLE)
             row = (check.type, check.feature, now.date().isoformat())

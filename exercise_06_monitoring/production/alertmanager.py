@@ -6,17 +6,15 @@ has confirmed it for a day: a dead job resolves nothing.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from exercise_06_monitoring.alerts import Check, monitoring_folder
-from exercise_06_monitoring.state import AlertState, open_database
-from lab.files import replacing
+from exercise_06_monitoring.alerts import Check, monitoring_folder, replace_file
+from exercise_06_monitoring.state import AlertState
 from lab.learn import utc_now
 
 SOURCE = "feature_monitoring"
@@ -31,13 +29,16 @@ class Alertmanager(AlertState):
     def __init__(self, url: str) -> None:
         self._alerts = f"{url.rstrip('/')}/api/v2/alerts"
 
-    def update(self, checks: list[Check], now: datetime) -> None:
+    def group(self, check: Check) -> str:
+        """Return an alert's name for each view: one for all would hide what is lost later."""
+        return f"{check.type}.{check.view}"
+
+    def update(self, checks: list[Check]) -> None:
         """Post the failed checks, the open alerts that were not measured, and the end of others.
 
         The severity is a label, and so part of the identity: an alert of another severity than its
         check has now is over. An end that was not delivered is posted by the next run.
         """
-        checks = list(losses_by_view(checks))
         results = {(check.type, check.feature): check for check in checks}
         still_open = [(check, 0) for check in checks if check.passed is False]
         ended = []
@@ -52,9 +53,8 @@ class Alertmanager(AlertState):
         valid = [posted(alert, VALID_FOR) for alert, _ in still_open]
         if not self._post([*valid, *(posted(alert, timedelta()) for alert in ended)]):
             still_open += [(alert, CLEAN_RUNS - 1) for alert in ended]
-        text = json.dumps([(asdict(alert), clean_runs) for alert, clean_runs in still_open])
-        with replacing(self._file) as temp_path:
-            temp_path.write_text(text)
+        stored = [(asdict(alert), clean_runs) for alert, clean_runs in still_open]
+        replace_file(self._file, json.dumps(stored))
 
     def open_alerts(self) -> list[Check]:
         """Return the open alerts, posted or not."""
@@ -78,29 +78,6 @@ class Alertmanager(AlertState):
             print(f"  Alertmanager: {type(error).__name__}; the next run posts all again")
             return False
         return True
-
-
-def losses_by_view(checks: list[Check]) -> Iterator[Check]:
-    """Yield the checks, and for the lost measurements of a type one for each of its views.
-
-    Alertmanager groups them; an open alert for the type would hide what is lost later.
-    """
-    with open_database() as database:
-        measured = set(database.execute("SELECT type, feature FROM measured"))
-    failed = {(check.type, check.view) for check in checks if check.passed is False}
-    lost = {
-        (check.type, check.view)
-        for check in checks
-        if check.passed is None and (check.type, check.feature) in measured
-    }
-    views = sorted({(check.type, check.view) for check in checks})
-    for check in checks:
-        if check.type != "unmeasured":
-            yield check
-            continue
-        for view in (view for type_, view in views if type_ == check.feature):
-            is_lost = check.passed is False and (check.feature, view) in lost - failed
-            yield replace(check, feature=f"{check.feature}.{view}", passed=not is_lost)
 
 
 def posted(check: Check, valid_for: timedelta) -> dict[str, Any]:

@@ -6,7 +6,7 @@ and whole entities are resampled. PSI hardly detects slow growth, nor a change o
 above zero of a rare count: ratios with an interval by entity do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,27 @@ MONTH = 4  # weeks whose growth is compared with the reference
 BINS, RESAMPLES, MAX_P_VALUE = 10, 199, 0.01
 MIN_UNITS = 200  # of fewer, chance alone gives a PSI of 0.25
 MIN_UNSEEN = 0.05  # of an identifier's values
+MIN_RISES, MAX_FALLS = 30, 0.01  # of a lifetime count; a correction may lower it
 SHARE, UNSEEN = "share above zero", "unseen values"  # a feature's other checks
 MOST_GROWTH, MOST_SHARE, Z = 1.25, 2.0, 2.58  # intervals of 99 %
 
+Counts = NDArray[np.float64]
+QuietPsis = Callable[[str, Counts], list[float]]  # of a check, from its reference's counts
 
-def check_feature(name: str, rows: pd.DataFrame) -> Iterator[Check]:
+
+def resample(_name: str, counts: Counts) -> list[float]:
+    """Compare quiet weeks with the others, of other entities each time; return the PSIs."""
+    random, total, psis = np.random.default_rng(settings.seed), counts.sum(axis=0), []
+    for index in random.integers(len(counts), size=RESAMPLES):
+        week = counts[index]
+        of_others, of_week = random.poisson(1, (2, len(week)))
+        psis.append(psi_of(of_others @ (total - week), of_week @ week))
+    return psis
+
+
+def check_feature(
+    name: str, rows: pd.DataFrame, quiet_psis: QuietPsis = resample
+) -> Iterator[Check]:
     """Yield the checks of PSI and of the share above zero.
 
     PSI of a column that is mostly zero is that of its other values. Identifiers have neither check,
@@ -37,15 +53,31 @@ def check_feature(name: str, rows: pd.DataFrame) -> Iterator[Check]:
     if numbers.count() >= text.count():
         rows = rows.assign(value=numbers.to_numpy())
         is_zero = rows["value"] == 0
-        yield check_psi(name, rows[~is_zero] if is_zero.mean() > 0.5 else rows)
+        yield check_psi(name, rows[~is_zero] if is_zero.mean() > 0.5 else rows, quiet_psis)
         yield check_share(f"{name}: {SHARE}", rows)
     elif text.nunique() <= MAX_CATEGORIES:
-        yield check_psi(name, rows.assign(value=text.reindex(numbers.index).to_numpy()))
+        words = text.reindex(numbers.index).to_numpy()
+        yield check_psi(name, rows.assign(value=words), quiet_psis)
     else:
         yield check_unseen(f"{name}: {UNSEEN}", rows.dropna(subset="value"))
 
 
-def check_psi(name: str, rows: pd.DataFrame) -> Check:
+def is_lifetime_count(rows: pd.DataFrame) -> bool:
+    """Return True if an entity's value rises and hardly ever falls; the rows are in time order."""
+    if not is_numeric_dtype(rows["value"]):
+        return False
+    changes = rows["value"].astype(float).groupby(rows["entity"]).diff()
+    rises, falls = (changes > 0).sum(), (changes < 0).sum()
+    return bool(rises >= MIN_RISES and falls <= MAX_FALLS * rises)
+
+
+def weekly_increments(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return each row's change since the entity's row of the week before, where there is one."""
+    changes = rows.groupby("entity")[["week", "value"]].diff()
+    return rows.assign(value=changes["value"])[changes["week"] == -1]
+
+
+def check_psi(name: str, rows: pd.DataFrame, quiet_psis: QuietPsis = resample) -> Check:
     """Fail if PSI is large, of enough independent rows, and larger than in quiet weeks."""
     weeks, names = pd.factorize(rows["week"], sort=True)
     if len(names) < 3 or names[0] != 0:
@@ -58,16 +90,15 @@ def check_psi(name: str, rows: pd.DataFrame) -> Check:
     if psi <= PSI_SIGNIFICANT:
         return Check("drift", name, True, message)
     if units < MIN_UNITS:
-        return Check("drift", name, True, f"{message}; no alert below {MIN_UNITS}")
-    p_value = p_among_quiet_weeks(counts[1:], psi)
+        return Check("drift", name, True, f"{message}; no alert below {MIN_UNITS}: see its plot")
+    exceeding = sum(quiet >= psi for quiet in quiet_psis(name, counts[1:]))
+    p_value = (exceeding + 1) / (RESAMPLES + 1)
     severity = "critical" if psi > PSI_CRITICAL else "warning"
     message = f"{message}; p {p_value:.3f} among quiet weeks"
     return Check("drift", name, p_value > MAX_P_VALUE, message, severity)
 
 
-def count_values(
-    weeks: NDArray[np.intp], entities: pd.Series, values: pd.Series
-) -> NDArray[np.float64]:
+def count_values(weeks: NDArray[np.intp], entities: pd.Series, values: pd.Series) -> Counts:
     """Count by week, entity and decile or frequent category; bin 0 is null or a rare category."""
     if is_numeric_dtype(values):
         bins = np.ceil(values.rank(pct=True) * BINS).fillna(0).to_numpy(dtype=np.intp)
@@ -83,17 +114,6 @@ def psi_of(reference: NDArray[Any], current: NDArray[Any]) -> float:
     """Return the PSI of two counts, with half an observation in each bin."""
     expected, actual = ((side + 0.5) / (side + 0.5).sum() for side in (reference, current))
     return float(((actual - expected) * np.log(actual / expected)).sum())
-
-
-def p_among_quiet_weeks(counts: NDArray[np.float64], psi: float) -> float:
-    """Compare one week with the others, of other entities each time; return (k + 1) / (n + 1)."""
-    random, total = np.random.default_rng(settings.seed), counts.sum(axis=0)
-    exceeding = 0
-    for _ in range(RESAMPLES):
-        week = counts[random.integers(len(counts))]
-        of_others, of_week = random.poisson(1, (2, len(week)))
-        exceeding += psi_of(of_others @ (total - week), of_week @ week) >= psi
-    return (exceeding + 1) / (RESAMPLES + 1)
 
 
 def check_growth(name: str, rows: pd.DataFrame) -> Check:

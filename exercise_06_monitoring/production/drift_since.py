@@ -1,4 +1,4 @@
-"""Compare each feature with last month and with training, once a day.
+"""Compare each feature with last month and with training.
 
 The rows have entity, week and value; week 0 is the newest. Weeks that alerted are no reference: an
 incident that is over would raise an alarm a month later.
@@ -7,22 +7,23 @@ incident that is over would raise an alarm a month later.
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from exercise_06_monitoring.alerts import Check
-from exercise_06_monitoring.bins import independent_rows
 from exercise_06_monitoring.production.alerted_days import alerted_days, record_alerted_day
 from exercise_06_monitoring.production.drift_limits import (
-    MIN_UNITS,
     MONTH,
     SHARE,
     UNSEEN,
     check_feature,
     check_growth,
+    is_lifetime_count,
+    weekly_increments,
 )
-from exercise_06_monitoring.state import earlier_runs
+from exercise_06_monitoring.production.quiet_weeks import weekly_psis
 from exercise_06_monitoring.windows import (
     WEEK,
     Tables,
@@ -43,17 +44,22 @@ CANDIDATES, REFERENCE_WEEKS, FEWEST_WEEKS = range(5, 17), 8, 2  # weeks before n
 def since_last_month(view: Any, now: datetime, windows: Windows = drift_windows) -> Iterator[Check]:
     """Compare a view's last week with the newest eight quiet weeks of over a month ago.
 
-    Where all of them alerted, the change is the new usual.
+    Where all of them alerted, the change is the new usual. A lifetime count grows by its
+    definition: its weekly increments are compared.
     """
-    weeks = {week: windows(view, now - week * WEEK)[1] for week in (0, *CANDIDATES)}
+    weeks = {week: windows(view, now - week * WEEK)[1] for week in (*reversed(CANDIDATES), 1, 0)}
     rows = pd.concat(weeks, names=["week"]).reset_index("week")
     rows["entity"] = pd.factorize(rows["entity"])[0]  # to save time
     for name in features_of(view):
+        values = rows[["entity", "week"]].assign(value=rows[name])
+        if is_lifetime_count(values[values["week"] > MONTH]):
+            values = weekly_increments(values)
         alerted = alerted_weeks(name, now)
         quiet = [week for week in CANDIDATES if week not in alerted]
         reference = quiet if len(quiet) >= FEWEST_WEEKS else [*CANDIDATES]
-        chosen = rows[rows["week"].isin([0, *reference[:REFERENCE_WEEKS]])]
-        yield from check_feature(name, chosen[["entity", "week"]].assign(value=chosen[name]))
+        chosen = [0, *reference[:REFERENCE_WEEKS]]
+        compared = values[values["week"].isin(chosen)]
+        yield from check_feature(name, compared, partial(weekly_psis, now))
 
 
 def alerted_weeks(name: str, now: datetime) -> set[int]:
@@ -64,41 +70,41 @@ def alerted_weeks(name: str, now: datetime) -> set[int]:
     return {week for age in ages for week in (age, age + 1)}
 
 
-def since_training(training: pd.DataFrame, served: list[pd.DataFrame]) -> Iterator[Check]:
+def since_training(
+    training: pd.DataFrame, served: list[pd.DataFrame], now: datetime
+) -> Iterator[Check]:
     """Compare the inputs of the last weeks' requests, newest first, with the training rows.
 
-    All of them are compared where the last week alone is worth too few units.
+    The last week is compared, and all four where there are so many. A lifetime count has no check:
+    it has grown since training by its definition.
     """
     keys = {name: view.join_keys[0] for view in read_views() for name in features_of(view)}
-    train = training[training["split"] == "train"]
+    train = training[training["split"] == "train"].sort_values("event_timestamp")
     age = train["event_timestamp"].max() - train["event_timestamp"]
     weeks = [rows.assign(week=week) for week, rows in enumerate(served)]
     both = pd.concat([*weeks, train.assign(week=MONTH + age // WEEK)], ignore_index=True)
+    is_train, quiet_psis = both["week"] >= MONTH, partial(weekly_psis, now)
     for name in read_model()["features"]:
         entities = pd.factorize(both[keys.get(name, "user_id")])[0]
         rows = both[["week"]].assign(entity=entities, value=both[name])
-        units = independent_rows(rows["entity"][rows["week"] == 0])
-        newest = rows["week"].eq(0) if units >= MIN_UNITS else rows["week"].lt(MONTH)
-        is_compared = newest | (rows["week"] >= MONTH)
-        compared = rows.assign(week=rows["week"].mask(newest, 0))[is_compared]
-        yield from check_feature(f"{name} since training", compared)
-        numbers = rows.assign(value=pd.to_numeric(rows["value"], errors="coerce").astype(float))
-        yield check_growth(f"{name}: growth since training", numbers)
+        if is_lifetime_count(rows[is_train]):
+            continue
+        week = rows[is_train | (rows["week"] == 0)]
+        yield from check_feature(f"{name} since training", week, quiet_psis)
+        if len(served[-1]):
+            month = rows.assign(week=rows["week"].where(is_train, 0))
+            yield from check_feature(f"{name} since training, 28 days", month, quiet_psis)
+        numbers = pd.to_numeric(rows["value"], errors="coerce").astype(float)
+        yield check_growth(f"{name}: growth since training", rows.assign(value=numbers))
 
 
 def check_drift(tables: Tables, now: datetime, windows: Windows = drift_windows) -> Iterator[Check]:
-    """Yield the checks of both baselines, in the first run of a day that ends.
-
-    A rerun for an earlier time has them, too, and records no alerted day.
-    """
-    is_newest, last_run = earlier_runs(now)
-    if is_newest and last_run and last_run.date() == now.date():
-        return
+    """Yield the checks of both baselines."""
     checks = [check for view, _ in tables for check in since_last_month(view, now, windows)]
     with suppress(UserError):  # without a usable model; its own check names the reason
         training = read_training()
         served = [read_requests(now - week * WEEK) for week in range(MONTH)]
-        checks += since_training(training, served)
-    for check in checks if is_newest else ():
+        checks += since_training(training, served, now)
+    for check in checks:
         record_alerted_day(check, now)
     yield from checks

@@ -7,8 +7,9 @@ what drifted since the new ones is news.
 from dataclasses import replace
 from datetime import datetime
 
-from exercise_06_monitoring.alerts import Check, monitoring_folder
+from exercise_06_monitoring.alerts import Check, monitoring_folder, replace_file
 from exercise_06_monitoring.production.alertmanager import CLEAN_RUNS
+from exercise_06_monitoring.production.quiet_weeks import forget_quiet_weeks
 from exercise_06_monitoring.state import AlertState, earlier_runs
 from exercise_06_monitoring.windows import read_model
 
@@ -20,12 +21,13 @@ def supersede_alerts(alerts: AlertState, now: datetime) -> None:
     if not version or not earlier_runs(now)[0]:
         return
     if before != version:
+        forget_quiet_weeks()
         text = f"superseded by model {version}"
         open_alerts = [alert for alert in alerts.open_alerts() if is_of_model(alert)]
         ended = [replace(alert, passed=True, message=text) for alert in open_alerts]
         for _ in range(CLEAN_RUNS):
-            alerts.update(ended, now)
-    file.write_text(version)
+            alerts.update(ended)
+    replace_file(file, version)
 
 
 def is_of_model(alert: Check) -> bool:
