@@ -78,20 +78,25 @@ def check(
     seed: Annotated[int | None, typer.Option(help="Replay the hidden data of a verdict")] = None,
     form: Annotated[Form | None, typer.Option("--format", help="Also write this form")] = None,
     out: Out = None,
-    explain: Annotated[
-        str | None, typer.Option(help="Explain how a criterion is graded, and why; e.g. 2.4")
-    ] = None,
+    hints: Annotated[
+        int,
+        typer.Option(
+            "--hint", "-h", count=True, help="A question about an open criterion; -hh: its page"
+        ),
+    ] = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Check again after each save")] = False,
 ) -> None:
     """Check a solution against the success criteria."""
     config = CheckerSettings.from_environment()
-    if explain is not None:
-        from checker.render.explain import explain as explanation
-
-        console.print(Markdown(explanation(explain, config.weights)))
-        return
     from checker.run import checking
 
+    if hints:
+        from checker.render.explain import explain, hint
+
+        criterion = checking.open_criterion(what, config)
+        page = hint(criterion) if hints == 1 else explain(criterion, config.weights)
+        console.print(Markdown(page))
+        return
     if out is not None and form is None:
         raise UserError("--out needs --format", "lab check --format html --out scorecard.html")
     folder = submission or folder_with_exercises(Path.cwd())
@@ -108,14 +113,6 @@ def check(
     if form is not None:
         deliver(card, form, out)
     sys.exit(exit_status(card))
-
-
-@app.command()
-def hint(criterion: Annotated[str, typer.Argument(help="A criterion, e.g. 2.4")]) -> None:
-    """Print the question behind a criterion, without the answer."""
-    from checker.render.explain import hint as question
-
-    console.print(Markdown(question(criterion)))
 
 
 @app.command()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from checker.verdict.brief import BY_ID, BriefCriterion
 from checker.verdict.criterion import checks_in
-from lab.errors import UserError
 from lab.settings import ROOT
 
 QUESTIONS = Path(__file__).with_name("questions.toml")
@@ -39,31 +38,19 @@ class Erratum:
 
 
 def explain(identifier: str, weights: Mapping[str, float]) -> str:
-    """Return Markdown about a criterion; UserError when the brief has none of that id."""
-    item = BY_ID.get(identifier)
-    if item is None:
-        raise UserError(f"the brief has no criterion {identifier}", "lab check --explain 2.4")
+    """Return the page of a criterion, as Markdown."""
+    item = BY_ID[identifier]
     lines = [f"# {item.id} {item.title}", "", _summary(item, weights.get(item.id, 1.0)), ""]
     for column, text in contract_row(item.id).items():
         lines += [f"**{column}**: {text}", ""]
     lines += _pitfalls(item)
-    return "\n".join([*lines, f"Next: `lab check {item.exercise} --submission DIR`"])
+    return "\n".join([*lines, f"Next: `lab check {item.exercise}`, or `lab diff {item.exercise}`"])
 
 
 def hint(identifier: str) -> str:
-    """Return a question about a criterion, then the commands that show more, as Markdown.
-
-    UserError when the brief has no criterion of that id.
-    """
-    questions = tomllib.loads(QUESTIONS.read_text())
-    if identifier not in questions:
-        raise UserError(f"the brief has no criterion {identifier}", "lab hint 2.4")
-    exercise = BY_ID[identifier].exercise
-    return (
-        f"{questions[identifier]}\n\n"
-        f"More: `lab check --explain {identifier}`, how it is graded and where the brief misleads; "
-        f"`lab diff {exercise}`, the solution."
-    )
+    """Return a question about a criterion, then the command that prints its page, as Markdown."""
+    question = tomllib.loads(QUESTIONS.read_text())[identifier]
+    return f"{identifier}: {question}\n\nNext: `lab check {identifier} --hint --hint`, its page"
 
 
 def contract_row(identifier: str) -> dict[str, str]:

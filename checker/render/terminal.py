@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from checker.render.explain import errata
 from checker.render.text import most_points
 from checker.verdict.brief import EXERCISES
 from checker.verdict.outcome import Status
@@ -39,7 +40,7 @@ def show(card: Scorecard, console: Console) -> None:
             show_failure(result, console)
     console.print(f"{bar(card)} {card.summary}", highlight=False)
     if to_begin := first_to_begin(card):
-        console.print(f"  next: lab check --explain {to_begin.criterion.id}", highlight=False)
+        console.print(f"  next: lab check {to_begin.criterion.id} --hint", highlight=False)
 
 
 def first_to_begin(card: Scorecard) -> Result | None:
@@ -84,7 +85,7 @@ def about_data(card: Scorecard) -> list[str]:
 
 
 def show_failure(result: Result, console: Console) -> None:
-    """Print what was measured against what is required, counter-examples, and a hint."""
+    """Print what was measured against what is required, counter-examples, a hint, the errata."""
     console.print(
         f"\n{SIGNS[result.status]} [bold]{result.criterion.id} {result.criterion.title}[/]"
     )
@@ -103,8 +104,10 @@ def show_failure(result: Result, console: Console) -> None:
             f"got {escape(example.got)}",
             highlight=False,
         )
+    for erratum in (entry for entry in errata() if entry.names(result.criterion.id)):
+        console.print(f"  the brief: {erratum.title} ({erratum.link})", highlight=False)
     if result.log_tail:
         console.print(f"  their last lines:\n{escape(result.log_tail)}", highlight=False)
     if result.criterion.id in TRACEABLE and result.examples:
         console.print("  on your own data: lab why USER FEATURE --at TIME", highlight=False)
-    console.print(f"  next: lab hint {result.criterion.id}", highlight=False)
+    console.print(f"  next: lab check {result.criterion.id} --hint", highlight=False)

@@ -44,6 +44,15 @@ def next_in_workspace(folder: Path, config: CheckerSettings) -> str | None:
     return None
 
 
+def open_criterion(what: str | None, config: CheckerSettings) -> str:
+    """Return the named criterion; of an exercise, or the workspace's, the first not passed yet."""
+    if what in BY_ID:
+        return what
+    passed = progress.read(config.build_dir)
+    ids = criteria(what or next_in_workspace(WORKSPACE, config))
+    return next((identifier for identifier in ids if not passed.get(identifier)), ids[0])
+
+
 def criteria(what: str | None) -> list[str]:
     """Return the ids of an exercise, "5", of a criterion and what it needs, "5.3", or all 35.
 

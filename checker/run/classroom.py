@@ -33,10 +33,10 @@ def estimate(first: Scorecard, left: int, jobs: int) -> str:
 def fetch_jars(config: CheckerSettings) -> None:
     """Fetch what exercise 5 needs while there is a network."""
     from lab.stack.flink import connector_jars
-    from lab.stack.kafka.jars import fetch
+    from lab.stack.kafka.broker import kafka_jars
 
     with suppress(UserError):  # a check that needs them reports it, and the other exercises go on
-        fetch(config)
+        kafka_jars(config)
         connector_jars(config)
 
 

@@ -39,6 +39,7 @@ def run_in(workspace: Path, number: int | None, data: str | None, config: Checke
         if ended.returncode:
             sys.exit(ended.returncode)
         sys.stderr.write(ended.stderr or "")
+    print("next: lab check")
 
 
 def mistake_in(output: str, workspace: Path) -> str:
@@ -54,10 +55,12 @@ def _commands(
     exercise: Exercise, workspace: Path, config: CheckerSettings
 ) -> Iterator[tuple[list[str], Path]]:
     """Yield each command with the working directory that it has when it is graded."""
-    folder = workspace / exercise.folder
+    folder, first = workspace / exercise.folder, starter_file(workspace, exercise.number)
     files = [folder / f"{script}.py" for script in exercise.scripts]
     if not all(file.is_file() for file in files):
-        files = [_started(starter_file(workspace, exercise.number))]
+        files = [first]
+    if first in files:
+        _require_begun(first)
     for file in files:
         if file.name == "features.py":
             yield [str(FEAST), "apply"], config.feature_repo
@@ -68,10 +71,9 @@ def _commands(
             yield [sys.executable, str(file)], config.feature_repo
 
 
-def _started(file: Path) -> Path:
-    """Return the file; UserError if it does not exist, or if all of it is still to be written."""
+def _require_begun(file: Path) -> None:
+    """Raise UserError if a file does not exist, or if all of it is still to be written."""
     if not file.is_file():
         raise UserError(f"there is no {file}", "lab new ANOTHER_FOLDER, which has it")
     if not is_begun(file) and (todo := next_todo(file, is_begun=False)):
         raise UserError(todo)
-    return file

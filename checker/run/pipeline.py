@@ -17,7 +17,7 @@ from lab.dataset.simulate import simulate
 from lab.dataset.tables import MANIFEST
 from lab.derived import separate_datasets
 from lab.errors import UserError
-from lab.figures import timed
+from lab.learn import silence_known_warnings
 from lab.settings import ROOT, utc_now
 from lab.stack.flink import connector_jars
 
@@ -41,9 +41,8 @@ class Exercise:
 
     def run(self) -> None:
         """Run the scripts as `python -m` would."""
-        with timed(f"exercise_{self.number}_s"):
-            for script in self.scripts:
-                runpy.run_module(f"{self.folder}.{script}", run_name="__main__")
+        for script in self.scripts:
+            runpy.run_module(f"{self.folder}.{script}", run_name="__main__")
 
     def run_production(self, parts: list[str]) -> None:
         """Run the exercise's demonstration with the named production parts; none names all."""
@@ -91,12 +90,13 @@ def run_all(data: str | None, config: CheckerSettings, console: Console) -> Scor
     card = check(ROOT, criteria(None), None, config, console)
     file = config.build_dir / SCORECARD
     card.write(file)
-    console.print(f"written: {file} and {file.with_name('figures.json')}")
+    console.print(f"written: {file}")
     return card
 
 
 def _run(exercises: list[Exercise], data: str | None, config: CheckerSettings) -> None:
     prepare(exercises, data, config)
+    silence_known_warnings()
     for exercise in exercises:
         exercise.run()
 
