@@ -1,4 +1,4 @@
-"""The lab's own commands: lab up · down · status · data. The checker adds its own to them."""
+"""The lab's own commands: lab up · down · status · data · redis; the checker adds its own."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,6 +11,8 @@ from lab.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(data_app, name="data")
+redis_app = typer.Typer(help="What Redis stores.")
+app.add_typer(redis_app, name="redis")
 console = Console()
 
 
@@ -62,6 +64,17 @@ def why(
     from lab.why import explain
 
     for line in explain(entity, feature, as_of() if at is None else moment_of(at)):
+        print(line)
+
+
+@redis_app.command("show")
+def redis_show(
+    entity: Annotated[str, typer.Argument(help="The id of a user, merchant or product")],
+) -> None:
+    """Print an entity's hash: the redis-cli command, the TTL, each field's feature and value."""
+    from lab.redis_show import show
+
+    for line in show(entity):
         print(line)
 
 

@@ -20,7 +20,7 @@ from lab.stack.server import Server
 STAMP = "filled_from"
 SPLITS = [f"{part}_{split}.parquet" for part in "Xy" for split in ("train", "val", "test")]
 EXPORTED = ("training_data.parquet", "excluded.parquet")
-RESULTS = ("figures.json", "load_test.png", "scorecard.json", "serving")
+RESULTS = ("load_test.png", "scorecard.json", "serving")
 
 
 def separate_datasets(config: Settings = settings) -> None:

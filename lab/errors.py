@@ -42,6 +42,13 @@ def run_script(main: Callable[[], None]) -> None:
         exit_with(UserError(todo))
 
 
+def script(main: Callable[[], None]) -> Callable[[], None]:
+    """Decorate the last function of a file: it runs with the file, and not when it is imported."""
+    if main.__module__ == "__main__":
+        run_script(main)
+    return main
+
+
 def next_todo(file: Path, *, is_begun: bool = True) -> str | None:
     """Return place and text of the first TODO above `raise NotImplementedError`; else None.
 

@@ -15,7 +15,7 @@ import yaml
 from pydantic import AwareDatetime, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lab.errors import UserError, exit_with, run_script
+from lab.errors import UserError, exit_with, run_script, script
 from lab.variables import Port, port_or_address, wrong_variable
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "as_of",
     "open_store",
     "run_script",
+    "script",
     "settings",
     "store_config",
     "utc_now",
@@ -129,8 +130,10 @@ def store_config(stores: str | None = None) -> dict[str, Any]:
     cron. Here the registry lies in the data folder. `stores` overrides LAB_STORES. As in Feast,
     environment variables are replaced, and the registry may be a path only: then it is a file.
     """
-    text = (settings.feature_repo / "feature_store.yaml").read_text()
-    config: dict[str, Any] = yaml.safe_load(os.path.expandvars(text))
+    file = settings.feature_repo / "feature_store.yaml"
+    if not file.exists():
+        raise UserError(f"there is no {file}", "lab new FOLDER, which has it")
+    config: dict[str, Any] = yaml.safe_load(os.path.expandvars(file.read_text()))
     given = config["registry"]
     registry: dict[str, Any] = {"path": given} if isinstance(given, str) else given
     url = "sqlite:///" if registry.get("registry_type") == "sql" else ""

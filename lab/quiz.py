@@ -74,7 +74,7 @@ def play(
         right += is_right
         console.print("[green]right[/]" if is_right else f"[red]no:[/] {question.mistake}")
         console.print(_coloured(question.correction, "diff"))
-        console.print(f"  more: lab check --explain {question.criterion}", highlight=False)
+        console.print(f"  more: lab check {question.criterion} -hh", highlight=False)
     console.print(f"{right} of {answered} right", highlight=False)
 
 

@@ -43,7 +43,6 @@ class Settings(LearnerSettings):
     stack_min_free_mb: int = 512
     download_timeout_s: Seconds = 600
     socket_timeout_s: Seconds = 5
-    private_ports: tuple[int, int] = (20_000, 32_000)
 
     # Data
     transactions: int = 200_000

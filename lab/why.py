@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow.dataset as pads
@@ -23,6 +23,8 @@ EVENTS_OF = {
     "merchant_id": ("transactions", "chargebacks", "refunds"),
     "product_id": ("transactions", "product_views"),
 }
+EVENT, CREATED = "event time", "created time"
+TO_THE_SECOND = "%Y-%m-%d %H:%M:%S"
 SHOWN = 5  # events of a table, and snapshots on each side of the visible one
 API_TIMEOUT_S = 5
 
@@ -32,39 +34,37 @@ def explain(entity: str, feature: str, moment: datetime) -> Iterator[str]:
 
     Raises UserError if no view has the feature, or its table lacks the entity.
     """
-    config = settings.feature_repo / "feature_store.yaml"
-    if not config.exists():
-        raise UserError(f"there is no {config}", "lab new FOLDER, which has it")
     store = open_store()
     view = _view_with(store, feature)
-    shown = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    yield f"{feature} of {entity}, in {view.name}, at {shown}"
+    (key,) = view.join_keys
+    yield f"{feature} of {entity}, in {view.name}, at {moment.astimezone(UTC):{TO_THE_SECOND}} UTC"
     snapshots = _snapshots(view, entity)
-    visible = _visible(view, snapshots, moment)
-    yield from _snapshot_lines(view, snapshots, visible, feature, moment)
-    if visible is not None:
-        end = snapshots[view.batch_source.timestamp_field][visible]
-        yield from _event_lines(view.join_keys[0], entity, feature, end)
-    stored_key = snapshots[view.join_keys[0]].tolist()[0]  # a number, where its column has numbers
+    visible = _visible(snapshots, moment, view.ttl)
+    yield f"snapshots in {_path_of(view)}: {len(snapshots):,}"
+    yield from _snapshot_lines(snapshots, visible, feature, moment)
+    if visible is None:
+        yield f"  none is visible: each is later, had not arrived, or is older than {view.ttl}"
+    else:
+        yield from _event_lines(key, entity, feature, snapshots[EVENT][visible])
+    stored_key = snapshots[key].tolist()[0]  # a number, where its column has numbers
     yield f"Redis, now:  {_online_value(store, view, stored_key, feature)}"
-    yield f"the API, now: {_served_value(view.join_keys[0], entity, feature)}"
+    yield f"the API, now: {_served_value(key, entity, feature)}"
 
 
 def _view_with(store: "FeatureStore", feature: str) -> "FeatureView":
     views = store.list_feature_views()
     for view in views:
         if feature in (field.name for field in view.features):
+            if len(view.join_keys) != 1:
+                raise UserError(f"{view.name} has {len(view.join_keys)} join keys, and not one")
             return view
     names = sorted(field.name for view in views for field in view.features)
     raise UserError(f"no feature view has {feature}; there are {', '.join(names)}")
 
 
 def _snapshots(view: "FeatureView", entity: str) -> pd.DataFrame:
-    """Return the entity's rows of the view's table, in the order of event and created time."""
-    source, path = view.batch_source, _path_of(view)
-    if len(view.join_keys) != 1:
-        raise UserError(f"{view.name} has {len(view.join_keys)} join keys, and not one")
-    (key,) = view.join_keys
+    """Return the entity's rows of the view's table by EVENT and CREATED, equal if absent."""
+    source, path, (key,) = view.batch_source, _path_of(view), view.join_keys
     names = dict(source.field_mapping)
     stored = next((theirs for theirs, ours in names.items() if ours == key), key)
     try:
@@ -73,10 +73,10 @@ def _snapshots(view: "FeatureView", entity: str) -> pd.DataFrame:
         raise UserError(f"there is no {path}", "lab run 1") from error
     if rows.empty:
         raise UserError(f"{path} has no row of {key} {entity}")
-    times = [time for time in (source.timestamp_field, source.created_timestamp_column) if time]
-    for time in times:
-        rows[time] = pd.to_datetime(rows[time], utc=True)
-    return rows.sort_values(times).reset_index(drop=True).rename(columns=names)
+    created = source.created_timestamp_column or source.timestamp_field
+    for ours, theirs in {EVENT: source.timestamp_field, CREATED: created}.items():
+        rows[ours] = pd.to_datetime(rows[theirs], utc=True)
+    return rows.sort_values([EVENT, CREATED]).reset_index(drop=True).rename(columns=names)
 
 
 def _path_of(view: "FeatureView") -> str:
@@ -85,45 +85,27 @@ def _path_of(view: "FeatureView") -> str:
     return path if "://" in path else str(settings.feature_repo / path)
 
 
-def _visible(view: "FeatureView", snapshots: pd.DataFrame, moment: datetime) -> int | None:
+def _visible(snapshots: pd.DataFrame, moment: datetime, ttl: timedelta | None) -> int | None:
     """Return the index of the newest row that had arrived and had not expired; None if none."""
-    source = view.batch_source
-    happened = snapshots[source.timestamp_field]
-    arrived = snapshots[source.created_timestamp_column or source.timestamp_field]
-    is_known = (happened <= moment) & (arrived <= moment)
-    if view.ttl:
-        is_known &= happened >= moment - view.ttl
+    is_known = (snapshots[EVENT] <= moment) & (snapshots[CREATED] <= moment)
+    if ttl:
+        is_known &= snapshots[EVENT] >= moment - ttl
     return int(is_known[is_known].index[-1]) if is_known.any() else None
 
 
 def _snapshot_lines(
-    view: "FeatureView",
-    snapshots: pd.DataFrame,
-    visible: int | None,
-    feature: str,
-    moment: datetime,
+    snapshots: pd.DataFrame, visible: int | None, feature: str, moment: datetime
 ) -> Iterator[str]:
-    source = view.batch_source
-    happened, arrived = source.timestamp_field, source.created_timestamp_column
-    yield f"snapshots in {_path_of(view)}: {len(snapshots):,}"
-    before = int((snapshots[happened] <= moment).sum()) - 1
-    near = snapshots.loc[max(0, before - SHOWN + 1) : before + 2]
-    for index, row in near.iterrows():
-        known = f", arrived {row[arrived]:%m-%d %H:%M}" if arrived else ""
-        remark = _remark(row, happened, arrived, index == visible, moment)
-        yield f"  {row[happened]:%Y-%m-%d %H:%M}{known}: {row[feature]}{remark}"
-    if visible is None:
-        yield f"  none is visible: each is later, had not arrived, or is older than {view.ttl}"
-
-
-def _remark(
-    row: "pd.Series[Any]", happened: str, arrived: str, is_visible: bool, moment: datetime
-) -> str:
-    if is_visible:
-        return "   <- the value at that moment"
-    if row[happened] > moment:
-        return "   (later)"
-    return "   (not arrived yet)" if arrived and row[arrived] > moment else ""
+    """Yield the snapshots around a moment, and why each but the visible one is not taken."""
+    before = int((snapshots[EVENT] <= moment).sum()) - 1
+    for index, row in snapshots.loc[max(0, before - SHOWN + 1) : before + 2].iterrows():
+        remark = "   (not arrived yet)" if row[CREATED] > moment else ""
+        if index == visible:
+            remark = "   <- the value at that moment"
+        elif row[EVENT] > moment:
+            remark = "   (later)"
+        times = f"{row[EVENT]:%Y-%m-%d %H:%M}, arrived {row[CREATED]:%m-%d %H:%M}"
+        yield f"  {times}: {row[feature]}{remark}"
 
 
 def _event_lines(key: str, entity: str, feature: str, end: datetime) -> Iterator[str]:
@@ -142,7 +124,7 @@ def _event_lines(key: str, entity: str, feature: str, end: datetime) -> Iterator
         for _, row in counted.nlargest(SHOWN, "event_timestamp").iloc[::-1].iterrows():
             values = {name: row[name] for name in ("amount", "is_approved") if name in row}
             details = ", ".join(f"{name} {value}" for name, value in values.items())
-            yield f"  {row['event_timestamp']:%Y-%m-%d %H:%M:%S}  {details}".rstrip()
+            yield f"  {row['event_timestamp']:{TO_THE_SECOND}}  {details}".rstrip()
 
 
 def _online_value(store: "FeatureStore", view: "FeatureView", entity: object, feature: str) -> str:
@@ -157,7 +139,7 @@ def _online_value(store: "FeatureStore", view: "FeatureView", entity: object, fe
     stamp = response.proto.results[names.index(feature)].event_timestamps[0]
     if not stamp.seconds:
         return "no row; next: lab run 3"
-    return f"{value}, as of {stamp.ToDatetime(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{value}, as of {stamp.ToDatetime(UTC):{TO_THE_SECOND}}"
 
 
 def _served_value(key: str, entity: str, feature: str) -> str:

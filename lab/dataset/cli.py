@@ -2,9 +2,8 @@
 
 import re
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -29,15 +28,6 @@ from lab.errors import UserError
 from lab.settings import settings, utc_now
 
 data_app = typer.Typer(help="The data: raw events, and the feature tables computed from them.")
-
-
-class EpochUnit(StrEnum):
-    """The unit of a time that is a number since 1970."""
-
-    SECONDS = "s"
-    MILLISECONDS = "ms"
-    MICROSECONDS = "us"
-    NANOSECONDS = "ns"
 
 
 DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,4})m)?")
@@ -72,7 +62,8 @@ def import_(
     label: Annotated[str | None, typer.Option(help="An SQL condition on the columns.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Of times without an offset.")] = None,
     epoch: Annotated[
-        EpochUnit | None, typer.Option(help="Times are numbers of this unit since 1970.")
+        Literal["s", "ms", "us", "ns"] | None,
+        typer.Option(help="Times are numbers of this unit since 1970."),
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(help="Of a CSV file that is not UTF-8, such as cp1252.")
@@ -92,8 +83,7 @@ def import_(
         describe(import_complete_journey(settings.data_dir, current_as_of()))
         return
     columns, ids = pairs(mapping or []), id_columns or []
-    unit = epoch.value if epoch else None
-    options = ImportOptions(columns, ids, label, timezone, unit, encoding, skip_bad)
+    options = ImportOptions(columns, ids, label, timezone, epoch, encoding, skip_bad)
     if dry_run:
         describe_preview(preview_table(settings.data_dir, Path(file), options))
         return

@@ -1,22 +1,21 @@
 """Simulated data: a seeded shop's history, written range by range in bounded memory."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lab.dataset import shop
-from lab.dataset.columns import id_column, time_column, transaction_id_column
-from lab.dataset.draws import Flags, Floats, Integers
+from lab.dataset.draws import Flags, Integers, Keys
 from lab.dataset.features import EPOCH, microseconds
 from lab.dataset.manifest import Manifest, Simulation
 from lab.dataset.population import Population
 from lab.dataset.progress import track
 from lab.dataset.release import release
-from lab.dataset.tables import RAW_TABLES, TRUTH, TRUTH_SCHEMA, staging
+from lab.dataset.tables import RAW_TABLES, TRUTH, TRUTH_SCHEMA, UTC_MICROSECONDS, staging
 
 PURCHASES_AT_ONCE = 400_000
 LABEL = "fraud"
@@ -53,7 +52,7 @@ def write_events(folder: Path, simulation: Simulation, start: datetime, as_of: d
         (begin, min(begin + hours_at_once * shop.HOUR, end))
         for begin in range(first, end, hours_at_once * shop.HOUR)
     ]
-    later = LaterEvents(end)
+    later: dict[str, list[pa.Table]] = {"chargebacks": [], "refunds": []}
     with (
         table_writer(folder, "transactions") as transactions,
         table_writer(folder, "product_views") as product_views,
@@ -67,8 +66,12 @@ def write_events(folder: Path, simulation: Simulation, start: datetime, as_of: d
             follows = shop.outcomes(people, bought)
             transactions.write_table(transaction_table(bought, follows, end))
             truth.write_table(truth_table(bought))
-            later.add(bought, follows)
-    later.write(folder)
+            for table, rows in later_events(bought, follows).items():
+                later[table].append(rows.filter(pc.field("event_timestamp") < as_of))
+    for table, parts in later.items():  # few, so memory holds them until the end
+        by_time = [("event_timestamp", "ascending"), ("transaction_id", "ascending")]
+        with table_writer(folder, table) as writer:
+            writer.write_table(pa.concat_tables(parts).sort_by(by_time))
 
 
 def hours_around(begin: int, until: int) -> Integers:
@@ -125,40 +128,35 @@ def view_table(seen: shop.Views, begin: int, until: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=RAW_TABLES["product_views"])
 
 
-@dataclass
-class LaterEvents:
-    """Chargebacks and refunds known before the end: few, so memory holds them until the end."""
-
-    end: int
-    parts: dict[str, list[pa.Table]] = field(
-        default_factory=lambda: {"chargebacks": [], "refunds": []}
-    )
-
-    def add(self, bought: shop.Purchases, follows: shop.Outcomes) -> None:
-        self._add(
-            "chargebacks", bought, follows.charged_back, follows.chargeback_time, bought.amount
-        )
-        self._add("refunds", bought, follows.refunded, follows.refund_time, follows.refund_amount)
-
-    def _add(
-        self,
-        table: str,
-        bought: shop.Purchases,
-        happens: Flags,
-        time: Integers,
-        amount: Floats,
-    ) -> None:
-        known = happens & (time < self.end)
+def later_events(bought: shop.Purchases, follows: shop.Outcomes) -> dict[str, pa.Table]:
+    """Return the chargebacks and the refunds of purchases, however late."""
+    kinds = {
+        "chargebacks": (follows.charged_back, follows.chargeback_time, bought.amount),
+        "refunds": (follows.refunded, follows.refund_time, follows.refund_amount),
+    }
+    tables = {}
+    for table, (happens, time, amount) in kinds.items():
         columns = [
-            transaction_id_column(bought.key[known]),
-            id_column("merchant", bought.merchant[known]),
-            time_column(time[known]),
-            pa.array(amount[known]),
+            transaction_id_column(bought.key[happens]),
+            id_column("merchant", bought.merchant[happens]),
+            time_column(time[happens]),
+            pa.array(amount[happens]),
         ]
-        self.parts[table].append(pa.Table.from_arrays(columns, schema=RAW_TABLES[table]))
+        tables[table] = pa.Table.from_arrays(columns, schema=RAW_TABLES[table])
+    return tables
 
-    def write(self, folder: Path) -> None:
-        for table, parts in self.parts.items():
-            by_time = [("event_timestamp", "ascending"), ("transaction_id", "ascending")]
-            with table_writer(folder, table) as writer:
-                writer.write_table(pa.concat_tables(parts).sort_by(by_time))
+
+def id_column(kind: str, numbers: Integers) -> pa.Array:
+    """Return ids such as user_0, user_1."""
+    return pc.binary_join_element_wise(kind, pa.array(numbers).cast(pa.string()), "_")
+
+
+def transaction_id_column(keys: Keys) -> pa.Array:
+    """Return txn_ and the key's 16 hexadecimal digits."""
+    digits = np.frombuffer(keys.astype(">u8").tobytes().hex().encode(), dtype="S16")
+    return pc.binary_join_element_wise("txn", pa.array(digits).cast(pa.string()), "_")
+
+
+def time_column(microseconds: Integers, unknown: Flags | None = None) -> pa.Array:
+    """Return microseconds since 1970 as UTC timestamps."""
+    return pa.array(microseconds, mask=unknown).cast(UTC_MICROSECONDS)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from lab.errors import UserError
@@ -11,7 +10,7 @@ from lab.settings import Settings, settings
 from lab.stack.compose import Container, is_chosen
 from lab.stack.kafka import KafkaBroker
 from lab.stack.lock import locked
-from lab.stack.ports import is_taken, listener
+from lab.stack.ports import is_taken
 from lab.stack.preflight import explained_write_errors
 from lab.stack.redis import RedisServer
 from lab.stack.server import Server
@@ -28,8 +27,6 @@ class ServiceStatus:
     state: State
     how: Literal["compose", "process", "yours"] | None
     address: str
-    pid: int | None
-    log: Path | None
 
 
 def up(services: Sequence[str], config: Settings = settings) -> None:
@@ -107,18 +104,12 @@ def _running_forms(service: Server) -> list[Server | Container]:
 
 
 def _status_of(service: Server) -> ServiceStatus:
-    log = service.log if service.log.exists() else None
     for form in _running_forms(service):
         started = form.as_started()
         state: State = "up" if started.answers() else "down"
-        process = service.pid_file.process() if form.how == "process" else None
-        pid = process.pid if process else None
-        return ServiceStatus(service.name, state, form.how, started.address, pid, log)
+        return ServiceStatus(service.name, state, form.how, started.address)
     if service.is_the_users:
         state = "up" if service.version() else "down"
-        return ServiceStatus(service.name, state, "yours", service.address, None, None)
-    if is_taken(service.config.host, service.port):
-        holder = listener(service.port)
-        pid = holder.pid if holder else None
-        return ServiceStatus(service.name, "foreign", None, service.address, pid, None)
-    return ServiceStatus(service.name, "down", None, service.address, None, log)
+        return ServiceStatus(service.name, state, "yours", service.address)
+    state = "foreign" if is_taken(service.config.host, service.port) else "down"
+    return ServiceStatus(service.name, state, None, service.address)

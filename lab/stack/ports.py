@@ -9,6 +9,8 @@ import psutil
 from lab.errors import UserError
 from lab.settings import settings
 
+PRIVATE_PORTS = range(20_000, 32_000)  # outside the system's range of outgoing connections
+
 
 def require_free_ports(service: str, host: str, ports: Mapping[str, int]) -> None:
     """Raise UserError if a process listens on one of `ports`, by their name in the settings."""
@@ -54,6 +56,6 @@ def next_free(host: str, ports: Mapping[str, int], port: int) -> int:
 
 
 def free_port() -> int:
-    """Return a port for a private server, outside the system's range of outgoing connections."""
-    candidates = random.SystemRandom().sample(range(*settings.private_ports), k=100)
+    """Return a port for a private server."""
+    candidates = random.SystemRandom().sample(PRIVATE_PORTS, k=100)
     return next(port for port in candidates if not is_taken(settings.host, port))

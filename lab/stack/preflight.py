@@ -14,8 +14,6 @@ from lab.errors import UserError
 from lab.settings import Settings, settings
 
 JAVA = 17
-OPENJDK = f"openjdk@{JAVA}"
-HOMEBREW = {"redis-server": "redis", "java": OPENJDK, "javac": OPENJDK, "mvn": "maven"}
 
 
 def require_program(name: str, needed_by: str) -> str:
@@ -43,11 +41,10 @@ def require_java(needed_by: str) -> str:
 
 
 def install(program: str) -> str:
-    """Return the command that installs a program here."""
-    if sys.platform == "darwin":
-        return f"brew install {HOMEBREW[program]}"
+    """Return the command that installs a program here, or prints the one of Homebrew."""
     script = f"{settings.root / 'scripts' / 'system-packages'} {program}"
-    return script if os.geteuid() == 0 else f"sudo {script}"
+    needs_sudo = sys.platform != "darwin" and os.geteuid() != 0
+    return f"sudo {script}" if needs_sudo else script
 
 
 def require_disk_space(config: Settings) -> None:

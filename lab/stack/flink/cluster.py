@@ -37,7 +37,7 @@ class JobManager(Service):
 
     def answers(self) -> bool:
         """Return True if the REST API answers."""
-        return ask(self.config, "/overview") is not None
+        return query_flink(self.config, "/overview") is not None
 
 
 class TaskManager(Service):
@@ -64,7 +64,7 @@ class TaskManager(Service):
 
     def answers(self) -> bool:
         """Return True if the JobManager has registered it."""
-        known = ask(self.config, "/taskmanagers") or {}
+        known = query_flink(self.config, "/taskmanagers") or {}
         return any(found["id"] == self.id for found in known.get("taskmanagers", []))
 
 
@@ -85,9 +85,9 @@ class FlinkCluster:
                 undo.callback(service.stop)
             yield
 
-    def ask(self, path: str) -> Any:
+    def query(self, path: str) -> Any:
         """Return the response of the REST API, None when it does not answer."""
-        return ask(self.config, path)
+        return query_flink(self.config, path)
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def private_flink(directory: Path) -> Iterator[FlinkCluster]:
         yield cluster
 
 
-def ask(config: Settings, path: str) -> Any:
+def query_flink(config: Settings, path: str) -> Any:
     """Return a JSON response of the REST API, None when there is none in time."""
     url = f"{config.flink_rest_url}{path}"
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.settings import Settings, settings
 from lab.stack.command import run
-from lab.stack.kafka.jars import fetch
+from lab.stack.maven import fetch_jars
 from lab.stack.ports import free_port, is_taken
 from lab.stack.preflight import require_java
 from lab.stack.server import Server
@@ -20,6 +20,7 @@ from lab.stack.server import Server
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
 
+POM = Path(__file__).with_name("pom.xml")
 ONE_NODE: Mapping[str, object] = {
     "offsets.topic.replication.factor": 1,
     "offsets.topic.num.partitions": 1,
@@ -30,6 +31,13 @@ ONE_NODE: Mapping[str, object] = {
     "share.coordinator.state.topic.min.isr": 1,
     "group.initial.rebalance.delay.ms": 0,
 }
+
+
+def kafka_jars(config: Settings) -> Path:
+    """Return the folder of the jars that pom.xml names. Needs Maven if they are not there yet."""
+    return fetch_jars(
+        POM, config.kafka_jars_dir, needed_by="kafka", timeout_s=config.download_timeout_s
+    )
 
 
 def kafka_client() -> Any:
@@ -68,7 +76,8 @@ class KafkaBroker(Server):
     def prepare(self) -> Sequence[str]:
         """Download the jars and format the storage, each once; needs Java, and Maven at first."""
         java = require_java(needed_by=self.name)
-        program = [java, f"-Xmx{self.config.kafka_heap}", "-cp", f"{fetch(self.config)}/*"]
+        jars = kafka_jars(self.config)
+        program = [java, f"-Xmx{self.config.kafka_heap}", "-cp", f"{jars}/*"]
         if not self.data.exists():
             self._format_storage(program)
         return [*program, "kafka.Kafka", self._properties(self.data)]

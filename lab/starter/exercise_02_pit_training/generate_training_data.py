@@ -1,11 +1,11 @@
 """Exercise 2: training data in which every value was known at the moment of its row.
 
-Nothing here runs when the file is imported: work begins in a function, and `main` is last.
+Nothing here runs when the file is imported: only `main`, the last function, runs with the file.
 """
 
 import pandas as pd
 
-from lab.learn import run_script
+from lab.learn import script
 
 
 def create_entity_df() -> pd.DataFrame:
@@ -41,11 +41,8 @@ def export_training_data(training_df: pd.DataFrame) -> None:
     raise NotImplementedError
 
 
+@script
 def main() -> None:
     """Call the functions in this order."""
     # TODO 6: create, join, validate, export, demonstrate.
     raise NotImplementedError
-
-
-if __name__ == "__main__":
-    run_script(main)

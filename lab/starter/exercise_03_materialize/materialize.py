@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from lab.learn import run_script
+from lab.learn import script
 
 
 def initial_materialization(days_back: int = 7) -> None:
@@ -35,11 +35,8 @@ def monitor_materialization() -> None:
     raise NotImplementedError
 
 
+@script
 def main() -> None:
     """Run the initial materialization, then the validation."""
     # TODO 6: call the functions.
     raise NotImplementedError
-
-
-if __name__ == "__main__":
-    run_script(main)

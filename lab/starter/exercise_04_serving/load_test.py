@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.learn import run_script
+from lab.learn import script
 
 
 async def send_request(payment: dict[str, Any], scheduled: float) -> tuple[float, str]:
@@ -17,11 +17,8 @@ async def load_test(payments: list[dict[str, Any]], rate: float) -> None:
     raise NotImplementedError
 
 
+@script
 def main() -> None:
     """Call load_test with the payments of real users and merchants."""
     # TODO 3: asyncio.run.
     raise NotImplementedError
-
-
-if __name__ == "__main__":
-    run_script(main)

@@ -6,6 +6,8 @@ Kafka and Redis, and the folder of Flink's jars, are in `lab.learn.settings`.
 
 from pyflink.table import Table, TableEnvironment
 
+from lab.learn import script
+
 
 def create_environment(options: dict[str, str]) -> TableEnvironment:
     """Return a streaming TableEnvironment; its Flink runs inside a JVM of this process."""
@@ -37,7 +39,8 @@ def write_to_redis(t_env: TableEnvironment) -> None:
     raise NotImplementedError
 
 
+@script
 def main() -> None:
     """Keep features in Redis until Ctrl-C."""
-    # TODO 6: call the functions, and `run_script(main)` of lab.learn at the end of the file.
+    # TODO 6: call the functions.
     raise NotImplementedError

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from lab.learn import script
+
 
 def detect_drift_ks_test(
     reference_data: pd.Series, current_data: pd.Series, threshold: float = 0.05
@@ -41,7 +43,8 @@ def generate_drift_report(features: list[str]) -> pd.DataFrame:
     raise NotImplementedError
 
 
+@script
 def main() -> None:
     """Check everything, write a report below data/, and alert where something is wrong."""
-    # TODO 7: call the functions, and `run_script(main)` of lab.learn at the end of the file.
+    # TODO 7: call the functions.
     raise NotImplementedError
