@@ -37,7 +37,7 @@ class AsofOfflineStoreConfig(DuckDBOfflineStoreConfig):
 
 
 class AsofOfflineStore(DuckDBOfflineStore):
-    """Point-in-time joins by as-of join; the results have the declared types."""
+    """Point-in-time joins by as-of join; the results are of the declared types."""
 
     supports_filter_by_created_timestamp = True
 

@@ -72,25 +72,12 @@ def encode_times(column: pa.Array, created: pa.Array | None = None) -> list[byte
 
 
 def entity_keys(
-    project: str,
-    columns: Mapping[str, pa.Array],
-    version: int,
-    kinds: Mapping[str, Kind] | None = None,
+    project: str, columns: Mapping[str, pa.Array], version: int, kinds: Mapping[str, Kind]
 ) -> list[bytes]:
-    """Return the Redis key of each row's entity, from its join keys.
-
-    `kinds` are the declared types; without them a column's own type decides.
-    """
-    kinds = kinds or {name: _own_kind(column) for name, column in columns.items()}
+    """Return the Redis key of each row's entity, from its join keys and their declared types."""
     layout = KeyLayout(project, kinds, version)
     values = [_key_values(columns[name], kinds[name]) for name in layout.join_keys]
     return _as_list(_joined(layout.head, *values, project.encode()))
-
-
-def _own_kind(column: pa.Array) -> Kind:
-    if pa.types.is_integer(column.type):
-        return Kind.INT32 if column.type == pa.int32() else Kind.INT64
-    return Kind.STRING
 
 
 def _key_values(column: pa.Array, kind: Kind) -> pa.Array:
@@ -160,7 +147,13 @@ def _has_place(value: pa.Scalar, kind: pa.DataType) -> bool:
 def _binary(column: pa.Array) -> pa.Array:
     if pa.types.is_large_binary(column.type) or pa.types.is_fixed_size_binary(column.type):
         return column.cast(pa.binary())
+    if pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
+        column = pa.array(map(_text, column.to_pylist()), pa.string())  # 2.0 is not Arrow's 2
     return column if column.type == pa.binary() else column.cast(pa.string()).cast(pa.binary())
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _heads(content: pa.Array, head: Callable[[int], bytes]) -> pa.Array:

@@ -32,7 +32,6 @@ from feast_plugins.feature_source import (
     SourceError,
     check_source,
     source_columns,
-    source_path,
     time_names,
 )
 from feast_plugins.redis_encoding import KEY_KINDS, Kind
@@ -102,7 +101,7 @@ class ColumnarEngine(LocalComputeEngine):
         client = redis_client(self.online_store, config)
         version = config.entity_key_serialization_version
         ttl_seconds = config.online_store.key_ttl_seconds or 0
-        name = stored_name(view, config)
+        columns, stored = source_columns(view), stored_name(view, config)
         progress = _progress(task)
         times = time_names(view.batch_source)
 
@@ -110,28 +109,28 @@ class ColumnarEngine(LocalComputeEngine):
             columns = {key: batch[key] for key in key_kinds}
             return entity_keys(task.project, columns, version, key_kinds)
 
-        with RowWriter(client, name, list(features), ttl_seconds) as writer:
+        with RowWriter(client, stored, list(features), ttl_seconds) as writer:
             for batch in rows.newest():
                 writer.write(
-                    self._encoded(view, ", ".join(key_kinds), keys_of, batch),
+                    _encoded(source, ", ".join(key_kinds), keys_of, batch),
                     encode_times(*(batch[name] for name in times)),
                     [
-                        self._encoded(view, feature, encode_features, batch[feature], kind)
-                        for feature, kind in features.items()
+                        _encoded(source, columns[name], encode_features, batch[name], kind)
+                        for name, kind in features.items()
                     ],
                 )
                 progress(len(batch))
             writer.finish()
         _report_left_out(rows)
 
-    def _encoded(self, view: FeatureView, column: str, encode: Callable[..., T], *of: Any) -> T:
-        """Call an encoder; raise SourceError that names the view, the column and the source."""
-        try:
-            return encode(*of)
-        except (ValueError, TypeError, AssertionError) as error:
-            own = source_columns(view).get(column, column)
-            path = source_path(view, self.repo_config)
-            raise SourceError(f"{view.name}: {own} of {path}: {error}") from error
+
+def _encoded(source: CheckedSource, column: str, encode: Callable[..., T], *of: Any) -> T:
+    """Call an encoder; raise SourceError that names the view, the column and the source."""
+    try:
+        return encode(*of)
+    except (ValueError, TypeError, AssertionError) as error:
+        files = source.files
+        raise SourceError(f"{files.owner}: {column} of {files.path}: {error}") from error
 
 
 def _job(task: MaterializationTask, error: Exception | None = None) -> LocalMaterializationJob:

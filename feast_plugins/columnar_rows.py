@@ -1,28 +1,27 @@
 """Read the rows of a materialization from Parquet: the newest row of each entity, in batches."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 
 import duckdb
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import FeatureView
 from feast.infra.common.materialization_job import MaterializationTask
 from feast.types import Int32, Int64
-from feast.utils import make_tzaware
 
 from feast_plugins.duckdb_session import connect, instant, quoted
 from feast_plugins.feature_source import CheckedSource, SourceError, source_columns, time_names
-from feast_plugins.source_types import NUMBERS, convert, kind, polars_type
+from feast_plugins.source_types import convert, kind, polars_type
 
 ROWS_PER_PARTITION = 4_000_000
 ROWS_PER_BATCH = 20_000
+COLUMNS_OF_THREADS = 2_000  # of all threads together: each needs memory for each column
 
 # Feast selects the rows that happened in the interval. Rows that happened before and arrived
 # since its start belong to it as well: no other run would select them. Rows that arrive after
@@ -89,6 +88,11 @@ class SourceRows:
                     query = self._query(NEWEST, partition, partitions)
                     answer = connection.execute(query, self._parameters)
                     yield from map(self._with_lists, answer.to_arrow_reader(ROWS_PER_BATCH))
+        except duckdb.OutOfMemoryException as error:
+            raise SourceError(
+                f"{self.source.files.owner}: its rows need more than {self.memory_limit}; "
+                "give batch_engine a higher memory_limit, in feature_store.yaml"
+            ) from error
         except (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError) as error:
             files = self.source.files
             raise SourceError(f"{files.owner}: {files.path} cannot be read: {error}") from error
@@ -105,46 +109,41 @@ class SourceRows:
     def left_out(self) -> tuple[int, datetime | None]:
         """Return how many rows of the interval were created after `known_until`, and the latest."""
         created = self.task.feature_view.batch_source.created_timestamp_column
-        if not created or self._has_all(source_columns(self.task.feature_view)[created]):
+        if not created:
             return 0, None
         with self._connection() as connection:
             found = connection.execute(self._query(LEFT_OUT), self._parameters).fetchone()
         return found or (0, None)
 
-    def _has_all(self, created: str) -> bool:
-        """Return True if the footers of the files show that no row was created too late."""
-        footers = map(pq.read_metadata, self.source.files.names)
-        latest = [time for footer in footers for time in _latest(footer, created)]
-        return all(time is not None and time <= make_tzaware(self.known_until) for time in latest)
-
     @cached_property
     def _files(self) -> dict[tuple[str, ...], list[str]]:
-        """Return the files by the integer keys that they store as other numbers."""
+        """Return the files by the SQL that converts their keys and times to those of the others."""
+        view, columns = self.task.feature_view, source_columns(self.task.feature_view)
+        keys = [columns[of.name] for of in view.entity_columns if of.dtype in (Int32, Int64)]
         files: dict[tuple[str, ...], list[str]] = {}
-        for file in self.source.files.names:
-            files.setdefault(tuple(self._other_numbers(file)), []).append(file)
+        for file, schema in self.source.schemas.items():
+            kinds = {name: kind(schema.field(name).type) for name in columns.values()}
+            others = [key for key in keys if kinds[key] in ("float", "decimal")]
+            replaced = [INTEGER.format(key=quoted(key), name=key) for key in others]
+            seconds = [time for time in self._mixed_times if kinds[time] == "integer"]
+            replaced += [f"to_timestamp({quoted(time)}) AS {quoted(time)}" for time in seconds]
+            files.setdefault(tuple(replaced), []).append(file)
         return files
 
-    def _other_numbers(self, file: str) -> Iterator[str]:
-        columns = source_columns(self.task.feature_view)
-        for key in (columns[name] for name in self.task.feature_view.join_keys):
-            found = kind(self.source.schemas[file].field(key).type)
-            if key in self._integer_keys and found in NUMBERS - {"integer"}:
-                yield key
-
-    @property
-    def _integer_keys(self) -> set[str]:
+    @cached_property
+    def _mixed_times(self) -> list[str]:
+        """Return the columns of times that some of the files have as Unix seconds."""
         view, columns = self.task.feature_view, source_columns(self.task.feature_view)
-        declared = (field for field in view.entity_columns if field.dtype in (Int32, Int64))
-        return {columns[field.name] for field in declared}
+        times = {columns[name] for name in time_names(view.batch_source)}
+        kinds = {time: set(map(kind, self.source.types_of(time).values())) for time in times}
+        return [time for time in sorted(times) if {"integer"} < kinds[time]]
 
     @property
     def _rows(self) -> str:
-        """Return a query of all files in which a key has one type."""
+        """Return a query of all files in which a key, and a time, has one type."""
         queries = []
-        for number, keys in enumerate(self._files):
-            replaced = ", ".join(INTEGER.format(key=quoted(key), name=key) for key in keys)
-            columns = f"* REPLACE ({replaced})" if keys else "*"
+        for number, replaced in enumerate(self._files):
+            columns = f"* REPLACE ({', '.join(replaced)})" if replaced else "*"
             name, join = (FILENAME, JOIN) if self.source.files.partitions else ("", "")
             files = f"files_{number}"
             queries.append(FILES.format(columns=columns, files=files, filename=name, join=join))
@@ -164,29 +163,19 @@ class SourceRows:
         with tempfile.TemporaryDirectory() as spill, connect() as connection:
             files = {FILE: self.source.files.names, **self.source.files.partitions}
             connection.register("partitions", pa.table(files))
+            threads = COLUMNS_OF_THREADS // len(self.source.types)
+            (cores,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
+            connection.execute("SET threads = ?", [min(max(threads, 1), cores)])
             connection.execute("SET memory_limit = ?", [self.memory_limit])
             connection.execute("SET temp_directory = ?", [spill])
             yield connection
 
     def _query(self, template: str, partition: int = 0, partitions: int = 1) -> str:
         stored = next(iter(self.source.schemas.values()))
+        types = dict(zip(stored.names, stored.types, strict=True))
+        types |= dict.fromkeys(self._mixed_times, pa.timestamp("us"))
         place = f"% {partitions} = {partition}"
-        return _query(template, self.task.feature_view, stored, self._rows, place)
-
-
-def _latest(footer: pq.FileMetaData, column: str) -> Iterator[pd.Timestamp | None]:
-    """Yield the latest time of each row group, in UTC; None where it is not known."""
-    paths = [footer.schema.column(place).path for place in range(footer.num_columns)]
-    if column not in paths:  # a partition
-        yield None
-        return
-    for number in range(footer.num_row_groups):
-        statistics = footer.row_group(number).column(paths.index(column)).statistics
-        if statistics is None or not statistics.has_min_max:
-            yield None
-        else:
-            latest = statistics.max  # of text, the greatest is not the latest
-            yield pd.to_datetime(latest, utc=True) if isinstance(latest, date) else None
+        return _query(template, self.task.feature_view, types, self._rows, place)
 
 
 def _items(of: pa.DataType) -> str:
@@ -201,10 +190,12 @@ def _converted(lists: pa.Array, wanted: pa.DataType) -> pa.Array:
     return converted.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(wanted)
 
 
-def _query(template: str, view: FeatureView, stored: pa.Schema, rows: str, place: str) -> str:
+def _query(
+    template: str, view: FeatureView, types: Mapping[str, pa.DataType], rows: str, place: str
+) -> str:
     names, times = source_columns(view), time_names(view.batch_source)
     keys = [quoted(names[key]) for key in view.join_keys]
-    in_utc = {n: instant(names[n], stored.field(names[n]).type) for n in times}
+    in_utc = {n: instant(names[n], types[names[n]]) for n in times}
     happened = in_utc[times[0]]
     plain = [f"{quoted(own)} AS {quoted(n)}" for n, own in names.items() if n not in in_utc]
     return template.format(

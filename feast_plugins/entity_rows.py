@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import duckdb
 import pandas as pd
@@ -22,46 +22,26 @@ class EntityRowsError(ValueError):
     """The entity rows cannot be joined; names the column, and the view where there is one."""
 
 
-class EntityRows(Protocol):
-    """Entity rows in their order. `event_time` is the column of their times; no zone is UTC."""
-
-    names: list[str]
-    event_time: str
-
-    def schema(self, columns: Sequence[str]) -> pa.Schema:
-        """Return Arrow's types of `columns`."""
-        ...
-
-    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """Yield some columns of the rows, at most `rows` at a time; at least one chunk."""
-        ...
-
-    def time_range(self) -> tuple[datetime | None, datetime | None]:
-        """Return the first and the last time, in UTC; None where there is none."""
-        ...
-
-
-def entity_rows(given: EntityInput, repo_path: Path) -> EntityRows:
+def entity_rows(given: EntityInput, repo_path: Path) -> "EntityRows":
     """Return the user's input as entity rows.
 
     Raises EntityRowsError for times of another type, and Feast's
     EntityTimestampInferenceException where no column qualifies as the time.
     """
-    rows: EntityRows
-    if isinstance(given, pd.DataFrame | pa.Table):
-        _check_names(given)
-    if isinstance(given, str):
-        rows = QueryRows(given, repo_path)
-    elif isinstance(given, pa.Table):
-        rows = TableRows(given)
-    elif isinstance(given, pd.DataFrame):
-        rows = FrameRows(given)
-    else:
-        raise EntityRowsError(f"entity rows cannot be a {type(given).__name__}")
+    rows = _rows(given, repo_path)
     kind = rows.schema([rows.event_time]).field(0).type
     if not pa.types.is_timestamp(kind):
         raise EntityRowsError(f"{rows.event_time} of the entity rows is {kind}, not a timestamp")
     return rows
+
+
+def _rows(given: EntityInput, repo_path: Path) -> "EntityRows":
+    if isinstance(given, str):
+        return QueryRows(given, repo_path)
+    if not isinstance(given, pd.DataFrame | pa.Table):
+        raise EntityRowsError(f"entity rows cannot be a {type(given).__name__}")
+    _check_names(given)
+    return TableRows(given) if isinstance(given, pa.Table) else FrameRows(given)
 
 
 def _check_names(rows: pd.DataFrame | pa.Table) -> None:
@@ -73,7 +53,7 @@ def _check_names(rows: pd.DataFrame | pa.Table) -> None:
 
 
 class TableRows:
-    """Entity rows in Arrow."""
+    """Entity rows in Arrow, in their order; `event_time` is the column of their times."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -81,13 +61,16 @@ class TableRows:
         self.event_time = _event_time(table.schema)
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
+        """Return Arrow's types of `columns`."""
         return self._columns(columns).schema
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        """Yield some columns of the rows, at most `rows` at a time; at least one chunk."""
         table = self._columns(columns)
         yield from (table.slice(n, rows) for n in range(0, max(len(table), 1), rows))
 
     def time_range(self) -> tuple[datetime | None, datetime | None]:
+        """Return the first and the last time, in UTC; no zone is UTC. None where there is none."""
         times = self._columns([self.event_time])[0]
         in_utc = times.cast(pa.timestamp("us", "UTC"), safe=False)
         ends = pc.min_max(in_utc).as_py()
@@ -138,10 +121,12 @@ class QueryRows:
             yield from tables(relation.to_arrow_reader(rows))
 
     def time_range(self) -> tuple[datetime | None, datetime | None]:
-        ends = ", ".join(f"epoch_us({end}({quoted(self.event_time)}))" for end in ("min", "max"))
+        time = quoted(self.event_time)
         with connect(self._repo_path) as connection:
-            oldest, newest = self._relation(connection).aggregate(ends).fetchall()[0]
-        return _moment(oldest), _moment(newest)
+            relation = self._relation(connection).aggregate(f"[min({time}), max({time})] AS ends")
+            ends = relation.to_arrow_table()["ends"].combine_chunks().flatten()
+        oldest, newest = ends.cast(pa.timestamp("us", "UTC"), safe=False).to_pylist()
+        return oldest, newest
 
     def _relation(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
         try:
@@ -154,10 +139,7 @@ class QueryRows:
         return relation
 
 
-def _moment(microseconds: int | None) -> datetime | None:
-    if microseconds is None:
-        return None
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+EntityRows: TypeAlias = TableRows | QueryRows
 
 
 def _event_time(schema: pa.Schema) -> str:

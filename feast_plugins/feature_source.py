@@ -1,14 +1,16 @@
 """Check a feature view's Parquet source: its files, their columns, and the types to read."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 from feast import FeatureView, Field, RepoConfig
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID
 
-from feast_plugins.source_files import SourceError, SourceFiles, source_files, source_uri
+from feast_plugins.source_files import SourceError, SourceFiles, source_files
 from feast_plugins.source_types import (
     declared_type,
     is_too_wide,
@@ -17,9 +19,10 @@ from feast_plugins.source_types import (
     promoted_key,
     returned_type,
     takes,
+    widened,
 )
 
-__all__ = ["SourceError", "check_source", "source_columns", "source_path", "time_names"]
+__all__ = ["SourceError", "check_source", "source_columns", "time_names"]
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,9 @@ class CheckedSource:
         """Return the type of a column in each file."""
         return {file: schema.field(column).type for file, schema in self.schemas.items()}
 
-
-def source_path(view: FeatureView, config: RepoConfig) -> str:
-    """Return the file or folder of a view's source; a relative path begins at the repository."""
-    return source_uri(view.name, view.batch_source, config)
+    def returned_type(self, column: str) -> pa.DataType:
+        """Return the type in which a column is returned: numbers in the files' width, if wider."""
+        return reduce(widened, self.types_of(column).values(), self.types[column])
 
 
 def check_source(view: FeatureView, config: RepoConfig) -> CheckedSource:
@@ -97,14 +99,28 @@ def check_columns(
     files = source_files(owner, source, config)
     schemas = files.schemas()
     for file, schema in schemas.items():
+        first = _first_of_alike(owner, file, schema)
+        names = set(schema.names)
         for column in columns:
-            if column not in schema.names:
+            if column not in names:
                 raise SourceError(f"{owner}: {file} has no column {column}")
+            if (before := first[column.lower()]) != column:  # DuckDB would read the other one
+                raise SourceError(f"{owner}: {file} has {before} before {column}; rename one")
             if is_too_wide(found := schema.field(column).type):
                 raise SourceError(f"{owner}: {column} of {file} is {found}, which is too wide")
         _check_times(owner, file, schema, source)
     first = schemas[files.names[0]]
     return CheckedSource(files, schemas, {name: first.field(name).type for name in columns})
+
+
+def _first_of_alike(owner: str, file: str, schema: pa.Schema) -> dict[str, str]:
+    """Return the first of the columns whose names differ in case only, by the lower case."""
+    first: dict[str, str] = {}
+    for name, count in Counter(schema.names).items():
+        if count > 1:
+            raise SourceError(f"{owner}: {file} has {count} columns {name}")
+        first.setdefault(name.lower(), name)
+    return first
 
 
 def promoted_type(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import Empty
 
 import hiredis
 import redis
@@ -43,7 +44,7 @@ def explained(place: str, timeout_s: float) -> Iterator[None]:
     """Translate an error of a read into one sentence. Raises RedisTimeout, RedisUnavailable."""
     try:
         yield
-    except (TimeoutError, redis.TimeoutError) as error:
+    except (TimeoutError, Empty, redis.TimeoutError) as error:
         raise RedisTimeout(f"{place} did not answer within {timeout_s:g} s") from error
     except REDIS_ERRORS as error:
         raise RedisUnavailable(f"{place} cannot be read: {error}") from error

@@ -7,11 +7,13 @@ Guarantees, and differences from Feast's SDK: docs/plugins/online_reader.md.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Self, TypeAlias
 
+import redis
+import redis.asyncio
 from feast import RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig, RedisType
 
@@ -19,12 +21,13 @@ from feast_plugins.online_errors import UnreadableService
 from feast_plugins.online_features import OnlineFeatures
 from feast_plugins.plan_compiler import PlanCompiler
 from feast_plugins.read_plan import Rows
-from feast_plugins.redis_address import RedisAddress
-from feast_plugins.redis_clients import ClientPool, ClientTasks
-from feast_plugins.redis_tasks import LoopReader, RedisTasks
+from feast_plugins.redis_clients import ClusterPool, ClusterTasks, connection_maker, place_of
+from feast_plugins.redis_tasks import LoopPool, RedisTasks
 from feast_plugins.redis_threads import RedisPool
 from feast_plugins.registry_watch import RegistryWatch, WatchState
 from feast_plugins.service_definition import load_service, open_registry
+
+Pool: TypeAlias = RedisPool | ClusterPool
 
 REFRESH_S = 10.0
 TIMEOUT_S = 1.0
@@ -43,15 +46,13 @@ class ReaderState:
     retries: int
 
 
-class OnlineReader(
-    AbstractContextManager["OnlineReader"], AbstractAsyncContextManager["OnlineReader"]
-):
+class OnlineReader(AbstractContextManager["OnlineReader"]):
     """Reader of one feature service; any number of threads and tasks may share it."""
 
     def __init__(
         self,
         watch: RegistryWatch,
-        pool: RedisPool | ClientPool,
+        pool: Pool,
         tasks: RedisTasks,
         now: Callable[[], datetime],
     ) -> None:
@@ -77,7 +78,7 @@ class OnlineReader(
         The registry is read again every `refresh_s`; a read takes `timeout_s` at most. In a forked
         process, open the reader after the fork.
 
-        Raises UnknownService, UnreadableService, RegistryUnavailable.
+        Raises UnknownService, UnreadableService, RegistryUnavailable, RedisUnavailable.
         """
         pool, tasks = _connections(config, timeout_s)
         registry = open_registry(config)
@@ -125,22 +126,23 @@ class OnlineReader(
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    async def __aexit__(self, *exception: object) -> None:
-        self.close()
 
+def _connections(config: RepoConfig, timeout_s: float) -> tuple[Pool, RedisTasks]:
+    """Return the connections of threads and of tasks.
 
-def _connections(config: RepoConfig, timeout_s: float) -> tuple[RedisPool | ClientPool, RedisTasks]:
-    """Return the connections of threads and of tasks; raises UnreadableService for another store.
-
-    A single Redis is read without redis-py, which limits each wait and not the whole read.
+    Raises UnreadableService for another store, RedisUnavailable for an unknown option.
     """
     store = config.online_store
     if not isinstance(store, RedisOnlineStoreConfig):
         raise UnreadableService(
             f"the online store is {store.type}, and not Redis; read with store.get_online_features"
         )
-    if store.redis_type == RedisType.redis:
-        address = RedisAddress.parse(store.connection_string)
-        pool = RedisPool(address, timeout_s)
-        return pool, RedisTasks(lambda: LoopReader(address, timeout_s))
-    return ClientPool(store, timeout_s), RedisTasks(lambda: ClientTasks(store, timeout_s))
+    place = place_of(store)
+    if store.redis_type == RedisType.redis_cluster:
+        tasks = RedisTasks(lambda: ClusterTasks(store, place, timeout_s))
+        return ClusterPool(store, place, timeout_s), tasks
+    make = connection_maker(
+        redis, store, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+    )
+    tasks = RedisTasks(lambda: LoopPool(connection_maker(redis.asyncio, store), place, timeout_s))
+    return RedisPool(make, place, timeout_s), tasks

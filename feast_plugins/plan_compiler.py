@@ -16,7 +16,6 @@ from feast_plugins.read_plan import REQUEST, Column, EntityRead, OnDemandCall, R
 from feast_plugins.redis_encoding import (
     KeyLayout,
     Kind,
-    column_decoder,
     decoder,
     feature_field,
     time_field,
@@ -136,7 +135,6 @@ class PlanCompiler:
                     name=name,
                     place=places.setdefault(feature_field(version, name), len(places)),
                     decode=decoder(kind_of(view.name, declared[name])),
-                    decode_all=column_decoder(kind_of(view.name, declared[name])),
                     default=self.defaults.get(self._name((stored.name, name))),
                 )
                 for name in stored.features

@@ -72,9 +72,8 @@ class EntityRead:
         for view in self.views:
             times, states = view.row_states(fields[view.time_place], now)
             found.event_times[view.name] = [times[row] for row in rows]
-            here = [number for number, state in enumerate(states) if state is Status.PRESENT]
             for feature in view.features:
-                values, statuses = feature.read(fields[feature.place], states, here)
+                values, statuses = feature.read(fields[feature.place], states)
                 column = view.name, feature.name
                 found.columns[column] = [values[row] for row in rows]
                 found.statuses[column] = [statuses[row] for row in rows]

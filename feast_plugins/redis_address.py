@@ -1,35 +1,20 @@
-"""The address of a Redis, from the connection string of Feast's store, and its protocol.
+"""The connection string of Feast's store, and packed commands.
 
-Commands are packed by hand and hiredis parses the replies: the client's own packing and parsing
-takes longer than Redis.
+Commands are packed by hand: the client's own packing takes longer than Redis.
 """
 
 import json
-import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
-import hiredis
+import redis
 from redis.connection import SSLConnection, parse_url
 
 from feast_plugins.online_errors import RedisUnavailable
 
-OPTIONS = {"db", "username", "password", "ssl"}
-TLS_OPTIONS = {
-    *("ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile", "ssl_password"),
-    *("ssl_cert_reqs", "ssl_check_hostname"),
-}
-IGNORED = {  # of redis-py's own sockets
-    *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "retry_on_timeout"),
-    *("health_check_interval", "max_connections", "client_name"),
-}
-VERIFICATION = {
-    "required": ssl.CERT_REQUIRED,
-    "optional": ssl.CERT_OPTIONAL,
-    "none": ssl.CERT_NONE,
-    None: ssl.CERT_NONE,
+OWN = {  # the reader has its own timeouts and pool, retries once, and reads bytes
+    *("socket_timeout", "socket_connect_timeout", "max_connections", "retry_on_timeout"),
+    *("health_check_interval", "decode_responses"),
 }
 
 
@@ -42,18 +27,6 @@ def pack(command: Sequence[bytes]) -> bytes:
     """Return a command in Redis's protocol."""
     arguments = [b"$%d\r\n%b\r\n" % (len(part), part) for part in command]  # a call each is slow
     return b"*%d\r\n" % len(command) + b"".join(arguments)
-
-
-def parsed(reader: hiredis.Reader, received: bytes) -> Iterator[Any]:
-    """Yield the replies that are complete; one may be a hiredis.ReplyError."""
-    reader.feed(received)
-    while (reply := reader.gets()) is not False:
-        yield reply
-
-
-def first_error(replies: Iterable[Any]) -> hiredis.ReplyError | None:
-    """Return the first reply by which Redis rejects a command."""
-    return next((reply for reply in replies if isinstance(reply, hiredis.ReplyError)), None)
 
 
 def connection_options(connection_string: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
@@ -85,70 +58,30 @@ def _option(name: str, text: str) -> Any:
         return {"True": True, "False": False}.get(text, text)
 
 
-@dataclass(frozen=True)
-class RedisAddress:
-    """A single Redis, and its credentials; `tls` are redis-py's options `ssl_...`, None: no TLS."""
+def reader_options(connection_string: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """Do the same for the reader, without OWN; a certificate's host name is checked by default.
 
-    host: str
-    port: int
-    db: int = 0
-    username: str = ""
-    password: str = ""
-    tls: Mapping[str, Any] | None = None
+    Raises RedisUnavailable, also for an option or a value that redis-py does not know.
+    """
+    try:
+        nodes, given = connection_options(connection_string)
+        options = {name: value for name, value in given.items() if name not in OWN}
+        if "db" in options:
+            options["db"] = int(options["db"])
+        return nodes, _encrypted(options) if options.pop("ssl", False) else _plain(options)
+    except (TypeError, ValueError, redis.RedisError) as error:
+        raise RedisUnavailable(f"connection_string cannot be used: {error}") from error
 
-    @classmethod
-    def parse(cls, connection_string: str) -> Self:
-        """Read a connection string of Feast's store, or a URL; the reader has its own timeouts.
 
-        Raises RedisUnavailable for several nodes, or an unknown option or value.
-        """
-        try:
-            nodes, given = connection_options(connection_string)
-            db = int(given.get("db", 0))
-        except ValueError as error:
-            raise RedisUnavailable(f"connection_string cannot be parsed: {error}") from error
-        unknown = sorted(set(given) - OPTIONS - TLS_OPTIONS - IGNORED)
-        if len(nodes) != 1 or unknown:
-            raise RedisUnavailable(
-                f"connection_string has {unknown or f'{len(nodes)} nodes'}: give one host:port, "
-                f"and of its options only {', '.join(sorted(OPTIONS | TLS_OPTIONS))}"
-            )
-        if given.get("ssl_cert_reqs", "required") not in list(VERIFICATION):
-            raise RedisUnavailable(
-                f"connection_string has ssl_cert_reqs={given['ssl_cert_reqs']}: "
-                "give required, optional or none"
-            )
-        user, password = str(given.get("username") or ""), str(given.get("password") or "")
-        tls = {name: given[name] for name in TLS_OPTIONS & set(given)} if given.get("ssl") else None
-        return cls(*nodes[0], db, user, password, tls)
+def _encrypted(options: dict[str, Any]) -> dict[str, Any]:
+    needed = options.get("ssl_cert_reqs", "required")
+    options.setdefault("ssl_check_hostname", needed == "required")
+    options["ssl_check_hostname"] &= needed != "none"
+    redis.SSLConnection(**options)  # connects later
+    return {**options, "ssl": True}
 
-    @property
-    def greeting(self) -> tuple[bytes, int]:
-        """Return the packed commands that begin a connection, and their number."""
-        login = [part for part in ("AUTH", self.username, self.password) if part]
-        commands = [login] if self.password else []
-        commands += [["SELECT", str(self.db)]] if self.db else []
-        packed = [pack([part.encode() for part in command]) for command in commands]
-        return b"".join(packed), len(packed)
 
-    @cached_property
-    def security(self) -> ssl.SSLContext | None:
-        """Return the connection's TLS context, None without TLS."""
-        if self.tls is None:
-            return None
-        get = self.tls.get
-        context = ssl.create_default_context(
-            cafile=get("ssl_ca_certs"), capath=get("ssl_ca_path"), cadata=get("ssl_ca_data")
-        )
-        needed = get("ssl_cert_reqs", "required")
-        is_checked = VERIFICATION[needed] != ssl.CERT_NONE
-        context.check_hostname = is_checked and get("ssl_check_hostname", needed == "required")
-        context.verify_mode = VERIFICATION[needed]
-        if certificate := get("ssl_certfile"):
-            context.load_cert_chain(certificate, get("ssl_keyfile"), get("ssl_password"))
-        return context
-
-    @property
-    def place(self) -> str:
-        """Return the name of this Redis in errors."""
-        return f"Redis at {self.host}:{self.port}"
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    options = {name: value for name, value in options.items() if not name.startswith("ssl_")}
+    redis.Connection(**options)
+    return options

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import cached_property, lru_cache
-from operator import attrgetter
 from typing import Any
 
 import mmh3
+import numpy as np
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -109,10 +109,7 @@ class KeyLayout:
         Raises ValueError for a value that is null or not of its join key's type.
         """
         named = zip(self.join_keys, columns, strict=True)
-        return self.assemble([key_values(self.kinds[name], column) for name, column in named])
-
-    def assemble(self, values: Sequence[Sequence[bytes]]) -> list[bytes]:
-        """Return one key per row, assembled from encoded values."""
+        values = [key_values(self.kinds[name], column) for name, column in named]
         head, tail = self.head, self.project.encode()
         if len(values) == 1:
             return [head + value + tail for value in values[0]]
@@ -121,20 +118,26 @@ class KeyLayout:
 
 def key_values(kind: Kind, values: Sequence[object]) -> list[bytes]:
     """Return a join key's values as encoded in keys; raises ValueError as KeyLayout.keys does."""
-    if kind in KEY_CONTENTS:
-        texts = [value.encode() if type(value) is str else _content(value) for value in values]
-        pack_head, number = SIZED.pack, int(kind)
-        return [pack_head(number, len(text)) + text for text in texts]
-    if kind is Kind.UNIX_TIMESTAMP:
-        values = [_seconds(value) for value in values]
-    if kind not in KEY_NUMBERS:
+    if kind not in KEY_KINDS:
         raise ValueError(f"a join key of type {kind.name} is not written by this layout")
-    pack = KEY_NUMBERS[kind].pack
-    width = KEY_NUMBERS[kind].size - SIZED.size
     try:
-        return [pack(kind, width, int(value)) for value in values]  # type: ignore[call-overload]
+        return _packed_contents(kind, values) if kind in KEY_CONTENTS else _packed(kind, values)
     except (TypeError, OverflowError, struct.error) as error:
         raise ValueError(f"not an {kind.name}: {error}") from error
+
+
+def _packed_contents(kind: Kind, values: Sequence[object]) -> list[bytes]:
+    texts = [value.encode() if type(value) is str else _content(value) for value in values]
+    pack_head, number = SIZED.pack, int(kind)
+    return [pack_head(number, len(text)) + text for text in texts]
+
+
+def _packed(kind: Kind, values: Sequence[Any]) -> list[bytes]:
+    if kind is Kind.UNIX_TIMESTAMP:
+        values = [_seconds(value) for value in values]
+    pack = KEY_NUMBERS[kind].pack
+    width = KEY_NUMBERS[kind].size - SIZED.size
+    return [pack(kind, width, int(value)) for value in values]
 
 
 def _content(value: object) -> bytes:
@@ -144,7 +147,9 @@ def _content(value: object) -> bytes:
 
 
 def _seconds(value: object) -> object:
-    """Return a datetime as whole seconds since 1970; one without a zone is in UTC."""
+    """Return a datetime, also numpy's, as whole seconds since 1970; no zone is UTC."""
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        return value.astype("datetime64[s]").astype(np.int64)
     if not isinstance(value, datetime):
         return value
     return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
@@ -191,7 +196,6 @@ def time_field(view: str) -> bytes:
 # ---- Values ----------------------------------------------------------------------------------
 
 Decoder = Callable[[bytes], object]
-ColumnDecoder = Callable[[Sequence[bytes]], list[object]]
 INTEGERS = (Kind.INT32, Kind.INT64, Kind.BOOL)
 FLOATS = {Kind.FLOAT: struct.Struct("<cf").unpack, Kind.DOUBLE: struct.Struct("<cd").unpack}
 
@@ -207,46 +211,11 @@ def decoder(kind: Kind) -> Decoder:
     """
     if kind in FLOATS:
         return _decode_float(kind)
+    if kind is Kind.STRING:
+        return _decode_text()
     decode = _decode_message(kind)
     # Counts are small and repeat often: a lookup is faster than parsing.
     return lru_cache(KNOWN)(decode) if kind in INTEGERS else decode
-
-
-def column_decoder(kind: Kind) -> ColumnDecoder:
-    """Return the same for many values at once; a null may also be of the wrong type here."""
-    return _decode_floats(kind) if kind in FLOATS else _decode_messages(kind)
-
-
-def _decode_floats(kind: Kind) -> ColumnDecoder:
-    number = struct.Struct({Kind.FLOAT: "<xf", Kind.DOUBLE: "<xd"}[kind])
-
-    def decode(stored: Sequence[bytes]) -> list[object]:
-        content = b"".join(stored)
-        is_plain = set(map(len, stored)) <= {number.size}
-        if not is_plain or content[:: number.size] != kind.tag * len(stored):
-            raise WrongType(f"not all are values of type {kind.name}")
-        return [value for (value,) in number.iter_unpack(content)]
-
-    return decode
-
-
-def _decode_messages(kind: Kind) -> ColumnDecoder:
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    if kind in INTEGERS or kind in _FINISH or kind.name.endswith("LIST"):
-        one = decoder(kind)
-        return lambda stored: list(map(one, stored))
-    parse, tag, content_of = Value.FromString, kind.tag, attrgetter(f"{kind.name.lower()}_val")
-
-    def decode(stored: Sequence[bytes]) -> list[object]:
-        if not all(value.startswith(tag) for value in stored):
-            raise WrongType(f"not all are values of type {kind.name}")
-        try:
-            return list(map(content_of, map(parse, stored)))
-        except DecodeError as error:
-            raise WrongType(f"not all are values of type {kind.name}: {error}") from error
-
-    return decode
 
 
 def _decode_float(kind: Kind) -> Decoder:
@@ -261,6 +230,21 @@ def _decode_float(kind: Kind) -> Decoder:
             _check_null(stored, kind)
             return None
         return value
+
+    return decode
+
+
+def _decode_text() -> Decoder:
+    parse, tag = _decode_message(Kind.STRING), Kind.STRING.tag
+
+    def decode(stored: bytes) -> object:
+        """Parse texts of up to 127 bytes without protobuf, which takes four times as long."""
+        if len(stored) < 2 or stored[:1] != tag or not stored[1] == len(stored) - 2 < 128:
+            return parse(stored)
+        try:
+            return stored[2:].decode()
+        except UnicodeDecodeError as error:
+            raise WrongType(f"not a text: {error}") from error
 
     return decode
 
@@ -327,7 +311,10 @@ def encode_time(event_time: datetime, created: datetime | None = None) -> bytes:
 
 @lru_cache(KNOWN)  # rows that were written together often have the same time
 def decode_time(stored: bytes | None) -> datetime | None:
-    """Decode the event time of a view's row; None where there is no row."""
+    """Decode the event time of a view's row; None where there is no row.
+
+    Raises DecodeError or OverflowError where the field holds no time.
+    """
     if stored is None:
         return None
     time = Timestamp.FromString(stored)

@@ -82,7 +82,9 @@ for _, key in ipairs(KEYS) do
   if not (stored and is_older(ARGV[before + 1], stored)) then
     local is_new = not stored and ttl > 0 and redis.call('EXISTS', key) == 0
     for cell = 1, features + 1 do hash[2 * cell] = ARGV[before + cell] end
-    redis.call('HSET', key, unpack(hash))
+    for first = 1, #hash, 4000 do  -- unpack returns no more than 8,000
+      redis.call('HSET', key, unpack(hash, first, math.min(first + 3999, #hash)))
+    end
     local left = redis.call('TTL', key)  -- EXPIRE GT is of Redis 7
     if is_new or (left >= 0 and left < ttl) then redis.call('EXPIRE', key, ttl) end
     written = written + 1

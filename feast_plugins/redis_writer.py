@@ -18,6 +18,19 @@ from feast_plugins.redis_online_store import WRITE_UNLESS_OLDER, script_runs
 RUNS_IN_FLIGHT = 16
 
 
+@contextmanager
+def connection_of(pool: redis.ConnectionPool) -> Iterator[Any]:
+    """Yield a connection of a pool; close it on an error, after which replies are outstanding."""
+    connection = pool.get_connection()
+    try:
+        yield connection
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
 @dataclass
 class Lane:
     """A connection to one node, and the number of its outstanding replies.
@@ -39,19 +52,6 @@ class Lane:
         while self.in_flight > leave:
             self.in_flight -= 1
             self.connection.read_response()
-
-
-@contextmanager
-def lane_of(client: redis.Redis) -> Iterator[Lane]:
-    """Hold a connection of a client of one node."""
-    connection = client.connection_pool.get_connection()
-    try:
-        yield Lane(connection)
-    except BaseException:
-        connection.disconnect()  # replies are outstanding
-        raise
-    finally:
-        client.connection_pool.release(connection)
 
 
 class RowWriter(ExitStack):
@@ -102,5 +102,5 @@ class RowWriter(ExitStack):
             node = client.nodes_manager.get_node_from_slot(client.keyslot(key))
             client, name = client.get_redis_connection(node), node.name
         if name not in self._lanes:
-            self._lanes[name] = self.enter_context(lane_of(client))
+            self._lanes[name] = Lane(self.enter_context(connection_of(client.connection_pool)))
         return self._lanes[name]

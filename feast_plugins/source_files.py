@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,13 +16,39 @@ from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 from pyarrow.fs import FileSystem
 
+from feast_plugins.duckdb_session import connect, quoted
 from feast_plugins.parquet_files import data_files, parquet_files, partition_values
 
-OUT_OF_REACH = (OSError, pa.ArrowInvalid)  # missing, cut off, or not Parquet
+# Missing, cut off, not Parquet, or of values that nothing reads.
+UNREADABLE = (OSError, pa.ArrowInvalid, pl.exceptions.PolarsError, duckdb.Error)
 
 
 class SourceError(ValueError):
     """A source cannot be read as declared; names the view, the file and the column."""
+
+
+@dataclass(frozen=True)
+class FileSchema:
+    """A file's columns; `by_duckdb`: only DuckDB reads its JSON, UUIDs or INTERVALs."""
+
+    arrow: pa.Schema
+    by_duckdb: bool
+
+    @classmethod
+    def read(cls, name: str, filesystem: FileSystem | None) -> Self:
+        """Read a file's footer; raises one of UNREADABLE."""
+        schema = pq.read_metadata(name, filesystem=filesystem).schema
+        columns = [schema.column(place) for place in range(len(schema))]
+        types = {kind for c in columns for kind in (c.logical_type.type, c.converted_type)}
+        if filesystem is None and types & {"JSON", "UUID", "INTERVAL"}:
+            return cls(_rows_by_duckdb(name, "*", "LIMIT 0").schema, by_duckdb=True)
+        return cls(schema.to_arrow_schema(), by_duckdb=False)
+
+
+def _rows_by_duckdb(name: str, columns: str, rows: str = "") -> pa.Table:
+    query = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false) {rows}"
+    with connect() as connection:
+        return connection.execute(query, [name]).to_arrow_table()
 
 
 @dataclass(frozen=True)
@@ -36,32 +64,37 @@ class SourceFiles:
         """Return the schema of each file; raises SourceError if there is none, or a broken one."""
         if not self.names:
             raise SourceError(f"{self.owner}: {self.path} has no files")
-        schemas = {name: self._schema(name) for name in self.names}
         added = pa.schema([(name, values.type) for name, values in self.partitions.items()])
-        return {name: pa.schema([*schema, *added]) for name, schema in schemas.items()}
+        return {name: pa.schema([*file.arrow, *added]) for name, file in self._files.items()}
 
     @cached_property
     def partitions(self) -> dict[str, pa.Array]:
         """Return each column that all paths and no files have: its values, file by file."""
         paths = [partition_values(name) for name in self.names]
-        stored = {column for name in self.names for column in self._schema(name).names}
+        stored = {column for file in self._files.values() for column in file.arrow.names}
         shared = set.intersection(*map(set, paths)) - stored
         return {column: _inferred([path[column] for path in paths]) for column in sorted(shared)}
 
-    def _schema(self, name: str) -> pa.Schema:
-        try:
-            return pq.read_metadata(name, filesystem=self.filesystem).schema.to_arrow_schema()
-        except OUT_OF_REACH as error:
-            raise SourceError(f"{self.owner}: {name} cannot be read: {error}") from error
+    @cached_property
+    def _files(self) -> dict[str, FileSchema]:
+        files = {}
+        for name in self.names:
+            try:
+                files[name] = FileSchema.read(name, self.filesystem)
+            except UNREADABLE as error:
+                raise SourceError(f"{self.owner}: {name} cannot be read: {error}") from error
+        return files
 
     def scan(self, name: str, columns: Sequence[str]) -> pl.LazyFrame:
-        """Return some columns of a file, read when the frame is collected; S3 is read at once."""
-        if self.filesystem is None:
-            frame = pl.scan_parquet(name, glob=False, hive_partitioning=False)
-        else:
-            stored = [column for column in columns if column not in self.partitions]
+        """Return some columns of a file, read when the frame is collected, or else at once."""
+        stored = [column for column in columns if column not in self.partitions]
+        if self.filesystem is not None:
             with self.filesystem.open_input_file(name) as file:
                 frame = pl.LazyFrame(pq.read_table(file, columns=stored))
+        elif self._files[name].by_duckdb:
+            frame = pl.LazyFrame(_rows_by_duckdb(name, ", ".join(map(quoted, stored))))
+        else:
+            frame = pl.scan_parquet(name, glob=False, hive_partitioning=False)
         at = self.names.index(name)
         values = (pl.Series(n, v) for n, v in self.partitions.items())
         frame = frame.with_columns(pl.lit(v[at], v.dtype).alias(v.name) for v in values)
@@ -86,7 +119,13 @@ def source_files(owner: str, source: DataSource, config: RepoConfig) -> SourceFi
 
     Raises SourceError for a source that is not Parquet, and for an S3 that cannot be reached.
     """
-    uri = source_uri(owner, source, config)
+    if not isinstance(source, FileSource):
+        raise SourceError(f"{owner}: its source is a {type(source).__name__}, not a file")
+    if not isinstance(source.file_format, ParquetFormat | None):
+        raise SourceError(f"{owner}: {source.path} is not Parquet")
+    if "://" in source.path and not source.path.startswith(("file://", "s3://")):
+        raise SourceError(f"{owner}: {source.path} cannot be read: give a path, or s3://")
+    uri = file_uri(source.path, config)
     filesystem, path = file_system(uri, source)
     if filesystem is None:
         return SourceFiles(owner, path, tuple(str(file) for file in parquet_files(Path(path))))
@@ -94,15 +133,6 @@ def source_files(owner: str, source: DataSource, config: RepoConfig) -> SourceFi
         return SourceFiles(owner, uri, tuple(data_files(path, filesystem)), filesystem)
     except OSError as error:
         raise SourceError(f"{owner}: {uri} cannot be read: {error}") from error
-
-
-def source_uri(owner: str, source: DataSource, config: RepoConfig) -> str:
-    """Return the path or URI of a source, as file_uri does; raises SourceError if it has none."""
-    if not isinstance(source, FileSource):
-        raise SourceError(f"{owner}: its source is a {type(source).__name__}, not a file")
-    if not isinstance(source.file_format, ParquetFormat | None):
-        raise SourceError(f"{owner}: {source.path} is not Parquet")
-    return file_uri(source.path, config)
 
 
 def file_uri(path: str, config: RepoConfig) -> str:

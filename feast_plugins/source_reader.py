@@ -8,7 +8,7 @@ from feast import FeatureView
 
 from feast_plugins.asof_join import CREATED, TIME
 from feast_plugins.feature_source import CheckedSource, source_columns
-from feast_plugins.source_files import SourceError
+from feast_plugins.source_files import UNREADABLE, SourceError
 from feast_plugins.source_types import convert, polars_type
 
 
@@ -34,7 +34,7 @@ def read_columns(
     files = [_Rows(source, file, columns, times) for file in source.files.names]
     try:
         return pl.concat(file.frame() for file in files).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         for file in files:
             file.raise_its_error()
         raise SourceError(
@@ -60,7 +60,7 @@ class _Rows:
         """Raise a SourceError that names the file, and the value if it is one."""
         try:
             self.frame().collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except UNREADABLE as error:
             where = f"{self.source.files.owner}: {self.file} cannot be read as declared"
             raise SourceError(f"{where}: {self._misfit() or error}") from error
 
@@ -76,7 +76,7 @@ class _Rows:
                 if len(lost):
                     wanted = "a time" if name in self.times else self.source.types[column]
                     return f"{lost[column][0]!r} of {column} has no place in {wanted}"
-        except (pl.exceptions.PolarsError, OSError):
+        except UNREADABLE:
             return None  # the rows themselves are broken: the caller reports that error
         return None
 

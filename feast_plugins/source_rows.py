@@ -100,7 +100,8 @@ def append_rows(owner: str, source: DataSource, rows: pa.Table, config: RepoConf
         if pa.types.is_timestamp(given) and pa.types.is_integer(wanted):  # Arrow: microseconds
             raise SourceError(f"{owner}: {name} of {files.path} is {wanted}, the rows have times")
     try:
-        rows = rows.cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise SourceError(f"{owner}: {files.path} cannot hold the rows: {error}") from error
-    append_rows_to(files.path.removeprefix("s3://"), rows, files.filesystem or LOCAL)
+        path = files.path.removeprefix("s3://")
+        append_rows_to(path, rows.cast(schema), files.filesystem or LOCAL)
+    except (ValueError, TypeError, NotImplementedError) as error:  # Arrow's are of these
+        reason = str(error).partition("\n")[0]
+        raise SourceError(f"{owner}: {files.path} cannot hold the rows: {reason}") from error

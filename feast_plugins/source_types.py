@@ -73,6 +73,15 @@ def _field_type(stored: pa.DataType, wanted: pa.DataType | None) -> pa.DataType:
     return wanted if wanted and takes(wanted, stored) else stored
 
 
+def widened(wanted: pa.DataType, stored: pa.DataType) -> pa.DataType:
+    """Return the stored width of a number where it is the wider one, as Feast's stores do."""
+    if pa.types.is_list(wanted) and kind(stored) == "list":
+        return pa.list_(widened(wanted.value_type, stored.value_type))
+    is_signed = pa.types.is_signed_integer(stored) or pa.types.is_floating(stored)
+    is_wider = is_signed and kind(stored) == kind(wanted) and stored.bit_width > wanted.bit_width
+    return stored if is_wider else wanted
+
+
 def takes(wanted: pa.DataType, found: pa.DataType) -> bool:
     """Return whether values of one type may be converted to the other."""
     of, to = kind(found), kind(wanted)
@@ -177,8 +186,6 @@ def convert(
         return _convert_fields(value, found, wanted, strict=strict)
     if isinstance(wanted, pl.List) and isinstance(found, pl.List | pl.Array):
         items = value.cast(pl.List(found.inner))
-        if _is_plain(found.inner, wanted.inner):
-            return items.cast(wanted, strict=strict)
         return items.list.eval(convert(pl.element(), found.inner, wanted.inner, strict=strict))
     if wanted.is_integer() and found.is_float():
         has_fraction = value != value.floor()
@@ -213,13 +220,6 @@ def _parsed(texts: pl.Series, *, strict: bool) -> pl.Series:
     if strict and times.null_count() > texts.null_count():
         raise pl.exceptions.InvalidOperationError("a text is not a time")
     return times
-
-
-def _is_plain(found: PolarsType, wanted: PolarsType) -> bool:
-    """Return True if a cast by polars alone converts as `convert` does."""
-    is_number = found.is_float() or found.is_decimal()
-    is_other = isinstance(wanted, pl.Datetime | pl.Struct)
-    return not is_other and not (wanted.is_integer() and is_number)
 
 
 def _convert_fields(

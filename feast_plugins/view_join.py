@@ -36,7 +36,7 @@ class ViewJoin:
     def features_of(
         self, entities: pl.DataFrame, moments: pl.DataFrame
     ) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        """Yield the view's features by their output names, in the declared types and in order.
+        """Yield the view's features by their output names and in order.
 
         `moments` is the result of asof_join's `in_order` for the entity rows.
         """
@@ -74,7 +74,7 @@ def view_join(
         timeline(rows, list(entity_column), view.ttl, known_only=known_only),
         entity_column,
         output_name,
-        {feature: source.types[columns[feature]] for feature in features},
+        {feature: source.returned_type(columns[feature]) for feature in features},
     )
 
 
