@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.harness.figures import Figure
-from benchmarks.harness.memory import PeakOfTree
+from benchmarks.harness.memory import peak_of_descendants
 from benchmarks.harness.timing import seconds
 from checker.sandbox.forking import ENGINE_THREADS
 from checker.verdict.brief import CRITERIA
@@ -89,7 +89,7 @@ def graded(
     words = ["grade", *map(str, sources), "--out", str(out), "--jobs", str(jobs), "--seed", SEED]
     command = [sys.executable, "-c", "from checker.cli import main; main()", *words]
     ours = {**os.environ, "LAB_DATA_DIR": str(out / "no_data"), **(env or {})}
-    with PeakOfTree() as peak:
+    with peak_of_descendants() as peak:
         taken = seconds(lambda: run_to_its_end(command, ours))
     for source in sources:
         assert_all_passed(out / "scorecards" / source.name / SCORECARD, exercises)

@@ -33,7 +33,7 @@ class Sizes:
 
     users: int = 10_000
     clients: Sequence[int] = (1, 50)
-    calls: Mapping[int, int] = field(default_factory=lambda: {1: 200, 10: 100, 100: 50})
+    calls: Mapping[int, int] = field(default_factory=lambda: {1: 1000, 10: 500, 100: 200})
     slices: int = 9
 
 
@@ -95,22 +95,26 @@ def compare(sides: Mapping[str, Read], clients: int, rows: int, sizes: Sizes) ->
     for name, read in sides.items():
         if name != BARE:
             require_equal(sides["ours"](requests[0]), read(requests[0]))
-    slices = {name: slice_of(read, requests, clients) for name, read in sides.items()}
-    taken = alternated(slices, sizes.slices)
+    with ThreadPoolExecutor(clients) as threads:
+        slices = {name: slice_of(read, requests, threads) for name, read in sides.items()}
+        for warm_up in slices.values():
+            warm_up()
+        taken = alternated(slices, sizes.slices)
     for place, rank in enumerate(RANKS):
-        by_side = {name: np.array(measured)[:, place] for name, measured in taken.items()}
-        ours, bare = by_side.pop("ours"), {BARE: by_side.pop(BARE)}
+        by_side = {name: [ranks[place] for ranks in measured] for name, measured in taken.items()}
+        bare = {"ours": by_side["ours"], BARE: by_side.pop(BARE)}
         name = f"latency_p{rank}_{rows}_rows_{clients}_clients_vs"
-        yield Figure.of_slices(f"{name}_feast", ours, "ms", by_side)
-        yield Figure.of_slices(f"{name}_bare", ours, "ms", bare)
+        yield Figure.of_slices(f"{name}_feast", by_side, "ms")
+        yield Figure.of_slices(f"{name}_bare", bare, "ms")
 
 
-def slice_of(read: Read, requests: Sequence[Rows], clients: int) -> Callable[[], Sequence[float]]:
+def slice_of(
+    read: Read, requests: Sequence[Rows], threads: ThreadPoolExecutor
+) -> Callable[[], Sequence[float]]:
     """Return a function that sends all requests and returns the ranks' latencies in ms."""
 
     def send() -> Sequence[float]:
-        with ThreadPoolExecutor(clients) as pool:
-            taken = list(pool.map(lambda rows: seconds(lambda: read(rows)), requests))
+        taken = list(threads.map(lambda rows: seconds(lambda: read(rows)), requests))
         return [float(value) for value in np.percentile(taken, RANKS) * 1e3]
 
     return send

@@ -12,7 +12,7 @@ import redis
 from benchmarks.harness.child import Cost, in_child
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.stores import FEASTS, OURS, Stores, materialize, open_store
-from benchmarks.harness.timing import alternate, seconds
+from benchmarks.harness.timing import alternated, seconds
 from benchmarks.harness.workload import Snapshots, write_snapshots
 from lab.stack.redis import RedisServer, private_redis
 
@@ -61,10 +61,7 @@ def against_feast(table: Snapshots, sizes: Sizes) -> Figure:
         side: lambda stores=stores: once(stores, table, sizes)
         for side, stores in {"ours": OURS, **PEERS}.items()
     }
-    medians = alternate(sides, sizes.repeats)
-    ours = medians.pop("ours")
-    peer = min(medians, key=lambda side: medians[side])
-    return Figure.cost("materialize_vs_feast_local", ours, "s", peer, medians[peer])
+    return Figure.of_slices("materialize_vs_feast_local", alternated(sides, sizes.repeats), "s")
 
 
 def once(stores: Stores, table: Snapshots, sizes: Sizes) -> float:

@@ -12,7 +12,7 @@ from benchmarks.harness.bare_join import NEWEST, duckdb_join, newest_duckdb, pol
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.stores import FEASTS, OURS, Stores, open_store, references
-from benchmarks.harness.timing import alternate, seconds
+from benchmarks.harness.timing import alternated, seconds
 from benchmarks.harness.workload import Snapshots, read_payments, write_payments, write_snapshots
 
 FEAST, BARE = "Feast's duckdb store", "the bare join"
@@ -83,8 +83,8 @@ def against_feast(
         FEAST: through_feast(FEASTS, payments, tables, folder),
     }
     require_equal([join() for join in sides.values()])
-    medians = alternate({side: timer(join) for side, join in sides.items()}, sizes.repeats)
-    return Figure.cost(name, medians["ours"], "s", FEAST, medians[FEAST])
+    timers = {side: timer(join) for side, join in sides.items()}
+    return Figure.of_slices(name, alternated(timers, sizes.repeats), "s")
 
 
 def against_bare(
@@ -99,10 +99,8 @@ def against_bare(
     with newest_duckdb(payments, tables, folder) as (newest, answer):
         require_equal([*(join() for join in sides.values()), answer])
         timers = {side: timer(join) for side, join in sides.items()}
-        medians = alternate({**timers, f"{BARE} in DuckDB {NEWEST}": newest}, sizes.repeats)
-    ours = medians.pop("ours")
-    peer = min(medians, key=lambda side: medians[side])
-    return Figure.cost(name, ours, "s", peer, medians[peer])
+        timers[f"{BARE} in DuckDB {NEWEST}"] = newest
+        return Figure.of_slices(name, alternated(timers, sizes.repeats), "s")
 
 
 def timer(join: Join) -> Callable[[], float]:

@@ -13,7 +13,7 @@ from feast.types import Float64
 
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.stores import FEASTS, OURS, materialize, open_store, view_of
-from benchmarks.harness.timing import alternate, cpu_seconds
+from benchmarks.harness.timing import alternated, cpu_seconds
 from benchmarks.harness.workload import DAY, START, Snapshots, write_snapshots
 from feast_plugins.online_reader import OnlineReader
 from lab.stack.redis import private_redis
@@ -98,20 +98,18 @@ def compare(rows: int, requests: Sequence[Rows], ours: Read, sdk: Read, sizes: S
     """Compare our processor time a row with the SDK's; both give the same values."""
     for sent in requests:
         require_equal(ours(sent), sdk(sent))
-    sides = {"ours": block(ours, requests), SDK: block(sdk, requests)}
-    medians = alternate(sides, sizes.blocks)
-    per_row = {side: taken / len(requests) / rows * 1e6 for side, taken in medians.items()}
-    return Figure.cost(f"reader_{rows}_vs_sdk", per_row["ours"], "µs", SDK, per_row[SDK])
+    sides = {"ours": block(ours, requests, rows), SDK: block(sdk, requests, rows)}
+    return Figure.of_slices(f"reader_{rows}_vs_sdk", alternated(sides, sizes.blocks), "µs")
 
 
-def block(read: Read, requests: Sequence[Rows]) -> Callable[[], float]:
-    """Return a function that measures the processor seconds of all requests, one by one."""
+def block(read: Read, requests: Sequence[Rows], rows: int) -> Callable[[], float]:
+    """Return a function that measures a row's processor time, in µs, in requests one by one."""
 
     def all_requests() -> None:
         for sent in requests:
             read(sent)
 
-    return lambda: cpu_seconds(all_requests)
+    return lambda: cpu_seconds(all_requests) / len(requests) / rows * 1e6
 
 
 def require_equal(ours: Values, sdk: Values) -> None:

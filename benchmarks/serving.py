@@ -1,18 +1,16 @@
 """The serving API under load; peers are `feast serve` and a bare FastAPI endpoint of one GET."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness.figures import Figure, FloatArray
+from benchmarks.harness.figures import Figure
 from benchmarks.harness.http_client import Answers, post
-from benchmarks.harness.latency_curve import Point, draw
 from benchmarks.harness.serving_sides import (
     BARE,
     CACHED,
@@ -22,12 +20,13 @@ from benchmarks.harness.serving_sides import (
     Sides,
     serving_sides,
 )
-from benchmarks.harness.timing import alternate, alternated
-from lab.settings import settings
+from benchmarks.harness.timing import alternated, other_load
 
 BATCH = 100
 COMPARED = 200
 STREAMING = ("_5m", "_1h")
+BUSY = ", machine busy"
+PREFIXES = {OURS: "serving", CACHED: "serving_cached"}
 
 
 @dataclass(frozen=True)
@@ -51,21 +50,18 @@ class Sizes:
     curve: Sequence[int] = (500, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000)
     curve_seconds: float = 2
     lifetime: int = 200_000
-    plot: Path = settings.build_dir / "serving_curve.png"
 
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
     """Measure throughput, latency at a rate, 1,000 at once, batches, the curve, and memory."""
     with serving_sides(sizes.transactions, sizes.payments, sizes.workers) as sides:
         require_equal_answers(sides)
-        slices = throughput(sides, sizes)
-        yield from against_peers(slices)
-        for name, prefix in {OURS: "serving", CACHED: "serving_cached"}.items():
+        yield from against_peers(throughput(sides, sizes))
+        for name, prefix in PREFIXES.items():
             yield from latency_at_rate(sides, name, prefix, sizes)
         yield from at_once(sides, sizes)
         yield from batch_against_singles(sides, sizes)
-        saturation = {name: float(np.median(rates)) for name, rates in slices.items()}
-        yield from latency_over_load(sides, saturation, sizes)
+        yield from latency_over_load(sides, sizes)
         yield memory(sides, sizes)
         yield Figure("serving_client_cpu_share", max(sides.client_shares), "of a processor")
 
@@ -101,28 +97,38 @@ def by_name(columns: dict[str, Any]) -> dict[str, float]:
 # ---- Throughput ------------------------------------------------------------------------------
 
 
-def throughput(sides: Sides, sizes: Sizes) -> dict[str, FloatArray]:
+def throughput(sides: Sides, sizes: Sizes) -> dict[str, list[float]]:
     """Measure each side's requests a second in slices, in a closed loop; any caches are warm."""
 
-    def side(name: str) -> Callable[[], float]:
-        return lambda: sides.send_all(name, seconds=sizes.seconds).per_second
+    def rate(name: str) -> float:
+        return sides.send_all(name, seconds=sizes.seconds).per_second
 
-    measures = {name: side(name) for name in sides.by_name}
+    def rate_under_load(name: str) -> float:
+        with other_load():
+            return rate(name)
+
+    measures = {name: partial(rate, name) for name in sides.by_name}
     for warm_up in measures.values():
         warm_up()
-    return {name: np.array(rates) for name, rates in alternated(measures, sizes.slices).items()}
+    measures |= {name + BUSY: partial(rate_under_load, name) for name in (OURS, BARE)}
+    return alternated(measures, sizes.slices)
 
 
-def against_peers(slices: dict[str, FloatArray]) -> Iterator[Figure]:
-    """Compare our requests a second with those of the peers."""
+def against_peers(slices: dict[str, list[float]]) -> Iterator[Figure]:
+    """Compare our requests a second with those of the peers, and the ratios of two loads."""
     for figure, ours, peer in (
         ("serving_vs_feast_serve", OURS, FEAST),
         ("serving_cached_vs_feast_serve", CACHED, FEAST),
         ("serving_vs_bare_get", OURS, BARE),
         ("serving_cached_vs_bare_get", CACHED, BARE),
     ):
-        rates, theirs = slices[ours], {peer: slices[peer]}
-        yield Figure.of_slices(figure, rates, "requests/s", theirs, are_rates=True)
+        both = {side: slices[side] for side in (ours, peer)}
+        yield Figure.of_slices(figure, both, "requests/s", are_rates=True)
+    ratios = {
+        "ratio to a bare GET, machine busy": np.divide(slices[OURS + BUSY], slices[BARE + BUSY]),
+        "the same ratio, without the load": np.divide(slices[OURS], slices[BARE]),
+    }
+    yield Figure.of_slices("serving_ratio_busy_vs_quiet", ratios, "times", are_rates=True)
 
 
 # ---- Latency ---------------------------------------------------------------------------------
@@ -156,17 +162,14 @@ def at_once(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
     yield Figure("serving_1000_at_once_s", max(run.seconds for run in runs), "s")
 
 
-def latency_over_load(sides: Sides, saturation: dict[str, float], sizes: Sizes) -> Iterator[Figure]:
-    """Measure the whole curve, up to and above saturation, and draw it."""
-    curves: dict[str, list[Point]] = {OURS: [], CACHED: []}
+def latency_over_load(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
+    """Measure the 95th percentiles of a curve of loads, up to and above saturation."""
     for rate in sizes.curve:
-        for name, points in curves.items():
-            count = round(rate * sizes.curve_seconds)
+        count = round(rate * sizes.curve_seconds)
+        for name, prefix in PREFIXES.items():
             runs = [sides.send_all(name, rate=rate, count=count) for _ in range(sizes.repeats)]
-            points.append(Point.of(rate, runs))
-        yield Figure(f"serving_p95_ms_at_{rate}", curves[OURS][-1].milliseconds[95], "ms")
-        yield Figure(f"serving_cached_p95_ms_at_{rate}", curves[CACHED][-1].milliseconds[95], "ms")
-    draw(curves, saturation, sizes.plot)
+            p95 = median(run.percentile(95) for run in runs)
+            yield Figure(f"{prefix}_p95_ms_at_{rate}", p95, "ms")
 
 
 # ---- Cost ------------------------------------------------------------------------------------
@@ -191,11 +194,11 @@ def batch_against_singles(sides: Sides, sizes: Sizes) -> Iterator[Figure]:
     for connections, name in ((1, ""), (CONNECTIONS, "_at_once")):
         measures = {
             "batch": partial(cost, connections, sizes.batches, batches),
-            "one": partial(cost, connections, sizes.singles),
+            "one single request": partial(cost, connections, sizes.singles),
         }
-        costs = alternate(measures, sizes.repeats)
         figure = f"serving_batch100_vs_singles{name}"
-        yield Figure.multiple(figure, costs["batch"], "ms", "one single request", costs["one"])
+        costs = alternated(measures, sizes.repeats)
+        yield Figure.of_slices(figure, costs, "ms", are_rates=True)
 
 
 def memory(sides: Sides, sizes: Sizes) -> Figure:

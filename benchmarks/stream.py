@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,38 +43,42 @@ class Sizes:
 
 def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
     """Measure throughput, then freshness, then the start of a writer."""
-    with TemporaryDirectory(prefix="bench_streaming_") as folder:
-        with private_kafka(Path(folder)) as kafka:
-            ours = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
-            yield from throughput(ours, sizes)
-        with private_kafka(Path(folder) / "live") as kafka:
-            ours = {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
-            yield from freshness(ours, sizes)
-            start_s = run(ours, "start", sizes.day_users, sizes.day_tiles)
-            yield Figure("stream_writer_start_s", start_s, "s")
+    with own_log() as log:
+        yield from throughput(log, sizes)
+    with own_log() as log:
+        yield from freshness(log, sizes)
+        start_s = run(log, "start", sizes.day_users, sizes.day_tiles)
+        yield Figure("stream_writer_start_s", start_s, "s")
 
 
-def throughput(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
+def throughput(log: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
     """Compare the pipeline with the plan alone, and with plain Python."""
     kinds = ("fill", "blackhole", "redis", "plain")
-    rates = {kind: run(ours, kind, sizes.events, sizes.users) for kind in kinds}
+    rates = {kind: run(log, kind, sizes.events, sizes.users) for kind in kinds}
     for name, peer, kind in PEERS:
         yield Figure.multiple(name, rates["redis"], "events/s", peer, rates[kind])
 
 
-def freshness(ours: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
+def freshness(log: Mapping[str, str], sizes: Sizes) -> Iterator[Figure]:
     """Measure the time from an event to the reading of it."""
-    seconds = run(ours, "fresh", sizes.fresh_rate, sizes.fresh_s)
+    seconds = run(log, "fresh", sizes.fresh_rate, sizes.fresh_s)
     for percent in (50, 95, 99):
         name = f"stream_freshness_p{percent}_s"
         yield Figure(name, float(np.percentile(seconds, percent)), "s")
 
 
-def run(ours: Mapping[str, str], kind: str, first: int, second: int) -> Any:
+@contextmanager
+def own_log() -> Iterator[Mapping[str, str]]:
+    """Yield the variables of a Kafka and a build folder of their own."""
+    with TemporaryDirectory(prefix="bench_stream_") as folder, private_kafka(Path(folder)) as kafka:
+        yield {"LAB_KAFKA_PORT": str(kafka.port), "LAB_BUILD_DIR": folder}
+
+
+def run(log: Mapping[str, str], kind: str, first: int, second: int, runs: str = RUNS) -> Any:
     """Return the result of a run, on a Redis that was empty."""
-    command = [sys.executable, "-m", RUNS, kind, str(first), str(second)]
-    with TemporaryDirectory() as folder, private_redis(Path(folder), maxmemory="1gb") as redis:
-        env = {**os.environ, **ours, "LAB_REDIS_PORT": str(redis.port)}
+    command = [sys.executable, "-m", runs, kind, str(first), str(second)]
+    with TemporaryDirectory() as folder, private_redis(Path(folder), maxmemory="4gb") as redis:
+        env = {**os.environ, **log, "LAB_REDIS_PORT": str(redis.port)}
         piped = subprocess.PIPE
         done = subprocess.run(command, cwd=settings.root, env=env, stdout=piped, check=True)
     return json.loads(done.stdout)

@@ -1,19 +1,11 @@
 """The streaming pipeline with many users: the size of its state, and throughput."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import stream
 from benchmarks.harness.figures import Figure
-from lab.settings import settings
-from lab.stack.kafka import private_kafka
-from lab.stack.redis import private_redis
 
 RUNS = "benchmarks.harness.state_runs"
 DAY = ("checkpoint_mib", "savepoint_mib")
@@ -39,20 +31,5 @@ def measure(sizes: Sizes = Sizes()) -> Iterator[Figure]:
 
 def run(kind: str, events: int, users: int) -> Any:
     """Return the result of a run, on a Kafka and a Redis of its own."""
-    with TemporaryDirectory(prefix="bench_state_") as temporary:
-        folder = Path(temporary)
-        with private_kafka(folder) as kafka, private_redis(folder, maxmemory="4gb") as redis:
-            env = {
-                **os.environ,
-                "LAB_KAFKA_PORT": str(kafka.port),
-                "LAB_REDIS_PORT": str(redis.port),
-                "LAB_BUILD_DIR": temporary,
-            }
-            done = subprocess.run(
-                [sys.executable, "-m", RUNS, kind, str(events), str(users)],
-                cwd=settings.root,
-                env=env,
-                stdout=subprocess.PIPE,
-                check=True,
-            )
-    return json.loads(done.stdout)
+    with stream.own_log() as log:
+        return stream.run(log, kind, events, users, RUNS)

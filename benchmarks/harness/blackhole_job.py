@@ -3,7 +3,8 @@
 import signal
 
 from exercise_05_streaming.production.checkpoints import checkpoint_folder
-from exercise_05_streaming.production.job import SINKS, define_job, open_flink, start_job
+from exercise_05_streaming.production.environment import open_flink
+from exercise_05_streaming.production.job import SINKS, define_job, start_job
 from exercise_05_streaming.progress import clock_ms
 
 

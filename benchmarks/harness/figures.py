@@ -3,7 +3,7 @@
 import json
 import operator
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -20,7 +20,7 @@ REQUIRED = Path(__file__).parent.parent / "required.toml"
 HOLDS = {"min": operator.ge, "max": operator.le}
 SIGN = {"min": "≥", "max": "≤"}
 
-FloatArray = npt.NDArray[np.float64]
+Slices = Sequence[float] | npt.NDArray[np.float64]
 Required = Mapping[str, Mapping[str, float]]
 
 
@@ -48,23 +48,22 @@ class Figure:
 
     @classmethod
     def of_slices(
-        cls,
-        name: str,
-        values: FloatArray,
-        unit: str,
-        peers: Mapping[str, FloatArray],
-        *,
-        are_rates: bool = False,
+        cls, name: str, slices: Mapping[str, Slices], unit: str, *, are_rates: bool = False
     ) -> Self:
-        """Return costs or rates next to the best peer's: the median of the slices' ratios."""
-        medians = {side: float(np.median(measured)) for side, measured in peers.items()}
+        """Return our costs or rates next to the best peer's: the median of the slices' ratios.
+
+        The first side is ours; each side has a measurement of every slice.
+        """
+        ours, *peers = slices
+        medians = {side: float(np.median(measured)) for side, measured in slices.items()}
         best = max if are_rates else min
-        peer = best(medians, key=lambda side: medians[side])
-        ratios = np.sort(values / peers[peer] if are_rates else peers[peer] / values)
+        peer = best(peers, key=lambda side: medians[side])
+        multiples = np.sort(np.divide(slices[ours], slices[peer]))
+        ratios = multiples if are_rates else 1 / multiples[::-1]
         place = max(int(binom.ppf(0.025, len(ratios), 0.5)) - 1, 0)
         interval = float(ratios[place]), float(ratios[-1 - place])
-        ratio, value = float(np.median(ratios)), float(np.median(values))
-        return cls(name, value, unit, peer, medians[peer], ratio, interval)
+        ratio = float(np.median(ratios))
+        return cls(name, medians[ours], unit, peer, medians[peer], ratio, interval)
 
     @property
     def bounded(self) -> float:

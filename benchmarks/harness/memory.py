@@ -1,42 +1,41 @@
 """The total memory of all processes that a call starts."""
 
-import threading
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Event, Thread
 
 import psutil
 
 EVERY_S = 0.5
 
 
-class PeakOfTree:
-    """Peak memory of this process's descendants together, during the block.
+@dataclass
+class Peak:
+    """The most memory so far."""
+
+    gib: float = 0.0
+
+
+@contextmanager
+def peak_of_descendants() -> Iterator[Peak]:
+    """Measure the peak memory of this process's descendants together, during the block.
 
     It is their proportional set size: a page that forked processes share counts once.
     """
+    peak, ended = Peak(), Event()
 
-    def __init__(self) -> None:
-        self.gib = 0.0
-        self._ended = threading.Event()
-        self._sampler = threading.Thread(target=self._sample, daemon=True)
+    def sample() -> None:
+        while not ended.wait(EVERY_S):
+            peak.gib = max(peak.gib, gib_of_descendants())
 
-    def __enter__(self) -> Self:
-        self._sampler.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._sampler.join()
-
-    def _sample(self) -> None:
-        while not self._ended.wait(EVERY_S):
-            self.gib = max(self.gib, gib_of_descendants())
+    sampler = Thread(target=sample, daemon=True)
+    sampler.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        sampler.join()
 
 
 def gib_of_descendants() -> float:

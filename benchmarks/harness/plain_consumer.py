@@ -17,9 +17,9 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from exercise_05_streaming.production.redis_sink import RedisSink
-from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.topics import TRANSACTIONS
 from exercise_05_streaming.windows import features
+from exercise_05_streaming.writer import TileStore
 from lab.settings import settings
 
 AT_ONCE, BATCH = 5_000, 1_000
@@ -33,7 +33,7 @@ class PlainStream:
         self._tiles: dict[tuple[str, int], list[int]] = {}
         self._changed: set[tuple[str, int]] = set()
         self._seen: set[str] = set()
-        self._store = PackedTiles()
+        self._store = TileStore()
         self._sink = RedisSink(1, self._store)
 
     def take(self, message: bytes) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+import httpx
 import psutil
 
 from lab.settings import settings
@@ -32,14 +32,10 @@ class HttpServer:
     @property
     def answers(self) -> bool:
         """Return True if it answers a request, with any status."""
-        connection = HTTPConnection(settings.host, self.port, timeout=settings.socket_timeout_s)
         try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-        except (OSError, HTTPException):
+            httpx.get(f"http://{settings.host}:{self.port}/", timeout=settings.socket_timeout_s)
+        except httpx.TransportError:
             return False
-        finally:
-            connection.close()
         return True
 
     def cpu_seconds(self) -> float:

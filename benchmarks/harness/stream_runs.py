@@ -20,7 +20,6 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.progress import clock_ms
 from exercise_05_streaming.topics import (
     PARTITIONS,
@@ -31,7 +30,7 @@ from exercise_05_streaming.topics import (
     create_topics,
 )
 from exercise_05_streaming.windows import INTEGERS, TILE_S
-from exercise_05_streaming.writer import VIEW, Writer
+from exercise_05_streaming.writer import VIEW, TileStore, Writer
 from feast_plugins.redis_encoding import decode_value, entity_key, feature_field
 from lab.feature_store import connect_redis, effective_config
 from lab.settings import settings, utc_now
@@ -43,7 +42,7 @@ PLAIN = "benchmarks.harness.plain_consumer"
 BACKLOG_RATE = 1_000
 PROBE_S, POLL_S = 0.25, 0.05
 QUEUED = 50_000
-PATIENCE_S = 300
+TIMEOUT_S = 300
 WARM_UP = 1 / 3  # of the backlog, while Java compiles what is used often
 NEARLY = 0.8  # of the backlog: a query of all users takes too long
 
@@ -84,7 +83,7 @@ def plain(events: int, users: int) -> float:
     """Return events a second of a plain consumer for each partition."""
     commands = [[sys.executable, "-m", PLAIN, str(n)] for n in range(PARTITIONS)]
     consumers = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
-    times = [json.loads(consumer.communicate(timeout=PATIENCE_S)[0]) for consumer in consumers]
+    times = [json.loads(consumer.communicate(timeout=TIMEOUT_S)[0]) for consumer in consumers]
     assert events_in_redis(users) == events
     return events / (max(t["done"] for t in times) - min(t["begun"] for t in times))
 
@@ -124,8 +123,8 @@ def start(users: int, tiles: int) -> float:
             producer.poll(POLL_S)
         times = dict.fromkeys(("first_event", "last_event"), tile_start * 1_000)
         producer.produce(TILES, json.dumps(counts | key | times), json.dumps(key))
-    assert producer.flush(PATIENCE_S) == 0
-    begun, store = time.monotonic(), PackedTiles()
+    assert producer.flush(TIMEOUT_S) == 0
+    begun, store = time.monotonic(), TileStore()
     Writer(generation, store, lambda rows, now_ms: None, lambda: 0).follow(TopicReader(TILES))
     assert len(store.users()) >= users
     return time.monotonic() - begun
@@ -136,7 +135,7 @@ def probe(producer: Producer) -> str:
     now = utc_now()
     user = f"probe_{now.timestamp()}"
     send_event(producer, now, user_id=user, amount=1.0, is_approved=True)
-    assert producer.flush(PATIENCE_S) == 0
+    assert producer.flush(TIMEOUT_S) == 0
     return user
 
 
@@ -155,7 +154,7 @@ def send_backlog(events: int, span: timedelta, user_of: Callable[[int], int]) ->
             is_approved=number % 20 > 0,
             transaction_id=f"transaction-{number}",
         )
-    assert producer.flush(PATIENCE_S) == 0
+    assert producer.flush(TIMEOUT_S) == 0
 
 
 def send_event(producer: Producer, moment: datetime, **event: Any) -> None:
@@ -213,7 +212,7 @@ def counts_of(users: list[str], window: str) -> list[int]:
 
 def wait_until(condition: Callable[[], bool], every_s: float = POLL_S) -> None:
     """Wait for a condition, up to a timeout."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, "too slow to measure"
         time.sleep(every_s)
@@ -242,7 +241,7 @@ def running_command(command: list[str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
 
 
 @cache

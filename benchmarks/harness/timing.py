@@ -1,8 +1,11 @@
 """Measure two sides in turn, so that other load on the machine affects both."""
 
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
-from statistics import median
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from lab.dataset.progress import track
@@ -33,6 +36,12 @@ def alternated(sides: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, 
     return measures
 
 
-def alternate(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
-    """Return each side's median of `repeats`, measured in turn; the caller has warmed them up."""
-    return {name: median(taken) for name, taken in alternated(sides, repeats).items()}
+@contextmanager
+def other_load() -> Iterator[None]:
+    """Keep all processors busy for the duration of the block."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    with ExitStack() as stack:
+        for _ in range(os.cpu_count() or 1):
+            process = stack.enter_context(subprocess.Popen(spin))
+            stack.callback(process.kill)
+        yield

@@ -4,9 +4,7 @@ Each returns the tables of docs/studies. Within a table all else is equal: rows,
 payments that are scored.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +24,15 @@ BATCH_AGES = ("0 h", "1 h", "24 h", "168 h")
 MATURITIES_D = (7, 30, 60)
 FALSE_ALARMS = 0.005
 FOLDS = 4
+BY_TIMES = "times: a test row must be 7 days after all training rows"
+
+Tables = dict[str, pd.DataFrame]
+Studies = Sequence[Callable[[Study], Tables]]
+Parts = Mapping[str, pd.Series | slice]
+Statistic = Callable[[pd.DataFrame, Floats], Estimate]
 
 
-def kinds(study: Study) -> dict[str, pd.DataFrame]:
+def kinds(study: Study) -> Tables:
     """Return the sizes, PR-AUC by kind of feature, and the steps between kinds."""
     sizes = {
         "payments": manifest.read(settings.data_dir).rows["transactions"],
@@ -37,52 +41,50 @@ def kinds(study: Study) -> dict[str, pd.DataFrame]:
         "thefts in the test rows": study.test["theft"].nunique(),
         "PR-AUC by chance": study.test[LABEL].mean(),
     }
-    best, streaming = study.pr_auc[study.best_batch], study.pr_auc[STREAMING]
-    gains = {
-        "streaming minus best batch kind": streaming - best,
-        "streaming over best batch kind": streaming / best,
-    }
-    steps = pd.concat([study.pr_auc.diff()[1:], pd.Series(gains)])
-    tables = {"sizes": pd.Series(sizes), "kinds": study.pr_auc, "steps": steps}
+    found = pd.Series({kind: pr_auc(study.test, of) for kind, of in study.scores.items()})
+    ratio = pd.Series({"with streaming over without": found[STREAMING] / found[BATCH]})
+    steps = pd.concat([found.diff()[1:], ratio])
+    tables = {"sizes": pd.Series(sizes), "kinds": found, "steps": steps}
     return {name: figures.to_frame(f"seed {settings.seed}") for name, figures in tables.items()}
 
 
-def real(study: Study) -> dict[str, pd.DataFrame]:
+def real(study: Study) -> Tables:
     """Return PR-AUC on data without fraud."""
-    chance = {"by chance": study.test[LABEL].mean()}
-    row = chance | _compare(study, partial(pr_auc, study.test))
-    return {"real": pd.DataFrame({"a coupon is redeemed": row}).T}
+    table = _compare(study, {"a coupon is redeemed": slice(None)})
+    table.insert(0, "by chance", study.test[LABEL].mean())
+    return {"real": table}
 
 
-def _compare(study: Study, statistic: Callable[[Floats], Estimate]) -> dict[str, Estimate]:
-    """Return a statistic of the scores without and with streaming features."""
-    batch, streaming = (statistic(study.scores[kind]) for kind in (study.best_batch, STREAMING))
-    return {"batch": batch, "with streaming": streaming, "paired difference": streaming - batch}
+def _compare(study: Study, parts: Parts, statistic: Statistic = pr_auc) -> pd.DataFrame:
+    """Return a statistic of parts of the test rows, without and with streaming features."""
+    batch, streaming = (
+        pd.Series({row: statistic(study.test[part], of[part]) for row, part in parts.items()})
+        for of in (study.scores[BATCH], study.scores[STREAMING])
+    )
+    table = {"batch": batch, "with streaming": streaming, "paired difference": streaming - batch}
+    return pd.DataFrame(table)
 
 
-def ages(study: Study) -> dict[str, pd.DataFrame]:
+def ages(study: Study) -> Tables:
     """Return PR-AUC of one model by the age of its features, and as they were served."""
     test, model = study.test, study.models[STREAMING]
     streaming = test[test.columns.intersection(FEATURES)]
-    aged = {age: with_streaming(test, pd.Timedelta(age)) for age in AGES}
+    aged = {age: with_streaming(test, age) for age in AGES}
     aged["dead"] = test.assign(**dict.fromkeys(streaming, np.nan))
     times = {age: test[TIME] - pd.Timedelta(age) for age in BATCH_AGES}
     older = {age: join(test, time).assign(**streaming) for age, time in times.items()}
     last_run = test[TIME].dt.ceil("h") - pd.Timedelta(hours=1)  # of the materialization
     served = with_streaming(join(test, last_run), measured_freshness())
-
-    def with_steps(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        found = pd.Series({name: pr_auc(test, model(changed)) for name, changed in rows.items()})
-        return pd.DataFrame({"PR-AUC": found, "paired difference from the row above": found.diff()})
-
-    return {
-        "ages": with_steps(aged),
-        "batch_ages": with_steps(older),
-        "served": with_steps({"without delay": test, "as served online": served}),
-    }
+    compared = {"without delay": test, "as served online": served}
+    tables = {}
+    for name, changed in (("ages", aged), ("batch_ages", older), ("served", compared)):
+        found = pd.Series({row: pr_auc(test, model(rows)) for row, rows in changed.items()})
+        steps = {"PR-AUC": found, "paired difference from the row above": found.diff()}
+        tables[name] = pd.DataFrame(steps)
+    return tables
 
 
-def groups(study: Study) -> dict[str, pd.DataFrame]:
+def groups(study: Study) -> Tables:
     """Return PR-AUC of parts of the test rows, and the share of stolen money that is stopped."""
     test = study.test
     seen = test["user_id"].isin(study.training["user_id"])
@@ -93,13 +95,8 @@ def groups(study: Study) -> dict[str, pd.DataFrame]:
         "honest, and first payments of thefts": ~is_fraud | is_first,
         "honest, and later payments of thefts": ~(is_fraud & is_first),
     }
-
-    def pr_auc_of(part: pd.Series, scores: Floats) -> Estimate:
-        return pr_auc(test[part], scores[part])
-
-    table = {name: _compare(study, partial(pr_auc_of, part)) for name, part in parts.items()}
-    money = {"stolen money stopped": _compare(study, partial(_money_stopped, test))}
-    return {"groups": pd.DataFrame(table).T, "money": pd.DataFrame(money).T}
+    money = _compare(study, {"stolen money stopped": slice(None)}, _money_stopped)
+    return {"groups": _compare(study, parts), "money": money}
 
 
 def _money_stopped(test: pd.DataFrame, scores: Floats) -> Estimate:
@@ -112,11 +109,14 @@ def _money_stopped(test: pd.DataFrame, scores: Floats) -> Estimate:
     return estimate(test, lambda weights: weights @ stopped / (weights @ stolen))
 
 
-def maturity(study: Study) -> dict[str, pd.DataFrame]:
+def maturity(study: Study) -> Tables:
     """Train on the labels known after some days; test against these, and against the truth."""
     table = {}
     for days in MATURITIES_D:
-        training, test = (_with_labels_of(rows, days) for rows in (study.training, study.test))
+        training, test = (
+            rows.assign(**{LABEL: rows[LABEL].where(rows["label_days"] <= days, 0)})
+            for rows in (study.training, study.test)
+        )
         scores = study.fit(STREAMING, training)(test)
         table[f"{days} days"] = {
             "frauds known": test[LABEL].sum() / test["truth"].sum(),
@@ -126,17 +126,11 @@ def maturity(study: Study) -> dict[str, pd.DataFrame]:
     return {"maturity": pd.DataFrame(table).T}
 
 
-def _with_labels_of(rows: pd.DataFrame, days: int) -> pd.DataFrame:
-    is_known = rows["label_timestamp"] - rows[TIME] <= pd.Timedelta(days=days)
-    return rows.assign(**{LABEL: rows[LABEL].where(is_known, 0)})
-
-
-def payment_itself(study: Study) -> dict[str, pd.DataFrame]:
+def payment_itself(study: Study) -> Tables:
     """Count the payment itself in its windows, offline; both models are served the same values."""
     test, names, table = study.test, study.names[STREAMING], {}
     served = with_streaming(test, measured_freshness())
-    for row, age_us in {"the payments before": 0, "+ the payment itself": -2}.items():
-        age = timedelta(microseconds=age_us)
+    for row, age in {"the payments before": "0 us", "+ the payment itself": "-2 us"}.items():
         training, offline = (with_streaming(rows, age) for rows in (study.training, test))
         model = study.fit(STREAMING, training)
         differ = (offline[names].fillna(-1) != served[names].fillna(-1)).any(axis=1)
@@ -149,22 +143,23 @@ def payment_itself(study: Study) -> dict[str, pd.DataFrame]:
     return {"itself": pd.DataFrame(table).T}
 
 
-def leakage(study: Study) -> dict[str, pd.DataFrame]:
+def leakage(study: Study) -> Tables:
     """Return PR-AUC promised offline, and achieved on each payment's values after the training."""
     by_time, random = study.scores[BATCH], KFold(FOLDS, shuffle=True, random_state=settings.seed)
+    latest, uncreated = _by_join(study, at=as_of()), _by_join(study, known=False)
     scores = {
-        "none: point in time, split by time": (by_time, by_time),
-        "features: latest values": _by_join(study, at=as_of()),
-        "features: created time ignored": _by_join(study, known=False),
-        "split: random folds": (_by_folds(study, random), by_time),
-        "split: folds by user": (_by_folds(study, GroupKFold(FOLDS)), by_time),
+        "none: point in time, split by time": (by_time, by_time, "no leak"),
+        "features: latest values": (*latest, "values recomputed from raw events (2.3, 2.4)"),
+        "features: created time ignored": (*uncreated, "the same, with late rows planted (2.4)"),
+        "split: random folds": (_by_folds(study, random), by_time, BY_TIMES),
+        "split: folds by user": (_by_folds(study, GroupKFold(FOLDS)), by_time, BY_TIMES),
     }
-    promised, got = (
-        pd.Series({leak: pr_auc(study.test, pair[side]) for leak, pair in scores.items()})
-        for side in (0, 1)
-    )
-    table = {"promised": promised, "got": got, "paired difference": promised - got}
-    return {"leakage": pd.DataFrame(table)}
+    table = {}
+    for leak, (offline, online, check) in scores.items():
+        promised, got = pr_auc(study.test, offline), pr_auc(study.test, online)
+        table[leak] = [promised, got, promised - got, check]
+    names = ["promised", "got", "paired difference", "caught by"]
+    return {"leakage": pd.DataFrame(table, names).T}
 
 
 def _by_join(study: Study, **leak: Any) -> tuple[Floats, Floats]:
@@ -180,3 +175,6 @@ def _by_folds(study: Study, folds: BaseCrossValidator) -> Floats:
     for learned, scored in folds.split(rows, groups=rows["user_id"]):
         scores[scored] = study.fit(BATCH, rows.iloc[learned])(rows.iloc[scored])
     return scores[-len(study.test) :]
+
+
+ALL: Studies = (kinds, ages, groups, maturity, payment_itself, leakage)
