@@ -208,11 +208,12 @@ def metadata_can_be_queried(submission: Submission) -> Outcome:
         message = _error(submission, output)
         return Outcome(False, f"exit status {status}", "exit status 0", f"error: {message}")
     printed = {line.split()[0] for line in output.splitlines() if line.split()}
-    missing = sorted(set(submission.registry.views) - printed)
+    views = submission.registry.views.keys()
+    missing = sorted(views - printed)
     return Outcome(
-        not missing,
-        f"{len(submission.registry.views) - len(missing)} views listed",
-        f"all {len(submission.registry.views)} of the registry",
+        bool(views) and not missing,
+        f"{len(views) - len(missing)} views listed",
+        "at least one view, and each of the registry",
         f"not listed: {', '.join(missing)}" if missing else "",
         "the list leaves out a StreamFeatureView; a FeatureView on a PushSource is listed",
     )

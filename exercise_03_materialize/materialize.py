@@ -6,6 +6,7 @@ compares every entity with the offline store, and reports what Redis holds.
 
 import io
 import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -201,12 +202,12 @@ def _utc(moment: datetime | None) -> datetime:
         raise UserError(problem, "pass a datetime, or text in ISO 8601") from error
 
 
-def main() -> None:
+def main(backfill: Callable[[datetime, datetime], None] = backfill_features) -> None:
     end = as_of()
     console.print(f"Exercise 3: materialize {len(VIEWS)} views to Redis")
     console.print(f"  7 days until {end:%d %B %H:%M} UTC: {initial_materialization():.1f} s")
     console.print(f"  what is new since: {incremental_materialization():.1f} s")
-    backfill_features(end - 2 * CHUNK, end)
+    backfill(end - 2 * CHUNK, end)
     if not validate_materialization():
         raise SystemExit("Redis and the offline store do not agree")
     monitor_materialization()

@@ -28,7 +28,7 @@ class PredictionRequest(BaseModel):
 
     user_id: Identifier
     merchant_id: Identifier
-    transaction_amount: float = Field(gt=0, le=1e9, allow_inf_nan=False, strict=True)
+    transaction_amount: float = Field(gt=0, le=1e9, strict=True)
     timestamp: Annotated[datetime | None, BeforeValidator(require_iso_8601)] = None  # unused
     transaction_id: Identifier | None = None  # for the log of predictions
 

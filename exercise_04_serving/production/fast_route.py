@@ -10,7 +10,9 @@ import inspect
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from exercise_04_serving.production.middleware import replay
 
 
 def use_fast_routes(app: FastAPI) -> None:
@@ -27,16 +29,12 @@ def _fast(route: APIRoute) -> ASGIApp:
     validate = model.__pydantic_validator__.validate_json
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
+        request = Request(scope, receive)
         body = await request.body()
-
-        async def replay() -> Message:
-            return {"type": "http.request", "body": body}
-
         try:
             content = validate(body)
         except ValidationError:
-            return await route.app(scope, replay, send)
+            return await route.app(scope, replay(body), send)
         result = await route.endpoint(content, request)
         answer = result.__pydantic_serializer__.to_json(result)
         await Response(answer, 200, None, "application/json")(scope, receive, send)

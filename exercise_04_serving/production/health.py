@@ -2,9 +2,8 @@
 
 from redis import RedisError
 from redis.asyncio import Redis
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-from exercise_04_serving.production.middleware import respond
 
 PROBES = frozenset({"/live", "/ready"})
 
@@ -24,13 +23,10 @@ class Probes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in PROBES:
             return await self._app(scope, receive, send)
-        if scope["path"] == "/live" or await self._is_ready():
-            return await respond(send, 200, {"status": scope["path"][1:]})
-        await respond(send, 503, {"status": "not ready"})
-
-    async def _is_ready(self) -> bool:
-        try:
-            await self._redis.ping()
-        except RedisError:
-            return False
-        return True
+        response = JSONResponse({"status": scope["path"][1:]})
+        if scope["path"] == "/ready":
+            try:
+                await self._redis.ping()
+            except RedisError:
+                response = JSONResponse({"status": "not ready"}, 503)
+        await response(scope, receive, send)

@@ -28,7 +28,7 @@ ONNX, CHECKSUMS = "fraud_detector.onnx", "fraud_detector.sha256"
 CONVERT = "python -m exercise_04_serving.production.onnx_model"
 TOLERANCE = 2e-5  # of probabilities; missing values add rounding
 INPUT = "rows"
-PROOF_ROWS = 2_000  # in which each input goes missing in turn
+MISSING_SHARE = 0.1  # of the inputs of the rows on which both runtimes must agree
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ def _split_at_float32(classifier: Any) -> Any:
 def require_same_scores(
     classifier: Any, session: onnxruntime.InferenceSession, rows: NDArray[np.float32]
 ) -> None:
-    """Raise ValueError unless both runtimes agree, also on rows with one input missing."""
-    rows = np.concatenate([rows, _with_each_input_missing(rows[:PROOF_ROWS])])
+    """Raise ValueError unless both runtimes agree, also on rows with missing inputs."""
+    is_missing = np.random.default_rng(settings.seed).random(rows.shape) < MISSING_SHARE
+    rows = np.concatenate([rows, np.where(is_missing, np.float32(np.nan), rows)])
     ours, original = _score(session, rows), classifier.predict_proba(rows)[:, 1]
     difference = float(np.abs(ours - original).max())
     if difference > TOLERANCE:
@@ -124,14 +125,6 @@ def require_same_scores(
 def _score(session: onnxruntime.InferenceSession, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     *_, probabilities = session.run(None, {INPUT: rows})
     return np.asarray(probabilities)[:, 1].astype(np.float64)
-
-
-def _with_each_input_missing(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a copy of rows (n, k) for each input, without its value: (n·k, k)."""
-    copies = np.repeat(rows[None], rows.shape[1], axis=0)
-    columns = np.arange(rows.shape[1])
-    copies[columns, :, columns] = np.nan
-    return copies.reshape(-1, rows.shape[1])
 
 
 if __name__ == "__main__":
