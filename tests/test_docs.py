@@ -18,12 +18,13 @@ from checker.verdict.brief import BY_ID
 from checker.verdict.criterion import checks_in
 from lab.settings import settings
 from scripts.map_lines import with_lines
+from tests.readme import shown_output
 
 ROOT = settings.root
 CONTRACT = ROOT / "docs" / "contract.md"
 DOCUMENTS = sorted(
     file
-    for pattern in ("*.md", "docs/**/*.md", "exercise_*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "exercise_*/README.md", "lab/starter/*.md")
     for file in ROOT.glob(pattern)
 )
 OTHER_COMMANDS = {
@@ -236,6 +237,14 @@ def test_the_architecture_lists_every_folder_on_one_page() -> None:
     packages = {file.parent.name for file in ROOT.glob("*/__init__.py")}
     assert packages | {folder.name for folder in ROOT.glob("exercise_*")} <= folders
     assert len(text.split()) <= 900
+
+
+def test_the_readme_shows_ten_lines_of_the_output_of_make_run() -> None:
+    """The tests of exercises 1 to 4 and of the scorecard compare their output with these."""
+    lines = shown_output()
+    assert len(lines) == 10
+    begun = [line.split(":")[0] for line in lines if line.startswith("Exercise")]
+    assert begun == [f"Exercise {number}" for number in range(1, 5)]
 
 
 def test_the_written_pages_stay_below_32_000_words() -> None:

@@ -1,7 +1,6 @@
 """The harness of `make bench`, and each benchmark once at a size that takes seconds."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -24,7 +23,7 @@ from benchmarks import (
 )
 from benchmarks.harness.child import in_child
 from benchmarks.harness.figures import Figure, falls_short, read_required, save
-from benchmarks.harness.timing import alternate
+from benchmarks.harness.timing import alternated
 from benchmarks.run import families, figures_of, run
 from lab.errors import UserError
 from lab.settings import ROOT, settings
@@ -72,7 +71,6 @@ TINY: dict[str, Callable[[], Iterable[Figure]]] = {
             curve=(100, 200),
             curve_seconds=0.2,
             lifetime=200,
-            plot=Path(os.devnull),
         )
     ),
     "single": lambda: single.measure(single.Sizes(transactions=2_000)),
@@ -95,7 +93,7 @@ def test_a_family_measures_what_is_required_in_positive_numbers(family: str) -> 
     assert required - set(names) == set()
     assert len(names) == len(set(names))
     assert all(name.startswith(f"{family}_") for name in names)
-    assert all(figure.value > 0 or figure.unit == "errors" for figure in measured)
+    assert all(figure.value > 0 or figure.unit in ("errors", "episodes") for figure in measured)
     assert all(figure.unit for figure in measured)
     compared = [figure for figure in measured if figure.peer]
     assert {f.name for f in compared} == {f.name for f in measured if "_vs_" in f.name}
@@ -182,9 +180,12 @@ def test_sides_are_measured_in_turn_and_by_their_median() -> None:
         return measures.pop()
 
     ours, theirs = [1.0, 100.0, 2.0], [5.0, 4.0, 6.0]
-    medians = alternate({"a": lambda: side("a", ours), "b": lambda: side("b", theirs)}, 3)
-    assert medians == {"a": 2, "b": 5}
+    slices = alternated({"a": lambda: side("a", ours), "b": lambda: side("b", theirs)}, 3)
     assert taken == ["a", "b"] * 3
+    figure = Figure.of_slices("a", slices, "s")
+    assert (figure.value, figure.peer, figure.peer_value) == (2, "b", 5)
+    assert (figure.ratio, figure.interval) == (3, (0.04, 5))
+    assert Figure.of_slices("a", slices, "requests/s", are_rates=True).ratio == 1 / 3
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from exercise_01_setup import setup_store
-from lab.feature_store import REGISTRY, open_store
+from lab.dataset.tables import REGISTRY
+from lab.feature_store import open_store
 from lab.learn import store_config
 from lab.settings import settings
 from tests.settings_in_force import PointSettings

@@ -1,6 +1,7 @@
 """Exercise 2 on a small shop: the service's features, product's on demand, and the seven files."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from exercise_02_pit_training.generate_training_data import (
     validate_pit_correctness,
 )
 from exercise_02_pit_training.splits import SPLITS
-from lab.feature_store import open_store, service_definition
+from lab.learn import open_store
 from lab.settings import settings
 from tests.settings_in_force import settings_in_force
 from tests.shop import NewShop, Shop, Size
@@ -56,11 +57,17 @@ def test_product_features_are_joined_when_the_frame_has_its_key(shop: Shop) -> N
     product = ["view_count_7d", "purchase_count_30d", "purchase_rate"]
     assert set(product) <= set(get_training_data(rows))
     assert not set(product) & set(get_training_data(rows.drop(columns="product_id")))
-    assert not set(product) & set(service_definition(open_store(), "fraud_detection").types)
+    assert not set(product) & set(chain.from_iterable(service_views().values()))
+
+
+def service_views() -> dict[str, list[str]]:
+    """Return the features of each view of the service, in its order."""
+    views = open_store().get_feature_service("fraud_detection").feature_view_projections
+    return {view.name_to_use(): [field.name for field in view.features] for view in views}
 
 
 def test_every_stored_feature_of_the_service_is_recomputed(training_df: pd.DataFrame) -> None:
-    views = service_definition(open_store(), "fraud_detection").views
+    views = service_views()
     stored = [n for view, names in views.items() for n in names if view.endswith("_features")]
     stored = [name for name in stored if name not in views["transaction_request_features"]]
     assert validate_pit_correctness(training_df)
@@ -72,7 +79,7 @@ def test_every_stored_feature_of_the_service_is_recomputed(training_df: pd.DataF
 def test_the_six_files_hold_rows_with_history_and_the_seventh_all(
     exported: dict[str, pd.DataFrame], training_df: pd.DataFrame
 ) -> None:
-    inputs = [*service_definition(open_store(), "fraud_detection").types, "transaction_amount"]
+    inputs = [*chain.from_iterable(service_views().values()), "transaction_amount"]
     rows = exported[TRAINING_DATA]
     assert list(rows) == [*KEYS, *inputs, LABEL, "split"]
     for split in SPLITS:
@@ -92,8 +99,8 @@ def test_the_six_files_hold_rows_with_history_and_the_seventh_all(
 def test_a_user_without_a_streaming_row_is_quiet_and_one_without_history_unknown(
     exported: dict[str, pd.DataFrame], training_df: pd.DataFrame
 ) -> None:
-    views = service_definition(open_store(), "fraud_detection").views
-    streaming = list(views[STREAMING_VIEW])
+    views = service_views()
+    streaming = views[STREAMING_VIEW]
     joined = training_df.merge(
         exported[TRAINING_DATA], on=[*KEYS, "transaction_amount"], suffixes=("", "_exported")
     )

@@ -34,7 +34,7 @@ DAG = settings.root / "exercise_03_materialize" / "airflow_dags" / "materialize_
 HOURLY, OFTEN = "materialize_features", "materialize_often"
 COPIED = {HOURLY: OFTEN, "@hourly": "*/2 * * * *", "timedelta(minutes=2)": "timedelta(seconds=5)"}
 HOUR, BACKFILL_HOURS, PAUSE_S, TIMEOUT_S = timedelta(hours=1), 6, 180, 400
-SERVICES = ("api-server", "scheduler")
+SERVICES = ("api-server", "scheduler", "dag-processor")
 
 
 class Airflow:
@@ -64,7 +64,7 @@ class Airflow:
         self.environment = os.environ | own
         self.run("db", "migrate")
         self.query("PRAGMA journal_mode = WAL")  # else a command and the scheduler lock each other
-        self.run("dags", "reserialize")  # in place of the DAG processor
+        self.run("dags", "reserialize")  # `backfill create` needs them
 
     def run(self, *words: str) -> None:
         """Run a command."""
@@ -101,7 +101,7 @@ class Airflow:
                 wait_until("the API answers", self._answers)
             yield
         finally:
-            for process in running:
+            for process in reversed(running):  # a task that ends needs the API
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait(timeout=60)
 

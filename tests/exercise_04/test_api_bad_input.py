@@ -119,11 +119,6 @@ def test_any_text_may_be_an_id(shared_api: TestClient) -> None:
         assert (answer.status_code, answer.json()["user_id"]) == (200, name)
 
 
-def test_unknown_paths_and_methods(shared_api: TestClient) -> None:
-    assert shared_api.get("/nowhere").status_code == 404
-    assert shared_api.get("/predict").status_code == 405
-
-
 def test_a_refusal_repeats_no_value_of_the_request(shared_api: TestClient) -> None:
     secret = GOOD | {"user_id": "secret-user" * 20, "transaction_amount": -123456.5}
     text = post(shared_api, json.dumps(secret)).text

@@ -13,11 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exercise_04_serving.app.main import create_app
 from exercise_04_serving.production.middleware import BodyLimit
-from tests.exercise_04.serving_shop import (
-    cache_database,
-    payments,
-    running_api,
-)
+from tests.exercise_04.serving_shop import cache_database, payments, running_api
 from tests.shop import Shop
 
 DESCRIBED = ["/predict", "/predict/batch", "/health", "/stats", "/metrics"]

@@ -34,5 +34,5 @@ schema = schemathesis.pytest.from_fixture("page")
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-def test_the_service_does_what_its_page_says(case: Any) -> None:
+def test_the_service_behaves_as_its_page_describes(case: Any) -> None:
     case.call_and_validate()

@@ -59,7 +59,9 @@ def test_redis_stopped_and_back(shop: Shop, shop_redis: RedisServer, floor: str)
 
 
 @pytest.mark.parametrize("floor", BOTH)
-def test_it_starts_while_redis_is_away(shop: Shop, shop_redis: RedisServer, floor: str) -> None:
+def test_it_starts_while_redis_is_unavailable(
+    shop: Shop, shop_redis: RedisServer, floor: str
+) -> None:
     shop_redis.stop()
     try:
         with running_api(floor == "production") as api:

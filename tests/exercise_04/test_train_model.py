@@ -25,6 +25,7 @@ from exercise_04_serving.train_model import (
 from lab.errors import UserError
 from lab.learn import open_store
 from lab.settings import settings
+from tests.readme import assert_shown
 from tests.settings_in_force import settings_in_force
 from tests.shop import NewShop, Shop, Size
 
@@ -35,7 +36,9 @@ def shop(new_shop: NewShop) -> Iterator[Shop]:
     shop = new_shop(Size(40_000))
     shop.restore()
     with settings_in_force(**shop.settings):
-        generate_training_data.main()
+        with redirect_stdout(StringIO()) as output:
+            generate_training_data.main()
+        assert_shown(2, output.getvalue())
         yield shop
 
 

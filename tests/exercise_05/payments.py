@@ -9,7 +9,7 @@ from typing import Any
 from exercise_05_streaming.produce_events import MALFORMED
 from lab.settings import utc_now
 
-Record = tuple[str, str | bytes, int]  # the user, the event, Kafka's time in milliseconds
+Record = tuple[str, str | bytes | None, int]  # the user, the event, Kafka's time in milliseconds
 LATE, REPEATED, MALFORMED_SHARE = 0.2, 0.1, 0.1
 RECENT = 1_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

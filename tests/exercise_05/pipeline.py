@@ -13,26 +13,35 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+import psutil
+from confluent_kafka import Message, Producer
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
-    NewTopic,
 )
 
-from exercise_05_streaming.topics import PARTITIONS, TILES, TOPICS, TRANSACTIONS, create_topics
+from exercise_05_streaming.production.verify import accepted_events
+from exercise_05_streaming.topics import (
+    TILES,
+    TOPICS,
+    TRANSACTIONS,
+    TopicReader,
+    create_topics,
+)
+from exercise_05_streaming.verify import Record as Logged
+from exercise_05_streaming.verify import recompute_tiles
 from lab.stack.kafka import KafkaBroker
 from lab.stack.redis import RedisServer
 from tests.exercise_05.payments import Record
+from tests.exercise_05.tiles_by_hand import Tile
 from tests.settings_in_force import settings_in_force, variables
 from tests.waiting import PATIENCE_S, eventually
 
 JOB = [sys.executable, "-m", "exercise_05_streaming.production.job"]
 SOLUTION = [sys.executable, "-m", "exercise_05_streaming.flink_streaming_features"]
 DEAD = "transactions_dead"
-POLL_S = 0.1
 
 
 @dataclass
@@ -58,30 +67,27 @@ class Pipeline:
         }
         return os.environ | variables(**ours | self.settings | changes)
 
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.broker.bootstrap})
+
     def empty_services(self) -> None:
         """Create the topics again and empty Redis."""
-        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
-        names = set(admin.list_topics(timeout=PATIENCE_S).topics) & {TRANSACTIONS, TILES, DEAD}
+        self.create_again(TRANSACTIONS, TILES, DEAD)
+        self.redis.client().flushall()
+
+    def create_again(self, *topics: str) -> None:
+        """Create topics again; records of the log keep the times that a test gives them."""
+        admin = self.admin()
+        names = set(admin.list_topics(timeout=PATIENCE_S).topics) & {*topics}
         for deleted in admin.delete_topics([*names]).values() if names else ():
             deleted.result(PATIENCE_S)
         eventually(lambda: not names & set(admin.list_topics(timeout=PATIENCE_S).topics))
-        self._create_log(admin)
+        log = TOPICS[TRANSACTIONS] | {"message.timestamp.type": "CreateTime"}
         with settings_in_force(kafka_port=self.broker.port):
-            create_topics()
-        self.redis.client().flushall()
-
-    def _create_log(self, admin: AdminClient) -> None:
-        """Create the topics; records keep the times that a test gives them."""
-        options = TOPICS[TRANSACTIONS] | {"message.timestamp.type": "CreateTime"}
-        log = NewTopic(TRANSACTIONS, PARTITIONS, config=options)
-        admin.create_topics([log])[TRANSACTIONS].result(PATIENCE_S)
+            create_topics(TOPICS | {TRANSACTIONS: log})
 
     def set_option(self, topic: str, name: str, value: str) -> None:
-        """Change an option of a topic, as another operator may."""
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
-        admin.incremental_alter_configs([resource])[resource].result(PATIENCE_S)
+        set_option(self.admin(), topic, name, value)
 
     def checkpoints(self) -> list[Path]:
         """Return the complete checkpoints."""
@@ -97,15 +103,32 @@ class Pipeline:
 
     def events(self) -> list[Message]:
         """Return everything in the log, in the order of its partitions."""
-        with reader(self.broker, TRANSACTIONS) as topic:
-            return sorted(topic.all(), key=lambda m: (m.partition(), m.offset()))
+        return self._read(TRANSACTIONS)
 
-    def tiles(self) -> "Newest":
-        """Return the topic of tiles, as far as it has been read."""
-        return Newest(self.broker, TILES)
+    def tiles(self) -> list[Tile]:
+        """Return the newest version of each tile, in order."""
+        newest = dict(self.versions_of_tiles())
+        return sorted(newest.values(), key=lambda tile: (tile["user_id"], tile["tile_start"]))
 
-    def dead_letters(self) -> "Newest":
-        return Newest(self.broker, DEAD)
+    def versions_of_tiles(self) -> list[tuple[bytes, Tile]]:
+        """Return every tile that was emitted, with its key."""
+        return [(key, tile) for key, tile in self._values(TILES) if tile.pop("generation")]
+
+    def dead_letters(self) -> list[Any]:
+        return list(dict(self._values(DEAD)).values())
+
+    def wait_until_exact(self) -> None:
+        """Wait until the topic of tiles has those of the log."""
+        expected = recomputed_tiles(self.events())
+        eventually(lambda: self.tiles() == expected)
+
+    def _read(self, topic: str) -> list[Message]:
+        with settings_in_force(kafka_port=self.broker.port):
+            records = list(TopicReader(topic).to_the_end())
+        return sorted(records, key=lambda record: (record.partition(), record.offset()))
+
+    def _values(self, topic: str) -> list[tuple[Any, Any]]:
+        return [(record.key(), json.loads(record.value() or b"")) for record in self._read(topic)]
 
     @contextmanager
     def job(self, *options: str) -> Iterator["Job"]:
@@ -150,60 +173,38 @@ class Job:
     def stop(self) -> int:
         """Stop it as an operator does; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it has ended; return the exit status."""
         return self.process.wait(PATIENCE_S)
+
+    def jvm(self) -> psutil.Process:
+        """Return the process in which Flink runs."""
+        (jvm,) = psutil.Process(self.process.pid).children(recursive=True)
+        return jvm
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(PATIENCE_S)
+        self.wait()
 
     def _has_ended(self) -> bool:
         assert self.process.poll() is None, self.output
         return False
 
 
-class Topic:
-    """All partitions of a topic, from the beginning on."""
-
-    def __init__(self, consumer: Consumer, name: str) -> None:
-        self._consumer = consumer
-        consumer.assign([TopicPartition(name, number, 0) for number in range(PARTITIONS)])
-
-    def all(self) -> list[Message]:
-        """Return the records that are there now."""
-        found: list[Message] = []
-        ends: set[int | None] = set()
-        while len(ends) < PARTITIONS:
-            for message in self._consumer.consume(10_000, timeout=POLL_S):
-                if message.error():
-                    ends.add(message.partition())
-                else:
-                    found.append(message)
-        return found
+def set_option(admin: AdminClient, topic: str, name: str, value: str) -> None:
+    """Change an option of a topic, as another operator may."""
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([resource])[resource].result(PATIENCE_S)
 
 
-@contextmanager
-def reader(broker: KafkaBroker, name: str) -> Iterator[Topic]:
-    options = {"bootstrap.servers": broker.bootstrap, "group.id": name}
-    consumer = Consumer({**options, "enable.partition.eof": True})
-    try:
-        yield Topic(consumer, name)
-    finally:
-        consumer.close()
+def recomputed_tiles(messages: Iterable[Message]) -> list[Tile]:
+    """Return the tiles that these records make, each transaction once, in order."""
+    return recompute_tiles(accepted_events(logged(messages))).rows(named=True)
 
 
-class Newest:
-    """The newest value of each key of a compacted topic, and every value that there was."""
-
-    def __init__(self, broker: KafkaBroker, name: str) -> None:
-        self._broker, self._name = broker, name
-
-    def history(self) -> list[Any]:
-        with reader(self._broker, self._name) as topic:
-            records = topic.all()
-        found = [(record.key(), json.loads(record.value() or b"")) for record in records]
-        for _, value in found:
-            value.pop("generation", None)  # the time of a job's start
-        return found
-
-    def values(self) -> list[Any]:
-        return list(dict(self.history()).values())
+def logged(messages: Iterable[Message]) -> list[Logged]:
+    """Return records as the recomputation reads them."""
+    return [(message.value(), message.timestamp()[1]) for message in messages]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from threading import Event
 
-import psutil
 import pytest
 
 from lab.stack.kafka import private_kafka
@@ -82,8 +81,7 @@ def kill_job(pipeline: Pipeline, job: Job) -> None:
         return len([*pipeline.folder.glob("flink/**/chk-*")]) > len(pipeline.checkpoints())
 
     eventually(is_being_written)
-    for process in psutil.Process(job.process.pid).children(recursive=True):
-        process.kill()
+    job.jvm().kill()
     job.kill()
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from exercise_05_streaming.windows import FEATURES, TILE, features
+from exercise_05_streaming.verify import recompute_tiles
+from exercise_05_streaming.windows import FEATURES, features
 from exercise_05_streaming.writer import VIEW, FeastSink
 from lab.feature_store import connect_redis, open_store
 from lab.settings import settings
@@ -53,25 +54,18 @@ def before(transactions: pl.DataFrame, moment: datetime) -> pl.DataFrame:
 
 def tiles(transactions: pl.DataFrame) -> pl.DataFrame:
     """Return tiles as the job makes them, and not as the history counts them."""
-    cents = (pl.col("amount") * 100).round().cast(pl.Int64)
-    ms = pl.col("event_timestamp").dt.epoch("ms")
-    return (
-        transactions.group_by("user_id", (ms // 300_000 * 300).alias("tile_start"))
-        .agg(
-            pl.len().alias("transaction_count"),
-            cents.sum().alias("total_cents"),
-            cents.max().alias("max_cents"),
-            (~pl.col("is_approved")).sum().alias("declined_count"),
-            ms.min().alias("first_event"),
-            ms.max().alias("last_event"),
-        )
-        .cast(TILE)
+    accepted = transactions.select(
+        "user_id",
+        (pl.col("amount") * 100).round().cast(pl.Int64).alias("cents"),
+        (~pl.col("is_approved")).alias("declined"),
+        pl.col("event_timestamp").dt.epoch("ms").alias("ms"),
     )
+    return recompute_tiles(accepted)
 
 
 def online_at(transactions: pl.DataFrame, users: list[str], moment: datetime) -> pd.DataFrame:
     """Return Feast's online values after the writer has written the tiles known at `moment`."""
-    known = tiles(before(transactions, moment)).sort("user_id", "tile_start")
+    known = tiles(before(transactions, moment))
     now_ms = int(moment.timestamp() * 1_000)
     connect_redis().flushdb()
     FeastSink().write(features(known, now_ms), now_ms)

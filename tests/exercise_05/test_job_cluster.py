@@ -8,7 +8,6 @@ import pytest
 from lab.stack.flink import FlinkCluster, private_flink
 from tests.exercise_05.payments import traffic
 from tests.exercise_05.pipeline import NewPipeline
-from tests.exercise_05.tiles_recomputed import wait_until_exact
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.drills]
@@ -24,12 +23,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
 
 def states(cluster: FlinkCluster) -> list[str]:
     """Return the states of the cluster's jobs."""
-    return [job["status"] for job in cluster.ask("/jobs")["jobs"]]
-
-
-def has_checkpoint(cluster: FlinkCluster) -> bool:
-    (job,) = cluster.ask("/jobs")["jobs"]
-    return bool(cluster.ask(f"/jobs/{job['id']}/checkpoints")["counts"]["completed"])
+    return [job["status"] for job in cluster.query("/jobs")["jobs"]]
 
 
 def test_a_killed_task_manager_costs_nothing(
@@ -41,13 +35,13 @@ def test_a_killed_task_manager_costs_nothing(
     pipeline.send(islice(payments, EVENTS))
     with pipeline.job("--cluster") as job:
         job.wait_until_running()
-        eventually(lambda: has_checkpoint(cluster))
+        eventually(lambda: bool(pipeline.checkpoints()))
         victim = cluster.task_managers[0].pid_file.process()
         assert victim is not None
         pipeline.send(islice(payments, EVENTS))
         victim.kill()
         pipeline.send(islice(payments, EVENTS))
-        wait_until_exact(pipeline)
+        pipeline.wait_until_exact()
         assert states(cluster) == ["RUNNING"]
         assert job.stop() == 0, job.output
     assert states(cluster) == ["FINISHED"]

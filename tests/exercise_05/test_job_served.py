@@ -100,16 +100,18 @@ def test_an_event_is_served_with_a_warm_cache(
 def test_without_the_job_a_count_is_unknown_and_not_zero(
     job: Job, pipeline: Pipeline, api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This test is the last of the file: it kills the job."""
+    """This test is the last of the file: it kills Flink."""
     pay(pipeline, "regular")
     eventually(partial(is_counted, api, "regular", 1))
     assert count_of(api, "quiet") == 0
-    monkeypatch.setattr("exercise_04_serving.app.features.MAX_PROGRESS_AGE_S", 8)
-    job.kill()
-    pay(pipeline, "regular")
-    eventually(partial(is_counted, api, "regular", None))
-    assert count_of(api, "quiet") is None
-    assert api.get("/health").json()["status"] == "degraded"
+    with monkeypatch.context() as changed:
+        changed.setattr("exercise_04_serving.app.features.MAX_PROGRESS_AGE_S", 8)
+        job.jvm().kill()
+        assert job.wait() == 2, "the writer ends with Flink"
+        pay(pipeline, "regular")
+        eventually(partial(is_counted, api, "regular", None))
+        assert count_of(api, "quiet") is None
+        assert api.get("/health").json()["status"] == "degraded"
     with pipeline.job():
         eventually(partial(is_counted, api, "regular", 2))
         assert count_of(api, "quiet") == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exercise_05_streaming.production import job
-from exercise_05_streaming.production.checkpoints import resume_point
+from exercise_05_streaming.production.checkpoints import checkpoint_folder, resume_point
 from exercise_05_streaming.production.lag import LagExceeded, LagLimit, Lags, state_ttl
 from exercise_05_streaming.writer import Superseded
 from lab.errors import UserError
@@ -112,3 +112,9 @@ def test_a_job_whose_state_no_longer_fits_reads_the_log_again(
         job.run(flink, writer, LagLimit(lambda: {}), tmp_path)
     assert ended == ["cancelled"]
     assert complete.exists() == stays
+
+
+@pytest.mark.parametrize("ids", ["/jaYKqMR4-FFj2y3", "Wyuia2/XDQ+4-A==", "../a-b"])
+def test_each_log_has_one_folder_of_state_whatever_its_topics_ids(ids: str) -> None:
+    folder = checkpoint_folder(ids)
+    assert folder.parent == settings.build_dir.resolve() / "flink" / "checkpoints"

@@ -10,11 +10,13 @@ from exercise_05_streaming import topics
 from exercise_05_streaming.progress import Progress, group_of
 from exercise_05_streaming.topics import (
     PARTITIONS,
+    TILES,
     TRANSACTIONS,
     TopicReader,
     end_offsets,
     new_consumer,
 )
+from lab.errors import UserError
 from tests.exercise_05.pipeline import Pipeline
 from tests.settings_in_force import PointSettings
 from tests.waiting import PATIENCE_S, eventually
@@ -36,8 +38,8 @@ class Clock:
 class Log:
     """The log, and the job's committed offsets."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self.address = {"bootstrap.servers": bootstrap}
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline, self.address = pipeline, {"bootstrap.servers": pipeline.broker.bootstrap}
         self.clock = Clock()
         self.progress = Progress(GENERATION, self.clock)
 
@@ -79,7 +81,7 @@ class Log:
 def log(new_pipeline: Callable[[], Pipeline], point_settings: PointSettings) -> Log:
     pipeline = new_pipeline()
     point_settings(kafka_port=pipeline.broker.port)
-    return Log(pipeline.broker.bootstrap)
+    return Log(pipeline)
 
 
 def test_an_empty_log_is_counted(log: Log) -> None:
@@ -154,6 +156,17 @@ def test_offsets_of_an_earlier_job_that_still_runs_do_not_count(log: Log) -> Non
     assert log.stays()
     log.commit(p0=1)
     assert log.reaches(log.clock.now)
+
+
+@pytest.mark.parametrize("topic", [TRANSACTIONS, TILES])
+def test_topics_that_are_created_again_end_it(log: Log, topic: str) -> None:
+    """The job has committed more than the new log has."""
+    log.send(0)
+    log.commit(p0=1)
+    assert log.reaches(1)
+    log.pipeline.create_again(topic)
+    with pytest.raises(UserError, match="the topics were created again"):
+        log.progress()
 
 
 def test_a_log_that_is_gone_is_not_counted(log: Log) -> None:

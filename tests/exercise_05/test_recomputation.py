@@ -1,4 +1,4 @@
-"""The recomputation of the log in SQL, which the demonstration trusts, against plain Python."""
+"""The recomputation of the log, which the demonstration trusts, against plain Python."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from exercise_05_streaming.production import verify
-from exercise_05_streaming.verify import accepted_events, recompute_tiles
+from exercise_05_streaming.verify import Record, accepted_events, recompute_tiles
 from lab.settings import settings
 from tests.exercise_05.tiles_by_hand import (
     MINUTE,
@@ -35,28 +35,20 @@ def message(event: Event) -> str:
     )
 
 
-def log_of(messages: list[str], times: list[int]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"value": [text.encode() for text in messages], "record_ms": times},
-        schema={"value": bytes, "record_ms": int},
-    )
-
-
 @pytest.mark.slow
 @hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
 @given(events=events_near(NOON))
 def test_it_equals_the_definitions(events: list[Event]) -> None:
     tiles = {(event.user, event.time // TILE_MS) for event in events}
-    log = log_of([message(e) for e in events], [e.time for e in events])
+    log = [(message(e).encode(), e.time) for e in events]
     assert recompute_tiles(accepted_events(log)).rows(named=True) == [
         tile_of([e for e in events if (e.user, e.time // TILE_MS) == tile])
         for tile in sorted(tiles)
     ]
 
 
-def log(*events: object, record_ms: int = NOON) -> pl.DataFrame:
-    texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    return log_of(texts, [record_ms] * len(texts))
+def log(*events: object, record_ms: int = NOON) -> list[Record]:
+    return [(json.dumps(event).encode(), record_ms) for event in events]
 
 
 def of(*events: object, record_ms: int = NOON) -> pl.DataFrame:
@@ -77,6 +69,9 @@ def test_what_is_too_late_or_too_far_ahead_does_not_count() -> None:
     [
         ("998e-13", [0]),
         ("5e-3", [1]),
+        ("1e-99", [0]),
+        ("0e99", [0]),
+        ("000000000000000001", [100]),
         ("12345E-3", [1_235]),
         ("100000000000000000e-15", [10_000]),
         ("600.55e8", []),
@@ -118,3 +113,33 @@ def test_ids_are_per_user_a_blank_one_is_none_and_a_refused_event_has_none() -> 
 def test_a_payment_is_declined_by_false_alone(is_approved: object, declined: int) -> None:
     event = ROUND | {"is_approved": is_approved}
     assert of(event)["declined_count"].to_list() == [declined]
+
+
+WHOLE = json.dumps(ROUND)
+
+
+@pytest.mark.parametrize(
+    ("record", "counted"),
+    [
+        (f"{WHOLE} and more", 1),
+        (f"[{WHOLE},{WHOLE} , 7, {WHOLE}]", 2),
+        (f"[null, {WHOLE}]", 0),
+        (f"[{WHOLE}, {WHOLE[:-1]}]", 1),
+        (f"{WHOLE}, {WHOLE}", 1),
+        (f'{WHOLE[:-1]}, "note": "a\tb"}}', 1),
+        (f'{WHOLE[:-1]}, "amount": null}}', 1),
+        (f'{WHOLE[:-1]}, "note": NaN}}', 0),
+        (f"\N{NO-BREAK SPACE}{WHOLE}", 0),
+        (f"\N{BYTE ORDER MARK}{WHOLE}", 1),
+        (WHOLE[:-1], 0),
+        ("[" * 100_000, 0),
+    ],
+)
+def test_a_record_is_read_as_by_flinks_json_format(record: str, counted: int) -> None:
+    """Each was seen in the job, too."""
+    assert len(accepted_events([(record.encode(), NOON)])) == counted
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_an_encoding_is_detected(encoding: str) -> None:
+    assert len(accepted_events([(WHOLE.encode(encoding), NOON)])) == 1

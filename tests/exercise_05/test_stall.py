@@ -48,7 +48,7 @@ def test_every_zero_is_wrong_once_the_log_had_a_payment_of_the_tile_for_five_sec
     times = moments(draw)
     expected = sum(
         any(
-            record + GRACE_MS < at_ms and event // TILE_MS == at_ms // TILE_MS
+            record + GRACE_MS <= at_ms and event // TILE_MS == at_ms // TILE_MS
             for event, record in payments
         )
         for at_ms in times

@@ -12,9 +12,7 @@ import pytest
 
 from exercise_05_streaming.topics import TILES
 from exercise_05_streaming.verify import accepted_events, read_log, recompute_tiles
-from exercise_05_streaming.windows import TILE
 from lab.settings import utc_now
-from tests.exercise_05.flink_json import as_flink_reads
 from tests.exercise_05.payments import Record, payment, record
 from tests.exercise_05.pipeline import Job, NewPipeline, Pipeline
 from tests.exercise_05.strangers import GOOD_USERS, send_strangers
@@ -78,20 +76,15 @@ def scene(new_pipeline: NewPipeline) -> Iterator[Scene]:
     pipeline.send(four_hours(seed=7))
     sent = send_strangers(pipeline, seed=26, now=utc_now(), floor="solution")
     with settings_in_force(kafka_port=pipeline.broker.port):
-        accepted = accepted_events(as_flink_reads(read_log()))
-    recomputed = recompute_tiles(accepted.filter(pl.col("user_id") != "before"))
-
-    def tiles() -> pl.DataFrame:
-        rows = [[tile[name] for name in TILE] for tile in pipeline.tiles().values()]
-        return pl.DataFrame(rows, TILE, orient="row").sort("user_id", "tile_start")
-
+        accepted = accepted_events(read_log())
+    recomputed = recompute_tiles(accepted.filter(pl.col("user_id") != "before")).rows(named=True)
     with pipeline.job() as job:
         job.wait_until_running()
         try:
-            eventually(lambda: job.process.poll() is not None or tiles().equals(recomputed))
+            eventually(lambda: job.process.poll() is not None or pipeline.tiles() == recomputed)
         except AssertionError:
             print(job.output)  # the tests show what differs
-        yield Scene(pipeline, job, sent, recomputed.rows(named=True), tiles().rows(named=True))
+        yield Scene(pipeline, job, sent, recomputed, pipeline.tiles())
 
 
 def test_every_good_event_counts(scene: Scene) -> None:

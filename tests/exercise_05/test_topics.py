@@ -6,13 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from exercise_05_streaming.produce_events import send
-from exercise_05_streaming.production.job import job_options
+from exercise_05_streaming.production.environment import job_options
 from exercise_05_streaming.production.lag import state_ttl
-from exercise_05_streaming.production.preflight import options_of, report_other_options
+from exercise_05_streaming.production.preflight import (
+    has_times_of_producers,
+    options_of,
+    report_other_options,
+)
 from exercise_05_streaming.production.verify import differences, replay_differences
 from exercise_05_streaming.topics import (
     PARTITIONS,
@@ -28,6 +32,7 @@ from lab.settings import settings, utc_now
 from lab.stack.kafka import KafkaBroker, private_kafka
 from lab.stack.ports import free_port
 from tests.exercise_05.payments import payment
+from tests.exercise_05.pipeline import set_option
 from tests.settings_in_force import PointSettings, settings_in_force
 from tests.waiting import PATIENCE_S, eventually
 
@@ -58,11 +63,6 @@ def admin(broker: KafkaBroker) -> Iterator[AdminClient]:
     eventually(lambda: OURS.isdisjoint(admin.list_topics(timeout=PATIENCE_S).topics))
 
 
-def create_with_defaults(admin: AdminClient) -> None:
-    """Create the topics as a producer or a checker does that sets no option."""
-    admin.create_topics([NewTopic(TRANSACTIONS, PARTITIONS)])[TRANSACTIONS].result(PATIENCE_S)
-
-
 def test_the_record_time_of_the_log_is_kafkas(admin: AdminClient, broker: KafkaBroker) -> None:
     create_topics()
     options = options_of(TRANSACTIONS)[TRANSACTIONS]
@@ -79,8 +79,13 @@ def test_the_record_time_of_the_log_is_kafkas(admin: AdminClient, broker: KafkaB
     assert message.timestamp()[1] > 1_700_000_000_000
 
 
-def test_the_topic_of_tiles_is_bounded(admin: AdminClient) -> None:
+def test_the_topic_of_tiles_is_bounded_and_nothing_is_reported(
+    admin: AdminClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     create_topics()
+    report_other_options(TOPICS)
+    assert capsys.readouterr().out == ""
+    assert job_options()[TTL] == f"{state_ttl() // MILLISECOND} ms"
     options = options_of(TILES)[TILES]
     assert sorted(options["cleanup.policy"].split(",")) == ["compact", "delete"]
     assert int(options["segment.ms"]) * MILLISECOND == HOUR
@@ -92,7 +97,7 @@ def test_the_topic_of_tiles_is_bounded(admin: AdminClient) -> None:
 def test_a_log_by_the_producers_clock_is_reported_in_production_and_works(
     admin: AdminClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create_with_defaults(admin)
+    admin.create_topics([NewTopic(TRANSACTIONS, PARTITIONS)])[TRANSACTIONS].result(PATIENCE_S)
     create_topics()
     report_other_options(TOPICS)
     (line,) = capsys.readouterr().out.splitlines()
@@ -101,15 +106,24 @@ def test_a_log_by_the_producers_clock_is_reported_in_production_and_works(
     assert options_of(TRANSACTIONS)[TRANSACTIONS]["message.timestamp.type"] == "CreateTime"
     assert job_options().get(TTL) is None, "the solution's: a day"
     assert send([("ann", "{}")]) == 1
+    set_option(admin, TRANSACTIONS, "message.timestamp.type", "LogAppendTime")
+    assert has_times_of_producers(), "the record of before counts"
 
 
-def test_topics_of_our_own_are_not_reported(
-    admin: AdminClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_records_that_expired_before_they_were_read_are_reported(admin: AdminClient) -> None:
+    """As after three days in which the reader was frozen; then it reads all that is left."""
     create_topics()
-    report_other_options(TOPICS)
-    assert capsys.readouterr().out == ""
-    assert job_options()[TTL] == f"{state_ttl() // MILLISECOND} ms"
+    reader = TopicReader(TRANSACTIONS)
+    assert send(("ann", "{}") for _ in range(6)) == 6
+    (partition,) = {record.partition() or 0 for record in reader.to_the_end()}
+    place = TopicPartition(TRANSACTIONS, partition, 4)
+    for deleted in admin.delete_records([place]).values():
+        deleted.result(PATIENCE_S)
+    reader._consumer.assign([TopicPartition(TRANSACTIONS, partition, 1)])
+    assert send([("ann", "{}")]) == 1
+    with pytest.raises(KafkaException, match="Offset out of range"):
+        list(reader.to_the_end())
+    assert [record.offset() for record in reader.to_the_end()] == [4, 5, 6]
 
 
 def test_a_mirror_of_the_log_is_compared_with_it(admin: AdminClient, broker: KafkaBroker) -> None:

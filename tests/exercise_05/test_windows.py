@@ -1,13 +1,10 @@
 """Every streaming feature at any time, however its tiles came, against plain Python."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.windows import FEATURES, features
 from exercise_05_streaming.writer import TileStore
 from tests.exercise_05.tiles_by_hand import (
@@ -19,6 +16,7 @@ from tests.exercise_05.tiles_by_hand import (
     Event,
     Values,
     events_near,
+    stored_tiles,
     tile_of,
     update,
     user_values,
@@ -30,9 +28,6 @@ thorough = hypothesis_settings(max_examples=150, deadline=None, derandomize=True
 moments = st.one_of(
     st.integers(0, 2 * DAY), st.integers(0, 60).map(lambda n: n * TILE_MS), st.just(0)
 ).map(lambda later: NOON + later)
-
-
-both_stores = pytest.mark.parametrize("new_store", [TileStore, PackedTiles])
 
 
 def rows_at(store: TileStore, now: int) -> dict[str, dict[str, float | None]]:
@@ -48,28 +43,16 @@ def everything(store: TileStore, now: int) -> dict[str, Values]:
     return {user: features_of(row) for user, row in rows_at(store, now).items()}
 
 
-def learned(*batches: list[dict[str, object]], new_store: type[TileStore] = TileStore) -> TileStore:
-    store = new_store()
-    for batch in batches:
-        update(store, batch)
-    return store
-
-
-@both_stores
 @pytest.mark.slow
 @thorough
 @given(events=events_near(NOON), now=moments, data=st.data())
-def test_any_order_and_any_batches_give_what_the_events_give(
-    new_store: type[TileStore], events: list[Event], now: int, data: st.DataObject
+def test_any_order_of_versions_gives_what_the_events_give(
+    events: list[Event], now: int, data: st.DataObject
 ) -> None:
     tiles = versions(events)
-    replayed = tiles + data.draw(
-        st.lists(st.sampled_from(tiles), max_size=10) if tiles else st.just([])
-    )
-    shuffled = data.draw(st.permutations(replayed))
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=4)))
-    batches = [shuffled[a:b] for a, b in pairwise([0, *cuts, len(shuffled)])]
-    assert everything(learned(*batches, new_store=new_store), now) == values_at(events, now)
+    again = data.draw(st.lists(st.sampled_from(tiles), max_size=10) if tiles else st.just([]))
+    shuffled = data.draw(st.permutations(tiles + again))
+    assert everything(stored_tiles(shuffled), now) == values_at(events, now)
 
 
 @pytest.mark.slow
@@ -78,7 +61,7 @@ def test_any_order_and_any_batches_give_what_the_events_give(
 def test_nothing_changes_before_next_change_and_all_ends_at_zero(
     events: list[Event], now: int
 ) -> None:
-    known, moment = learned(versions(events)), now
+    known, moment = stored_tiles(versions(events)), now
     in_order = sorted(events, key=lambda event: event.time)
     for row in rows_at(known, moment).values():
         while (change := row["next_change"]) is not None:
@@ -95,17 +78,15 @@ def test_a_session_goes_on_after_the_gap_and_not_a_millisecond_later(
     pause: int, events: int
 ) -> None:
     """As Flink's SESSION has it."""
-    known = learned(
-        [tile_of([Event("user_0", NOON + late, 100, declined=False)]) for late in (0, pause)]
-    )
+    paid = [Event("user_0", NOON + later, 100, declined=False) for later in (0, pause)]
+    known = stored_tiles(tile_of([event]) for event in paid)
     values = everything(known, NOON + pause + 1)["user_0"]
     assert values["transaction_count_session"] == events
     assert everything(known, NOON + pause + GAP)["user_0"]["transaction_count_session"] == 0
 
 
-@both_stores
-def test_memory_does_not_grow_with_time(new_store: type[TileStore]) -> None:
-    store = new_store()
+def test_memory_does_not_grow_with_time() -> None:
+    store = TileStore()
     for day in range(10):
         for hour in range(24):
             event = Event("user_0", NOON + day * DAY + hour * HOUR, 100, declined=False)

@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from exercise_05_streaming.production.redis_sink import RedisSink
-from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.windows import features
+from exercise_05_streaming.writer import TileStore
 from lab.stack.redis import private_redis
 from tests.exercise_05.online_by_hand import event_time, key_of, stored
 from tests.exercise_05.tiles_by_hand import (
@@ -35,7 +35,7 @@ thorough = hypothesis_settings(max_examples=40, deadline=None, derandomize=True)
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
     with (
         private_redis(tmp_path_factory.mktemp("redis")) as server,
         settings_in_force(redis_port=server.port),
@@ -43,25 +43,19 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
         yield server.client()
 
 
-class Online:
-    """Redis; a write is of every user of a store."""
-
-    def write(self, store: PackedTiles, now: int, generation: int = 1) -> int:
-        rows = features(store.frame(store.users()), now)
-        return RedisSink(generation, store).write(rows, now)
-
-
 @pytest.fixture
-def online(client: redis.Redis) -> Online:
-    return emptied(client)
+def client(server: redis.Redis) -> redis.Redis:
+    server.flushall()
+    return server
 
 
-def emptied(client: redis.Redis) -> Online:
-    client.flushall()
-    return Online()
+def write(store: TileStore, now: int, generation: int = 1) -> int:
+    """Write every user of a store; return how many rows were newer."""
+    rows = features(store.frame(store.users()), now)
+    return RedisSink(generation, store).write(rows, now)
 
 
-def knowing(*events: Event) -> PackedTiles:
+def knowing(*events: Event) -> TileStore:
     return stored_tiles(versions(events))
 
 
@@ -72,43 +66,41 @@ def payment(minute: int = 0, cents: int = 100) -> Event:
 @thorough
 @given(events=events_near(NOON), later=st.integers(0, 2 * DAY), data=st.data())
 def test_two_writers_one_of_them_killed_end_at_the_definition(
-    client: redis.Redis, events: list[Event], later: int, data: st.DataObject
+    server: redis.Redis, events: list[Event], later: int, data: st.DataObject
 ) -> None:
     """One stops anywhere; the other replays from the beginning, in batches, at its own times."""
-    online = emptied(client)
+    server.flushall()
     tiles = versions(events)
     cut = data.draw(st.integers(0, len(tiles)))
     for until in (cut, len(tiles)):
-        known = PackedTiles()
+        known = TileStore()
         ends = sorted({0, *data.draw(st.lists(st.integers(0, until), max_size=2)), until})
         for start, end in pairwise(ends):
             update(known, tiles[start:end])
-            online.write(known, NOON + later)
-    assert stored(client, USERS) == values_at(events, NOON + later)
+            write(known, NOON + later)
+    assert stored(USERS) == values_at(events, NOON + later)
 
 
-def test_a_replay_moves_nothing_back(client: redis.Redis, online: Online) -> None:
+def test_a_replay_moves_nothing_back(client: redis.Redis) -> None:
     events = [payment(minute) for minute in (-50, -6, -3, -1)]
-    online.write(knowing(*events), NOON)
-    before = stored(client, USERS)
+    write(knowing(*events), NOON)
+    before = stored(USERS)
     for known_events in range(1, len(events)):
-        assert online.write(knowing(*events[:known_events]), NOON + MINUTE) == 0
-    assert stored(client, USERS) == before
+        assert write(knowing(*events[:known_events]), NOON + MINUTE) == 0
+    assert stored(USERS) == before
 
 
-def test_a_slow_writer_does_not_bring_an_earlier_moment_back(
-    client: redis.Redis, online: Online
-) -> None:
+def test_a_slow_writer_does_not_bring_an_earlier_moment_back(client: redis.Redis) -> None:
     known = knowing(payment())
-    online.write(known, NOON + TILE_MS)
-    assert online.write(known, NOON + TILE_MS - 1) == 0
-    assert stored(client, USERS)["user_0"]["transaction_count_5m"] == 0
+    write(known, NOON + TILE_MS)
+    assert write(known, NOON + TILE_MS - 1) == 0
+    assert stored(USERS)["user_0"]["transaction_count_5m"] == 0
 
 
-def test_a_row_is_written_whole(client: redis.Redis, online: Online) -> None:
+def test_a_row_is_written_whole(client: redis.Redis) -> None:
     """One command a user, with all families, as of the moment that the values describe."""
     with client.monitor() as monitor:
-        online.write(knowing(payment()), NOON)
+        write(knowing(payment()), NOON)
         client.ping()
         commands = []
         while (command := monitor.next_command()["command"]) != "PING":
@@ -117,33 +109,32 @@ def test_a_row_is_written_whole(client: redis.Redis, online: Online) -> None:
     assert event_time(client, "user_0") == NOON
 
 
-def test_other_views_keep_their_fields_and_their_time(client: redis.Redis, online: Online) -> None:
+def test_other_views_keep_their_fields_and_their_time(client: redis.Redis) -> None:
     """The key belongs to all views of the user: its TTL may be lengthened, never shortened."""
     key, long, short = key_of("user_0"), timedelta(days=500), timedelta(days=1)
     client.hset(key, b"_ts:other", b"kept")
     client.expire(key, long)
-    online.write(knowing(payment()), NOON)
+    write(knowing(payment()), NOON)
     assert client.ttl(key) > timedelta(days=499).total_seconds()
     client.expire(key, short)
-    online.write(knowing(payment(), payment(1)), NOON + MINUTE)
+    write(knowing(payment(), payment(1)), NOON + MINUTE)
     assert client.ttl(key) > timedelta(days=90).total_seconds()
     assert client.hget(key, b"_ts:other") == b"kept"
-    emptied(client).write(knowing(payment()), NOON)
+    client.flushall()
+    write(knowing(payment()), NOON)
     assert client.ttl(key) > timedelta(days=90).total_seconds()
 
 
-def test_a_newer_generation_replaces_and_an_older_one_does_not(
-    client: redis.Redis, online: Online
-) -> None:
+def test_a_newer_generation_replaces_and_an_older_one_does_not(client: redis.Redis) -> None:
     """Its tiles start at a count of one, and yet are newer than all of the older one's."""
-    online.write(knowing(*map(payment, range(5))), NOON + 5 * MINUTE)
-    assert online.write(knowing(payment()), NOON + MINUTE, generation=2) == 1
-    assert online.write(knowing(*map(payment, range(9))), NOON + 9 * MINUTE) == 0
-    assert stored(client, USERS)["user_0"]["transaction_count_1h"] == 1
+    write(knowing(*map(payment, range(5))), NOON + 5 * MINUTE)
+    assert write(knowing(payment()), NOON + MINUTE, generation=2) == 1
+    assert write(knowing(*map(payment, range(9))), NOON + 9 * MINUTE) == 0
+    assert stored(USERS)["user_0"]["transaction_count_1h"] == 1
 
 
-def test_a_future_event_alone_writes_nothing(client: redis.Redis, online: Online) -> None:
+def test_a_future_event_alone_writes_nothing(client: redis.Redis) -> None:
     known = stored_tiles([tile_of([payment(7)])])
-    assert online.write(known, NOON) == 0
-    assert stored(client, USERS) == {}
-    assert online.write(known, NOON + 7 * MINUTE) == 1
+    assert write(known, NOON) == 0
+    assert stored(USERS) == {}
+    assert write(known, NOON + 7 * MINUTE) == 1

@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from exercise_05_streaming.production.tile_store import PackedTiles
 from exercise_05_streaming.windows import INTEGERS
 from exercise_05_streaming.writer import TileStore
 
@@ -77,8 +76,8 @@ def update(store: TileStore, tiles: Iterable[Tile]) -> None:
         store.update(tile["user_id"], tuple(tile[name] for name in INTEGERS))
 
 
-def stored_tiles(tiles: Iterable[Tile]) -> PackedTiles:
-    store = PackedTiles()
+def stored_tiles(tiles: Iterable[Tile]) -> TileStore:
+    store = TileStore()
     update(store, tiles)
     return store
 

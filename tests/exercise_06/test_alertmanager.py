@@ -5,20 +5,20 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from exercise_06_monitoring.alerts import Check
+from exercise_06_monitoring.alerts import Check, monitoring_folder
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.state import check_measured
-from lab.learn import utc_now
+from lab.learn import UserError, utc_now
 from lab.stack.ports import free_port
 from tests.exercise_06.web_hook import WebHook, web_hook
 from tests.settings_in_force import PointSettings
-from tests.shop import AS_OF
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 CONFIGURATION = """
@@ -107,16 +107,18 @@ def test_thirty_alerts_are_one_message_and_so_is_their_end(tmp_path: Path) -> No
         state = Alertmanager(f"http://127.0.0.1:{port}")
         with running(hook, tmp_path, port):
             for _ in range(2):  # the second run confirms
-                state.update(checks(False), utc_now())
+                state.update(checks(False))
             wait_until(lambda: ("firing", 30) in statuses(hook))
             assert {alert.feature for alert in state.open_alerts()} == set(FEATURES)
             before = ends(port)
-            state.update(checks(None)[1:], utc_now())
+            state.update(checks(None)[1:])
             assert len(ends(port)) == 30, "an alert that was not measured stays open"
-            assert max(before) < min(ends(port)), "its end is a day after this run"
+            assert max(before) < min(ends(port)), "this run has confirmed it"
+            several_runs = utc_now() + timedelta(hours=12)
+            assert datetime.fromisoformat(min(before)) > several_runs, "a dead job ends nothing"
             for _ in range(2):
                 assert len(state.open_alerts()) == 30, "one clean run ends nothing"
-                state.update([*checks(True), Check("drift", "never open", True, "")], utc_now())
+                state.update([*checks(True), Check("drift", "never open", True, "")])
             wait_until(lambda: ("resolved", 30) in statuses(hook))
             assert state.open_alerts() == []
         assert len(hook.posts) <= 4, statuses(hook)
@@ -131,7 +133,7 @@ def test_a_critical_alert_reaches_the_receiver_on_call(tmp_path: Path) -> None:
         with running(hook, tmp_path, port, WITH_ON_CALL):
             others = checks(False)[1:]
             for severity in ("critical", "warning"):
-                state.update([*others, Check("drift", "a", False, "moved", severity)], utc_now())
+                state.update([*others, Check("drift", "a", False, "moved", severity)])
                 wait_until(lambda: len(state.open_alerts()) == 30)
                 if severity == "critical":
                     wait_until(lambda: hook.posts)
@@ -147,12 +149,12 @@ def test_a_value_at_the_limit_is_one_message(tmp_path: Path) -> None:
         state = Alertmanager(f"http://127.0.0.1:{port}")
         with running(hook, tmp_path, port):
             for passed in (False, True, False, True, False, True, None, False):
-                state.update(checks(passed)[:1], utc_now())
+                state.update(checks(passed)[:1])
                 assert len(state.open_alerts()) == 1
             wait_until(lambda: ("firing", 1) in statuses(hook))
             for passed in (True, None, True):
                 assert len(state.open_alerts()) == 1
-                state.update(checks(passed)[:1], utc_now())
+                state.update(checks(passed)[:1])
             wait_until(lambda: ("resolved", 1) in statuses(hook))
         assert statuses(hook) == [("firing", 1), ("resolved", 1)]
 
@@ -171,11 +173,23 @@ def test_what_is_lost_later_is_an_alert_of_its_own(monkeypatch: pytest.MonkeyPat
     for lost in ([], ["users.age"], ["users.age", "shops.age"], [*names], ["shops.age"], []):
         run = [Check("serving", name, None if name in lost else True, "") for name in names]
         for _ in range(2):  # the second run confirms an end
-            state.update([*run, *check_measured(run)], AS_OF)
+            state.update([*run, *check_measured(run, state.group)])
         found.append([alert.feature for alert in state.open_alerts()])
     users, both = ["serving.users"], ["serving.shops", "serving.users"]
     assert [sorted(names) for names in found] == [[], users, both, both, ["serving.shops"], []]
     assert set(posts) == {*both}
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_open_alerts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Alertmanager, "_post", lambda *_: True)
+    state = Alertmanager("")
+    state.update(checks(False))
+    (monitoring_folder() / "alertmanager.tmp").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+        state.update(checks(None))
+    assert len(state.open_alerts()) == 30
 
 
 @needs_alertmanager
@@ -185,15 +199,15 @@ def test_a_run_during_an_outage_is_made_up_by_the_next(
     with web_hook() as hook:
         port = free_port()
         state = Alertmanager(f"http://127.0.0.1:{port}")
-        state.update(checks(False)[:1], utc_now())
+        state.update(checks(False)[:1])
         assert len(state.open_alerts()) == 1
         assert "the next run posts all again" in capsys.readouterr().out
         with running(hook, tmp_path, port):
-            state.update(checks(None)[:1], utc_now())
+            state.update(checks(None)[:1])
             wait_until(lambda: ("firing", 1) in statuses(hook))
         for _ in range(2):
-            state.update(checks(True)[:1], utc_now())
+            state.update(checks(True)[:1])
         with running(hook, tmp_path, port):  # it has forgotten its alerts
             assert len(state.open_alerts()) == 1, "the end was not delivered"
-            state.update(checks(True)[:1], utc_now())
+            state.update(checks(True)[:1])
         assert state.open_alerts() == []

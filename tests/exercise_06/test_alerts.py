@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,12 @@ from apprise.plugins import pagerduty
 
 from exercise_06_monitoring.alerts import Check, deliver, monitoring_folder
 from exercise_06_monitoring.feature_monitoring import send_alert
-from exercise_06_monitoring.state import REPEAT_AFTER, AlertState, check_measured
+from exercise_06_monitoring.state import AlertState, check_measured
 from lab.errors import UserError
 from lab.settings import settings
 from lab.stack.ports import free_port
 from tests.exercise_06.web_hook import SECRET, WebHook, web_hook
 from tests.settings_in_force import PointSettings
-from tests.shop import AS_OF
 
 ATTEMPTS = 3
 RECEIVERS = ("SLACK_WEBHOOK_URL", "SMTP_HOST", "ALERT_EMAIL_TO", "PAGERDUTY_ROUTING_KEY")
@@ -128,10 +126,10 @@ def drift(feature: str, passed: bool | None, severity: str = "warning") -> Check
 def test_the_end_is_sent_once_and_to_the_same_receivers(hook: WebHook, pager: WebHook) -> None:
     state = AlertState()
     failed = [drift("a", False), drift("b", False), drift("c", False, "critical")]
-    state.update(failed, AS_OF)
+    state.update(failed)
     for _ in range(2):
         ended = [drift("a", None), drift("b", True), drift("c", True, "critical")]
-        state.update([*ended, drift("never open", True)], AS_OF)
+        state.update([*ended, drift("never open", True)])
     assert [text for text in hook.texts if "RESOLVED" in text] == [
         "[RESOLVED] drift: c: PSI 0.02",
         "[RESOLVED] drift: b: PSI 0.02",
@@ -150,38 +148,34 @@ def test_an_open_alert_has_the_newest_message(hook: WebHook) -> None:
 
 def test_an_end_that_was_not_delivered_is_sent_at_the_next_run(hook: WebHook) -> None:
     state = AlertState()
-    state.update([drift("a", False)], AS_OF)
+    state.update([drift("a", False)])
     hook.statuses = [503] * ATTEMPTS
-    for hour in range(3):
-        state.update([drift("a", True)], AS_OF + timedelta(hours=hour))
+    for _ in range(3):
+        state.update([drift("a", True)])
     assert sum("RESOLVED" in text for text in hook.texts) == 1
 
 
 @pytest.mark.parametrize("unmeasured", [[drift("a", None)], []], ids=["not measured", "no check"])
-def test_an_open_alert_that_is_not_measured_is_repeated_weekly(
+def test_an_open_alert_that_is_not_measured_stays_open_and_is_sent_once(
     hook: WebHook, unmeasured: list[Check]
 ) -> None:
     state = AlertState()
     hook.statuses = [503] * ATTEMPTS
-    state.update([drift("a", False)], AS_OF)
+    state.update([drift("a", False)])
     assert hook.posts == []
-    for hour in range(3):
-        state.update(unmeasured, AS_OF + timedelta(hours=hour))
+    for _ in range(3):
+        state.update(unmeasured)
     assert hook.texts == ["[WARNING] drift: a: PSI 0.41"]
-    state.update(unmeasured, AS_OF + REPEAT_AFTER)
-    state.update(unmeasured, AS_OF + 2 * REPEAT_AFTER)
-    assert len(hook.posts) == 3
+    assert len(state.open_alerts()) == 1
 
 
-def test_a_critical_alert_that_became_a_warning_is_repeated_and_resolved_where_it_was_sent(
+def test_a_critical_alert_that_became_a_warning_is_resolved_where_it_was_sent(
     hook: WebHook, pager: WebHook
 ) -> None:
     state = AlertState()
-    for check in (drift("a", False, "critical"), drift("a", False)):
-        state.update([check], AS_OF)
-    state.update([drift("a", False)], AS_OF + REPEAT_AFTER)
-    state.update([drift("a", True)], AS_OF + REPEAT_AFTER)
-    assert [post["event_action"] for post in pager.posts] == ["trigger", "trigger", "resolve"]
+    for check in (drift("a", False, "critical"), drift("a", False), drift("a", True)):
+        state.update([check])
+    assert [post["event_action"] for post in pager.posts] == ["trigger", "resolve"]
     assert state.open_alerts() == []
 
 
@@ -189,35 +183,21 @@ def test_a_drift_that_goes_up_and_down_is_two_messages_and_one_end(hook: WebHook
     """The alert keeps its worst severity, and is resolved once."""
     state = AlertState()
     severities = ["warning", "critical", "warning", "critical"] * 5
-    for hour, severity in enumerate(severities):
-        state.update([drift("a", False, severity)], AS_OF + timedelta(hours=hour))
+    for severity in severities:
+        state.update([drift("a", False, severity)])
     assert [alert.severity for alert in state.open_alerts()] == ["critical"]
-    state.update([drift("a", True)], AS_OF + timedelta(days=1))
+    state.update([drift("a", True)])
     assert [text.split("]")[0] for text in hook.texts] == ["[WARNING", "[CRITICAL", "[RESOLVED"]
 
 
 def test_a_page_that_only_one_receiver_got_is_resolved_there(hook: WebHook, pager: WebHook) -> None:
     state = AlertState()
     hook.statuses = [503] * ATTEMPTS
-    state.update([drift("a", False, "critical")], AS_OF)
-    state.update([drift("a", False)], AS_OF)
-    state.update([drift("a", True)], AS_OF)
+    state.update([drift("a", False, "critical")])
+    state.update([drift("a", False)])
+    state.update([drift("a", True)])
     assert [post["event_action"] for post in pager.posts] == ["trigger", "trigger", "resolve"]
     assert len({post["dedup_key"] for post in pager.posts}) == 1
-
-
-def test_an_unchanged_drift_of_three_weeks_is_four_messages(hook: WebHook) -> None:
-    state = AlertState()
-    for hour in range(21 * 24 + 1):
-        state.update([drift("a", False)], AS_OF + timedelta(hours=hour))
-    assert len(hook.posts) == 4
-
-
-def test_a_run_ahead_of_the_clock_does_not_hold_back_repeats(hook: WebHook) -> None:
-    state = AlertState()
-    for days in (700, 0, 8):
-        state.update([drift("a", False)], AS_OF + timedelta(days=days))
-    assert len(hook.posts) == 3
 
 
 def measured(*checks: Check) -> list[Check]:
@@ -230,7 +210,7 @@ def test_checks_that_lose_their_values_fail_and_name_no_feature(hook: WebHook) -
     flushed = [replace(check, passed=None) for check in online]
     assert [check.passed for check in measured(*flushed)] == [True], "they were never measured"
     for checks in (online, flushed, flushed, online):
-        state.update([*checks, *measured(*checks)], AS_OF)
+        state.update([*checks, *measured(*checks)])
     lost, ended = hook.texts
     assert lost.startswith("[CRITICAL] unmeasured: serving: 2 checks that earlier runs measured")
     assert ended.startswith("[RESOLVED] unmeasured: serving")
@@ -245,9 +225,11 @@ def test_what_a_failed_check_of_the_view_explains_is_not_sent_twice() -> None:
     assert not all(check.passed for check in measured(replace(keys, passed=None)))
 
 
-def test_a_new_check_on_an_open_subject_is_sent(hook: WebHook) -> None:
+def test_an_unchanged_drift_is_sent_once_and_a_new_check_of_it_as_well(
+    hook: WebHook,
+) -> None:
     for kind in ("drift", "drift", "data_quality"):
-        AlertState().update([Check(kind, "a", False, "it moved")], AS_OF)
+        AlertState().update([Check(kind, "a", False, "it moved")])
     assert [text.split(":")[0] for text in hook.texts] == [
         "[WARNING] drift",
         "[WARNING] data_quality",
@@ -298,12 +280,12 @@ def test_a_database_that_cannot_be_used_is_one_sentence_with_the_way_out(tmp_pat
     whole = (monitoring_folder() / "state.db").read_bytes()
     foreign = tmp_path / "foreign.db"
     with closing(sqlite3.connect(foreign)) as database:
-        database.execute("CREATE TABLE alerts (id INTEGER)")
+        database.execute("CREATE TABLE open_alerts (id INTEGER)")
     damaged = whole[:100] + bytes(len(whole) - 100)
     for content in (b"not a database", damaged, foreign.read_bytes()):
         message = open_alerts_of(content)
         assert "state.db cannot be used: " in message
-        assert "next: mv " in message
+        assert "if it is damaged: mv " in message
 
 
 def test_a_full_disk_is_no_damage_and_silences_no_alert(

@@ -1,7 +1,8 @@
 """Limits from resampled weeks and entities, slow growth, rare counts, references, identifiers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,13 +17,16 @@ from exercise_06_monitoring.production import drift_since, model_version
 from exercise_06_monitoring.production.alerted_days import record_alerted_day
 from exercise_06_monitoring.production.alertmanager import Alertmanager
 from exercise_06_monitoring.production.drift_limits import (
+    SHARE,
     check_feature,
     check_growth,
     check_psi,
+    is_lifetime_count,
 )
 from exercise_06_monitoring.production.drift_since import since_last_month, since_training
 from exercise_06_monitoring.production.model_version import supersede_alerts
-from exercise_06_monitoring.state import AlertState, record_run
+from exercise_06_monitoring.production.quiet_weeks import weekly_psis
+from exercise_06_monitoring.state import AlertState
 from tests.exercise_06.growing_prices import SIGMAS, served_until
 from tests.exercise_06.monitored_shop import views_in
 from tests.settings_in_force import PointSettings
@@ -75,7 +79,7 @@ def test_few_entities_are_no_alert_however_many_their_rows() -> None:
     assert psi_in(found) > 0.25
     assert found.passed is True
     assert "1,500 rows are worth 1" in found.message
-    assert "units; no alert below 200" in found.message
+    assert "units; no alert below 200: see its plot" in found.message
 
 
 def test_without_a_reference_nothing_is_measured() -> None:
@@ -83,6 +87,29 @@ def test_without_a_reference_nothing_is_measured() -> None:
     assert check_psi("a", rows[rows["week"] == 0]).passed is None
     assert check_psi("a", rows[rows["week"] > 0]).passed is None
     assert [check.passed for check in check_feature("a", rows.head(0))] == [None, None]
+
+
+def test_quiet_weeks_are_resampled_once_a_week_and_after_a_new_model(
+    tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stored limits are the first run's, though the reference has become noisy since."""
+    point_settings(data_dir=tmp_path)
+
+    def p_value(rows: pd.DataFrame, days: float) -> str:
+        rows.loc[rows["week"] == 0, "value"] *= 2
+        (psi, _) = check_feature("a", rows, partial(weekly_psis, AS_OF + days * DAY))
+        return psi.message.split("; ")[-1]
+
+    least = "p 0.005 among quiet weeks"
+    assert p_value(quiet(1), 0) == least
+    noisy = partial(quiet, 13, noise_of_weeks=1.5)
+    assert p_value(noisy(), 6) == least
+    assert p_value(noisy(), 7) != least
+    assert p_value(quiet(1), 8) != least
+    for version in ("v1", "v2"):
+        monkeypatch.setattr(model_version, "read_model", lambda v=version: {"version": v})
+        supersede_alerts(AlertState(), AS_OF)
+    assert p_value(quiet(1), 8) == least
 
 
 # ---- Rare counts and identifiers --------------------------------------------------------------
@@ -163,64 +190,49 @@ def test_growth_within_its_interval_by_entity_is_chance() -> None:
 # ---- The reference leaves out weeks that alerted ----------------------------------------------
 
 
-def windows_of(values: dict[int, float]) -> drift_since.Windows:
-    """Return windows of 400 users whose values have a level in some weeks."""
+VIEW = SimpleNamespace(features=[SimpleNamespace(name="amount")])
+VALUES: dict[str, Callable[[np.random.Generator, bool], Any]] = {
+    "amount": lambda random, is_hit: random.lognormal(3 * is_hit, 1, 2_000),
+    f"amount: {SHARE}": lambda random, is_hit: 1.0 * (random.random(2_000) < 0.1 + 0.3 * is_hit),
+}
+
+
+def windows_of(name: str, hit: Iterable[int] = ()) -> drift_since.Windows:
+    """Return windows of 2,000 users, with an incident in some weeks."""
 
     def windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
         week = (AS_OF - now) // WEEK
-        value = np.random.default_rng(week).lognormal(values.get(week, 0), 1, 400)
-        rows = pd.DataFrame({"entity": range(400), "amount": value})
+        value = VALUES[name](np.random.default_rng(week), week in hit)
+        rows = pd.DataFrame({"entity": range(2_000), "amount": value})
         return rows.head(0), rows
 
     return windows
 
 
+@pytest.mark.parametrize("name", VALUES)
 def test_an_incident_that_is_over_raises_no_alarm_a_month_later(
-    tmp_path: Path, point_settings: PointSettings
+    name: str, tmp_path: Path, point_settings: PointSettings
 ) -> None:
     point_settings(data_dir=tmp_path)
-    view = SimpleNamespace(features=[SimpleNamespace(name="amount")])
-    incident = windows_of(dict.fromkeys(range(5, 13), 3.0))
-    assert failed(since_last_month(view, AS_OF, incident)) == ["amount"]
+    incident, drifted = windows_of(name, REFERENCE), windows_of(name, (0, *REFERENCE))
+    assert failed(since_last_month(VIEW, AS_OF, incident)) == [name]
     for day in range(35, 84):
-        record_alerted_day(Check("drift", "amount", False, ""), AS_OF - day * DAY)
-    assert failed(since_last_month(view, AS_OF, incident)) == []
-    drifted = windows_of(dict.fromkeys((0, *range(5, 13)), 3.0))
-    assert failed(since_last_month(view, AS_OF, drifted)) == ["amount"], "not forgiven"
-
-
-def test_an_incident_of_the_share_above_zero_is_no_reference(
-    tmp_path: Path, point_settings: PointSettings
-) -> None:
-    """A week found only by this check, or that of unseen values, raises no alarm a month later."""
-    point_settings(data_dir=tmp_path)
-    view = SimpleNamespace(features=[SimpleNamespace(name="amount")])
-
-    def incident(_: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
-        week = (AS_OF - now) // WEEK
-        value = np.random.default_rng(week).random(2_000) < (0.6 if week in range(5, 9) else 0.1)
-        rows = pd.DataFrame({"entity": range(2_000), "amount": value.astype(float)})
-        return rows.head(0), rows
-
-    name = "amount: share above zero"
-    assert failed(since_last_month(view, AS_OF, incident)) == [name]
-    for day in range(35, 57):
         record_alerted_day(Check("drift", name, False, ""), AS_OF - day * DAY)
-    assert failed(since_last_month(view, AS_OF, incident)) == []
+    assert failed(since_last_month(VIEW, AS_OF, incident)) == []
+    assert failed(since_last_month(VIEW, AS_OF, drifted)) == [name], "not forgiven"
 
 
 def test_a_change_that_stays_is_the_new_usual(
     tmp_path: Path, point_settings: PointSettings
 ) -> None:
     point_settings(data_dir=tmp_path)
-    view = SimpleNamespace(features=[SimpleNamespace(name="amount")])
     for day in range(120):
         record_alerted_day(Check("drift", "amount", False, ""), AS_OF - day * DAY)
-    checks = since_last_month(view, AS_OF, windows_of({}))
+    checks = since_last_month(VIEW, AS_OF, windows_of("amount"))
     assert [check.passed for check in checks] == [True, True]
 
 
-def test_a_quiet_shop_has_no_alarm_and_is_compared_once_a_day(
+def test_a_quiet_shop_has_no_alarm(
     simulated: Path, tmp_path: Path, point_settings: PointSettings
 ) -> None:
     point_settings(data_dir=tmp_path, model_dir=tmp_path)
@@ -230,14 +242,13 @@ def test_a_quiet_shop_has_no_alarm_and_is_compared_once_a_day(
     expected = {"avg_transaction_amount", "last_product_id: unseen values"}
     assert expected <= {check.feature for check in checks}
     assert failed(checks) == []
-    later = AS_OF + timedelta(hours=1)
-    assert len(list(drift_since.check_drift(tables, later))) == len(checks), "the run failed"
-    record_run(AS_OF)
-    assert list(drift_since.check_drift(tables, later)) == []
 
 
-def test_inputs_are_compared_with_training_by_entity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_are_compared_with_training_by_entity(
+    tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Growth and PSI of one input; the other is its merchant's and has too few merchants."""
+    point_settings(data_dir=tmp_path)
     view = SimpleNamespace(join_keys=["merchant_id"], features=[SimpleNamespace(name="rate")])
     monkeypatch.setattr(drift_since, "read_views", lambda: [view])
     monkeypatch.setattr(drift_since, "read_model", lambda: {"features": ["amount", "rate"]})
@@ -255,13 +266,59 @@ def test_inputs_are_compared_with_training_by_entity(monkeypatch: pytest.MonkeyP
 
     training = requests(1, 56, 1.0).assign(split="train")
     served = [requests(seed, 7, 2.0) for seed in range(2, 6)]
-    expected = ["amount since training", "amount: growth since training"]
-    found = failed(since_training(training, served))
-    assert found == [*expected, "rate: growth since training"]
+    week, month = "amount since training", "amount since training, 28 days"
+    quiet_weeks = [requests(seed, 7, 1.0) for seed in range(2, 6)]
+    found = failed(since_training(training, served, AS_OF))
+    growth = [f"{name}: growth since training" for name in ("amount", "rate")]
+    assert found == [week, month, *growth]
     few = [rows.head(150) for rows in served]
-    assert expected[0] in failed(since_training(training, few)), "28 days are worth 200 units"
-    assert expected[0] not in failed(since_training(training, few[:1]))
-    assert failed(since_training(training, [requests(s, 7, 1.0) for s in range(2, 6)])) == []
+    assert failed(since_training(training, few, AS_OF)) == [month, *growth], "worth 200 units"
+    young = [*few[:3], few[3].head(0)]
+    assert month not in {check.feature for check in since_training(training, young, AS_OF)}
+    assert failed(since_training(training, quiet_weeks, AS_OF)) == []
+
+
+# ---- Lifetime counts --------------------------------------------------------------------------
+
+
+def lifetime_counts(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return windows of 600 users who buy a new product every second week."""
+    weeks = np.random.default_rng(1).poisson(0.5, (600, 30)).cumsum(axis=1)
+    rows = pd.DataFrame({"entity": range(600), "products": weeks[:, 27 - (AS_OF - now) // WEEK]})
+    return rows.head(0), rows
+
+
+def changed_last_week(change: Callable[[pd.Series], pd.Series]) -> drift_since.Windows:
+    def windows(view: Any, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+        reference, rows = lifetime_counts(view, now)
+        is_changed = now == AS_OF
+        return reference, rows.assign(products=change) if is_changed else rows
+
+    return windows
+
+
+def test_a_lifetime_count_is_compared_by_its_increments(
+    tmp_path: Path, point_settings: PointSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It grows with the age of its entities: against an earlier time it drifts by definition."""
+    point_settings(data_dir=tmp_path)
+    view = SimpleNamespace(join_keys=["entity"], features=[SimpleNamespace(name="products")])
+    assert failed(since_last_month(view, AS_OF, lifetime_counts)) == []
+    for change in (lambda rows: rows["products"] + 3, lambda rows: rows["products"] * 0):
+        found = failed(since_last_month(view, AS_OF, changed_last_week(change)))
+        assert found == ["products", "products: share above zero"]
+    weeks = [lifetime_counts(view, AS_OF - week * WEEK)[1].assign(week=week) for week in range(16)]
+    rows = pd.concat(weeks).assign(value=lambda known: known["products"])
+    assert failed(check_feature("raw", rows[~rows["week"].between(1, 4)])) == ["raw"]
+    rows["event_timestamp"] = AS_OF - rows["week"] * WEEK
+    monkeypatch.setattr(drift_since, "read_views", lambda: [view])
+    monkeypatch.setattr(drift_since, "read_model", lambda: {"features": ["products"]})
+    served = [rows[rows["week"] == week] for week in range(4)]
+    training = rows[rows["week"] > 6].assign(split="train")
+    assert list(since_training(training, served, AS_OF)) == []
+    flags = rows.assign(value=pd.array(rows["value"] % 2 > 0, dtype="boolean"))
+    assert not is_lifetime_count(flags)
+    assert not is_lifetime_count(flags.assign(value=flags["value"].astype(str)))
 
 
 # ---- A new model ------------------------------------------------------------------------------
@@ -292,7 +349,7 @@ def test_a_new_model_supersedes_the_alerts_of_its_predecessor(
         monkeypatch.setattr(model_version, "read_model", lambda v=version: {"version": v})
         supersede_alerts(alerts, AS_OF)
         if version == "v1":
-            alerts.update(open_alerts, AS_OF)
+            alerts.update(open_alerts)
             assert len(alerts.open_alerts()) == 3
     assert [alert.feature for alert in alerts.open_alerts()] == ["amount"]
     sent = capsys.readouterr().out + str(posts)

@@ -1,7 +1,6 @@
 """KS, PSI and the measured statistics of one feature."""
 
 import math
-import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -24,66 +23,9 @@ from exercise_06_monitoring.feature_monitoring import (
     measure_drift,
 )
 
-FLOATS = st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([math.inf, -math.inf]))
-COLUMNS = st.sampled_from(
-    [
-        (FLOATS, "float64"),
-        (FLOATS, "float32"),
-        (st.one_of(st.none(), st.integers(-5, 5)), "Int64"),
-        (st.booleans(), "bool"),
-        (st.one_of(st.none(), st.sampled_from("abc")), "object"),
-    ]
-)
-
-
-@st.composite
-def two_windows(draw: st.DrawFn) -> tuple[pd.Series, pd.Series]:
-    """Draw a column of one type in two windows, each of no row or more."""
-    values, dtype = draw(COLUMNS)
-    windows = [draw(st.lists(values, max_size=30)) for _ in range(2)]
-    reference, current = (pd.Series(window, dtype=dtype) for window in windows)
-    return reference, current
-
-
-@settings(deadline=None, derandomize=True, max_examples=200)
-@given(two_windows())
-def test_every_column_has_a_defined_result_and_no_warning(
-    windows: tuple[pd.Series, pd.Series],
-) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", "ks_2samp: Exact calculation unsuccessful")
-        row = measure_drift("x", *windows)
-    are_rows = len(windows[0]) > 0 and len(windows[1]) > 0
-    assert math.isnan(row["psi"]) != are_rows
-    assert math.isnan(row["p_value"]) != are_rows
-    assert row["psi"] >= 0 or not are_rows
-
 
 def numbers(size: int = 2_000, seed: int = 7) -> pd.Series:
     return pd.Series(np.random.default_rng(seed).normal(100, 20, size))
-
-
-@pytest.mark.parametrize(
-    "current",
-    [
-        numbers(seed=8) + 15,
-        numbers(seed=8) * 1.8 - 80,
-        numbers(seed=8).mask(np.arange(2_000) < 600, 1_000),
-        numbers(seed=8).mask(np.arange(2_000) < 600, -1_000),
-        numbers(seed=8) * 100,
-        numbers(seed=8).mask(np.arange(2_000) < 300),
-    ],
-    ids=["shift", "spread", "above the range", "below it", "cents", "nulls"],
-)
-def test_psi_of_a_number_that_drifted(current: pd.Series) -> None:
-    assert calculate_psi(numbers(), current) > 0.25
-
-
-def test_the_ks_test_is_scipys() -> None:
-    reference, current = numbers(), numbers(seed=8) + 5
-    expected = stats.ks_2samp(reference.astype("float32"), current.astype("float32"))
-    assert detect_drift_ks_test(reference, current) == (True, expected.statistic, expected.pvalue)
 
 
 def test_many_rows_alone_are_no_drift() -> None:
@@ -113,24 +55,9 @@ def test_zeros_have_a_bin_of_their_own() -> None:
     assert calculate_psi(rare, frequent) > 0.25
 
 
-def test_few_rows_without_drift_have_a_large_p_value() -> None:
-    """With 100 rows a side chance alone gives a PSI above 0.25."""
-    rows = [
-        measure_drift("x", numbers(100, seed), numbers(100, seed + 1_000)) for seed in range(100)
-    ]
-    assert sum(row["psi"] > 0.25 for row in rows) > 12
-    assert sum(row["psi"] > 0.25 and row["p_value"] < 0.05 for row in rows) < 12
-
-
-def test_categories_are_compared_by_chi_square() -> None:
-    random = np.random.default_rng(7)
-    before = pd.Series(random.choice(["visa", "cash"], 2_000))
-    same = measure_drift("x", before, pd.Series(random.choice(["visa", "cash"], 2_000)))
-    new = measure_drift("x", before, pd.Series(random.choice(["visa", "cash", "crypto"], 2_000)))
-    assert same["p_value"] > 0.05
-    assert same["psi"] < 0.1
-    assert new["p_value"] < 0.001
-    assert new["psi"] > 0.25
+def test_the_shares_of_the_plot_rise_with_the_value_and_nulls_are_the_last() -> None:
+    sides = pd.Series([3.0, 1, 2, 2, np.nan]), pd.Series([np.nan, np.nan, 2, 3])
+    assert measure_drift("a", *sides)["shares"] == [[0.2, 0.4, 0.2, 0.2], [0, 0.25, 0.25, 0.5]]
 
 
 def test_the_known_numbers_of_other_libraries() -> None:
@@ -185,7 +112,7 @@ SAME: dict[str, Column] = {
     "polars": lambda values: pl.Series(values, dtype=pl.Int32),
     "rows of another index": lambda values: pd.Series(values, [7] * len(values), "float64"),
 }
-VALUES = st.lists(st.one_of(st.none(), st.integers(-9, 9)), min_size=1, max_size=40)
+VALUES = st.lists(st.one_of(st.none(), st.integers(-9, 9)), max_size=40)
 
 
 @pytest.mark.parametrize("kind", SAME)
@@ -200,7 +127,7 @@ def test_the_result_is_of_the_values_not_of_type_order_or_nulls(
     random.shuffle(after)
     for other in (plain, SAME[kind]):
         reference, current = SAME[kind](before), other(after)
-        assert calculate_psi(reference, current) == pytest.approx(psi)
+        assert calculate_psi(reference, current) == pytest.approx(psi, nan_ok=True)
         np.testing.assert_allclose(detect_drift_ks_test(reference, current), test)
 
 
@@ -211,29 +138,9 @@ def test_a_strictly_increasing_transformation_changes_nothing(
 ) -> None:
     plain = [pd.Series(values, dtype="float64") for values in (before, after)]
     increased = [increase(values) for values in plain]
-    assert calculate_psi(*increased) == calculate_psi(*plain)
+    np.testing.assert_equal(calculate_psi(*increased), calculate_psi(*plain))
     np.testing.assert_equal(detect_drift_ks_test(*increased), detect_drift_ks_test(*plain))
     np.testing.assert_equal(measure_drift("a", *increased), measure_drift("a", *plain))
-
-
-@pytest.mark.parametrize("kind", [bool, "boolean", object, int, float])
-def test_booleans_are_zero_and_one(kind: Any) -> None:
-    is_new = np.random.default_rng(7).random(2_000) < 0.3
-    before, after = pd.Series(is_new), pd.Series(np.flip(is_new)).astype(kind)
-    assert calculate_psi(before, after) == 0
-    assert calculate_psi(before, ~after.astype(bool)) > 0.25
-
-
-def test_dates_are_numbers() -> None:
-    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(100)]
-    assert calculate_psi(days, days) == 0
-    assert detect_drift_ks_test(days[:50], days[50:])[:2] == (True, 1)
-
-
-def test_values_of_other_types_are_categories() -> None:
-    lists = pd.Series([[1], [2, 3], None] * 50)
-    assert calculate_psi(lists, lists) == 0
-    assert calculate_psi(lists, lists.map(lambda _: ["new"])) > 0.25
 
 
 ROWS = np.arange(500)
@@ -245,16 +152,17 @@ DRIFTED: dict[str, tuple[Any, Any]] = {
     "above float32": ([1e39] * 500, [2e39] * 500),
     "below float32": (ROWS * 1e-50, (ROWS + 400) * 1e-50),
     "infinities": ([-math.inf] * 500, [math.inf] * 500),
+    "dates": ([date(2026, 1, 1 + n % 9) for n in ROWS], [date(2026, 2, 1 + n % 9) for n in ROWS]),
     "numbers with a text": ([*ROWS, "N/A"], [*(ROWS + 400), "N/A"]),
     "integers above floats": ([10**309, None] * 250, [-(10**309), None] * 250),
     "integers above floats with a text": ([10**309, "A"] * 250, [5, "A"] * 250),
     "fractions": ([Fraction(1, 3)] * 500, [Fraction(2, 3)] * 500),
     "sets": (set(ROWS), set(ROWS + 5_000)),
-    "integers above 64 bits": ([10**50, "A"] * 250, [5, "A"] * 250),
-    "durations of 500 years": ([timedelta(days=182_500)] * 500, [timedelta(days=1)] * 500),
     "periods": tuple(pd.period_range(year, periods=500, freq="D") for year in ("2026", "2030")),
     "times of a zone": ([time(1, tzinfo=UTC)] * 500, [time(2, tzinfo=UTC)] * 500),
     "times of a day": ([time(n % 12) for n in ROWS], [time(12 + n % 12) for n in ROWS]),
+    "integers above 64 bits": ([10**50, "A"] * 250, [5, "A"] * 250),
+    "durations of 500 years": ([timedelta(days=182_500)] * 500, [timedelta(days=1)] * 500),
 }
 UNCHANGED: dict[str, tuple[Any, Any]] = {
     "one text": (ROWS, [*ROWS, "N/A"]),
@@ -262,6 +170,9 @@ UNCHANGED: dict[str, tuple[Any, Any]] = {
     "codes": ([1, "A"] * 250, [1.0, "A", True, "A"] * 125),
     "no end": ([datetime(9999, 12, 31), None] * 250, [date(9999, 12, 31), None] * 250),
     "complex numbers": (ROWS % 5 + 1j, list(ROWS % 5 + 1j)),
+    "lists": ([[1], [2, 3], None] * 50, [[1], [2, 3], None] * 50),
+    "booleans": (ROWS % 3 == 0, [False, False, True] * 50),
+    "nullable booleans": (ROWS % 3 // 2, pd.Series([False, False, True] * 50, dtype="boolean")),
     "structs": (pl.Series([{"a": 1}] * 500), pl.Series([{"a": 1}] * 500)),
 }
 
@@ -276,6 +187,13 @@ def test_odd_values_that_drifted(case: str) -> None:
 def test_odd_values_that_did_not_drift(case: str) -> None:
     assert calculate_psi(*UNCHANGED[case]) < 0.01
     assert not detect_drift_ks_test(*UNCHANGED[case])[0]
+
+
+@pytest.mark.parametrize("windows", [([], [1.0]), ([1.0], []), ([], [])])
+def test_an_empty_side_measures_nothing(windows: tuple[list[float], list[float]]) -> None:
+    assert math.isnan(calculate_psi(*windows))
+    assert detect_drift_ks_test(*windows)[0] is False
+    assert math.isnan(measure_drift("a", *map(pd.Series, windows))["p_value"])
 
 
 @pytest.mark.parametrize("value", [None, 5, "text", pl.LazyFrame({"a": [1]})])

@@ -7,17 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score
 
+from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.production import outcomes
+from exercise_06_monitoring.production.alerted_days import alerted_days, record_alerted_day
 from exercise_06_monitoring.production.outcomes import (
     Outcome,
-    average_precision,
     compare,
     evaluate,
     mature_payments,
 )
 from exercise_06_monitoring.production.volume import check_volume, check_volumes
+from exercise_06_monitoring.state import record_run
 from lab.settings import settings
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
@@ -53,14 +54,6 @@ def test_an_unchanged_model_passes_and_a_worse_one_fails() -> None:
     assert check.passed is False, "a boolean of Python: alerts compare by identity"
     assert check.severity == "critical"
     assert "7 declined are left out" in check.message
-
-
-def test_average_precision_is_that_of_scikit_learn_under_each_row_of_weights() -> None:
-    random = np.random.default_rng(8)
-    labels, scores = random.integers(0, 2, 400), random.integers(0, 30, 400) / 30
-    weights = random.poisson(1, (5, 400))
-    expected = [average_precision_score(labels, scores, sample_weight=row) for row in weights]
-    assert average_precision(labels, scores, weights) == pytest.approx(expected, abs=1e-12)
 
 
 def test_few_frauds_are_not_measured() -> None:
@@ -129,6 +122,16 @@ def test_a_loss_of_three_weeks_is_not_forgiven_and_its_end_is_no_growth(
         (check,) = check_volumes([(VIEW, rows[rows["moment"] <= now])], now)
         results.append(check.passed)
     assert results == [True] * 2 + [False] * 21 + [True] * 14
+
+
+def test_a_rerun_of_an_old_day_records_no_alert_of_it(
+    tmp_path: Path, point_settings: PointSettings
+) -> None:
+    point_settings(data_dir=tmp_path)
+    record_run(AS_OF)
+    for now in (AS_OF - DAY, AS_OF):
+        record_alerted_day(Check("drift", "a", False, ""), now)
+    assert alerted_days("drift", "a") == {AS_OF.date()}
 
 
 def test_an_old_incident_has_no_echo_and_a_young_view_is_not_measured() -> None:

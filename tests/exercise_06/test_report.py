@@ -27,6 +27,8 @@ DRIFT = [
         "q_value": 0.2,
         "rows_reference": 900,
         "rows_current": 800,
+        "nulls": [0.02, 0.41],
+        "shares": [[0.5, 0.48, 0.02], [0.3, 0.29, 0.41]],
     }
     for row in [
         ("avg_transaction_amount", "high", True, 0.41),
@@ -35,7 +37,9 @@ DRIFT = [
     ]
 ]
 USERS = "user_transaction_features"
+FEW_UNITS = "PSI 0.43; 150 rows are worth 142 units; no alert below 200: see its plot"
 CHECKS = [
+    Check("drift", "chargeback_rate", True, FEW_UNITS),
     Check("data_quality", f"{USERS}.freshness", False, "the newest row arrived 600 minutes ago"),
     Check("data_quality", f"{USERS}.total_amount_30d.null_rate", True, MARKUP),
     Check("serving", "api", None, "the API does not answer"),
@@ -81,7 +85,10 @@ def test_it_shows_alerts_drift_and_checks(page: Path, browser: Browser) -> None:
     assert tab.locator("td.high").all_inner_texts() == ["high"]
     assert tab.locator("td.failed").all_inner_texts() == ["failed"]
     assert set(tab.locator("td.unknown").all_inner_texts()) == {"unknown", "not measured"}
-    assert tab.locator("meter").evaluate_all("all => all.map(one => one.value)") == [0.41, 0.02, 0]
+    plots = tab.locator("path.now").evaluate_all("all => all.map(one => one.getAttribute('d'))")
+    assert plots == ["M6 24v-14.4M12 24v-13.9M22 24v-19.7"] * 2, "the bar of nulls is apart"
+    assert FEW_UNITS in tab.locator("body").inner_text()
+    assert tab.get_by_text("2% / 41%").count() == 2, "of what was measured"
     assert tab.locator("script").count() == 0
     assert MARKUP in tab.locator("body").inner_text()
     tab.close()

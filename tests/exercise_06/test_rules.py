@@ -1,17 +1,15 @@
 """Prometheus's alerting rules, by its own tool, and the metrics that the monitor exposes."""
 
+import re
 import shutil
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-from exercise_06_monitoring.production.__main__ import build_monitor
 from exercise_06_monitoring.production.metrics_exposition import write_metrics_and_report
-from exercise_06_monitoring.serving import ERROR_RATE_LIMIT, P95_LIMIT_MS
+from exercise_06_monitoring.serving import ERROR_RATE_LIMIT, HIT_RATE_MIN, P95_LIMIT_MS
 from lab.settings import settings
 from tests.exercise_06.test_report import ALERTS, CHECKS, DRIFT, USERS
 from tests.settings_in_force import PointSettings
@@ -47,6 +45,7 @@ def test_the_rules_and_the_monitor_agree_on_limits() -> None:
     text = RULES.read_text()
     assert f"p95 > {P95_LIMIT_MS / 1000:g}\n" in text
     assert f"error_rate > {ERROR_RATE_LIMIT:g}\n" in text
+    assert f"hit_rate < {HIT_RATE_MIN:g}\n" in text
 
 
 def test_a_run_exposes_what_it_measured(tmp_path: Path, point_settings: PointSettings) -> None:
@@ -59,33 +58,9 @@ def test_a_run_exposes_what_it_measured(tmp_path: Path, point_settings: PointSet
     assert f'{users}freshness",type="data_quality"}} 1.0' in text
     assert f'{users}total_amount_30d.null_rate",type="data_quality"}} 0.0' in text
     assert 'feature="api"' not in text, "it was not measured"
+    (last_run,) = re.findall(r"^(monitoring_last_run\S+) (\S+)$", text, re.M)
+    assert (last_run[0] in RULES.read_text(), float(last_run[1])) == (True, AS_OF.timestamp())
     assert f"monitoring_open_alerts {len(ALERTS)}.0" in text
     assert page.exists()
     if PROMTOOL:
         promtool("check", "metrics", folder=tmp_path, text=text)
-
-
-@pytest.mark.skipif(PROMTOOL is None, reason="no promtool: scripts/system-packages promtool")
-def test_a_monitor_that_stopped_is_noticed(tmp_path: Path, point_settings: PointSettings) -> None:
-    """Fault injection: the last run was at 00:00, and its metrics stay as they are."""
-    point_settings(data_dir=tmp_path)
-    midnight = datetime.fromtimestamp(0, UTC)
-    monitor = build_monitor({"metrics_exposition"})  # without the part there is no metrics.prom
-    page = monitor.publish(midnight, [], pd.DataFrame(DRIFT), CHECKS)
-    lines = page.with_name("metrics.prom").read_text().splitlines()
-    metrics = [line.split() for line in lines if line.startswith("monitoring_")]
-    alert = {
-        "exp_labels": {"severity": "critical"},
-        "exp_annotations": {"summary": "The monitor has not run for 2h 6m 0s"},
-    }
-    expected = [
-        {"alertname": "MonitoringMissed", "eval_time": "124m", "exp_alerts": []},
-        {"alertname": "MonitoringMissed", "eval_time": "126m", "exp_alerts": [alert]},
-    ]
-    series = [{"series": name, "values": f"{value}x200"} for name, value in metrics]
-    case = {"interval": "1m", "input_series": series, "alert_rule_test": expected}
-    shutil.copy(RULES, tmp_path)
-    (tmp_path / "case.yml").write_text(
-        yaml.safe_dump({"rule_files": [RULES.name], "tests": [case]})
-    )
-    promtool("test", "rules", "case.yml", folder=tmp_path)

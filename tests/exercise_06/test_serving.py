@@ -1,19 +1,24 @@
 """The serving side, on a real Redis and a real API's metrics."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 import redis
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Metric,
+    start_wsgi_server,
+    values,
+)
+from prometheus_client.registry import Collector
 
 from exercise_01_setup.feature_repo.missing_values import PROGRESS_KEY, STREAMING_VIEW
-from exercise_03_materialize.materialize import initial_materialization
+from exercise_03_materialize.materialize import VIEWS, initial_materialization
 from exercise_06_monitoring.alerts import Check
 from exercise_06_monitoring.serving import (
     MAX_ONLINE_AGE_H,
@@ -23,14 +28,12 @@ from exercise_06_monitoring.serving import (
 )
 from exercise_06_monitoring.state import check_measured
 from exercise_06_monitoring.windows import features_of, read_rows, read_views
-from lab.feature_store import MATERIALIZED_VIEWS
 from lab.settings import settings
 from lab.stack.ports import free_port
 from lab.stack.redis import RedisServer
 from tests.settings_in_force import PointSettings
 from tests.shop import AS_OF
 
-POLL_S = 0.02
 BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1)
 
 
@@ -51,7 +54,7 @@ def checks(moment: datetime = AS_OF) -> dict[str, bool | None]:
 def test_redis_that_holds_what_it_should_passes(client: redis.Redis) -> None:
     initial_materialization()
     measured = {name for name, passed in checks().items() if passed}
-    assert measured == {"redis", *(f"{view}.age" for view in MATERIALIZED_VIEWS)}
+    assert measured == {"redis", *(f"{view}.age" for view in VIEWS)}
 
 
 def test_redis_that_falls_behind_fails(client: redis.Redis) -> None:
@@ -100,7 +103,7 @@ def test_a_redis_that_is_unavailable_fails(
 # ---- The API's metrics -----------------------------------------------------------------------
 
 
-class Api:
+class Api(Collector):
     """The metrics of exercise 4's service, under its names, and a server of them."""
 
     def __init__(self) -> None:
@@ -114,30 +117,14 @@ class Api:
         self.hits = Counter("feature_cache_hits", "", **made)
         self.misses = Counter("feature_cache_misses", "", **made)
 
+    def collect(self) -> Iterable[Metric]:
+        return self.registry.collect()
+
     def answer(self, count: int, seconds: float, status: str = "200", hit: bool = True) -> None:
         for _ in range(count):
             self.latency.observe(seconds)
             self.responses.labels("/predict", status).inc()
             (self.hits if hit else self.misses).inc()
-
-
-@contextmanager
-def serving(content: Callable[[], bytes]) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content())
-
-        def log_message(self, *_: Any) -> None:
-            """Log nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = Thread(target=http.serve_forever, args=(POLL_S,), daemon=True)
-        thread.start()
-        yield http.server_address[1]
-        http.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -146,10 +133,13 @@ def api(
 ) -> Iterator[Api]:
     # Exercise 4's tests make the process one of its workers, whose counts all registries share.
     monkeypatch.setattr(values, "ValueClass", values.MutexValue)
-    service = Api()
-    with serving(lambda: generate_latest(service.registry)) as port:
-        point_settings(api_port=port, data_dir=tmp_path)
-        yield service
+    service, port = Api(), free_port()
+    server, thread = start_wsgi_server(port, "127.0.0.1", service)
+    point_settings(api_port=port, data_dir=tmp_path)
+    yield service
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 def api_checks() -> dict[str, Check]:

@@ -73,17 +73,15 @@ def feature_view(
 class Repo:
     """Its views and services, applied to a registry, over one Redis."""
 
-    def __init__(self, folder: Path, server: RedisServer, registry: Any = None) -> None:
+    def __init__(self, folder: Path, server: RedisServer) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._server = server
-        self._connect(registry)
+        self._connect()
         self._define()
         self.store.apply([user, shop, shelf, *self.views.values(), *self.services.values()])
 
-    def _connect(self, registry: Any = None) -> None:
-        database = f"sqlite:///{self.folder}/registry.db"
-        self.registry = registry or {"registry_type": "sql", "path": database}
+    def _connect(self) -> None:
         self.config = self.config_at(f"127.0.0.1:{self._server.port}")
         self.store = FeatureStore(config=self.config)
 
@@ -102,7 +100,7 @@ class Repo:
             repo_path=self.folder,
             project=PROJECT,
             provider="local",
-            registry=self.registry,
+            registry={"registry_type": "sql", "path": f"sqlite:///{self.folder}/registry.db"},
             offline_store={"type": "duckdb"},
             online_store={"type": "redis", "connection_string": connection_string},
             entity_key_serialization_version=3,
@@ -111,7 +109,7 @@ class Repo:
     def _define(self) -> None:
         stats, word = {"count": Int64, "mean": Float32}, {"word": String}
         stored = [
-            feature_view("types", [user], TYPES, 10 * DAY),
+            feature_view("types", [user], TYPES, timedelta(days=3_000_000)),  # before year 1
             feature_view("stats", [user], stats, DAY),
             feature_view("brief", [user], {"clicks": Int64}, HOUR),
             feature_view("forever", [user], word, timedelta(0)),

@@ -7,21 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from feast import FeatureView, Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import (
-    Array,
-    Bool,
-    Bytes,
     Float32,
     Float64,
-    Int32,
     Int64,
-    Json,
-    String,
-    UnixTimestamp,
 )
 
 from tests.feast_plugins.asof_repo import (
@@ -29,9 +21,7 @@ from tests.feast_plugins.asof_repo import (
     HOUR,
     MICROSECONDS,
     ROWS,
-    START,
     USER,
-    at,
     entities,
     feature_view,
     open_store,
@@ -72,47 +62,6 @@ def test_a_view_without_entities(tmp_path: Path) -> None:
             store, entities(("a", 0), ("b", 2), ("z", 9)), filter_by_created_timestamp=known_only
         )
         assert found == [None, 20, 3]
-
-
-DECLARED = {
-    "int32": (Int32, pa.int64(), 7, pa.int32()),
-    "int64": (Int64, pa.int32(), 7, pa.int64()),
-    "huge": (Int64, pa.int64(), 2**53 + 1, pa.int64()),
-    "float32": (Float32, pa.float64(), 0.1, pa.float32()),
-    "float64": (Float64, pa.float32(), 0.5, pa.float64()),
-    "string": (String, pa.large_string(), "é", pa.string()),
-    "word": (String, pa.dictionary(pa.int8(), pa.string()), "é", pa.string()),
-    "bytes": (Bytes, pa.large_binary(), b"\x00", pa.binary()),
-    "bool": (Bool, pa.bool_(), True, pa.bool_()),
-    "moment": (UnixTimestamp, pa.timestamp("ns"), START.replace(tzinfo=None), MICROSECONDS),
-    "floats": (Array(Float32), pa.list_(pa.float64()), [0.1, None], pa.list_(pa.float32())),
-    "words": (Array(String), pa.large_list(pa.large_string()), ["é"], pa.list_(pa.string())),
-    "blobs": (Array(Bytes), pa.list_(pa.binary()), [b"\x00"], pa.list_(pa.binary())),
-    "json": (Json, pa.string(), "{}", pa.large_string()),
-    "nothing": (Int32, pa.null(), None, pa.int32()),
-}
-
-
-def test_declared_types_exactly(tmp_path: Path) -> None:
-    """Any type in the file is fine; also where some or all rows are missing, and in pandas."""
-    users = {"user_id": ["a", "b"], "event_timestamp": pa.array([at(1), at(1)], MICROSECONDS)}
-    columns = {
-        name: pa.array([value, None], kind) for name, (_, kind, value, _) in DECLARED.items()
-    }
-    pq.write_table(pa.table({**users, **columns}), tmp_path / "rows.parquet")
-    features = {name: declared for name, (declared, *_) in DECLARED.items()}
-    view = feature_view("v", source(tmp_path / "rows.parquet", created=""), features=features)
-    store = open_store(tmp_path, view)
-    references = [f"v:{name}" for name in DECLARED]
-    for row in [("a", 2), ("b", 2), ("c", 2)], [("c", 2)]:
-        table = store.get_historical_features(entities(*row), references).to_arrow()
-        assert [table.schema.field(n).type for n in DECLARED] == [d[3] for d in DECLARED.values()]
-        assert not any(table.slice(len(row) - 1)[name][0].is_valid for name in DECLARED)
-    frame = store.get_historical_features(entities(("a", 2)), references).to_df()
-    kinds = {name: str(frame[name].dtype) for name in DECLARED}
-    numbers = {n: n for n in ("int32", "int64", "float32", "float64", "bool")}
-    assert kinds.items() >= {**numbers, "huge": "int64", "moment": "datetime64[us, UTC]"}.items()
-    assert frame["huge"][0] == 2**53 + 1
 
 
 def test_features_come_in_the_requested_order(tmp_path: Path) -> None:

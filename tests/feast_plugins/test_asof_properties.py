@@ -118,7 +118,7 @@ def as_frame(entities: list[Row], folder: Path, kind: str) -> Any:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(ROW, min_size=1, max_size=14),
     entities=st.lists(ENTITIES, min_size=1, max_size=8),

@@ -118,7 +118,9 @@ def persist(store: FeatureStore, user: str, path: str, **options: Any) -> list[A
     return [pq.read_table(file)["value"].to_pylist() for file in parquet_files(folder)]
 
 
-@pytest.mark.parametrize("path", ["new", "folder", "folder.parquet", "file", "deep/er/x.parquet"])
+@pytest.mark.parametrize(
+    "path", ["new", "empty", "folder", "folder.parquet", "file", "deep/er/x.parquet"]
+)
 def test_a_data_set_replaces_whatever_exists(
     store: FeatureStore, tmp_path: Path, path: str
 ) -> None:
@@ -127,19 +129,15 @@ def test_a_data_set_replaces_whatever_exists(
         for name in ("part-0.parquet", "part-1.parquet"):
             write_rows(tmp_path / path / name, ROWS)
         (tmp_path / path / "_SUCCESS").touch()
+    elif path == "empty":
+        (tmp_path / path).mkdir()
     elif path == "file":
         write_rows(tmp_path / path, ROWS)
     assert persist(store, "a", path, allow_overwrite=True) == [[3]]
     with pytest.raises(SavedDatasetLocationAlreadyExists):
         persist(store, "b", path)
     assert persist(store, "b", path, allow_overwrite=True) == [[20]]
-    assert (tmp_path / path).is_dir() == (path in ("new", "folder", "folder.parquet"))
-
-
-def test_an_empty_folder_may_be_there(store: FeatureStore, tmp_path: Path) -> None:
-    """Feast's own tests persist to one."""
-    (tmp_path / "empty").mkdir()
-    assert persist(store, "a", "empty", allow_overwrite=True) == [[3]]
+    assert (tmp_path / path).is_dir() == (path in ("new", "empty", "folder", "folder.parquet"))
 
 
 @pytest.mark.parametrize("name", ["notes.csv", "rows.parquet", "day=1/part-0.parquet", "x/y.csv"])

@@ -112,17 +112,6 @@ def objects(bucket: S3FileSystem, path: str) -> list[str]:
     return [info.path for info in bucket.get_file_info(FileSelector(path, recursive=True))]
 
 
-@pytest.mark.parametrize("name", ["notes.csv", "rows.parquet", "day=1/part-0.parquet"])
-def test_a_folder_in_s3_with_other_objects_is_left_alone(bucket: S3FileSystem, name: str) -> None:
-    rows = pa.table({"value": [1]})
-    replace_table([rows], f"bucket/{name[:3]}", bucket)
-    pq.write_table(rows, f"bucket/{name[:3]}/{name}", filesystem=bucket)
-    before = objects(bucket, f"bucket/{name[:3]}")
-    with pytest.raises(FileExistsError, match=f"is a folder with other files, .*/{name}"):
-        replace_table([rows], f"bucket/{name[:3]}", bucket)
-    assert objects(bucket, f"bucket/{name[:3]}") == before
-
-
 @pytest.mark.parametrize("path", ["failed.parquet", "failed"])
 def test_a_write_to_s3_that_fails_leaves_what_was_there(bucket: S3FileSystem, path: str) -> None:
     def chunks() -> Iterator[pa.Table]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -39,6 +40,7 @@ from feast.types import (
 )
 
 from feast_plugins.feature_source import SourceError
+from feast_plugins.source_types import declared_type
 from tests.feast_plugins.asof_repo import (
     DUCKDB,
     MICROSECONDS,
@@ -57,6 +59,7 @@ MOMENT = datetime(2026, 1, 1)
 TEXTS = pa.map_(pa.string(), pa.string())
 IN_UTC = pd.Timestamp(MOMENT, tz="UTC")
 ID = str(UUID(int=7))
+START = "TIMESTAMPTZ '2026-01-01 00:00:00+00'"
 
 
 class Case(NamedTuple):
@@ -97,6 +100,16 @@ CASES = {
     "float_as_decimal": Case(Float64, Number("2.25"), pa.decimal128(5, 2), 2.25),
     "int_as_float": Case(Int64, 2.0, pa.float64()),
     "int_as_nan": Case(Int64, float("nan"), pa.float64()),
+    "int_as_wide": Case(Int32, 7, pa.int64()),
+    "int_as_narrow": Case(Int64, 7, pa.int32()),
+    "float_as_wide": Case(Float32, 0.1, pa.float64(), float(np.float32(0.1))),
+    "float_as_narrow": Case(Float64, 0.5, pa.float32()),
+    "large_text": Case(String, "é", pa.large_string()),
+    "encoded_text": Case(String, "é", pa.dictionary(pa.int8(), pa.string())),
+    "floats_as_wide": Case(Array(Float32), [0.5, None], pa.list_(pa.float64())),
+    "ints_as_wide": Case(Array(Int32), [7], pa.list_(pa.int64())),
+    "large_texts": Case(Array(String), ["é"], pa.large_list(pa.large_string())),
+    "nothing": Case(Int32, None, pa.null()),
     "int_as_bool": Case(Int32, True, pa.bool_(), 1),
     "text_as_int": Case(String, 7, pa.int64(), "7"),
     "bool_as_int": Case(Bool, 1, pa.int64(), True),
@@ -153,6 +166,41 @@ def test_a_feature_of_each_type(answers: list[pd.DataFrame], name: str) -> None:
     else:
         assert (ours[0], theirs[0]) == (answer, CASES[name].value)
     assert ours[2] is None
+
+
+@pytest.mark.parametrize("users", [["a", "b", "c"], ["c"]], ids=["some", "nobody"])
+def test_types_are_as_declared_or_the_wider_ones_of_the_file(
+    stores: list[FeatureStore], users: list[str]
+) -> None:
+    """Also where some or all rows are missing; Feast's own tests require the width of the file."""
+    rows = entities(*((user, 2) for user in users))
+    table = stores[1].get_historical_features(rows, [f"v:{name}" for name in CASES]).to_arrow()
+    declared = {name: declared_type(case.declared) for name, case in CASES.items()}
+    wider = ("int_as_wide", "float_as_wide", "floats_as_wide", "ints_as_wide")
+    for name, kind in {**declared, **{name: CASES[name].stored for name in wider}}.items():
+        assert kind in (None, table.schema.field(name).type)
+        assert not table[name][-1].is_valid
+
+
+def test_types_that_duckdb_reads_as_text_and_others_as_bytes(tmp_path: Path) -> None:
+    """A file with a JSON, a UUID, and an INTERVAL that no feature reads."""
+    row = f"'a' AS user_id, {START} AS event_timestamp, '{ID}'::UUID AS uuid, '{ID}'::UUID AS word"
+    row += ", '{\"a\": 1}'::JSON AS json, INTERVAL 1 DAY AS unused"
+    duckdb.sql(f"COPY (SELECT {row}) TO '{tmp_path / 'rows.parquet'}'")
+    features = {"uuid": Uuid, "word": String, "json": Json}
+    view = feature_view("v", source(tmp_path / "rows.parquet", created=""), features=features)
+    for name in (DUCKDB, OURS):
+        job = open_store(tmp_path, view, offline=name).get_historical_features(
+            entities(("a", 2)), [f"v:{feature}" for feature in features]
+        )
+        assert job.to_df()[[*features]].to_numpy().tolist() == [[ID, ID, '{"a": 1}']]
+
+
+def test_a_large_integer_keeps_its_digits(tmp_path: Path) -> None:
+    row = {"user_id": "a", "event_timestamp": at(1), "created": at(1), "value": 2**53 + 1}
+    view = feature_view("v", source(write_rows(tmp_path / "rows.parquet", [row])))
+    job = open_store(tmp_path, view).get_historical_features(entities(("a", 2)), ["v:value"])
+    assert job.to_df()["value"].tolist() == [2**53 + 1]
 
 
 def test_the_docs_have_a_row_for_each_case() -> None:

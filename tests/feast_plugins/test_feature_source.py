@@ -26,8 +26,10 @@ from tests.feast_plugins.asof_repo import (
 )
 
 
-def store_with(folder: Path, declared: Any = Int64, **options: Any) -> FeatureStore:
-    file = source("rows.parquet", **options)
+def store_with(
+    folder: Path, declared: Any = Int64, path: str = "rows.parquet", **options: Any
+) -> FeatureStore:
+    file = source(path, **options)
     return open_store(folder, feature_view("v", file, features={"value": declared}))
 
 
@@ -151,3 +153,7 @@ def test_a_folder_without_files(tmp_path: Path) -> None:
 
 def test_a_source_that_is_no_parquet(tmp_path: Path) -> None:
     assert_refused(store_with(tmp_path, file_format=DeltaFormat()), "is not Parquet")
+
+
+def test_a_source_elsewhere(tmp_path: Path) -> None:
+    assert_refused(store_with(tmp_path, path="gs://shop/rows.parquet"), "a path, or s3://")

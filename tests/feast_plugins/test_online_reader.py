@@ -78,7 +78,8 @@ def moment(age: timedelta) -> bytes:
     return bytes(time.SerializeToString())
 
 
-TIMES = st.sampled_from([None, *map(moment, (DAY, DAY / 2, DAY + timedelta(seconds=1)))])
+AGES = DAY, DAY / 2, DAY + timedelta(seconds=1)
+TIMES = st.sampled_from([None, b"\xff", b"\x08" + b"\xff" * 8 + b"\x7f", *map(moment, AGES)])
 ANY = COUNTED | MEAN | NO_VALUES
 STORED = st.tuples(st.just(moment(DAY)), COUNTED, MEAN) | st.tuples(TIMES, ANY, ANY)
 
@@ -86,12 +87,6 @@ STORED = st.tuples(st.just(moment(DAY)), COUNTED, MEAN) | st.tuples(TIMES, ANY, 
 @pytest.fixture(scope="module")
 def repo(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     return Repo(tmp_path_factory.mktemp("repo"), server)
-
-
-@pytest.fixture(scope="module")
-def file_repo(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    folder = tmp_path_factory.mktemp("file_repo")
-    return Repo(folder, server, registry=str(folder / "registry.db"))
 
 
 def read(
@@ -127,7 +122,7 @@ def filling(repo: Repo) -> Iterator[OnlineReader]:
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_every_service_answers_as_the_sdk_does(
@@ -163,7 +158,7 @@ def test_every_service_answers_as_the_sdk_does(
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(stored=st.lists(STORED, min_size=4, max_size=4))
 def test_rows_read_together_are_as_read_alone(
@@ -192,13 +187,6 @@ def seconds_of(feature: str, answer: OnlineFeatures, repo: Repo, service: str) -
     view = feature.split("__")[0] if service == "two_users" else owners[feature]
     times = answer.event_times.get(view, [None] * len(answer.values[feature]))
     return [0 if time is None else int(time.timestamp()) for time in times]
-
-
-def test_a_registry_in_a_file_is_read_as_well(file_repo: Repo) -> None:
-    file_repo.write("stats", {"user_id": "u1"}, {"count": 7, "mean": 0.1})
-    rows: Rows = {"user_id": ["u1", "u2"]}
-    theirs = file_repo.sdk("stats", rows).to_dict()
-    assert read(file_repo, "stats", rows).values == {n: theirs[n] for n in ("count", "mean")}
 
 
 def test_features_come_in_the_services_order(repo: Repo) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, tzinfo
 
+import numpy as np
+import pandas as pd
 import pytest
 from feast import ValueType
 from feast.infra.key_encoding_utils import serialize_entity_key
@@ -63,8 +65,9 @@ def feasts_key(names: list[str], values: list[Value], version: int) -> bytes:
 def test_bytes_and_times_as_keys_are_feasts(
     content: bytes, moment: datetime, zone: tzinfo | None
 ) -> None:
-    time = moment.replace(tzinfo=zone)
-    for kind, value in ((Kind.BYTES, content), (Kind.UNIX_TIMESTAMP, time)):
+    time, of_numpy = moment.replace(tzinfo=zone), np.datetime64(moment, "ns")
+    kinds = [Kind.BYTES, Kind.UNIX_TIMESTAMP, Kind.UNIX_TIMESTAMP]
+    for kind, value in zip(kinds, (content, time, of_numpy), strict=True):
         theirs = python_values_to_proto_values([value], ValueType(kind.value))
         (ours,) = KeyLayout("p", {"k": kind}).keys([[value]])
         assert ours == feasts_key(["k"], theirs, version=3)
@@ -76,6 +79,8 @@ def test_bytes_and_times_as_keys_are_feasts(
     ("kind", "value"),
     [
         (Kind.STRING, None),
+        (Kind.STRING, pd.NA),
+        (Kind.UNIX_TIMESTAMP, np.datetime64("NaT")),
         (Kind.BYTES, None),
         (Kind.UNIX_TIMESTAMP, None),
         (Kind.STRING, float("nan")),

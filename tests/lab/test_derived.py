@@ -18,8 +18,8 @@ from tests.shop import AS_OF
 
 FIRST = Manifest(name="simulated", start=AS_OF, as_of=AS_OF, label="fraud", origin="first")
 SECOND = FIRST.model_copy(update={"name": "complete_journey", "origin": "second"})
-RESULTS = ("build/figures.json", "build/scorecard.json", "models/model.json")
-NAMES = ("X_train.parquet", "monitoring", "figures.json", "models", "2 keys")
+RESULTS = ("build/load_test.png", "build/scorecard.json", "models/model.json")
+NAMES = ("X_train.parquet", "monitoring", "load_test.png", "models", "2 keys")
 DERIVED = ("data/X_train.parquet", "data/monitoring/monitoring.db", *RESULTS)
 
 

@@ -106,7 +106,7 @@ def test_a_learners_view_has_a_relative_path_number_keys_and_times_without_a_zon
     lines = list(explain("1", "risk", moment))
     assert lines[0].endswith("at 2026-05-24 23:00:00 UTC")
     (marked,) = (line for line in lines if "<- the value" in line)
-    assert marked.strip().startswith("2026-05-20 00:00: 2.0")
+    assert marked.strip().startswith("2026-05-20 00:00, arrived 05-20 00:00: 2.0")
     expired = list(explain("2", "risk", datetime.fromisoformat("2026-06-20T00:00Z")))
     assert any("none is visible" in line for line in expired)
 

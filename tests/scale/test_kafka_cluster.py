@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from exercise_05_streaming.topics import TRANSACTIONS
+from exercise_05_streaming.verify import read_log
 from scale.kafka_cluster import bootstrap, kafka_cluster
-from tests.exercise_05.pipeline import reader
-from tests.settings_in_force import variables
+from tests.settings_in_force import settings_in_force, variables
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.scale
@@ -53,8 +53,8 @@ def test_what_is_acknowledged_is_there_once(tmp_path: Path) -> None:
                 eventually(lambda: load.producer.poll(0.1) and load.acknowledged)
                 brokers[2].kill()
         assert load.producer.flush(TIMEOUT_S) == 0
-        with reader(brokers[0], TRANSACTIONS) as topic:
-            stored = [message.value() or b"" for message in topic.all()]
+        with settings_in_force(kafka_port=brokers[0].port):
+            stored = [value or b"" for value, _ in read_log()]
     assert load.refused == []
     assert len(load.acknowledged) == EVENTS
     assert sorted(stored) == sorted(load.acknowledged)

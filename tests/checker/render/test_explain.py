@@ -1,17 +1,19 @@
-"""--explain prints the contract and the errata; --watch checks after each save."""
+"""--hint prints a question, then the criterion's page; --watch checks after each save."""
 
 import os
-from collections.abc import Callable
+import re
 from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from checker.cli import app
 from checker.hidden.hidden_data import HiddenData
 from checker.render.explain import contract_row, errata, explain, hint
-from checker.run import checking
+from checker.run import checking, progress
 from checker.run.runner import Grader
 from checker.sandbox.sandbox import Sandbox
 from checker.settings import CheckerSettings
@@ -35,14 +37,36 @@ def explained(identifier: str) -> str:
 def test_every_criterion_is_explained(identifier: str) -> None:
     text = explained(identifier)
     assert BY_ID[identifier].title in text
-    assert text.endswith(f"Next: `lab check {BY_ID[identifier].exercise} --submission DIR`")
+    exercise = BY_ID[identifier].exercise
+    assert text.endswith(f"Next: `lab check {exercise}`, or `lab diff {exercise}`")
 
 
 @pytest.mark.parametrize("identifier", BY_ID)
 def test_every_criterion_has_a_question(identifier: str) -> None:
     question, more = hint(identifier).split("\n\n")
     assert question.endswith("?")
-    assert f"lab check --explain {identifier}" in more
+    assert f"lab check {identifier} --hint --hint" in more
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["1.3", "--hint"], "1.3: Which table"),
+        (["1.3", "--hint", "--hint"], "1.3 Registry contains 5 feature views"),
+        (["2", "-h"], "2.2: For which rows"),
+        (["-h"], "1.2: Under which column"),
+        (["-hh"], "1.2 Registry contains 3 entities"),
+        (["3", "-h"], "3.1: "),
+    ],
+)
+def test_a_hint_is_of_the_first_criterion_that_has_not_passed(
+    words: list[str], shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_BUILD_DIR", str(tmp_path))
+    (tmp_path / progress.FILE).write_text('{"1.1": true, "1.2": false, "2.1": true}')
+    result = CliRunner().invoke(app, ["check", *words])
+    assert result.exit_code == 0
+    assert shown in " ".join(result.output.split())
 
 
 def test_it_describes_how_a_criterion_is_graded_and_what_it_catches() -> None:
@@ -65,16 +89,22 @@ def test_all_entries_of_the_errata_are_found_by_their_anchor() -> None:
     assert all(f"](#{entry.link.partition('#')[2]})" in ERRATA for entry in entries)
 
 
-@pytest.mark.parametrize("shown", [explained, hint])
-def test_a_criterion_that_the_brief_does_not_have_is_the_users_mistake(
-    shown: Callable[[str], str],
-) -> None:
-    with pytest.raises(UserError, match=r"no criterion 7\.1"):
-        shown("7.1")
+@pytest.mark.parametrize("hint", ["--hint", "-hh"])
+def test_a_criterion_that_the_brief_does_not_have_is_the_users_mistake(hint: str) -> None:
+    error = CliRunner().invoke(app, ["check", "7.1", hint]).exception
+    assert isinstance(error, UserError)
+    assert re.search(r"criterion 7\.1", str(error))
 
 
 def test_every_check_describes_what_it_checks() -> None:
     assert all(check.__doc__ for check in checks_in(ROOT).values())
+
+
+def test_the_option_watches_the_criteria_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[str] = []
+    monkeypatch.setattr(checking, "watch", lambda _, ids, *__: watched.extend(ids))
+    assert CliRunner().invoke(app, ["check", "1", "--watch"]).exit_code == 0
+    assert watched == checking.criteria("1")
 
 
 # ---- Watching ----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from checker.verdict.plain_text import LONGEST, plain
 from checker.verdict.results import Scorecard, read_scorecard
 from lab.errors import UserError
 from tests.checker.cards import card, hostile, mixed
+from tests.readme import shown_output
 
 MEBIBYTE = 1024 * 1024
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff\ufffe]")
@@ -80,11 +81,24 @@ def test_the_terminal_lets_no_codes_of_theirs_through() -> None:
     assert "<script>" in output
 
 
+def test_a_failure_names_the_errata_of_its_criterion() -> None:
+    output = " ".join(shown(mixed()).split())
+    assert "the brief: The manual query (docs/errata.md#the-manual-query)" in output
+    assert "the brief: Ids among the features" not in output
+
+
+def test_a_run_ends_with_the_scorecard_of_the_readme() -> None:
+    output = " ".join(shown(card()).split())
+    row, bar = (" ".join(line.split()) for line in shown_output()[-2:])
+    assert row in output
+    assert output.endswith(bar)
+
+
 @pytest.mark.parametrize(
     ("scorecard", "next_step"),
     [
-        (card(c2_1=Status.NOT_ATTEMPTED, c2_2=Status.NOT_ATTEMPTED), "check --explain 2.1"),
-        (mixed(), "hint 2.4"),
+        (card(c2_1=Status.NOT_ATTEMPTED, c2_2=Status.NOT_ATTEMPTED), "check 2.1 --hint"),
+        (mixed(), "check 2.4 --hint"),
         (card(), None),
     ],
 )

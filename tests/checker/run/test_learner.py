@@ -53,18 +53,20 @@ def lab(
     return ended.returncode, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize(("number", "file"), [(1, "features.py:11"), (4, "main.py:10")])
+@pytest.mark.parametrize(("number", "file"), [(2, "data.py:16"), (4, "app/main.py:10")])
 def test_an_exercise_that_is_not_begun_names_its_first_todo(
     number: int, file: str, workspace: Path
 ) -> None:
-    status, output = lab(workspace, "run", str(number))
+    status, output = lab(workspace, "run", str(number), folder=".")
     assert status == 2
+    assert output.startswith(f"error: exercise_0{number}")
     assert f"{file}: TODO 1: " in output
+    assert not (workspace / "exercise_01_setup" / "feature_repo" / "data").exists()
     assert "Traceback" not in output
 
 
-def test_the_first_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_first_commands_print_what_the_learners_page_shows(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "learn.md").read_text()
     shown = text[text.index("```\nmade ") :].split("```")[1]
     make = [str(LAB), "new", "../mine"]
     (tmp_path / "project").mkdir()
@@ -99,6 +101,19 @@ def test_a_mistake_in_a_definition_is_named_with_its_line(workspace: Path, tmp_p
     place = "exercise_01_setup/feature_repo/features.py:2"
     assert f"error: {place}: typeguard.TypeCheckError: argument" in output
     assert "Traceback" not in output
+
+
+def test_after_a_run_the_next_step_is_the_check(workspace: Path, tmp_path: Path) -> None:
+    definitions = workspace / "exercise_01_setup" / "feature_repo" / "features.py"
+    definitions.write_text(
+        "from feast import Entity, ValueType\n"
+        'user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)\n'
+    )
+    with private_redis(tmp_path / "redis") as redis:
+        url = f"redis://127.0.0.1:{redis.port}"
+        status, output = lab(workspace, "run", "1", LAB_TRANSACTIONS="2000", LAB_REDIS_URL=url)
+    assert status == 0, output
+    assert output.endswith("next: lab check\n")
 
 
 def test_the_exercises_before_the_first_are_the_solutions(tmp_path: Path) -> None:

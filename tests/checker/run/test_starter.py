@@ -49,6 +49,17 @@ def test_a_failure_names_what_is_wrong(starter: Path, grade: Grade) -> None:
     assert_fails(card, "6.2", "it returned no results", "#quality-that-prints")
 
 
+def test_entities_alone_are_no_views_to_list(starter: Path, grade: Grade) -> None:
+    (starter / "exercise_01_setup" / "features.py").write_text(
+        "from feast import Entity, ValueType\n"
+        'user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)\n'
+    )
+    card = grade(starter, 1)
+    passed = [result.criterion.id for result in card.results if result.status is Status.PASS]
+    assert passed == ["1.1"]
+    assert result_of(card, "1.6").required == "at least one view, and each of the registry"
+
+
 def test_training_data_that_run_at_import(applied: Path, grade: Grade) -> None:
     card = grade(applied, 2)
     cut_off = "generate_training_data.py ended before export_training_data() was defined, with"

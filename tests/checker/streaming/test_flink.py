@@ -14,6 +14,7 @@ import pytest
 
 from checker.streaming.flink import FlinkProcesses
 from lab.stack.preflight import require_java
+from tests.waiting import eventually
 
 WAITS = "class Flink { public static void main(String[] a) throws Exception { System.in.read(); } }"
 
@@ -47,7 +48,7 @@ def test_a_jvm_stands_still_while_it_is_suspended(tmp_path: Path) -> None:
     source.write_text(WAITS)
     with running(require_java(needed_by="flink"), "-Dof=flink", source) as process:
         flink = flink_of(process, tmp_path)
-        assert flink.jvms() == [process]
+        eventually(lambda: flink.jvms() == [process])
         with flink.suspended():
             assert process.status() == psutil.STATUS_STOPPED
         with flink.suspended():  # a second time: it was resumed

@@ -56,25 +56,11 @@ def test_its_documents_link_to_nothing_that_is_not_there(workspace: Path) -> Non
         test_docs.test_relative_links_resolve(document)
 
 
-def test_the_commands_of_its_readme_exist(workspace: Path) -> None:
-    words = test_docs.commands(workspace / "README.md")
-    assert len(words) > 4
-    for name, *arguments in words:
-        if name != "export":
-            assert name == "lab"
-            test_docs.assert_lab_takes(arguments)
-
-
 def test_a_folder_with_something_in_it_is_left_alone(workspace: Path) -> None:
     (workspace / "README.md").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
         make_workspace(workspace)
     assert (workspace / "README.md").read_text() == "mine"
-
-
-def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
-    make_workspace(tmp_path)
-    assert (tmp_path / "README.md").is_file()
 
 
 # ---- What counts as written --------------------------------------------------------------------

@@ -12,6 +12,7 @@ from lab.stack.ports import free_port
 from tests.waiting import eventually
 
 PASSWORDS = {"app": "se,cret/%", "digits": "007"}
+PERMISSIONS = "+@read +@write +@keyspace +@connection +@scripting -@dangerous"  # all that is needed
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -50,7 +51,7 @@ def secure_redis(folder: Path) -> Iterator[tuple[int, Path]]:
     flags |= {"port": 0, "tls-ca-cert-file": certificate, "tls-auth-clients": "no"}
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     for user, password in PASSWORDS.items():
-        options += ["--user", user, "on", f">{password}", "~*", "+@all", "-@admin", "-@dangerous"]
+        options += ["--user", user, "on", f">{password}", "~*", *PERMISSIONS.split()]
     login = {"username": "app", "password": PASSWORDS["app"]}
     client = redis.Redis(port=port, ssl=True, ssl_ca_certs=str(certificate), **login)
     with redis_process(folder, [*options, "--requirepass", "unknown"], client):

@@ -1,7 +1,7 @@
 """The inputs of Feast's own engine and Redis store give the same bytes here, or a better result."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
-from feast import Entity, ValueType
+from feast import Entity, FeatureService, ValueType
 from feast.types import Array, Bool, Float64, Int64, String, UnixTimestamp
 
 from feast_plugins.feature_source import SourceError
+from feast_plugins.online_features import Status
+from feast_plugins.online_reader import OnlineReader
 from tests.feast_plugins.asof_repo import (
     DAY,
     HOUR,
@@ -74,10 +76,12 @@ def test_keys_of_any_type_that_feasts_engine_takes(
         "narrowed": (ValueType.INT32, pa.array([1, -(2**31)])),
         "floats": (ValueType.INT64, pa.array([1.0, -2.0])),
         "numbers_as_text": (ValueType.STRING, pa.array([1, 2])),
+        "fractions_as_text": (ValueType.STRING, pa.array([1.5, 2.0, -1e20])),
+        "flags_as_text": (ValueType.STRING, pa.array([True, False])),
     }
     objects = [of for name, kind in kinds.items() for of in keyed(tmp_path, name, *kind)]
     theirs = materialized(*objects, parts=FEASTS_OWN)
-    assert len(theirs) == 14
+    assert len(theirs) == 19
     assert materialized(*objects) == theirs
 
 
@@ -150,6 +154,10 @@ def test_rows_that_are_created_after_the_run_are_reported(
     store.materialize(START, START + 3 * DAY)
     assert online(store, "a", "b", "c") == [1, 2, 3]
     assert not [each for each in caplog.records if "left out" in each.msg]
+    never = datetime(9999, 12, 31, tzinfo=UTC)
+    write_rows(tmp_path / "rows.parquet", [{**row("d", 0, 4), "created": never}])
+    store.materialize(START, START + DAY)
+    assert f"ends at {never} or later" in caplog.messages[-1]
 
 
 def test_the_newer_time_wins_before_1970_too(open_store: OpenStore, tmp_path: Path) -> None:
@@ -173,19 +181,25 @@ def test_the_newer_time_wins_before_1970_too(open_store: OpenStore, tmp_path: Pa
 
 
 def test_each_version_of_a_view_is_stored_and_read(open_store: OpenStore, tmp_path: Path) -> None:
+    """A running reader changes to a new one, whose values are missing until it is materialized."""
     file = write_rows(tmp_path / "rows.parquet", [{**row("a", 0, 1), "more": 7}])
     registry = {"path": str(tmp_path / "r.db"), "enable_online_feature_view_versioning": True}
-    parts = {**ENGINE, "registry": registry}
-    one, two = (
-        feature_view("v", source(file), features=dict.fromkeys(names, Int64))
-        for names in (["value"], ["value", "more"])
-    )
-    store = open_store(one, parts=parts)
+    store = open_store(parts={**ENGINE, "registry": registry})
+
+    def apply(*names: str) -> None:
+        view = feature_view("v", source(file), features=dict.fromkeys(names, Int64))
+        store.apply([view, FeatureService(name="all", features=[view])])
+
+    apply("value")
     store.materialize(START, END)
-    assert online(store, "a") == [1]
-    store = open_store(two, parts=parts)
-    write_rows(file, [{**row("a", 1, 2), "more": 8}])
-    store.materialize(START, END)
+    with OnlineReader.open(store.config, "all", now=lambda: START + 2 * HOUR) as reader:
+        assert reader.read({"user_id": ["a"]}).values == {"value": [1]}
+        apply("value", "more")
+        assert reader.refresh()
+        assert reader.read({"user_id": ["a"]}).statuses["value"] == [Status.MISSING]
+        write_rows(file, [{**row("a", 1, 2), "more": 8}])
+        store.materialize(START, END)
+        assert reader.read({"user_id": ["a"]}).values == {"value": [2], "more": [8]}
     newest = store.get_online_features(["v:value", "v:more"], [{"user_id": "a"}]).to_dict()
     assert (newest["value"], newest["more"]) == ([2], [8])
     older = store.get_online_features(["v@v0:value"], [{"user_id": "a"}]).to_dict()

@@ -91,20 +91,27 @@ async def test_tls_and_a_user(where: str, secure: tuple[int, Path], tmp_path: Pa
     ("options", "message"),
     [
         (",ssl=true", "certificate verify failed"),
-        (",ssl=true,ssl_ca_certs={0}", "NOAUTH"),
-        (",ssl=true,ssl_ca_certs={0},username=app,password=wrong", "WRONGPASS"),
+        (",ssl=true,ssl_ca_certs={0}", "Authentication required"),
+        (
+            ",ssl=true,ssl_ca_certs={0},username=app,password=wrong",
+            "invalid username-password pair",
+        ),
         (",ssl=true,ssl_ca_certs=/no/such.crt", "No such file"),
-        ("", "closed the connection|reset by peer"),
+        ("", "closed by server|reset by peer"),
     ],
     ids=["an unknown certificate", "no user", "a wrong password", "no such file", "no TLS"],
 )
-def test_a_reader_names_what_the_server_refuses(
+@pytest.mark.anyio
+async def test_a_reader_names_what_the_server_refuses(
     options: str, message: str, secure: tuple[int, Path], tmp_path: Path
 ) -> None:
     port, certificate = secure
     store = store_at(tmp_path, f"127.0.0.1:{port}{options.format(certificate)}")
-    with opened(store) as reader, pytest.raises(RedisUnavailable, match=message):
-        reader.read({"user_id": ["u1"]})
+    with opened(store) as reader:
+        with pytest.raises(RedisUnavailable, match=message):
+            reader.read({"user_id": ["u1"]})
+        with pytest.raises(RedisUnavailable, match=message):
+            await reader.read_async({"user_id": ["u1"]})
 
 
 # ---- A cluster, and a Sentinel -------------------------------------------------------------------

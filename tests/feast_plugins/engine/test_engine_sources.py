@@ -13,7 +13,7 @@ from feast.types import FeastType, Int64, String, UnixTimestamp
 
 from feast_plugins.feature_source import SourceError
 from tests.feast_plugins.asof_repo import DAY, HOUR, START, USER, at, feature_view, source
-from tests.feast_plugins.engine.engine_repo import END, FEASTS_OWN, OpenStore
+from tests.feast_plugins.engine.engine_repo import END, ENGINE, FEASTS_OWN, OpenStore
 
 NUMBER = Entity(name="number", value_type=ValueType.INT64)
 KEYS = {"user_id": ["a", "b", "z"]}
@@ -116,6 +116,19 @@ def test_times_that_are_text_or_seconds(open_store: OpenStore, tmp_path: Path) -
     assert ours["text"] == ([1, 2, None],) * 2
 
 
+@pytest.mark.parametrize("column", [EVENT_TIME, CREATED])
+@pytest.mark.parametrize("stored", ["seconds", "text"])
+def test_times_of_another_form_in_each_file(
+    column: str, stored: str, open_store: OpenStore, tmp_path: Path
+) -> None:
+    """Feast's duckdb store, or its engine, fails for these."""
+    write(tmp_path / "data" / "1.parquet", **{column: STORED_TIMES[stored][EVENT_TIME]})
+    write(tmp_path / "data" / "2.parquet", "c", value=[7])
+    view = feature_view("v", source("data"))
+    found = answers(open_store(view), [view], {"user_id": ["a", "b", "c"]})["v"]
+    assert found == ([1, 2, 7],) * 2
+
+
 def test_a_text_that_is_no_time_is_named(open_store: OpenStore, tmp_path: Path) -> None:
     write(tmp_path / "rows.parquet", event_timestamp=["2026-01-01", "soon", None])
     store = open_store(feature_view("v", source("rows.parquet")))
@@ -136,6 +149,27 @@ def test_any_name_of_a_column(open_store: OpenStore, tmp_path: Path) -> None:
     theirs = answers(open_store(*views, parts=FEASTS_OWN, name="f"), views)
     assert answers(open_store(*views), views) == theirs
     assert list(theirs.values()) == [([5, 6, None],) * 2] * len(columns)
+
+
+def test_names_that_differ_in_case_only(open_store: OpenStore, tmp_path: Path) -> None:
+    """DuckDB reads the first of them under either name; Feast's store fails for the other."""
+    write(tmp_path / "rows.parquet", VALUE=[4, 5, 6])
+    first, second = (
+        feature_view(name, source("rows.parquet"), features={name: Int64})
+        for name in ("value", "VALUE")
+    )
+    assert answers(open_store(first), [first])["value"] == ([1, 2, None],) * 2
+    store = open_store(second)
+    with pytest.raises(SourceError, match=r"VALUE: .*rows\.parquet has value before VALUE"):
+        store.materialize(START, END)
+
+
+def test_two_columns_of_one_name(open_store: OpenStore, tmp_path: Path) -> None:
+    table = pq.read_table(write(tmp_path / "rows.parquet", more=[4, 5, 6]))
+    names = [name.replace("more", "value") for name in table.column_names]
+    pq.write_table(table.rename_columns(names), tmp_path / "rows.parquet")
+    with pytest.raises(SourceError, match=r"v: .*rows\.parquet has 2 columns value"):
+        open_store(feature_view("v", source("rows.parquet"))).materialize(START, END)
 
 
 def test_integers_declared_as_text(open_store: OpenStore, tmp_path: Path) -> None:
@@ -179,3 +213,28 @@ def test_times_are_not_added_to_a_source_of_unix_seconds(
     rows = pd.DataFrame({"user_id": ["a"], EVENT_TIME: [START], CREATED: [START], "value": [1]})
     with pytest.raises(SourceError, match=r"event_timestamp of .* is int64, the rows have times"):
         store.write_to_offline_store("v", rows)
+
+
+def with_memory(limit: str) -> dict[str, Any]:
+    return {**ENGINE, "batch_engine": {**ENGINE["batch_engine"], "memory_limit": limit}}
+
+
+def wide_view(folder: Path, features: int) -> FeatureView:
+    names = [f"value_{number}" for number in range(features)]
+    columns: dict[str, Any] = {name: [1, 2, 3] for name in names}
+    file = write(folder / "rows.parquet", **columns)
+    return feature_view("v", source(file), features=dict.fromkeys(names, Int64))
+
+
+def test_a_view_of_thousands_of_features(tmp_path: Path, open_store: OpenStore) -> None:
+    """DuckDB needs memory for each column in each thread, so it gets one thread here."""
+    store = open_store(wide_view(tmp_path, 2_100), parts=with_memory("350MB"))
+    store.materialize(START, END)
+    found = store.get_online_features(["v:value_2099"], [{"user_id": "a"}]).to_dict()
+    assert found["value_2099"] == [2]
+
+
+def test_too_little_memory_is_named(tmp_path: Path, open_store: OpenStore) -> None:
+    store = open_store(wide_view(tmp_path, 100), parts=with_memory("2MB"))
+    with pytest.raises(SourceError, match=r"v: .* more than 2MB; give batch_engine a higher"):
+        store.materialize(START, END)

@@ -16,7 +16,7 @@ import yaml
 
 from lab.settings import Settings, settings
 from lab.stack import compose, down, up
-from lab.stack.kafka.jars import POM
+from lab.stack.kafka.broker import POM
 from tests.lab.stack.conftest import Programs, Status
 from tests.settings_in_force import PointSettings
 

@@ -39,6 +39,13 @@ def tool(config: Settings) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", UP], env=env)
 
 
+def process_of(config: Settings) -> psutil.Process:
+    """Return the process of the Redis that `up` started."""
+    process = RedisServer(config).pid_file.process()
+    assert process is not None
+    return process
+
+
 def fill(client: redis.Redis) -> None:
     for number in range(100):
         client.set(f"filler_{number}", "x" * 100_000)
@@ -48,17 +55,17 @@ def test_up_twice_keeps_the_same_redis_and_down_stops_it(
     config: Settings, redis_status: Status
 ) -> None:
     up(["redis"], config)
-    first = redis_status()
+    first, process = redis_status(), process_of(config)
     up(["redis"], config)
-    assert redis_status() == first
+    assert (redis_status(), process_of(config)) == (first, process)
     assert (first.state, first.how) == ("up", "process")
     down(config)
     assert redis_status().state == "down"
-    assert not psutil.pid_exists(first.pid or 0)
+    assert not process.is_running()
     down(config)
 
 
-def test_redis_is_durable_bounded_and_local(config: Settings, redis_status: Status) -> None:
+def test_redis_is_durable_bounded_and_local(config: Settings) -> None:
     up(["redis"], config.model_copy(update={"redis_maxmemory": "3mb"}))
     with RedisServer(config).client() as client:
         options = client.config_get("append*", "maxmemory*", "save")
@@ -68,7 +75,7 @@ def test_redis_is_durable_bounded_and_local(config: Settings, redis_status: Stat
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             fill(client)
         assert client.get("kept") == b"here"
-    sockets = psutil.Process(redis_status().pid).net_connections()
+    sockets = process_of(config).net_connections()
     assert {found.laddr.ip for found in sockets} == {"127.0.0.1"}
 
 
@@ -76,7 +83,7 @@ def test_a_killed_redis_comes_back_with_its_data(config: Settings, redis_status:
     up(["redis"], config)
     with RedisServer(config).client() as client:
         client.set("feature", 7)
-    killed = psutil.Process(redis_status().pid)
+    killed = process_of(config)
     killed.kill()
     killed.wait(10)
     assert redis_status().state == "down"
@@ -96,9 +103,7 @@ def test_a_foreign_redis_is_named_and_never_touched(
         assert f"export LAB_REDIS_URL=redis://{foreign.address}` to use it" in str(e.value)
         assert "export LAB_REDIS_PORT=" in str(e.value)
         down(config)
-        found, running = redis_status(config), foreign.pid_file.process()
-        assert running is not None
-        assert (found.state, found.pid) == ("foreign", running.pid)
+        assert redis_status(config).state == "foreign"
         assert foreign.answers()
 
 
@@ -123,23 +128,16 @@ def test_a_redis_of_the_users_is_used_and_neither_stopped_nor_emptied(
     assert caught.value.next_step == "start it, or `unset LAB_REDIS_URL`"
 
 
-@pytest.mark.parametrize(("version", "is_too_old"), [("5.0.14", True), ("6.0.0", False)])
 def test_a_redis_that_is_too_old_is_not_left_running(
-    config: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    redis_status: Status,
-    version: str,
-    is_too_old: bool,
+    config: Settings, monkeypatch: pytest.MonkeyPatch, redis_status: Status
 ) -> None:
-    parts = tuple(map(int, version.split(".")))
-    monkeypatch.setattr(RedisServer, "version", lambda _server: parts)
-    if not is_too_old:
-        up(["redis"], config)
-        return
+    monkeypatch.setattr(RedisServer, "version", lambda _: (5, 0, 14))
     with pytest.raises(UserError, match=r"^Redis 5.0.14 on 127.0.0.1:\d+ is too old") as caught:
         up(["redis"], config)
     assert caught.value.next_step == "install Redis 6.0 or newer"
     assert redis_status().state == "down"
+    monkeypatch.setattr(RedisServer, "version", lambda _: (6, 0, 0))
+    up(["redis"], config)
 
 
 def test_a_service_is_known_again_after_the_clock_was_set(
@@ -154,7 +152,7 @@ def test_a_service_is_known_again_after_the_clock_was_set(
     assert redis_status().state == "down"
 
 
-def test_a_recycled_pid_is_never_killed(config: Settings, redis_status: Status) -> None:
+def test_a_recycled_pid_is_never_killed(config: Settings) -> None:
     bystander = subprocess.Popen(["sleep", "600"])
     record = {"pid": bystander.pid, "started": time.time() - 3_600, "port": config.redis_port}
     pid_file = config.stack_dir / "redis" / "redis.pid"
@@ -162,7 +160,7 @@ def test_a_recycled_pid_is_never_killed(config: Settings, redis_status: Status) 
     pid_file.write_text(json.dumps(record))
     try:
         up(["redis"], config)
-        assert redis_status().pid != bystander.pid
+        assert process_of(config).pid != bystander.pid
         down(config)
         pid_file.write_text(json.dumps(record))
         down(config)
