@@ -26,7 +26,7 @@ import requests
 from lab.learn import UserError, as_of, run_script, settings
 from lab.settings import ROOT
 from lab.stack.ports import free_port
-from scripts.panel_pictures import THEMES, Series, draw
+from scripts.panel_pictures import THEMES, Panel, Series, draw
 
 OBSERVABILITY = ROOT / "observability"
 DASHBOARD = OBSERVABILITY / "grafana" / "dashboards" / "feature_store.json"
@@ -182,14 +182,15 @@ def query(target: dict[str, str], start: float, end: float) -> list[Series]:
     return found
 
 
-def check_panels(start: float, end: float) -> dict[str, list[Series]]:
+def check_panels(start: float, end: float) -> list[Panel]:
     """Return the series of each panel; UserError if an expression has none that changes."""
-    drawn: dict[str, list[Series]] = {}
+    drawn: list[Panel] = []
     constant = []
     for panel in panels():
+        drawn.append(Panel(panel["title"], panel["fieldConfig"]["defaults"]["unit"]))
         for target in panel["targets"]:
             found = query(target, start, end)
-            drawn.setdefault(panel["title"], []).extend(found)
+            drawn[-1].series.extend(found)
             most = max(
                 (len({v for v in values if not isnan(v)}) for *_, values in found), default=0
             )
