@@ -149,8 +149,7 @@ def progress() -> None:
     """Show which criteria of your workspace passed when they were last checked."""
     from checker.run.progress import lines
 
-    own_workspace()
-    for line in lines(CheckerSettings.from_environment().build_dir):
+    for line in lines(own_workspace(), CheckerSettings.from_environment().build_dir):
         print(line)
 
 

@@ -35,8 +35,7 @@ def estimate(rows: pd.DataFrame, statistic: Callable[[Floats], float]) -> Estima
 def pr_auc(rows: pd.DataFrame, scores: Floats, label: str = LABEL) -> Estimate:
     """Return PR-AUC of scored rows."""
     order = np.argsort(scores, kind="stable")  # sorted once, each resample takes half the time
-    rows, scores = rows.iloc[order], scores[order]
-    labels = rows[label].to_numpy(int)
+    rows, scores, labels = rows.iloc[order], scores[order], rows[label].to_numpy(int)[order]
     return estimate(rows, lambda w: average_precision_score(labels, scores, sample_weight=w))
 
 

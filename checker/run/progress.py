@@ -34,14 +34,16 @@ def read(build_dir: Path) -> dict[str, bool]:
         raise UserError(f"{file} is not of lab check", f"rm {quote(str(file))}") from error
 
 
-def lines(build_dir: Path) -> Iterator[str]:
+def lines(workspace: Path, build_dir: Path) -> Iterator[str]:
     """Yield a line for each exercise, the brief's goal, and the next command."""
     passed, open_exercises = read(build_dir), unfinished(build_dir)
     for number, title in EXERCISES.items():
         ids = criteria_of(number)
-        done = sum(passed.get(identifier, False) for identifier in ids)
+        done = f"{sum(passed.get(identifier, False) for identifier in ids)} of {len(ids)}"
+        if number in open_exercises and _differs(workspace, number, ROOT) is False:
+            done = "not yours: the solution's files"
         mark = " " if number in open_exercises else "x"
-        yield f"[{mark}] {number} {title:<42}{done} of {len(ids)}"
+        yield f"[{mark}] {number} {title:<42}{done}"
     complete = EXERCISES.keys() - set(open_exercises)
     is_reached = len(complete) >= GOAL and not complete.isdisjoint(ADVANCED)
     reached = "reached" if is_reached else "not reached yet"
@@ -66,8 +68,9 @@ def next_exercise(workspace: Path, build_dir: Path) -> int | None:
     return next(iter(begun or own), None)
 
 
-def _differs(workspace: Path, number: int, other: Path) -> bool:
+def _differs(workspace: Path, number: int, other: Path) -> bool | None:
+    """Return whether an exercise differs; None when the workspace has no folder of it."""
     try:
         return any(exercise_diff(number, workspace, other))
-    except UserError:  # no such folder
-        return False
+    except UserError:
+        return None

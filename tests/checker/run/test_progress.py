@@ -26,7 +26,7 @@ def test_checks_add_up_and_a_later_verdict_counts(tmp_path: Path) -> None:
     progress.record(card_of(first), tmp_path)
     progress.record(card_of({"1.2": Status.PASS, "2.1": Status.NOT_ATTEMPTED}), tmp_path)
     assert progress.read(tmp_path) == {"1.1": True, "1.2": True, "2.1": False}
-    text = "\n".join(progress.lines(tmp_path))
+    text = "\n".join(progress.lines(tmp_path, tmp_path))
     assert "[ ] 1 Set up the feature store                  2 of 6" in text
     assert text.endswith("next: lab check")
 
@@ -36,7 +36,7 @@ def test_the_goal_is_four_exercises_with_an_advanced_one(tmp_path: Path) -> None
         folder = tmp_path / "".join(map(str, exercises))
         ids = (identifier for identifier, c in BY_ID.items() if c.exercise in exercises)
         progress.record(card_of(dict.fromkeys(ids, Status.PASS)), folder)
-        return next(line for line in progress.lines(folder) if line.startswith("goal"))
+        return next(line for line in progress.lines(folder, folder) if line.startswith("goal"))
 
     assert goal(1, 2, 3, 6).endswith("not reached yet")
     assert goal(1, 2, 4).endswith("not reached yet")
@@ -53,6 +53,10 @@ def test_the_next_exercise_is_the_first_that_is_begun_and_not_the_solutions(
     mine = tmp_path / "mine"
     make_workspace(mine, first=3)
     assert progress.next_exercise(mine, tmp_path) == 3
+    first, second, third, *_ = progress.lines(mine, tmp_path)
+    assert first.endswith("not yours: the solution's files")
+    assert second.endswith("not yours: the solution's files")
+    assert third.endswith("0 of 6")
     passed(3)
     assert progress.next_exercise(mine, tmp_path) == 4
     file = mine / "exercise_06_monitoring" / "feature_monitoring.py"
