@@ -208,7 +208,8 @@ def batches_equal_singles(submission: Submission) -> Outcome:
         bool((same & right).all()) and len(found) == BATCH_SIZE and not accepted,
         f"{int(same.sum())} of {BATCH_SIZE} equal their single request, {int(right.sum())} right, "
         + "; ".join([f"{len(found)} in all", *accepted]),
-        f"{BATCH_SIZE} of {BATCH_SIZE}, in order, all right; a 4xx for 101, and for an amount of 0",
+        f"{BATCH_SIZE} of {BATCH_SIZE}, in order, all right; a 4xx for 101 and for an amount of 0,"
+        " no 5xx for none",
         examples=differences(singles, got, columns, of=sent[[*PAIR, "transaction_amount"]])
         or wrong_values(submission, sent, got),
     )

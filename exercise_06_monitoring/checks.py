@@ -248,7 +248,7 @@ def monitoring_is_scheduled(submission: Submission) -> Outcome:
     """A DAG or a crontab runs every day, and its reports from / follow the data."""
     jobs = scheduled_jobs(submission)
     valid = [job for job in jobs if not job.problem]
-    ran, failures, note = run_for_a_report(submission, valid)
+    ran, failures, notes = run_for_a_report(submission, valid)
     problems = [f"{job.when}: {job.problem}" for job in jobs if job.problem]
     return Outcome(
         ran is not None,
@@ -259,5 +259,5 @@ def monitoring_is_scheduled(submission: Submission) -> Outcome:
         "; ".join([*problems, *failures])
         or ("" if jobs else "there is no DAG in airflow_dags/, and no crontab"),
         "paths must not depend on the working directory",
-        notes=[note] if note else [],
+        notes=notes,
     )

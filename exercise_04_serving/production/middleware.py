@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from hmac import compare_digest
+from itertools import product
 
 from prometheus_client import Counter, Gauge
 from starlette.datastructures import Headers
@@ -47,8 +48,8 @@ class LoadShedder:
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app, self._limit, self._in_flight = app, limit, 0
-        for path in PREDICTIONS:
-            RESPONSES.labels(path, "503")  # a series that begins with a count has no rate
+        for path, status in product(PREDICTIONS, ("200", "500", "503")):
+            RESPONSES.labels(path, status)  # a series that begins with a count has no rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_prediction(scope):

@@ -128,3 +128,13 @@ def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Grade) -> None:
     (plain / FOLDER / "crontab").write_text(f"{line}\n")
     card = grade(plain, 6)
     assert card.status_of()["6.5"] is Status.PASS, not_passed(card)
+    assert "the present of the report (not scored): the clock" in card.results[-1].notes
+
+
+def test_a_job_whose_present_is_its_newest_row_gets_a_note(plain: Path, grade: Grade) -> None:
+    script, clock = plain / FOLDER / "feature_monitoring.py", "age = datetime.now(UTC)"
+    frozen = script.read_text().replace(clock, 'age = table["event_timestamp"].max()')
+    script.write_text(frozen)
+    card = grade(plain, 6)
+    assert card.status_of()["6.5"] is Status.PASS, not_passed(card)
+    assert "the newest row's" in "\n".join(card.results[-1].notes)
