@@ -131,10 +131,23 @@ def test_a_crontab_may_name_its_own_folder(plain: Path, grade: Grade) -> None:
     assert "the present of the report (not scored): the clock" in card.results[-1].notes
 
 
-def test_a_job_whose_present_is_its_newest_row_gets_a_note(plain: Path, grade: Grade) -> None:
-    script, clock = plain / FOLDER / "feature_monitoring.py", "age = datetime.now(UTC)"
-    frozen = script.read_text().replace(clock, 'age = table["event_timestamp"].max()')
-    script.write_text(frozen)
+NEWEST = 'table["event_timestamp"].max()'
+IS_OLD = f"{NEWEST} < datetime.now(UTC) - timedelta(days=7)"
+
+
+@pytest.mark.parametrize(
+    ("now", "note"),
+    [
+        (NEWEST, "the newest row's, so a stopped pipeline looks healthy"),
+        (f"[datetime.now(UTC)][int({IS_OLD})]", "unknown; without rows of ten days, "),
+    ],
+)
+def test_a_job_whose_present_is_not_the_clock_gets_a_note(
+    now: str, note: str, plain: Path, grade: Grade
+) -> None:
+    script = plain / FOLDER / "feature_monitoring.py"
+    code = script.read_text().replace("age = datetime.now(UTC)", f"age = {now}")
+    script.write_text(code)
     card = grade(plain, 6)
     assert card.status_of()["6.5"] is Status.PASS, not_passed(card)
-    assert "the newest row's" in "\n".join(card.results[-1].notes)
+    assert note in "\n".join(card.results[-1].notes)
