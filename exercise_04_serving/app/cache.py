@@ -20,6 +20,7 @@ from lab.learn import settings
 Features = dict[str, float | None]  # by name; None is unknown
 Key = tuple[str, str]  # a join key, such as user_id, and its value
 
+MAX_WAIT_S = 60  # of a request for a connection
 TTL_S = 300  # bounds what the version does not record, such as a run of `feast materialize`
 log = logging.getLogger("uvicorn.error")
 
@@ -61,7 +62,7 @@ def connect(db: int) -> Any:
     pool = BlockingConnectionPool.from_url(
         f"redis://{settings.redis_address}/{db}",
         max_connections=32,
-        timeout=None,
+        timeout=MAX_WAIT_S,
         socket_timeout=1,
         decode_responses=True,
     )

@@ -101,21 +101,23 @@ def cold_start() -> Iterator[None]:
 
 
 class LiveApi:
-    """The API in its own process, started by server.py."""
+    """The API in its own process: production by server.py, the solution by uvicorn."""
 
-    def __init__(self, log: Path, changes: Mapping[str, Any]) -> None:
+    def __init__(self, log: Path, changes: Mapping[str, Any], production: bool) -> None:
         self.port = free_port()
         self.log = log
+        solution = ["uvicorn", "exercise_04_serving.app.main:app", "--port", str(self.port)]
+        module = ["exercise_04_serving.production.server"] if production else solution
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "exercise_04_serving.production.server"],
+                [sys.executable, "-m", *module],
                 env=os.environ | variables(api_port=self.port, **changes),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=SECONDS)
-        self.api_workers = changes.get("api_workers", settings.api_workers)
+        self.api_workers = changes.get("api_workers", settings.api_workers) if production else 1
 
     def started(self) -> int:
         """Return how many workers have started; the first starts long before the last."""
@@ -149,9 +151,9 @@ def _serves(child: psutil.Process) -> bool:
 
 
 @contextmanager
-def live_api(log: Path, **changes: Any) -> Iterator[LiveApi]:
+def live_api(log: Path, production: bool = True, **changes: Any) -> Iterator[LiveApi]:
     """Start the API, and end it with the test."""
-    api = LiveApi(log, changes)
+    api = LiveApi(log, changes, production)
     try:
         eventually(lambda: api.started() == api.api_workers, 3 * SECONDS)
         yield api

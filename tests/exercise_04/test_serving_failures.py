@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
-from fastapi.testclient import TestClient
 
 from lab.settings import settings
 from lab.stack.redis import RedisServer
@@ -13,6 +14,7 @@ from tests.exercise_04.serving_shop import (
     Body,
     cache_database,
     cold_start,
+    live_api,
     payments,
     running_api,
     users_payments,
@@ -24,7 +26,7 @@ from tests.waiting import eventually
 BACK_S = 2.0
 
 
-def predict(api: TestClient, payment: Body) -> int:
+def predict(api: httpx.Client, payment: Body) -> int:
     answer = api.post("/predict", json=payment)
     if answer.status_code == 503:
         assert answer.headers["retry-after"] == "1"
@@ -32,15 +34,18 @@ def predict(api: TestClient, payment: Body) -> int:
     return answer.status_code
 
 
-def health(api: TestClient) -> tuple[int, str]:
+def health(api: httpx.Client) -> tuple[int, str]:
     answer = api.get("/health")
     return answer.status_code, answer.json()["status"]
 
 
 @pytest.mark.parametrize("floor", BOTH)
-def test_redis_stopped_and_back(shop: Shop, shop_redis: RedisServer, floor: str) -> None:
+def test_redis_stopped_and_back(
+    shop: Shop, shop_redis: RedisServer, floor: str, tmp_path: Path
+) -> None:
     payment = payments(1)[0]
-    with running_api(floor == "production") as api:
+    with live_api(tmp_path / "log", floor == "production", api_workers=1) as live:
+        api = live.client
         assert (predict(api, payment), health(api)) == (200, (200, "healthy"))
         shop_redis.stop()
         try:
