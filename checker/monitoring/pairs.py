@@ -79,6 +79,7 @@ KNOWN = ((1_500, 0.3), (800, 0.2), (3_000, 0.85), (500, 0.1))
 WEAK = (200, 0.38)  # p is 0.01
 PSI_TOLERANCE, LEAST_TOLERANCE = 0.25, 0.03  # an odd number of bins splits one at the middle
 KS_TOLERANCE = 0.05
+FEW = 20  # rows, in which a smoothing that does not cancel out weighs most
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Pair:
 
 def pairs(seed: int) -> Iterator[Pair]:
     """Yield clear pairs, drifted ones and those of known PSI, in a random order."""
-    made = [*_by_shape(seed), *_of_known_psi(seed)]
+    made = [*_by_shape(seed), *_of_known_psi(seed), _few(seed)]
     order = np.random.default_rng([seed, 62]).permutation(len(made))
     return (made[place] for place in order)
 
@@ -154,6 +155,14 @@ def _in_halves(rows: int, lower: float, random: np.random.Generator) -> Pair:
     reference, current = (_series(np.interp(u, [0, 1], KNOWN_RANGE)) for u in (even, moved))
     psi = (lower - 0.5) * np.log(lower / (1 - lower))
     return Pair(f"{lower:.0%} in the lower half", reference, current, True, float(psi))
+
+
+def _few(seed: int) -> Pair:
+    """Return a pair with the same values in another order."""
+    random = np.random.default_rng([seed, 66])
+    values = SHAPES["amounts"](_evenly(FEW, random))
+    current = _series(random.permutation(values))
+    return Pair(f"{FEW} amounts, in another order", _series(values), current, False)
 
 
 def with_nulls(pair: Pair) -> Pair:

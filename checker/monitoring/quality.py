@@ -15,6 +15,7 @@ CONSTANT, TEXT = "refund_rate", "home_city"
 NULLS, OUTLIERS = "nulls", "outliers"
 WORDS = {NULLS: ("null", "missing", "nan"), OUTLIERS: ("outlier",)}
 RATE_TOLERANCE = 0.01
+ABOVE, BELOW = 50, -3  # outliers, by the largest other value; a rate then lies between -1 and 0
 CLEAN_TOLERANCE = 0.02  # a clean column may have values that some rule calls outliers
 
 
@@ -54,8 +55,8 @@ def planted_table(seed: int) -> PlantedTable:
     numbers = random.permutation([name for name in names if name not in rates])
     only_nulls = numbers[0]
     only_outliers, both = random.permutation([numbers[1], random.choice(rates)])
-    for name, sign in zip((only_outliers, both), random.permutation([1, -1]), strict=True):
-        _plant(planted, OUTLIERS, name, sign * 50 * RANGES[name][1], random)
+    for name, factor in zip((only_outliers, both), random.permutation([ABOVE, BELOW]), strict=True):
+        _plant(planted, OUTLIERS, name, factor * RANGES[name][1], random)
     for name in (only_nulls, both, TEXT):
         _plant(planted, NULLS, name, None, random)
     return planted

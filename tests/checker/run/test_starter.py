@@ -45,7 +45,7 @@ def test_a_failure_names_what_is_wrong(starter: Path, grade: Grade) -> None:
     assert card.count(Status.SKIPPED) == 31
     assert_fails(card, "1.1", "user_stats.parquet", "give each a value_type")
     assert_fails(card, "5.1", "cannot import name 'TimeCharacteristic'", "#an-import-that-is-gone")
-    assert_fails(card, "6.1", "KS 56, PSI 51 of 56", "#psi-without-tails")
+    assert_fails(card, "6.1", "KS 57, PSI 52 of 57", "#psi-without-tails")
     assert_fails(card, "6.2", "it returned no results", "#quality-that-prints")
 
 
