@@ -80,8 +80,7 @@ def define_source(t_env: TableEnvironment, start_ms: int, group: str, columns: s
             'scan.startup.mode' = 'specific-offsets',
             'scan.startup.specific-offsets' = '{starts}',
             'scan.topic-partition-discovery.interval' = '5 s',
-            'format' = 'json',
-            'json.ignore-parse-errors' = 'true'
+            'format' = 'json', 'json.ignore-parse-errors' = 'true'
         )
     """)
 
@@ -168,8 +167,7 @@ def define_sink(t_env: TableEnvironment) -> None:
         CREATE TEMPORARY TABLE user_tiles (
             user_id STRING, tile_start BIGINT, transaction_count BIGINT, total_cents BIGINT,
             max_cents BIGINT, declined_count BIGINT, first_event BIGINT, last_event BIGINT,
-            generation BIGINT,
-            PRIMARY KEY (user_id, tile_start) NOT ENFORCED
+            generation BIGINT, PRIMARY KEY (user_id, tile_start) NOT ENFORCED
         ) WITH (
             'connector' = 'upsert-kafka',
             'topic' = '{topics.TILES}',
