@@ -11,7 +11,8 @@ run: setup redis java ## run the exercises, grade the reference; DATA=complete_j
 test: setup redis java ## all tests, on a Redis and a Kafka of their own
 	@docker compose version >/dev/null 2>&1 || scripts/system-packages docker-compose || true
 	@scripts/system-packages promtool prometheus-alertmanager chromium bwrap || true
-	.venv/bin/pytest
+	@# CI runs what has not passed once more: other programs may have had the processors for minutes
+	.venv/bin/pytest || { [ "$$CI" ] && NOT_PASSED=1 .venv/bin/pytest; }
 
 quick: setup ## while you work: the tests that need no service, then the size of each part
 	.venv/bin/pytest -q -m "not services and not slow"

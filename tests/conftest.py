@@ -9,11 +9,14 @@ from inspect import unwrap
 import pytest
 import redis
 
+from lab.settings import settings
 from lab.stack.redis import RedisServer, private_redis
 from tests.settings_in_force import PointSettings, settings_in_force
 from tests.shop import NewShop, Shop, SimulatedData, Size, open_shop, simulated
 
 NO_SKIPS = "NO_SKIPS"  # set by .ci/run: a green run has run every test
+NOT_PASSED = "NOT_PASSED"  # set by `make test` in CI, for a second run of the rest
+PASSED = settings.root / "build" / "passed_tests.txt"
 STARTERS = frozenset(  # functions and fixtures that start a service, or a program not of Python
     {
         *("private_redis", "private_kafka", "private_flink", "up", "new_shop"),
@@ -33,9 +36,27 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget what passed in an earlier run."""
+    if NOT_PASSED not in os.environ and not hasattr(config, "workerinput"):
+        PASSED.unlink(missing_ok=True)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Store the tests that passed in CI; those that a crashed worker had left are in no report."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if report.when == "call" and report.passed and "CI" in os.environ and not is_worker:
+        PASSED.parent.mkdir(exist_ok=True)
+        with PASSED.open("a") as file:
+            file.write(f"{report.nodeid}\n")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a service or much data; `make quick` leaves them out."""
+    if NOT_PASSED in os.environ and PASSED.exists():
+        passed = set(PASSED.read_text().splitlines())
+        items[:] = [item for item in items if item.nodeid not in passed]
     for item in (item for item in items if isinstance(item, pytest.Function)):
         if _needs_services(item):
             item.add_marker("services")
