@@ -52,6 +52,7 @@ class FeatureReader:
         views = [store.get_feature_view(part.name).with_projection(part) for part in stored]
         self.batch_views = [view for view in views if view.name != STREAMING_VIEW]
         (self.streaming_view,) = (view for view in views if view.name == STREAMING_VIEW)
+        self.join_key = {view.name: view.join_keys[0] for view in views}  # slow to look up
         self.streaming_features = feature_names(self.streaming_view)
         quiet = quiet_values(self.streaming_features)
         self.quiet = {name: value for name, value in quiet.items() if not isnan(value)}
@@ -62,10 +63,11 @@ class FeatureReader:
         """Return the batch features of users and merchants. Raises redis.RedisError."""
         rows: dict[Key, Features] = {key: {} for key in keys}
         for view in self.batch_views:
-            ids = [one for entity, one in keys if entity == view.join_keys[0]]
+            join_key = self.join_key[view.name]
+            ids = [one for entity, one in keys if entity == join_key]
             read = await self.read(view, ids) if ids else []
             for one, features in zip(ids, read, strict=True):
-                rows[view.join_keys[0], one] |= features
+                rows[join_key, one] |= features
         return rows
 
     async def read_streaming(self, users: Sequence[str]) -> list[Features]:
@@ -97,7 +99,7 @@ class FeatureReader:
     def _read(self, view: FeatureView, ids: Sequence[str]) -> list[Features]:
         """The SDK ignores the TTL of a view but returns event times: expired is missing, too."""
         references = [f"{view.name}:{name}" for name in feature_names(view)]
-        answer = self._store.get_online_features(references, {view.join_keys[0]: ids})
+        answer = self._store.get_online_features(references, {self.join_key[view.name]: ids})
         found = answer.to_dict(include_event_timestamps=True)
         oldest = time.time() - view.ttl.total_seconds() if view.ttl else 0
         rows: list[Features] = [{} for _ in ids]
