@@ -40,10 +40,9 @@ class CompiledReader(FeatureReader):
         """Return the batch features of users and merchants. Raises redis.RedisError."""
         names = [self.join_key[view.name] for view in self.batch_views]
         ids = {name: [one for entity, one in keys if entity == name] for name in names}
-        most = max(map(len, ids.values()))  # a row has an id of each entity
-        found = await self._found(
-            self._batch, {name: of + [""] * (most - len(of)) for name, of in ids.items()}
-        )
+        most = max(map(len, ids.values()))  # a row has an id of each entity: repeat the last one
+        padded = {n: of + (of or [""])[-1:] * (most - len(of)) for n, of in ids.items()}
+        found = await self._found(self._batch, padded)
         rows: dict[Key, Features] = {key: {} for key in keys}
         for view, name in zip(self.batch_views, names, strict=True):
             for one, features in zip(ids[name], self._rows(view, found), strict=False):
