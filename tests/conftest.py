@@ -36,16 +36,19 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Forget what passed in an earlier run."""
-    if NOT_PASSED not in os.environ and not hasattr(config, "workerinput"):
+def pytest_configure() -> None:
+    """Forget what passed in an earlier run; a run inside a test forgets nothing."""
+    if NOT_PASSED not in os.environ and not _is_worker():
         PASSED.unlink(missing_ok=True)
+
+
+def _is_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Store the tests that passed in CI; those that a crashed worker had left are in no report."""
-    is_worker = "PYTEST_XDIST_WORKER" in os.environ
-    if report.when == "call" and report.passed and "CI" in os.environ and not is_worker:
+    if report.when == "call" and report.passed and "CI" in os.environ and not _is_worker():
         PASSED.parent.mkdir(exist_ok=True)
         with PASSED.open("a") as file:
             file.write(f"{report.nodeid}\n")
